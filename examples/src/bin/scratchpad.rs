@@ -1,0 +1,2 @@
+//! A device in 60 lines.
+fn main() {}

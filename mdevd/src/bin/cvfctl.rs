@@ -1,0 +1,2 @@
+//! cvfctl
+fn main() {}

@@ -1,0 +1,2 @@
+//! mdevd
+fn main() {}
