@@ -1,0 +1,22 @@
+//! Every limit of this crate, named once.
+
+/// Most queue pairs one CVF may have (virtio 1.3 5.1.5: a driver may ask for up to 0x8000).
+pub const MAX_QUEUE_PAIRS: u16 = 64;
+/// Most entries a ring may have (virtio 1.3 2.7: a power of two, at most 32768).
+pub const MAX_RING_SIZE: u16 = 1024;
+/// Frames handled in one burst.
+pub const BURST: usize = 32;
+/// Smallest and largest MTU a device may be given, in bytes.
+pub const MIN_MTU: u16 = 68;
+/// See [`MIN_MTU`].
+pub const MAX_MTU: u16 = 65_521;
+/// Most bytes of one frame without its virtio header: a 64 KiB large-send frame, link header and tags.
+pub const MAX_FRAME: usize = 65_535 + 14 + 8;
+/// Bytes of a frame's start that are copied before anything is decided about it.
+pub const HEADER_COPY: usize = 128;
+/// Most unicast and multicast addresses a guest may put into its filter, each.
+pub const MAX_FILTER_MACS: usize = 64;
+/// Longest control command that is read, in bytes (two full MAC tables fit).
+pub const MAX_CONTROL_COMMAND: usize = 4096;
+/// Most DMA maps per device (what the vfio-user session offers too).
+pub const MAX_DMA_MAPS: usize = 65_535;
