@@ -20,3 +20,16 @@ pub const MAX_FILTER_MACS: usize = 64;
 pub const MAX_CONTROL_COMMAND: usize = 4096;
 /// Most DMA maps per device (what the vfio-user session offers too).
 pub const MAX_DMA_MAPS: usize = 65_535;
+/// Mappings of clients' memory files in the whole process.
+pub const MAX_FILE_MAPPINGS: usize = 262_144;
+/// Largest memory file that is mapped whole, in bytes; of larger ones only what is asked for.
+pub const MAX_WHOLE_FILE_MAP: u64 = 4 << 40;
+/// Most bytes of address space that the maps of one device may take.
+pub const MAX_MAPPED_BYTES: u64 = 16 << 40;
+/// Regions in one node of a region table; a map or unmap copies one node.
+pub const REGION_NODE: usize = 256;
+/// Most pieces one frame may be scattered over.
+pub const MAX_FRAME_PIECES: usize = 1024;
+/// Most mergeable buffers one frame may take (64 KiB over the 1,500-byte buffers of a small MTU
+/// needs 44).
+pub const MAX_MERGED_BUFFERS: usize = 128;

@@ -1,1 +1,23 @@
-//! mem
+//! Guest memory, and all of this crate's shared-memory `unsafe`.
+//!
+//! Owns the region table of one device, address translation, copies between guests, and the
+//! containment of files that shrink under their mapping. Never hands out `&[u8]` of memory that a
+//! guest can write: what leaves this module are [`ReadSlice`]s and [`WriteSlice`]s, bounded by the
+//! life of the [`Regions`] snapshot they were translated with.
+
+mod fault;
+mod file;
+mod guest;
+mod iovec;
+mod regions;
+mod ring_view;
+mod slice;
+
+pub use fault::fault_count;
+pub use file::{FileError, MappedFile};
+pub use guest::{GuestMemory, MapError, MapRequest};
+pub use iovec::write_frame;
+pub use regions::{Access, Regions, TranslateError};
+pub use ring_view::{Descriptor, PlaceError, RingCache, RingPlace, RingView};
+pub use slice::{ReadSlice, SliceList, SlicePool, WriteSlice};
+

@@ -1,0 +1,383 @@
+//! Volatile access to a split ring (virtio 1.3 2.7): the three areas of one queue, translated once.
+//!
+//! [`RingCache`] keeps the translation between bursts and renews it when the device's memory
+//! changed; [`RingView`] is what a burst works with. Indexes are masked or checked here, so no value
+//! a guest writes can move an access out of the areas.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+
+use super::fault::Guarded;
+use super::file::MappedFile;
+use super::regions::{Access, Regions, TranslateError};
+
+const PAGE: usize = 4096;
+/// Runs of host memory one area may be scattered over (128 KiB of descriptors in 4 KiB pages need 32).
+const MAX_RUNS: usize = 64;
+
+/// Where a driver placed a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingPlace {
+    /// Entries: a power of two.
+    pub size: u16,
+    /// Guest address of the descriptor table, 16-byte aligned.
+    pub descriptors: u64,
+    /// Guest address of the available ring, 2-byte aligned.
+    pub available: u64,
+    /// Guest address of the used ring, 4-byte aligned.
+    pub used: u64,
+}
+
+/// Why a ring cannot be used where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// The size is zero or no power of two.
+    #[error("ring size {0} is not a power of two")]
+    Size(u16),
+    /// Misaligned.
+    #[error("the {area} at {address:#x} is not aligned to {align} bytes")]
+    Align {
+        /// Which area.
+        area: &'static str,
+        /// Where.
+        address: u64,
+        /// What the specification asks for.
+        align: u64,
+    },
+    /// Not reachable.
+    #[error("the {area}: {source}")]
+    Translate {
+        /// Which area.
+        area: &'static str,
+        /// Why.
+        source: TranslateError,
+    },
+    /// Scattered in a way that cannot be joined.
+    #[error("the {0} is scattered over memory that cannot be joined into one piece")]
+    Scattered(&'static str),
+}
+
+/// A descriptor, loaded once (virtio 1.3 2.7.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Guest address of the buffer.
+    pub address: u64,
+    /// Its bytes.
+    pub len: u32,
+    /// `NEXT` 1, `WRITE` 2, `INDIRECT` 4.
+    pub flags: u16,
+    /// Next descriptor with `NEXT`.
+    pub next: u16,
+}
+
+impl Descriptor {
+    /// Bytes of one descriptor in memory.
+    pub const SIZE: usize = 16;
+    /// Another descriptor follows.
+    pub const NEXT: u16 = 1;
+    /// The device writes (else reads).
+    pub const WRITE: u16 = 2;
+    /// The buffer is a table of descriptors.
+    pub const INDIRECT: u16 = 4;
+
+    fn from_words(address: u64, rest: u64) -> Self {
+        let rest = u64::from_le(rest);
+        Self {
+            address: u64::from_le(address),
+            len: rest as u32,
+            flags: (rest >> 32) as u16,
+            next: (rest >> 48) as u16,
+        }
+    }
+
+    /// From a copy of its 16 bytes.
+    pub fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
+        let word = |at: usize| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&bytes[at..at + 8]);
+            u64::from_ne_bytes(word)
+        };
+        Self::from_words(word(0), word(8))
+    }
+}
+
+/// One area of a ring: its translation, and the alias that joins it when it is scattered.
+#[derive(Debug, Default)]
+struct Area {
+    base: usize,
+    alias: Option<Alias>,
+}
+
+/// The translation of a ring, kept while the device's memory stays as it is.
+#[derive(Debug)]
+pub struct RingCache {
+    place: RingPlace,
+    serial: u64,
+    areas: [Area; 3],
+}
+
+impl RingCache {
+    /// A cache for a ring at `place`; nothing is translated yet.
+    ///
+    /// # Errors
+    /// Size or alignment.
+    pub fn new(place: RingPlace) -> Result<Self, PlaceError> {
+        if !place.size.is_power_of_two() {
+            return Err(PlaceError::Size(place.size));
+        }
+        let this = Self { place, serial: 0, areas: Default::default() };
+        for (area, address, _, align, _) in this.layout() {
+            if address % align != 0 {
+                return Err(PlaceError::Align { area, address, align });
+            }
+        }
+        Ok(this)
+    }
+
+    /// Entries of the ring.
+    pub const fn size(&self) -> u16 {
+        self.place.size
+    }
+
+    fn layout(&self) -> [(&'static str, u64, u64, u64, Access); 3] {
+        let n = u64::from(self.place.size);
+        [
+            ("descriptor table", self.place.descriptors, 16 * n, 16, Access::Read),
+            ("available ring", self.place.available, 6 + 2 * n, 2, Access::Read),
+            ("used ring", self.place.used, 6 + 8 * n, 4, Access::Write),
+        ]
+    }
+
+    /// The ring in this state of the device's memory.
+    ///
+    /// # Errors
+    /// [`PlaceError`] when an area is not (any more) reachable.
+    #[inline]
+    pub fn view<'m>(&'m mut self, regions: &'m Regions) -> Result<RingView<'m>, PlaceError> {
+        if self.serial != regions.serial() {
+            self.translate(regions)?;
+        }
+        Ok(RingView {
+            descriptors: self.areas[0].base,
+            available: self.areas[1].base,
+            used: self.areas[2].base,
+            size: self.place.size,
+            life: PhantomData,
+        })
+    }
+
+    #[cold]
+    fn translate(&mut self, regions: &Regions) -> Result<(), PlaceError> {
+        self.serial = 0;
+        let layout = self.layout();
+        for (slot, (area, address, len, align, access)) in self.areas.iter_mut().zip(layout) {
+            let runs = regions
+                .raw_pieces(address, len, access, MAX_RUNS)
+                .map_err(|source| PlaceError::Translate { area, source })?
+                .ok_or(PlaceError::Scattered(area))?;
+            if let [(base, _)] = runs[..] {
+                *slot = Area { base, alias: None };
+            } else if slot.alias.as_ref().is_none_or(|alias| alias.runs != runs) {
+                // The old alias goes first, so that an endless renewal never holds two.
+                slot.alias = None;
+                let files = regions.files(address, len);
+                let alias = Alias::join(runs, files).ok_or(PlaceError::Scattered(area))?;
+                *slot = Area { base: alias.start, alias: Some(alias) };
+            }
+            if slot.base as u64 % align != 0 {
+                return Err(PlaceError::Align { area, address, align });
+            }
+        }
+        self.serial = regions.serial();
+        Ok(())
+    }
+
+    /// True once the memory under a joined area was truncated.
+    pub fn faulted(&self) -> bool {
+        self.areas.iter().any(|a| a.alias.as_ref().is_some_and(Alias::faulted))
+    }
+}
+
+/// Scattered pages, mapped a second time side by side.
+#[derive(Debug)]
+struct Alias {
+    guard: Option<Guarded>,
+    base: usize,
+    len: usize,
+    start: usize,
+    runs: Vec<(usize, usize)>,
+    /// Keeps the addresses in `runs` from being given to another file.
+    _files: Vec<Arc<MappedFile>>,
+}
+
+impl Alias {
+    fn join(runs: Vec<(usize, usize)>, files: Vec<Arc<MappedFile>>) -> Option<Self> {
+        let skip = runs.first()?.0 % PAGE;
+        let inner_ends_aligned = runs.iter().rev().skip(1).all(|(at, len)| (at + len) % PAGE == 0);
+        let inner_starts_aligned = runs.iter().skip(1).all(|(at, _)| at % PAGE == 0);
+        if !inner_ends_aligned || !inner_starts_aligned {
+            return None;
+        }
+        let pages = |at: usize, len: usize| (at - at % PAGE, (at + len).next_multiple_of(PAGE));
+        let spans: Vec<_> = runs.iter().map(|&(at, len)| pages(at, len)).collect();
+        let total = spans.iter().map(|(from, to)| to - from).sum();
+        // SAFETY: reserves fresh address space at the kernel's choice.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                total,
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return None;
+        }
+        let base = base as usize;
+        let mut at = base;
+        for (from, to) in spans {
+            // SAFETY: with an old size of 0 the pages of a shared mapping of ours are mapped once
+            // more; the target lies inside the reservation just made.
+            let joined = unsafe {
+                libc::mremap(
+                    from as *mut libc::c_void,
+                    0,
+                    to - from,
+                    libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
+                    at as *mut libc::c_void,
+                )
+            };
+            if joined == libc::MAP_FAILED {
+                // SAFETY: exactly the reservation.
+                unsafe { libc::munmap(base as *mut libc::c_void, total) };
+                return None;
+            }
+            at += to - from;
+        }
+        let Some(guard) = Guarded::enter(base, total) else {
+            // SAFETY: exactly the reservation.
+            unsafe { libc::munmap(base as *mut libc::c_void, total) };
+            return None;
+        };
+        Some(Self { guard: Some(guard), base, len: total, start: base + skip, runs, _files: files })
+    }
+}
+
+impl Alias {
+    fn faulted(&self) -> bool {
+        self.guard.as_ref().is_some_and(Guarded::faulted)
+    }
+}
+
+impl Drop for Alias {
+    fn drop(&mut self) {
+        // As in `MappedFile`: a fault must never find an entry whose range is somebody else's.
+        self.guard = None;
+        // SAFETY: exactly what was reserved; views of it borrow the cache that owns this alias.
+        unsafe { libc::munmap(self.base as *mut libc::c_void, self.len) };
+    }
+}
+
+/// A ring, ready for a burst.
+#[derive(Clone, Copy, Debug)]
+pub struct RingView<'m> {
+    descriptors: usize,
+    available: usize,
+    used: usize,
+    size: u16,
+    life: PhantomData<&'m Regions>,
+}
+
+impl RingView<'_> {
+    /// Entries.
+    pub const fn size(&self) -> u16 {
+        self.size
+    }
+
+    fn u16_at(&self, address: usize) -> &AtomicU16 {
+        // SAFETY: callers pass addresses inside an area, 2-byte aligned because the area's start is
+        // and all offsets are even; atomics may be shared with a writer outside of this process.
+        unsafe { AtomicU16::from_ptr(address as *mut u16) }
+    }
+
+    fn index(&self, index: u16) -> usize {
+        usize::from(index & (self.size - 1))
+    }
+
+    /// Where the driver will put its next entry. Acquires what it wrote before.
+    #[inline]
+    pub fn available_index(&self) -> u16 {
+        u16::from_le(self.u16_at(self.available + 2).load(Ordering::Acquire))
+    }
+
+    /// Available entry `index` (taken modulo the size): a descriptor number, unchecked.
+    #[inline]
+    pub fn available_entry(&self, index: u16) -> u16 {
+        let at = self.available + 4 + 2 * self.index(index);
+        u16::from_le(self.u16_at(at).load(Ordering::Relaxed))
+    }
+
+    /// Flags of the available ring: bit 0 asks for no interrupts.
+    #[inline]
+    pub fn available_flags(&self) -> u16 {
+        u16::from_le(self.u16_at(self.available).load(Ordering::Relaxed))
+    }
+
+    /// The driver's interrupt threshold (virtio 1.3 2.7.7).
+    #[inline]
+    pub fn used_event(&self) -> u16 {
+        let at = self.available + 4 + 2 * usize::from(self.size);
+        u16::from_le(self.u16_at(at).load(Ordering::Relaxed))
+    }
+
+    /// Descriptor `index`; `None` when the table has no such entry.
+    #[inline]
+    pub fn descriptor(&self, index: u16) -> Option<Descriptor> {
+        if index >= self.size {
+            return None;
+        }
+        let at = self.descriptors + Descriptor::SIZE * usize::from(index);
+        // SAFETY: inside the table, whose start is 16-byte aligned.
+        let words = unsafe {
+            (&*(at as *const AtomicU64), &*((at + 8) as *const AtomicU64))
+        };
+        Some(Descriptor::from_words(
+            words.0.load(Ordering::Relaxed),
+            words.1.load(Ordering::Relaxed),
+        ))
+    }
+
+    /// Writes used entry `index` (modulo the size); not yet visible to a well-behaved driver.
+    #[inline]
+    pub fn set_used(&self, index: u16, id: u16, len: u32) {
+        let at = self.used + 4 + 8 * self.index(index);
+        // SAFETY: inside the used ring, whose start is 4-byte aligned; entries begin at offset 4.
+        let words = unsafe {
+            (&*(at as *const AtomicU32), &*((at + 4) as *const AtomicU32))
+        };
+        words.0.store(u32::from(id).to_le(), Ordering::Relaxed);
+        words.1.store(len.to_le(), Ordering::Relaxed);
+    }
+
+    /// Publishes all used entries before `index`.
+    #[inline]
+    pub fn publish_used(&self, index: u16) {
+        self.u16_at(self.used + 2).store(index.to_le(), Ordering::Release);
+    }
+
+    /// Flags of the used ring: bit 0 asks for no doorbells.
+    #[inline]
+    pub fn set_used_flags(&self, flags: u16) {
+        self.u16_at(self.used).store(flags.to_le(), Ordering::Relaxed);
+    }
+
+    /// The device's doorbell threshold (virtio 1.3 2.7.10).
+    #[inline]
+    pub fn set_available_event(&self, index: u16) {
+        let at = self.used + 4 + 8 * usize::from(self.size);
+        self.u16_at(at).store(index.to_le(), Ordering::Relaxed);
+    }
+}
