@@ -1,1 +1,128 @@
-//! ring
+//! Guest ring formats behind one pair of traits: bursts in, bursts out.
+//!
+//! A ring owns its position and its notification state. It knows nothing about switching or policy,
+//! and it is driven under its queue's lock by one thread at a time.
+
+mod burst;
+mod chain;
+mod control;
+mod header;
+mod notify;
+mod split_rx;
+mod split_tx;
+
+pub use burst::{Burst, BurstBuffers, Frame, FrameFault, Payload};
+pub use chain::ChainError;
+pub use control::{Command, ControlRing};
+pub use split_rx::SplitReceive;
+pub use split_tx::SplitTransmit;
+
+use crate::mem::{PlaceError, Regions};
+use crate::offload::FrameMeta;
+
+/// What a split ring's driver negotiated, as far as the ring is concerned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RingFeatures {
+    /// `VIRTIO_F_EVENT_IDX`.
+    pub event_idx: bool,
+    /// `VIRTIO_F_INDIRECT_DESC`.
+    pub indirect: bool,
+    /// `VIRTIO_NET_F_MRG_RXBUF`.
+    pub merge: bool,
+}
+
+/// Why a ring cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RingError {
+    /// Its memory is not mapped at present; it may come back.
+    #[error("{0}")]
+    Away(#[from] PlaceError),
+    /// The available index moved by more than the ring holds.
+    #[error("the available index jumped from {from} to {to} in a ring of {size}")]
+    IndexJump {
+        /// Where the device stands.
+        from: u16,
+        /// What the driver wrote.
+        to: u16,
+        /// Entries.
+        size: u16,
+    },
+    /// A descriptor chain is malformed.
+    #[error("descriptor chain {head}: {source}")]
+    Chain {
+        /// Its head as the driver wrote it.
+        head: u16,
+        /// What is wrong.
+        source: ChainError,
+    },
+}
+
+/// What became of a frame that was pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is in the guest's buffers; visible with the next publish.
+    Done,
+    /// The driver has posted too few buffers.
+    NoBuffer,
+    /// The buffers are there, but too small for the frame.
+    TooSmall,
+}
+
+/// Guest to device.
+pub trait TransmitRing: Send {
+    /// Takes frames until the burst is full or the ring empty.
+    ///
+    /// # Errors
+    /// [`RingError`]; what the burst holds then is not to be used.
+    fn take<'m>(
+        &mut self,
+        regions: &'m Regions,
+        burst: &mut Burst<'m>,
+    ) -> Result<(), RingError>;
+
+    /// Gives every frame of the burst back. True: the driver wants an interrupt.
+    ///
+    /// # Errors
+    /// [`RingError::Away`].
+    fn give_back(&mut self, regions: &Regions, burst: &Burst<'_>) -> Result<bool, RingError>;
+
+    /// Asks the driver for no doorbells.
+    fn suppress(&mut self, regions: &Regions);
+
+    /// Asks for a doorbell and looks once more. True: work is waiting, no doorbell will come for it.
+    ///
+    /// # Errors
+    /// [`RingError::Away`].
+    fn arm(&mut self, regions: &Regions) -> Result<bool, RingError>;
+
+    /// True while nothing was ever taken and the ring's memory reads as untouched zeroes: with a
+    /// doorbell rung, a sign that the client's memory is not shared with us.
+    fn looks_untouched(&mut self, regions: &Regions) -> bool;
+
+    /// Memory under the ring itself was truncated.
+    fn faulted(&self) -> bool;
+}
+
+/// Device to guest.
+pub trait ReceiveRing: Send {
+    /// Copies one frame, `head` followed by `tail`, into the next buffers.
+    ///
+    /// # Errors
+    /// [`RingError`].
+    fn push(
+        &mut self,
+        regions: &Regions,
+        meta: &FrameMeta,
+        head: &[u8],
+        tail: Payload<'_>,
+    ) -> Result<Pushed, RingError>;
+
+    /// Makes pushed frames visible. True: the driver wants an interrupt.
+    ///
+    /// # Errors
+    /// [`RingError::Away`].
+    fn publish(&mut self, regions: &Regions) -> Result<bool, RingError>;
+
+    /// Memory under the ring itself was truncated.
+    fn faulted(&self) -> bool;
+}

@@ -1,0 +1,70 @@
+//! Who tells whom (virtio 1.3 2.7.7 and 2.7.10): suppression in both directions, with flags or event
+//! indexes.
+
+use std::sync::atomic::{Ordering, fence};
+
+use crate::mem::RingView;
+
+const NO_NOTIFY: u16 = 1;
+const NO_INTERRUPT: u16 = 1;
+/// How far ahead a doorbell threshold is put to be out of reach.
+const FAR: u16 = 0x8000;
+
+/// True when moving from `old` to `new` passes `event`.
+const fn passes(event: u16, new: u16, old: u16) -> bool {
+    new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Notify {
+    event_idx: bool,
+    /// Used index at the last decision about an interrupt.
+    decided: u16,
+    /// Doorbell threshold that stands in the ring.
+    threshold: u16,
+    suppressed: bool,
+}
+
+impl Notify {
+    pub(super) fn new(event_idx: bool) -> Self {
+        Self { event_idx, ..Self::default() }
+    }
+
+    /// After used entries up to `used` were published: does the driver want an interrupt?
+    pub(super) fn wants_interrupt(&mut self, view: RingView<'_>, used: u16) -> bool {
+        // The driver writes its threshold, then looks at the used index; we the other way round.
+        fence(Ordering::SeqCst);
+        let old = std::mem::replace(&mut self.decided, used);
+        if self.event_idx {
+            passes(view.used_event(), used, old)
+        } else {
+            view.available_flags() & NO_INTERRUPT == 0
+        }
+    }
+
+    /// Asks for no doorbells while the ring is being polled from `next` on.
+    pub(super) fn suppress(&mut self, view: RingView<'_>, next: u16) {
+        if !self.event_idx {
+            if !self.suppressed {
+                view.set_used_flags(NO_NOTIFY);
+            }
+        } else if !self.suppressed || self.threshold.wrapping_sub(next) < FAR / 2 {
+            self.threshold = next.wrapping_add(FAR - 1);
+            view.set_available_event(self.threshold);
+        }
+        self.suppressed = true;
+    }
+
+    /// Asks for a doorbell for the entry at `next`.
+    pub(super) fn arm(&mut self, view: RingView<'_>, next: u16) {
+        if self.event_idx {
+            self.threshold = next;
+            view.set_available_event(next);
+        } else {
+            view.set_used_flags(0);
+        }
+        self.suppressed = false;
+        // The driver publishes an entry, then looks at the threshold; we the other way round.
+        fence(Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,158 @@
+//! A receive queue in split format, with or without mergeable buffers (virtio 1.3 5.1.6.3).
+
+use super::burst::Payload;
+use super::chain::{Stop, Walk};
+use super::header;
+use super::notify::Notify;
+use super::{Pushed, ReceiveRing, RingError, RingFeatures};
+use crate::limits::{MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
+use crate::mem::{
+    Access, PlaceError, ReadSlice, Regions, RingCache, RingPlace, SliceList, SlicePool,
+};
+use crate::offload::FrameMeta;
+
+/// Device side of a receive queue.
+#[derive(Debug)]
+pub struct SplitReceive {
+    cache: RingCache,
+    features: RingFeatures,
+    notify: Notify,
+    next: u16,
+    used: u16,
+    /// The available index when it was last looked at.
+    seen: u16,
+    suppressed: bool,
+    pieces: SlicePool,
+    /// Buffers of the frame in hand: descriptor number and bytes.
+    buffers: Vec<(u16, u64)>,
+}
+
+impl SplitReceive {
+    /// A ring at `place`, at its beginning.
+    ///
+    /// # Errors
+    /// [`PlaceError`], also when it is not reachable in `regions`.
+    pub fn new(
+        place: RingPlace,
+        features: RingFeatures,
+        regions: &Regions,
+    ) -> Result<Self, PlaceError> {
+        let mut cache = RingCache::new(place)?;
+        cache.view(regions)?;
+        Ok(Self {
+            cache,
+            features,
+            notify: Notify::new(features.event_idx),
+            next: 0,
+            used: 0,
+            seen: 0,
+            suppressed: false,
+            pieces: SlicePool::new(MAX_FRAME_PIECES),
+            buffers: Vec::with_capacity(MAX_MERGED_BUFFERS),
+        })
+    }
+}
+
+/// Writes into one slice after the other.
+struct Scatter<'a, 'm> {
+    list: &'a SliceList<'m>,
+    index: usize,
+    offset: usize,
+}
+
+impl Scatter<'_, '_> {
+    #[inline]
+    fn put(&mut self, mut from: ReadSlice<'_>) {
+        while !from.is_empty() {
+            let Some(to) = self.list.write(self.index).map(|to| to.skip(self.offset)) else {
+                return;
+            };
+            let done = from.copy_to(to);
+            from = from.skip(done);
+            if done == to.len() {
+                self.index += 1;
+                self.offset = 0;
+            } else {
+                self.offset += done;
+            }
+        }
+    }
+}
+
+impl ReceiveRing for SplitReceive {
+    fn push(
+        &mut self,
+        regions: &Regions,
+        meta: &FrameMeta,
+        head: &[u8],
+        tail: Payload<'_>,
+    ) -> Result<Pushed, RingError> {
+        let view = self.cache.view(regions)?;
+        let size = view.size();
+        if !self.suppressed {
+            // Buffers are looked for when a frame comes; nobody needs to ring for them.
+            self.notify.suppress(view, self.next);
+            self.suppressed = true;
+        }
+        let need = (header::LEN + head.len() + tail.len()) as u64;
+        let walk = Walk { view, regions, indirect: self.features.indirect };
+        let mut list = self.pieces.lend();
+        self.buffers.clear();
+        let (mut room, mut at) = (0, self.next);
+        while room < need {
+            if at == self.seen {
+                self.seen = view.available_index();
+                if self.seen.wrapping_sub(self.next) > size {
+                    let (from, to) = (self.next, self.seen);
+                    return Err(RingError::IndexJump { from, to, size });
+                }
+                if at == self.seen {
+                    return Ok(Pushed::NoBuffer);
+                }
+            }
+            if self.buffers.len() == MAX_MERGED_BUFFERS
+                || (!self.features.merge && !self.buffers.is_empty())
+            {
+                return Ok(Pushed::TooSmall);
+            }
+            let id = view.available_entry(at);
+            let bytes = match walk.pieces(id, Access::Write, &mut list) {
+                Ok(bytes) => bytes,
+                Err(Stop::Full) => return Ok(Pushed::TooSmall),
+                Err(Stop::Bad(source)) => return Err(RingError::Chain { head: id, source }),
+            };
+            self.buffers.push((id, bytes));
+            room += bytes;
+            at = at.wrapping_add(1);
+        }
+        let header = header::build(meta, self.buffers.len() as u16);
+        let mut scatter = Scatter { list: &list, index: 0, offset: 0 };
+        scatter.put(ReadSlice::from(&header[..]));
+        scatter.put(ReadSlice::from(head));
+        for piece in tail.pieces() {
+            scatter.put(piece);
+        }
+        let mut left = need;
+        for &(id, bytes) in &self.buffers {
+            let len = bytes.min(left);
+            left -= len;
+            view.set_used(self.used, id, len as u32);
+            self.used = self.used.wrapping_add(1);
+        }
+        self.next = at;
+        Ok(Pushed::Done)
+    }
+
+    fn publish(&mut self, regions: &Regions) -> Result<bool, RingError> {
+        let view = self.cache.view(regions)?;
+        view.publish_used(self.used);
+        if self.features.event_idx {
+            self.notify.suppress(view, self.next);
+        }
+        Ok(self.notify.wants_interrupt(view, self.used))
+    }
+
+    fn faulted(&self) -> bool {
+        self.cache.faulted()
+    }
+}
