@@ -33,3 +33,13 @@ pub const MAX_FRAME_PIECES: usize = 1024;
 /// Most mergeable buffers one frame may take (64 KiB over the 1,500-byte buffers of a small MTU
 /// needs 44).
 pub const MAX_MERGED_BUFFERS: usize = 128;
+/// Bytes of a large-send frame's start that are copied: all headers must end within.
+pub const MAX_SEGMENT_HEADERS: usize = 256;
+/// Most segments one large-send frame may become.
+pub const MAX_SEGMENTS: usize = 1024;
+/// Most IPv6 extension headers that are walked.
+pub const MAX_IPV6_EXTENSIONS: usize = 8;
+/// Fewest entries a virtio ring is offered with (a device is made with at least this many).
+pub const MIN_RING_SIZE: u16 = 64;
+/// Most MSI-X vectors of a function (PCIe base specification 7.7.2.2).
+pub const MAX_VECTORS: u16 = 2048;

@@ -4,6 +4,11 @@
 //! [`ControlRequest`]s. It owns registers, feature negotiation and config space; it never touches
 //! guest memory, frames, or the physical function: all of that goes through [`Host`].
 
+mod model;
+pub mod virtio_net;
+
+pub use model::{DoorbellArea, Doorbells, DriverState, Interrupts, Personality, Status};
+
 use crate::control::{ControlReply, ControlRequest};
 
 /// Where and how a driver placed a ring.

@@ -1,0 +1,202 @@
+//! The trait every personality implements, and what it says about itself.
+
+use std::fmt;
+
+use super::{Host, QueueRole};
+use crate::control::MacAddr;
+use crate::pci::{AccessError, BarSpec, ConfigSpace, Effects, MsixTable};
+
+/// How a driver's doorbell writes reach the device; fixed for the device's life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Doorbells {
+    /// Every write is a message; no mappable region.
+    #[default]
+    Trapped,
+    /// Doorbell pages are shared memory that a worker polls.
+    Mapped,
+}
+
+/// How the device interrupts; fixed for the device's life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interrupts {
+    /// MSI-X.
+    #[default]
+    Msix,
+    /// One legacy interrupt; implies that nothing is mappable.
+    Intx,
+}
+
+/// A doorbell page that a client may map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DoorbellArea {
+    /// BAR of the page.
+    pub bar: u8,
+    /// Offset of the page within the BAR, in bytes.
+    pub offset: u64,
+    /// Size in bytes: one page.
+    pub size: u64,
+    /// The queue whose doorbell it is, whenever that queue exists.
+    pub queue: u16,
+}
+
+/// How far the guest's driver has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DriverState {
+    /// Reset, or never seen.
+    #[default]
+    Absent,
+    /// A driver noticed the device.
+    Acknowledged,
+    /// Features are agreed.
+    Negotiated,
+    /// The driver is ready; rings run.
+    Running,
+    /// The driver gave up.
+    Failed,
+    /// The device cannot go on without a reset.
+    NeedsReset,
+}
+
+impl DriverState {
+    /// As shown to the operator.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "no driver",
+            Self::Acknowledged => "acknowledged",
+            Self::Negotiated => "features agreed",
+            Self::Running => "running",
+            Self::Failed => "driver gave up",
+            Self::NeedsReset => "needs reset",
+        }
+    }
+}
+
+impl fmt::Display for DriverState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a personality knows about its driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// How far the driver has come. What the data plane knows (`Host::needs_reset`) is not in it.
+    pub state: DriverState,
+    /// Why the device needs a reset, where the personality itself found out.
+    pub reason: Option<String>,
+    /// The status register as the driver reads it, without what the data plane adds.
+    pub driver_status: u8,
+    /// Negotiated features; zero before they are agreed.
+    pub features: u64,
+    /// Their names.
+    pub feature_names: Vec<&'static str>,
+    /// The device's current address.
+    pub mac: MacAddr,
+    /// Queue pairs the driver uses.
+    pub active_pairs: u16,
+    /// Link state as the driver sees it.
+    pub link_up: bool,
+}
+
+/// A guest-visible device model.
+///
+/// One session thread calls all of it under one lock. No method blocks by itself; what the
+/// [`Host`] does inside a call may.
+pub trait Personality: Send {
+    /// Configuration space as it stands; reading through it has no side effects.
+    fn config_space(&self) -> &ConfigSpace;
+
+    /// The BARs.
+    fn bars(&self) -> &[BarSpec];
+
+    /// Legacy or MSI-X interrupts.
+    fn interrupts(&self) -> Interrupts;
+
+    /// MSI-X vectors; 0 with legacy interrupts.
+    fn vectors(&self) -> u16;
+
+    /// MSI-X table and pending bits; `None` with legacy interrupts.
+    fn msix_mut(&mut self) -> Option<&mut MsixTable>;
+
+    /// Queues the device has at most, control queue included.
+    fn queues(&self) -> u16;
+
+    /// Role of a queue with the negotiated features (before negotiation: with all offered ones).
+    /// `None`: no such queue.
+    fn role(&self, queue: u16) -> Option<QueueRole>;
+
+    /// Doorbell pages a client may map; empty with trapped doorbells and with legacy interrupts.
+    fn doorbell_areas(&self) -> Vec<DoorbellArea>;
+
+    /// The queue that a write at this place rings right now, if any: the device runs, the queue
+    /// exists and is enabled. The same decision as [`Personality::write`] makes, for a quick path.
+    fn doorbell_of(&self, bar: u8, offset: u64) -> Option<u16>;
+
+    /// Reads configuration space, with the side effects that a driver's read has.
+    ///
+    /// # Errors
+    /// The access reaches past its end.
+    fn config_read(
+        &mut self,
+        host: &mut dyn Host,
+        offset: u64,
+        data: &mut [u8],
+    ) -> Result<(), AccessError>;
+
+    /// Writes configuration space. A write that resets the function has done so on return; the
+    /// effects tell the caller, whose own interrupt and mapping state follows.
+    ///
+    /// # Errors
+    /// The access reaches past its end; nothing is written.
+    fn config_write(
+        &mut self,
+        host: &mut dyn Host,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<Effects, AccessError>;
+
+    /// Reads a BAR.
+    ///
+    /// # Errors
+    /// The BAR does not exist or the access reaches past its end.
+    fn read(
+        &mut self,
+        host: &mut dyn Host,
+        bar: u8,
+        offset: u64,
+        data: &mut [u8],
+    ) -> Result<(), AccessError>;
+
+    /// Writes a BAR.
+    ///
+    /// # Errors
+    /// The BAR does not exist or the access reaches past its end; nothing is written.
+    fn write(
+        &mut self,
+        host: &mut dyn Host,
+        bar: u8,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), AccessError>;
+
+    /// Resets the whole function: device state and configuration space. Always ends in
+    /// [`Host::stop`].
+    fn reset(&mut self, host: &mut dyn Host);
+
+    /// Executes a command that the driver put into the control queue: `bytes` is the readable part
+    /// of the chain, copied, any length, untrusted. Returns the answer's byte.
+    fn command(&mut self, host: &mut dyn Host, bytes: &[u8]) -> u8;
+
+    /// Sets the link state that the driver sees. True if it changed.
+    fn set_link(&mut self, host: &mut dyn Host, up: bool) -> bool;
+
+    /// Asks the driver to announce its addresses to the network. True if the driver will be asked:
+    /// it runs and agreed to be.
+    fn announce(&mut self, host: &mut dyn Host) -> bool;
+
+    /// The data plane stopped the device ([`Host::needs_reset`] turned true): tells the driver.
+    fn needs_reset_raised(&mut self, host: &mut dyn Host);
+
+    /// What it knows about its driver.
+    fn status(&self) -> Status;
+}

@@ -1,0 +1,150 @@
+//! The control queue's commands (5.1.6.5).
+
+use super::super::Host;
+use super::features::{RECEIVE_OFFLOADS, bits, receive_offloads};
+use super::state::State;
+use super::{CONTROL_ERR, CONTROL_OK};
+use crate::control::{ControlRequest, MacAddr};
+use crate::limits::MAX_CONTROL_COMMAND;
+
+const CLASS_RX: u8 = 0;
+const CLASS_MAC: u8 = 1;
+const CLASS_VLAN: u8 = 2;
+const CLASS_ANNOUNCE: u8 = 3;
+const CLASS_MQ: u8 = 4;
+const CLASS_GUEST_OFFLOADS: u8 = 5;
+
+/// A command, parsed and allowed by what was negotiated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Command {
+    /// For the gatekeeper and the data plane.
+    Ask(ControlRequest),
+    /// `VIRTIO_NET_CTRL_ANNOUNCE_ACK`.
+    AnnounceAck,
+}
+
+impl State {
+    /// Anything that is not exactly a command of a negotiated feature is answered with
+    /// `VIRTIO_NET_ERR`, and so is what the host did not do.
+    pub(super) fn command(&mut self, host: &mut dyn Host, bytes: &[u8]) -> u8 {
+        if !self.running() || bytes.len() > MAX_CONTROL_COMMAND {
+            return CONTROL_ERR;
+        }
+        let done = match parse(bytes, self.features(), self.config.queue_pairs) {
+            None => false,
+            Some(Command::AnnounceAck) => {
+                if std::mem::take(&mut self.announce) {
+                    self.generation = self.generation.wrapping_add(1);
+                }
+                true
+            }
+            Some(Command::Ask(request)) => self.ask(host, request),
+        };
+        if done { CONTROL_OK } else { CONTROL_ERR }
+    }
+
+    fn ask(&mut self, host: &mut dyn Host, request: ControlRequest) -> bool {
+        let (mac, pairs) = match request {
+            ControlRequest::SetMac(mac) => (mac, self.active_pairs),
+            ControlRequest::SetQueuePairs(pairs) => (self.mac, pairs),
+            _ => (self.mac, self.active_pairs),
+        };
+        let done = host.control(request).is_done();
+        if done {
+            if self.mac != mac {
+                // 5.1.6.5.2: the new address shows in device configuration.
+                self.generation = self.generation.wrapping_add(1);
+            }
+            (self.mac, self.active_pairs) = (mac, pairs);
+        }
+        done
+    }
+}
+
+fn parse(bytes: &[u8], features: u64, max_pairs: u16) -> Option<Command> {
+    let (&[class, command], data) = bytes.split_first_chunk()?;
+    let (needs, request) = match (class, command) {
+        (CLASS_RX, 0) => (bits::CTRL_RX, ControlRequest::Promiscuous(flag(data)?)),
+        (CLASS_RX, 1) => (bits::CTRL_RX, ControlRequest::AllMulticast(flag(data)?)),
+        (CLASS_RX, 2) => (bits::CTRL_RX_EXTRA, ControlRequest::AllUnicast(flag(data)?)),
+        (CLASS_RX, 3) => (
+            bits::CTRL_RX_EXTRA,
+            ControlRequest::NoMulticast(flag(data)?),
+        ),
+        (CLASS_RX, 4) => (bits::CTRL_RX_EXTRA, ControlRequest::NoUnicast(flag(data)?)),
+        (CLASS_RX, 5) => (
+            bits::CTRL_RX_EXTRA,
+            ControlRequest::NoBroadcast(flag(data)?),
+        ),
+        (CLASS_MAC, 0) => (bits::CTRL_RX, mac_filter(data)?),
+        (CLASS_MAC, 1) => (
+            bits::CTRL_MAC_ADDR,
+            ControlRequest::SetMac(MacAddr(exact(data)?)),
+        ),
+        (CLASS_VLAN, 0) => (bits::CTRL_VLAN, ControlRequest::AddVlan(vlan(data)?)),
+        (CLASS_VLAN, 1) => (bits::CTRL_VLAN, ControlRequest::DelVlan(vlan(data)?)),
+        (CLASS_ANNOUNCE, 0) => {
+            let agreed = features & bits::GUEST_ANNOUNCE != 0 && data.is_empty();
+            return agreed.then_some(Command::AnnounceAck);
+        }
+        (CLASS_MQ, 0) => {
+            let pairs = u16::from_le_bytes(exact(data)?);
+            let valid = (1..=max_pairs).contains(&pairs);
+            (
+                bits::MQ,
+                ControlRequest::SetQueuePairs(valid.then_some(pairs)?),
+            )
+        }
+        (CLASS_GUEST_OFFLOADS, 0) => {
+            let offloads = u64::from_le_bytes(exact(data)?);
+            let allowed = features & RECEIVE_OFFLOADS;
+            let accepts = (offloads & !allowed == 0).then(|| receive_offloads(offloads))?;
+            (
+                bits::CTRL_GUEST_OFFLOADS,
+                ControlRequest::SetReceiveOffloads(accepts),
+            )
+        }
+        _ => return None,
+    };
+    // Some commands' features do not imply the queue they come by (5.1.3.1).
+    let agreed = features & needs != 0 && features & bits::CTRL_VQ != 0;
+    agreed.then_some(Command::Ask(request))
+}
+
+fn exact<const N: usize>(data: &[u8]) -> Option<[u8; N]> {
+    data.try_into().ok()
+}
+
+fn flag(data: &[u8]) -> Option<bool> {
+    match data {
+        [0] => Some(false),
+        [1] => Some(true),
+        _ => None,
+    }
+}
+
+/// 5.1.6.5.3: 12 bits.
+fn vlan(data: &[u8]) -> Option<u16> {
+    Some(u16::from_le_bytes(exact(data)?)).filter(|&id| id < 4096)
+}
+
+/// `struct virtio_net_ctrl_mac` twice: unicast, then multicast (5.1.6.5.2).
+fn mac_filter(data: &[u8]) -> Option<ControlRequest> {
+    let (unicast, rest) = mac_table(data)?;
+    let (multicast, rest) = mac_table(rest)?;
+    rest.is_empty()
+        .then_some(ControlRequest::SetMacFilter { unicast, multicast })
+}
+
+fn mac_table(data: &[u8]) -> Option<(Vec<MacAddr>, &[u8])> {
+    let (entries, rest) = data.split_first_chunk()?;
+    let len = usize::try_from(u32::from_le_bytes(*entries))
+        .ok()?
+        .checked_mul(6)?;
+    let (macs, rest) = rest.split_at_checked(len)?;
+    let (macs, _) = macs.as_chunks();
+    Some((macs.iter().copied().map(MacAddr).collect(), rest))
+}
+
+#[cfg(test)]
+mod tests;
