@@ -1,1 +1,10 @@
 //! The daemon as a library: engine, session, bus, store, configuration.
+
+pub mod device;
+pub mod engine;
+pub mod limits;
+pub mod names;
+pub mod nearest;
+pub mod session;
+pub mod store;
+pub mod text;

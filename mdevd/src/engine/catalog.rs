@@ -1,0 +1,439 @@
+//! The engine: names, identities, idempotence, order, persistence.
+//!
+//! One lock guards the names and is never held over composing, storing or retiring: a command
+//! marks its name as changing, works without the lock, and settles the name. So a slow device
+//! delays only those who want that device.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Instant;
+
+use libcvf::control::MacAddr;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::backend::Backend;
+use super::definition::{Definition, SocketAccess};
+use super::entry::{Entry, Failed, Live};
+use super::error::EngineError;
+use super::request::{CreateRequest, Draft};
+use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats};
+use super::{Engine, hints};
+use crate::limits::{CHANGE_DEADLINE, MAX_DEVICES, MAX_PAGE};
+use crate::names::{HostId, Identity};
+use crate::nearest;
+use crate::store::Store;
+
+/// The devices of a daemon.
+pub struct Catalog {
+    backend: Arc<dyn Backend>,
+    store: Arc<dyn Store>,
+    identity: Identity,
+    defaults: SocketAccess,
+    names: Mutex<Names>,
+    settled: Condvar,
+}
+
+/// How many definitions a restart found, and what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Composed and listening.
+    pub ready: usize,
+    /// Kept as failed.
+    pub failed: usize,
+}
+
+#[derive(Default)]
+struct Names {
+    entries: BTreeMap<String, Entry>,
+    macs: HashMap<MacAddr, String>,
+    next_sequence: u64,
+    stopping: bool,
+}
+
+impl Catalog {
+    /// An empty catalog; [`Catalog::restore`] fills it from the store.
+    pub fn new(backend: Arc<dyn Backend>, store: Arc<dyn Store>, defaults: SocketAccess) -> Self {
+        let id = store.id();
+        Self {
+            identity: Identity::new(HostId::of_machine_or(id), id),
+            backend,
+            store,
+            defaults,
+            names: Mutex::default(),
+            settled: Condvar::new(),
+        }
+    }
+
+    /// Rebuilds what the store defines, in the order of creation. What cannot be rebuilt is kept as
+    /// failed and stops nobody else.
+    ///
+    /// # Errors
+    /// The store cannot be read at all.
+    pub fn restore(&self) -> Result<Restored, crate::store::StoreError> {
+        let mut records = self.store.load()?;
+        records.sort_by_key(|record| match &record.definition {
+            Ok(definition) => (definition.sequence, record.name.clone()),
+            Err(_) => (u64::MAX, record.name.clone()),
+        });
+        let mut restored = Restored::default();
+        for record in records {
+            let entry = match record.definition {
+                Err(error) => failed(None, error.to_string()),
+                Ok(definition) => self.rebuild(definition),
+            };
+            match &entry {
+                Entry::Failed(failed) => {
+                    tracing::error!(device = record.name, "not rebuilt: {}", failed.reason);
+                    restored.failed += 1;
+                }
+                _ => restored.ready += 1,
+            }
+            let mut names = self.names.lock();
+            if let Some(definition) = entry.definition() {
+                names.macs.entry(definition.mac).or_insert_with(|| record.name.clone());
+                names.next_sequence = names.next_sequence.max(definition.sequence + 1);
+            }
+            names.entries.insert(record.name, entry);
+        }
+        Ok(restored)
+    }
+
+    fn rebuild(&self, definition: Definition) -> Entry {
+        let other = self.names.lock().macs.get(&definition.mac).cloned();
+        if let Some(other) = other {
+            let reason = EngineError::DuplicateMac {
+                name: definition.name.clone(),
+                mac: definition.mac.to_string(),
+                other,
+            };
+            return failed(Some(definition), reason.to_string());
+        }
+        let composed = self.backend.compose(&definition).and_then(|device| {
+            device.open()?;
+            Ok(device)
+        });
+        match composed {
+            Ok(device) => Entry::Live(Arc::new(Live { definition, device })),
+            Err(error) => failed(Some(definition), error.to_string()),
+        }
+    }
+
+    /// Retires every device without forgetting its definition. Refuses commands from here on.
+    pub fn shut_down(&self) {
+        let live: Vec<_> = {
+            let mut names = self.names.lock();
+            names.stopping = true;
+            let live = |entry: &Entry| match entry {
+                Entry::Live(live) => Some(live.clone()),
+                _ => None,
+            };
+            names.entries.values().filter_map(live).collect()
+        };
+        for live in live {
+            if let Err(error) = live.device.retire() {
+                tracing::warn!("{error}");
+            }
+        }
+    }
+
+    /// Waits until nobody is changing `name`; then the caller may.
+    fn settle<'a>(
+        &self,
+        mut names: MutexGuard<'a, Names>,
+        name: &str,
+        attempted: &'static str,
+    ) -> Result<MutexGuard<'a, Names>, EngineError> {
+        let deadline = Instant::now() + CHANGE_DEADLINE;
+        loop {
+            let named = || name.to_owned();
+            if names.stopping {
+                return Err(EngineError::Stopping { attempted, name: named() });
+            }
+            let Some(&Entry::Changing(doing)) = names.entries.get(name) else { return Ok(names) };
+            if self.settled.wait_until(&mut names, deadline).timed_out() {
+                return Err(EngineError::Changing { attempted, name: named(), doing });
+            }
+        }
+    }
+
+    /// Lists the reserved name as `entry`, or not at all, and frees `mac` in the latter case.
+    fn conclude(&self, name: &str, entry: Option<Entry>, mac: Option<MacAddr>) {
+        let mut names = self.names.lock();
+        match entry {
+            Some(entry) => {
+                names.entries.insert(name.to_owned(), entry);
+            }
+            None => {
+                names.entries.remove(name);
+                if let Some(mac) = mac.filter(|mac| names.macs.get(mac).is_some_and(|n| n == name)) {
+                    names.macs.remove(&mac);
+                }
+            }
+        }
+        drop(names);
+        self.settled.notify_all();
+    }
+
+    /// Turns a draft into a definition with a name, a MAC and a place of its own, all reserved.
+    fn reserve(&self, names: &mut Names, name: String, draft: &Draft) -> Result<Definition, EngineError> {
+        if names.entries.len() >= MAX_DEVICES {
+            let why = format!("{MAX_DEVICES} devices are defined, and that is the limit");
+            return Err(EngineError::NoResources { name, why });
+        }
+        let pf = self.choose_pf(draft.pf.as_deref())?;
+        let mac = match draft.mac {
+            Some(mac) => match names.macs.get(&mac) {
+                Some(other) => {
+                    let (other, mac) = (other.clone(), mac.to_string());
+                    return Err(EngineError::DuplicateMac { name, mac, other });
+                }
+                None => mac,
+            },
+            None => self.identity.mac(&name, |mac| names.macs.contains_key(&mac)),
+        };
+        let sequence = names.next_sequence;
+        names.next_sequence += 1;
+        names.macs.insert(mac, name.clone());
+        names.entries.insert(name.clone(), Entry::Changing("creating"));
+        Ok(Definition {
+            uuid: self.identity.uuid(&name),
+            name,
+            sequence,
+            pf,
+            personality: draft.personality,
+            queue_pairs: draft.queue_pairs,
+            mac,
+            mtu: draft.mtu,
+            vlan: draft.vlan,
+            doorbells: draft.doorbells,
+            interrupts: draft.interrupts,
+            socket: draft.access(&self.defaults),
+        })
+    }
+
+    fn choose_pf(&self, asked: Option<&str>) -> Result<String, EngineError> {
+        let mut pfs = self.backend.pfs().into_iter().map(|pf| pf.name);
+        match asked {
+            Some(asked) => self.pf(asked).map(|pf| pf.name),
+            None => pfs.next().ok_or_else(|| not_found("PF", "", [])),
+        }
+    }
+
+    /// Composes, stores and opens a reserved definition: all or nothing.
+    fn bring_up(&self, definition: Definition) -> Result<Arc<Live>, EngineError> {
+        let device = self.backend.compose(&definition)?;
+        let undo = |error: EngineError| {
+            if let Err(late) = device.retire() {
+                tracing::warn!("{late}");
+            }
+            error
+        };
+        let stored = self.store.put(&definition);
+        stored.map_err(|why| undo(store_failed("create", &definition.name, &why)))?;
+        device.open().map_err(|error| {
+            if let Err(why) = self.store.remove(&definition.name) {
+                tracing::error!(device = definition.name, "a refused definition stays stored: {why}");
+            }
+            undo(error)
+        })?;
+        Ok(Arc::new(Live { definition, device }))
+    }
+
+    fn generated_name(names: &Names) -> String {
+        (names.next_sequence..)
+            .map(|n| format!("cvf{n}"))
+            .find(|name| !names.entries.contains_key(name))
+            .unwrap_or_default()
+    }
+
+    fn entry(&self, name: &str) -> Result<Entry, EngineError> {
+        let names = self.names.lock();
+        names.entries.get(name).cloned().ok_or_else(|| names.no_device(name))
+    }
+}
+
+impl Names {
+    fn no_device(&self, name: &str) -> EngineError {
+        not_found("device", name, self.entries.keys().map(String::as_str))
+    }
+}
+
+impl Engine for Catalog {
+    fn create(&self, request: CreateRequest) -> Result<Created, EngineError> {
+        let draft = request.check()?;
+        let mut names = self.names.lock();
+        let name = draft.name.clone().unwrap_or_else(|| Self::generated_name(&names));
+        names = self.settle(names, &name, "create")?;
+        let definition = match names.entries.get(&name) {
+            None => self.reserve(&mut names, name.clone(), &draft)?,
+            Some(entry) => {
+                let existing = entry.definition().cloned();
+                let existing = existing.ok_or_else(|| unreadable(&name))?;
+                if let Some((attribute, existing, asked)) = draft.difference(&existing) {
+                    return Err(EngineError::AlreadyExists { name, attribute, existing, asked });
+                }
+                if let Entry::Live(live) = entry {
+                    return Ok(created(Outcome::Already, &live.clone()));
+                }
+                // It failed at the start; now is another attempt.
+                names.entries.insert(name.clone(), Entry::Changing("creating"));
+                names.macs.entry(existing.mac).or_insert_with(|| name.clone());
+                drop(names);
+                return self.revive(existing);
+            }
+        };
+        drop(names);
+        let mac = definition.mac;
+        match self.bring_up(definition) {
+            Ok(live) => {
+                let answer = created(Outcome::Created, &live);
+                self.conclude(&name, Some(Entry::Live(live)), None);
+                tracing::info!(device = name, mac = answer.mac, pf = answer.pf, "created");
+                Ok(answer)
+            }
+            Err(error) => {
+                self.conclude(&name, None, Some(mac));
+                Err(error)
+            }
+        }
+    }
+
+    fn destroy(&self, name: &str, force: bool) -> Result<(), EngineError> {
+        let mut names = self.settle(self.names.lock(), name, "destroy")?;
+        let Some(entry) = names.entries.get(name).cloned() else {
+            return Err(names.no_device(name));
+        };
+        if let (Entry::Live(live), false) = (&entry, force)
+            && let Some(client) = live.device.client()
+        {
+            let client = client.to_string();
+            return Err(EngineError::Connected { name: name.to_owned(), client });
+        }
+        names.entries.insert(name.to_owned(), Entry::Changing("destroying"));
+        drop(names);
+        if let Err(why) = self.store.remove(name) {
+            self.conclude(name, Some(entry), None);
+            return Err(store_failed("destroy", name, &why));
+        }
+        let retired = match &entry {
+            Entry::Live(live) => live.device.retire(),
+            _ => Ok(()),
+        };
+        self.conclude(name, None, entry.definition().map(|d| d.mac));
+        tracing::info!(device = name, force, "destroyed");
+        retired
+    }
+
+    fn list(&self, after: &str, limit: usize) -> Page {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let after = if after.is_empty() { Bound::Unbounded } else { Bound::Excluded(after) };
+        let mut entries: Vec<_> = {
+            let names = self.names.lock();
+            let range = names.entries.range::<str, _>((after, Bound::Unbounded));
+            range.take(limit + 1).map(|(name, entry)| (name.clone(), entry.clone())).collect()
+        };
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        let next = entries.last().filter(|_| more).map_or_else(String::new, |(name, _)| name.clone());
+        Page { devices: entries.iter().map(|(name, entry)| entry.summary(name)).collect(), next }
+    }
+
+    fn show(&self, name: &str) -> Result<DeviceView, EngineError> {
+        self.entry(name).map(|entry| entry.view(name))
+    }
+
+    fn stats(&self, name: &str) -> Result<Stats, EngineError> {
+        match self.entry(name)? {
+            Entry::Live(live) => Ok(Stats { name: name.to_owned(), ..live.device.stats() }),
+            Entry::Changing(doing) => {
+                let (attempted, name) = ("count", name.to_owned());
+                Err(EngineError::Changing { attempted, name, doing })
+            }
+            Entry::Failed(_) => Ok(Stats { name: name.to_owned(), ..Stats::default() }),
+        }
+    }
+
+    fn pfs(&self) -> Vec<PfView> {
+        self.backend.pfs()
+    }
+
+    fn pf(&self, name: &str) -> Result<PfView, EngineError> {
+        let pfs = self.backend.pfs();
+        let known: Vec<_> = pfs.iter().map(|pf| pf.name.clone()).collect();
+        let found = pfs.into_iter().find(|pf| pf.name == name);
+        found.ok_or_else(|| not_found("PF", name, known.iter().map(String::as_str)))
+    }
+}
+
+impl Catalog {
+    /// Another attempt at a device that failed to come back.
+    fn revive(&self, definition: Definition) -> Result<Created, EngineError> {
+        let name = definition.name.clone();
+        let spare = definition.clone();
+        let owner = self.names.lock().macs.get(&definition.mac).cloned();
+        let attempt = match owner.filter(|owner| *owner != name) {
+            Some(other) => Err(EngineError::DuplicateMac {
+                name: name.clone(),
+                mac: definition.mac.to_string(),
+                other,
+            }),
+            None => self.backend.compose(&definition).and_then(|device| {
+                device.open()?;
+                Ok(Arc::new(Live { definition, device }))
+            }),
+        };
+        match attempt {
+            Ok(live) => {
+                let answer = created(Outcome::Already, &live);
+                self.conclude(&name, Some(Entry::Live(live)), None);
+                Ok(answer)
+            }
+            Err(error) => {
+                self.conclude(&name, Some(failed(Some(spare), error.to_string())), None);
+                Err(error)
+            }
+        }
+    }
+}
+
+fn failed(definition: Option<Definition>, reason: String) -> Entry {
+    Entry::Failed(Arc::new(Failed { definition, reason }))
+}
+
+fn created(result: Outcome, live: &Live) -> Created {
+    let (definition, socket) = (&live.definition, live.device.socket().display().to_string());
+    Created {
+        result,
+        name: definition.name.clone(),
+        uuid: definition.uuid.to_string(),
+        mac: definition.mac.to_string(),
+        pf: definition.pf.clone(),
+        qemu: hints::qemu_device(&definition.name, &socket, None),
+        socket,
+        notes: hints::notes(definition),
+    }
+}
+
+fn not_found<'a>(
+    what: &'static str,
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> EngineError {
+    // The name may be anything that a client sent: shown cut.
+    let name: String = name.chars().take(80).collect();
+    EngineError::NotFound { what, hint: nearest::hint(&name, known), name }
+}
+
+fn store_failed(attempted: &'static str, name: &str, why: &crate::store::StoreError) -> EngineError {
+    EngineError::StoreFailed { attempted, name: name.to_owned(), why: why.to_string() }
+}
+
+fn unreadable(name: &str) -> EngineError {
+    EngineError::AlreadyExists {
+        name: name.to_owned(),
+        attribute: "record",
+        existing: "unreadable".to_owned(),
+        asked: "a new one".to_owned(),
+    }
+}

@@ -1,0 +1,118 @@
+//! What an operator decided about a device: the part that survives a restart.
+
+use libcvf::control::MacAddr;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::text::as_text;
+
+/// The device a guest sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Personality {
+    /// virtio network device, 1af4:1041 (virtio 1.3 5.1).
+    #[default]
+    #[serde(rename = "virtio-net")]
+    VirtioNet,
+}
+
+/// How a guest's notifications reach the data plane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Doorbells {
+    /// By message; the worker sleeps when idle.
+    #[default]
+    Trapped,
+    /// By shared memory; the worker polls.
+    Mapped,
+}
+
+/// How a guest is interrupted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interrupts {
+    /// A vector per queue.
+    #[default]
+    Msix,
+    /// One level-triggered line: for VMs whose QEMU must unplug the device.
+    Intx,
+}
+
+/// A closed set of words.
+pub trait Word: Copy + Eq + Default + 'static {
+    /// All of them with their text.
+    const WORDS: &'static [(&'static str, Self)];
+
+    /// The value with this text.
+    fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(text, _)| *text == word).map(|&(_, value)| value)
+    }
+
+    /// The value's text.
+    fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|&&(_, value)| value == self).map_or("?", |&(text, _)| text)
+    }
+}
+
+impl Word for Personality {
+    const WORDS: &'static [(&'static str, Self)] = &[("virtio-net", Self::VirtioNet)];
+}
+
+impl Word for Doorbells {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("trapped", Self::Trapped), ("mapped", Self::Mapped)];
+}
+
+impl Word for Interrupts {
+    const WORDS: &'static [(&'static str, Self)] = &[("msix", Self::Msix), ("intx", Self::Intx)];
+}
+
+/// Who may connect to a device's socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketAccess {
+    /// User name or number; absent: the daemon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Group name or number; absent: the daemon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+impl Default for SocketAccess {
+    fn default() -> Self {
+        Self { owner: None, group: None, mode: 0o660 }
+    }
+}
+
+/// One device, as defined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// Its name: unique, and its key in the store.
+    pub name: String,
+    /// Its UUID.
+    #[serde(with = "as_text")]
+    pub uuid: Uuid,
+    /// Place in the order of creation; devices come back in it.
+    pub sequence: u64,
+    /// The PF it is cut from.
+    pub pf: String,
+    /// The device the guest sees.
+    pub personality: Personality,
+    /// Receive/transmit queue pairs.
+    pub queue_pairs: u16,
+    /// Address it starts with.
+    #[serde(with = "as_text")]
+    pub mac: MacAddr,
+    /// Largest payload of a frame, in bytes.
+    pub mtu: u16,
+    /// Access VLAN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
+    /// Notifications.
+    pub doorbells: Doorbells,
+    /// Interrupts.
+    pub interrupts: Interrupts,
+    /// Who may connect.
+    pub socket: SocketAccess,
+}

@@ -1,0 +1,256 @@
+//! Why the engine refused or failed.
+
+use std::fmt;
+
+/// What sort of refusal: stable, for programs. The sentence is for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The name is in use with another definition.
+    AlreadyExists,
+    /// No such device or PF.
+    NotFound,
+    /// In use by a client, or being changed by another command.
+    Busy,
+    /// The PF, or the daemon, has none left of a resource.
+    NoResources,
+    /// An argument is not one that can be.
+    InvalidArgument,
+    /// The MAC address belongs to another device.
+    DuplicateMac,
+    /// Something else is at the socket's path.
+    SocketTaken,
+    /// The daemon's own rights do not suffice, or a rule forbids it.
+    Denied,
+    /// The definition could not be stored; nothing was changed.
+    StoreFailed,
+    /// The data plane did not leave the device alone in time.
+    Stalled,
+    /// The daemon is stopping.
+    Stopping,
+    /// A fault of the daemon itself.
+    Internal,
+}
+
+impl ErrorKind {
+    /// All kinds.
+    pub const ALL: [Self; 12] = [
+        Self::AlreadyExists,
+        Self::NotFound,
+        Self::Busy,
+        Self::NoResources,
+        Self::InvalidArgument,
+        Self::DuplicateMac,
+        Self::SocketTaken,
+        Self::Denied,
+        Self::StoreFailed,
+        Self::Stalled,
+        Self::Stopping,
+        Self::Internal,
+    ];
+
+    /// The D-Bus error name.
+    pub const fn dbus_name(self) -> &'static str {
+        match self {
+            Self::AlreadyExists => "io.mdevd1.Error.AlreadyExists",
+            Self::NotFound => "io.mdevd1.Error.NotFound",
+            Self::Busy => "io.mdevd1.Error.Busy",
+            Self::NoResources => "io.mdevd1.Error.NoResources",
+            Self::InvalidArgument => "io.mdevd1.Error.InvalidArgument",
+            Self::DuplicateMac => "io.mdevd1.Error.DuplicateMac",
+            Self::SocketTaken => "io.mdevd1.Error.SocketTaken",
+            Self::Denied => "io.mdevd1.Error.Denied",
+            Self::StoreFailed => "io.mdevd1.Error.StoreFailed",
+            Self::Stalled => "io.mdevd1.Error.Stalled",
+            Self::Stopping => "io.mdevd1.Error.Stopping",
+            Self::Internal => "io.mdevd1.Error.Internal",
+        }
+    }
+
+    /// The name that `cvfctl --json` prints.
+    pub const fn kebab(self) -> &'static str {
+        match self {
+            Self::AlreadyExists => "already-exists",
+            Self::NotFound => "not-found",
+            Self::Busy => "busy",
+            Self::NoResources => "no-resources",
+            Self::InvalidArgument => "invalid-argument",
+            Self::DuplicateMac => "duplicate-mac",
+            Self::SocketTaken => "socket-taken",
+            Self::Denied => "denied",
+            Self::StoreFailed => "store-failed",
+            Self::Stalled => "stalled",
+            Self::Stopping => "stopping",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The kind with this D-Bus error name.
+    pub fn from_dbus_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.dbus_name() == name)
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kebab())
+    }
+}
+
+/// A refusal or failure: each sentence says what was attempted, on what, why not, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// Same name, another definition.
+    #[error(
+        "cannot create '{name}': it exists with {attribute} {existing}, and {attribute} {asked} was \
+         asked for; use another name, or destroy it first"
+    )]
+    AlreadyExists {
+        /// The device.
+        name: String,
+        /// First attribute that differs.
+        attribute: &'static str,
+        /// Its value.
+        existing: String,
+        /// The value in the request.
+        asked: String,
+    },
+    /// Unknown name.
+    #[error("there is no {what} '{name}'{hint}")]
+    NotFound {
+        /// "device" or "PF".
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// "did you mean", or empty.
+        hint: String,
+    },
+    /// A client is connected.
+    #[error(
+        "cannot destroy '{name}': {client} is connected to it; stop that VM or unplug the device \
+         first, or repeat with force to cut it off"
+    )]
+    Connected {
+        /// The device.
+        name: String,
+        /// "process 17 (uid 0)".
+        client: String,
+    },
+    /// Another command is at work on the device.
+    #[error("cannot {attempted} '{name}': another command is {doing} it; repeat when that is done")]
+    Changing {
+        /// What was attempted.
+        attempted: &'static str,
+        /// The device.
+        name: String,
+        /// "creating", "destroying".
+        doing: &'static str,
+    },
+    /// Something countable ran out.
+    #[error("cannot create '{name}': {why}")]
+    NoResources {
+        /// The device.
+        name: String,
+        /// Names the resource that ran out and how much of it there is.
+        why: String,
+    },
+    /// Not a possible value.
+    #[error("{argument} {value:?} cannot be: {why}")]
+    InvalidArgument {
+        /// The argument, by its name on the bus.
+        argument: String,
+        /// What was given.
+        value: String,
+        /// Why not, and what could be.
+        why: String,
+    },
+    /// The address is another device's.
+    #[error("cannot create '{name}' with MAC {mac}: '{other}' has that address; give another one, or none to have one made")]
+    DuplicateMac {
+        /// The device to be.
+        name: String,
+        /// The address.
+        mac: String,
+        /// Who has it.
+        other: String,
+    },
+    /// See [`crate::session::PlaceError`].
+    #[error("cannot create the socket of '{name}': {why}")]
+    SocketTaken {
+        /// The device.
+        name: String,
+        /// A sentence.
+        why: String,
+    },
+    /// Rights do not suffice.
+    #[error("cannot {attempted} '{name}': {why}")]
+    Denied {
+        /// What was attempted.
+        attempted: &'static str,
+        /// The device.
+        name: String,
+        /// A sentence.
+        why: String,
+    },
+    /// The store refused.
+    #[error("cannot {attempted} '{name}': its definition could not be stored ({why}); nothing was changed, see to the state directory and repeat")]
+    StoreFailed {
+        /// What was attempted.
+        attempted: &'static str,
+        /// The device.
+        name: String,
+        /// The store's error.
+        why: String,
+    },
+    /// Quiescence was not reached.
+    #[error("'{name}' is gone, but the data plane was not seen to leave it within the deadline: {why}")]
+    Stalled {
+        /// The device.
+        name: String,
+        /// A sentence.
+        why: String,
+    },
+    /// No new work.
+    #[error("cannot {attempted} '{name}': the daemon is stopping; repeat when it runs again")]
+    Stopping {
+        /// What was attempted.
+        attempted: &'static str,
+        /// The device.
+        name: String,
+    },
+    /// A fault of ours.
+    #[error("cannot {attempted} '{name}': {why}; this is a fault of the daemon, its log says more")]
+    Internal {
+        /// What was attempted.
+        attempted: &'static str,
+        /// The device.
+        name: String,
+        /// What happened.
+        why: String,
+    },
+}
+
+impl EngineError {
+    /// An argument that cannot be. The value is cut to a printable length.
+    pub fn invalid(argument: &str, value: impl fmt::Display, why: impl fmt::Display) -> Self {
+        let value: String = value.to_string().chars().take(80).collect();
+        Self::InvalidArgument { argument: argument.to_owned(), value, why: why.to_string() }
+    }
+
+    /// What sort of refusal this is.
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Connected { .. } | Self::Changing { .. } => ErrorKind::Busy,
+            Self::NoResources { .. } => ErrorKind::NoResources,
+            Self::InvalidArgument { .. } => ErrorKind::InvalidArgument,
+            Self::DuplicateMac { .. } => ErrorKind::DuplicateMac,
+            Self::SocketTaken { .. } => ErrorKind::SocketTaken,
+            Self::Denied { .. } => ErrorKind::Denied,
+            Self::StoreFailed { .. } => ErrorKind::StoreFailed,
+            Self::Stalled { .. } => ErrorKind::Stalled,
+            Self::Stopping { .. } => ErrorKind::Stopping,
+            Self::Internal { .. } => ErrorKind::Internal,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a VM needs to use a device: QEMU arguments, libvirt XML, and words of warning.
+
+use serde_json::json;
+
+use super::definition::{Definition, Doorbells, Interrupts};
+use super::view::DeviceView;
+use crate::text::{shell_word, xml_escape};
+
+/// The device's id in QEMU.
+pub fn qemu_id(name: &str) -> String {
+    // A QEMU id starts with a letter, a name may start with a digit.
+    format!("cvf-{name}")
+}
+
+/// Text of QEMU's `-device` option; also what QMP `device_add` takes as arguments.
+pub fn qemu_device(name: &str, socket: &str, bus: Option<&str>) -> String {
+    let mut device = json!({
+        "driver": "vfio-user-pci",
+        "id": qemu_id(name),
+        "socket": { "type": "unix", "path": socket },
+    });
+    if let (Some(bus), Some(map)) = (bus, device.as_object_mut()) {
+        map.insert("bus".to_owned(), json!(bus));
+    }
+    device.to_string()
+}
+
+/// What the operator should know about a choice made at create.
+pub fn notes(definition: &Definition) -> Vec<String> {
+    let mut notes = Vec::new();
+    if definition.doorbells == Doorbells::Mapped {
+        notes.push(
+            "doorbells are mapped: while a guest's driver runs, a worker polls for this device and \
+             keeps one core busy, idle or not (trapped doorbells let it sleep)"
+                .to_owned(),
+        );
+    }
+    if definition.interrupts == Interrupts::Msix {
+        notes.push(
+            "QEMU up to 11.1.3 aborts when a vfio-user device with MSI-X is hot-unplugged; create \
+             with --interrupts intx for a VM that must unplug it"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+/// A warning that belongs to every running VM with such a device.
+pub const MIGRATE_NOTE: &str = "QEMU 11.1.3 lets 'migrate' succeed without carrying any state of \
+     this device; unplug it before migrating";
+
+/// Chassis number of the root port: libvirt and people count up from 1, so this counts in the upper half.
+fn chassis(sequence: u64) -> u64 {
+    128 + sequence % 127
+}
+
+fn port_id(name: &str) -> String {
+    format!("rp-{}", qemu_id(name))
+}
+
+fn port(view: &DeviceView) -> String {
+    let chassis = chassis(view.sequence);
+    format!("pcie-root-port,id={},chassis={chassis}", port_id(&view.summary.name))
+}
+
+/// A size as QEMU takes it: decimal digits and an optional K, M, G or T.
+///
+/// # Errors
+/// A sentence.
+pub fn check_memory(size: &str) -> Result<&str, String> {
+    let digits = size.strip_suffix(['K', 'M', 'G', 'T']).unwrap_or(size);
+    let positive = digits.bytes().any(|b| b != b'0');
+    if (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && positive {
+        Ok(size)
+    } else {
+        Err(format!("memory size '{size}' cannot be: write a number with K, M, G or T, as in 2G"))
+    }
+}
+
+/// All QEMU arguments that a VM with this device needs, one option a line, for a shell.
+pub fn qemu_command_line(view: &DeviceView, memory: &str) -> String {
+    let name = &view.summary.name;
+    let device = qemu_device(name, &view.socket, Some(&port_id(name)));
+    let options = [
+        ("-machine", "q35,memory-backend=mem0".to_owned()),
+        ("-m", memory.to_owned()),
+        ("-object", format!("memory-backend-memfd,id=mem0,size={memory},share=on")),
+        ("-device", port(view)),
+        ("-device", device),
+    ];
+    let lines: Vec<_> =
+        options.iter().map(|(option, value)| format!("{option} {}", shell_word(value))).collect();
+    lines.join(" \\\n")
+}
+
+/// The parts of a libvirt domain that a VM with this device needs.
+pub fn libvirt_xml(view: &DeviceView) -> String {
+    let name = &view.summary.name;
+    let device = qemu_device(name, &view.socket, Some(&port_id(name)));
+    let args: String = ["-device", &port(view), "-device", &device]
+        .iter()
+        .map(|arg| format!("    <qemu:arg value='{}'/>\n", xml_escape(arg)))
+        .collect();
+    format!(
+        "<!-- Merge into the domain: the namespace of its first line, memoryBacking, and the \
+         command line. -->\n\
+         <domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n\
+         \x20 <memoryBacking>\n\
+         \x20   <source type='memfd'/>\n\
+         \x20   <access mode='shared'/>\n\
+         \x20 </memoryBacking>\n\
+         \x20 <os>\n\
+         \x20   <type arch='x86_64' machine='q35'>hvm</type>\n\
+         \x20 </os>\n\
+         \x20 <qemu:commandline>\n\
+         {args}\
+         \x20 </qemu:commandline>\n\
+         </domain>"
+    )
+}

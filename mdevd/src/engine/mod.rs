@@ -1,0 +1,70 @@
+//! Devices by name: what the bus and `cvfctl` see.
+//!
+//! [`Engine`] is that face. [`Catalog`] is its one implementation: names, identities, idempotence,
+//! order and persistence. What it composes is a [`Backend`]'s: [`crate::device::RealBackend`]
+//! (libcvf behind vfio-user sockets) or [`sim::SimBackend`] (tests of everything above).
+
+mod backend;
+mod catalog;
+mod definition;
+mod entry;
+mod error;
+pub mod hints;
+mod request;
+pub mod sim;
+mod view;
+
+pub use backend::{Backend, Device};
+pub use catalog::{Catalog, Restored};
+pub use definition::{Definition, Doorbells, Interrupts, Personality, SocketAccess, Word};
+pub use error::{EngineError, ErrorKind};
+pub use request::{CreateRequest, Draft, parse_mode};
+pub use view::{
+    Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
+    Page, PairCounters, PfView, Refusal, Resource, State, Stats, UplinkView, VersionView,
+};
+
+/// Commands on devices and PFs.
+///
+/// Callable from any thread; may block for as long as a store flush or a quiescence takes (bounded
+/// by [`crate::limits`]), so asynchronous callers use a blocking pool.
+pub trait Engine: Send + Sync + 'static {
+    /// Makes a device, or finds it made: on return it is stored, composed and listening.
+    ///
+    /// # Errors
+    /// Says what was refused; nothing is left of the attempt.
+    fn create(&self, request: CreateRequest) -> Result<Created, EngineError>;
+
+    /// Takes a device away for good; `force` cuts a connected client off.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] with a client connected and no `force`; [`ErrorKind::NotFound`].
+    fn destroy(&self, name: &str, force: bool) -> Result<(), EngineError>;
+
+    /// Up to `limit` devices with names after `after`.
+    fn list(&self, after: &str, limit: usize) -> Page;
+
+    /// Everything about one device.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    fn show(&self, name: &str) -> Result<DeviceView, EngineError>;
+
+    /// Counters of one device.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::Busy`] while it changes or is not composed.
+    fn stats(&self, name: &str) -> Result<Stats, EngineError>;
+
+    /// The PFs, in configured order.
+    fn pfs(&self) -> Vec<PfView>;
+
+    /// One PF.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    fn pf(&self, name: &str) -> Result<PfView, EngineError>;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! A request to create, and its checks.
+
+use libcvf::control::MacAddr;
+use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MIN_MTU};
+use serde::{Deserialize, Serialize};
+
+use super::definition::{Definition, Doorbells, Interrupts, Personality, SocketAccess, Word};
+use super::error::EngineError;
+use crate::limits::MAX_TEXT;
+use crate::names::check_name;
+use crate::nearest;
+
+/// A request to create a device, as it came: nothing is checked yet, everything is optional.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CreateRequest {
+    /// Name; made if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// PF; the first configured one if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pf: Option<String>,
+    /// A word of [`Personality`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub personality: Option<String>,
+    /// Queue pairs; 1 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_pairs: Option<u64>,
+    /// MAC address; made if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// MTU in bytes; 1500 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u64>,
+    /// Access VLAN; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u64>,
+    /// A word of [`Doorbells`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doorbells: Option<String>,
+    /// A word of [`Interrupts`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interrupts: Option<String>,
+    /// Owner of the socket; the daemon's user if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket_owner: Option<String>,
+    /// Group of the socket; the daemon's if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket_group: Option<String>,
+    /// Permission bits of the socket in octal; 0660 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket_mode: Option<String>,
+}
+
+impl CreateRequest {
+    /// Every attribute by its name on the bus.
+    pub const KEYS: [&'static str; 12] = [
+        "name",
+        "pf",
+        "personality",
+        "queue_pairs",
+        "mac",
+        "mtu",
+        "vlan",
+        "doorbells",
+        "interrupts",
+        "socket_owner",
+        "socket_group",
+        "socket_mode",
+    ];
+
+    /// A request for `name` with everything else left to the defaults.
+    pub fn named(name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..Self::default() }
+    }
+
+    /// Checks every attribute by itself and fills in the defaults that need no knowledge of others.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidArgument`] for the first attribute that cannot be.
+    pub fn check(self) -> Result<Draft, EngineError> {
+        if let Some(name) = &self.name {
+            check_name(name).map_err(|why| EngineError::invalid("name", name, why))?;
+        }
+        if let Some(pf) = &self.pf {
+            check_name(pf).map_err(|why| EngineError::invalid("pf", pf, why))?;
+        }
+        let personality = word("personality", self.personality.as_deref())?;
+        let doorbells = word("doorbells", self.doorbells.as_deref())?;
+        let interrupts = word("interrupts", self.interrupts.as_deref())?;
+        if doorbells == Doorbells::Mapped && interrupts == Interrupts::Intx {
+            return Err(EngineError::invalid(
+                "doorbells",
+                "mapped",
+                "a device with intx interrupts cannot map its doorbells, because the client takes \
+                 the mapping away around each interrupt; leave one of the two out",
+            ));
+        }
+        let max_pairs = u64::from(MAX_QUEUE_PAIRS);
+        Ok(Draft {
+            queue_pairs: number("queue_pairs", self.queue_pairs.unwrap_or(1), 1, max_pairs)?,
+            mtu: number("mtu", self.mtu.unwrap_or(1500), MIN_MTU.into(), MAX_MTU.into())?,
+            vlan: self.vlan.map(|vlan| number("vlan", vlan, 1, 4094)).transpose()?,
+            mac: self.mac.as_deref().map(mac).transpose()?,
+            socket_owner: account("socket_owner", self.socket_owner)?,
+            socket_group: account("socket_group", self.socket_group)?,
+            socket_mode: self.socket_mode.as_deref().map(mode).transpose()?,
+            name: self.name,
+            pf: self.pf,
+            personality,
+            doorbells,
+            interrupts,
+        })
+    }
+}
+
+/// A checked request: each attribute is possible by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// See [`CreateRequest::name`].
+    pub name: Option<String>,
+    /// See [`CreateRequest::pf`].
+    pub pf: Option<String>,
+    /// The device the guest sees.
+    pub personality: Personality,
+    /// Queue pairs.
+    pub queue_pairs: u16,
+    /// Unicast, not zero.
+    pub mac: Option<MacAddr>,
+    /// Bytes.
+    pub mtu: u16,
+    /// 1-4094.
+    pub vlan: Option<u16>,
+    /// Notifications.
+    pub doorbells: Doorbells,
+    /// Interrupts; `Intx` only with trapped doorbells.
+    pub interrupts: Interrupts,
+    /// User name or number.
+    pub socket_owner: Option<String>,
+    /// Group name or number.
+    pub socket_group: Option<String>,
+    /// Permission bits.
+    pub socket_mode: Option<u32>,
+}
+
+impl Draft {
+    /// The first attribute in which `existing` is not what this asks for: (attribute, existing, asked).
+    ///
+    /// What was not asked for and is made or taken from the daemon's defaults (MAC, PF, socket
+    /// access) may be anything.
+    pub fn difference(&self, existing: &Definition) -> Option<(&'static str, String, String)> {
+        fn differ<T: PartialEq + ToString>(asked: T, is: T) -> Option<(String, String)> {
+            (asked != is).then(|| (is.to_string(), asked.to_string()))
+        }
+        let vlan = |v: Option<u16>| v.map_or_else(|| "none".to_owned(), |v| v.to_string());
+        let given = |asked: &Option<String>, is: &Option<String>| {
+            let is = is.clone().unwrap_or_else(|| "the daemon's".to_owned());
+            asked.clone().and_then(|asked| differ(asked, is))
+        };
+        let d = existing;
+        [
+            ("pf", self.pf.clone().and_then(|pf| differ(pf, d.pf.clone()))),
+            ("personality", differ(self.personality.word(), d.personality.word())),
+            ("queue-pairs", differ(self.queue_pairs, d.queue_pairs)),
+            ("mac", self.mac.and_then(|mac| differ(mac, d.mac))),
+            ("mtu", differ(self.mtu, d.mtu)),
+            ("vlan", differ(vlan(self.vlan), vlan(d.vlan))),
+            ("doorbells", differ(self.doorbells.word(), d.doorbells.word())),
+            ("interrupts", differ(self.interrupts.word(), d.interrupts.word())),
+            ("socket-owner", given(&self.socket_owner, &d.socket.owner)),
+            ("socket-group", given(&self.socket_group, &d.socket.group)),
+            (
+                "socket-mode",
+                self.socket_mode.and_then(|mode| {
+                    differ(format!("{mode:04o}"), format!("{:04o}", d.socket.mode))
+                }),
+            ),
+        ]
+        .into_iter()
+        .find_map(|(attribute, differs)| differs.map(|(is, asked)| (attribute, is, asked)))
+    }
+
+    /// Who may connect, with the daemon's `defaults` for what was not asked for.
+    pub fn access(&self, defaults: &SocketAccess) -> SocketAccess {
+        SocketAccess {
+            owner: self.socket_owner.clone().or_else(|| defaults.owner.clone()),
+            group: self.socket_group.clone().or_else(|| defaults.group.clone()),
+            mode: self.socket_mode.unwrap_or(defaults.mode),
+        }
+    }
+}
+
+fn word<T: Word>(argument: &str, text: Option<&str>) -> Result<T, EngineError> {
+    let Some(text) = text else { return Ok(T::default()) };
+    T::from_word(text).ok_or_else(|| {
+        let words: Vec<_> = T::WORDS.iter().map(|&(word, _)| word).collect();
+        let hint = nearest::hint(text, words.iter().copied());
+        EngineError::invalid(argument, text, format!("it is one of {}{hint}", words.join(", ")))
+    })
+}
+
+fn number(argument: &str, value: u64, min: u64, max: u64) -> Result<u16, EngineError> {
+    let refuse = || EngineError::invalid(argument, value, format!("it is from {min} to {max}"));
+    if !(min..=max).contains(&value) {
+        return Err(refuse());
+    }
+    u16::try_from(value).map_err(|_| refuse())
+}
+
+fn mac(text: &str) -> Result<MacAddr, EngineError> {
+    let refuse = |why: &str| EngineError::invalid("mac", text, why);
+    let mac: MacAddr = text
+        .parse()
+        .map_err(|_| refuse("write six hexadecimal bytes as in 52:54:00:12:34:56"))?;
+    if mac.is_multicast() {
+        return Err(refuse("the group bit is set; a device has a unicast address (even first byte)"));
+    }
+    if !mac.is_unicast_nonzero() {
+        return Err(refuse("all zero is no address"));
+    }
+    Ok(mac)
+}
+
+/// Permission bits in octal, as `chmod` takes them.
+///
+/// # Errors
+/// A sentence.
+pub fn parse_mode(text: &str) -> Result<u32, &'static str> {
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    let octal = (1..=4).contains(&digits.len()) && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    match u32::from_str_radix(digits, 8) {
+        Ok(mode) if octal && mode <= 0o777 => Ok(mode),
+        _ => Err("write permission bits in octal as in 0660"),
+    }
+}
+
+fn mode(text: &str) -> Result<u32, EngineError> {
+    parse_mode(text).map_err(|why| EngineError::invalid("socket_mode", text, why))
+}
+
+fn account(argument: &str, text: Option<String>) -> Result<Option<String>, EngineError> {
+    match text {
+        Some(text) if text.is_empty() || text.len() > MAX_TEXT || text.contains(['\0', ':']) => {
+            Err(EngineError::invalid(argument, text, "write a name or a number"))
+        }
+        text => Ok(text),
+    }
+}

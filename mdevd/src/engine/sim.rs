@@ -1,0 +1,172 @@
+//! A backend without a data plane: for tests of everything above it.
+//!
+//! Faithful about what runs out, what is refused and what is left behind: it counts resources as the
+//! soft PF does and puts real sockets at real paths. Nobody answers at them; [`SimBackend::connect`]
+//! stands for a client.
+
+use std::collections::BTreeMap;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::backend::{Backend, Device};
+use super::definition::Definition;
+use super::error::EngineError;
+use super::view::{Client, Counters, Health, Memory, PairCounters, PfView, Resource, Stats, UplinkView};
+use crate::device::socket_error;
+use crate::session::{Access, Place};
+
+/// PFs by name and queue pairs, sockets in a directory.
+#[derive(Debug)]
+pub struct SimBackend {
+    dir: PathBuf,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    pfs: Vec<SimPf>,
+    clients: BTreeMap<String, Client>,
+}
+
+#[derive(Debug)]
+struct SimPf {
+    name: String,
+    pairs: u64,
+    used: u64,
+    devices: u64,
+}
+
+impl SimBackend {
+    /// PFs with that many queue pairs each; sockets appear in `dir`.
+    pub fn new(dir: &Path, pfs: &[(&str, u64)]) -> Self {
+        let pf = |&(name, pairs): &(&str, u64)| SimPf {
+            name: name.to_owned(),
+            pairs,
+            used: 0,
+            devices: 0,
+        };
+        let shared = Shared { pfs: pfs.iter().map(pf).collect(), clients: BTreeMap::new() };
+        Self { dir: dir.to_owned(), shared: Arc::new(Mutex::new(shared)) }
+    }
+
+    /// A client appears at a device.
+    pub fn connect(&self, name: &str, client: Client) {
+        self.shared.lock().clients.insert(name.to_owned(), client);
+    }
+
+    /// It leaves.
+    pub fn disconnect(&self, name: &str) {
+        self.shared.lock().clients.remove(name);
+    }
+}
+
+impl Backend for SimBackend {
+    fn pfs(&self) -> Vec<PfView> {
+        let view = |pf: &SimPf| PfView {
+            name: pf.name.clone(),
+            kind: "sim".to_owned(),
+            workers: 0,
+            uplink: UplinkView { kind: "none".to_owned(), ..UplinkView::default() },
+            devices: pf.devices,
+            resources: vec![Resource {
+                kind: "queue-pairs".to_owned(),
+                total: pf.pairs,
+                free: pf.pairs - pf.used,
+            }],
+        };
+        self.shared.lock().pfs.iter().map(view).collect()
+    }
+
+    fn compose(&self, definition: &Definition) -> Result<Arc<dyn Device>, EngineError> {
+        let name = definition.name.clone();
+        let path = self.dir.join(format!("{name}.sock"));
+        let place = Access::resolve(&definition.socket)
+            .and_then(|access| Place::prepare(&path, access))
+            .map_err(|error| socket_error(&name, &error))?;
+        let mut shared = self.shared.lock();
+        let Some(pf) = shared.pfs.iter_mut().find(|pf| pf.name == definition.pf) else {
+            let why = format!("PF '{}' is not configured; configure it and restart", definition.pf);
+            return Err(EngineError::NoResources { name, why });
+        };
+        let (asked, free) = (u64::from(definition.queue_pairs), pf.pairs - pf.used);
+        if asked > free {
+            let why = format!(
+                "PF {} has {free} of {} queue pairs free, {asked} were asked for",
+                pf.name, pf.pairs
+            );
+            return Err(EngineError::NoResources { name, why });
+        }
+        pf.used += asked;
+        pf.devices += 1;
+        Ok(Arc::new(SimDevice {
+            definition: definition.clone(),
+            path,
+            shared: self.shared.clone(),
+            live: Mutex::new(Some((place, None))),
+        }))
+    }
+}
+
+struct SimDevice {
+    definition: Definition,
+    path: PathBuf,
+    shared: Arc<Mutex<Shared>>,
+    live: Mutex<Option<(Place, Option<UnixListener>)>>,
+}
+
+impl Device for SimDevice {
+    fn socket(&self) -> &Path {
+        &self.path
+    }
+
+    fn open(&self) -> Result<(), EngineError> {
+        if let Some((place, listener)) = self.live.lock().as_mut() {
+            let opened = place.open();
+            *listener =
+                Some(opened.map_err(|error| socket_error(&self.definition.name, &error))?);
+        }
+        Ok(())
+    }
+
+    fn client(&self) -> Option<Client> {
+        self.shared.lock().clients.get(&self.definition.name).copied()
+    }
+
+    fn health(&self) -> Health {
+        let client = self.client();
+        Health {
+            driver: if client.is_some() { "running" } else { "no driver" }.to_owned(),
+            memory: if client.is_some() { Memory::Shared } else { Memory::Unknown },
+            client,
+            mac: self.definition.mac.to_string(),
+            link_up: true,
+            ..Health::default()
+        }
+    }
+
+    fn stats(&self) -> Stats {
+        let pair = |pair| PairCounters { pair, counters: Counters::default() };
+        Stats { pairs: (0..self.definition.queue_pairs).map(pair).collect(), ..Stats::default() }
+    }
+
+    fn retire(&self) -> Result<(), EngineError> {
+        if self.live.lock().take().is_some() {
+            let mut shared = self.shared.lock();
+            shared.clients.remove(&self.definition.name);
+            if let Some(pf) = shared.pfs.iter_mut().find(|pf| pf.name == self.definition.pf) {
+                pf.used -= u64::from(self.definition.queue_pairs);
+                pf.devices -= 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for SimDevice {
+    fn drop(&mut self) {
+        let _ = self.retire();
+    }
+}

@@ -1,0 +1,361 @@
+//! What the engine shows: plain values that the bus, `cvfctl` and tests read alike.
+//!
+//! An absent field means none. Counters count from the device's creation or the daemon's start,
+//! whichever is later.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+fn none<T>(option: &Option<T>) -> bool {
+    option.is_none()
+}
+
+/// What `create` did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The device is new.
+    Created,
+    /// It was there, as asked for.
+    Already,
+}
+
+/// Answer to `create`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Created {
+    /// What was done.
+    pub result: Outcome,
+    /// Name.
+    pub name: String,
+    /// UUID.
+    pub uuid: String,
+    /// MAC address.
+    pub mac: String,
+    /// PF.
+    pub pf: String,
+    /// Path of the socket; a client can connect now.
+    pub socket: String,
+    /// Text of QEMU's `-device` option.
+    pub qemu: String,
+    /// What the operator should know about this choice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// Where a device stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Composed and listening.
+    Ready,
+    /// A client is connected.
+    Connected,
+    /// Defined, but could not be composed.
+    Failed,
+    /// A command is creating or destroying it.
+    Changing,
+}
+
+impl State {
+    /// The state's word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Connected => "connected",
+            Self::Failed => "failed",
+            Self::Changing => "changing",
+        }
+    }
+}
+
+/// One line of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceSummary {
+    /// Name.
+    pub name: String,
+    /// State.
+    pub state: State,
+    /// UUID.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uuid: String,
+    /// PF.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pf: String,
+    /// Personality.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub personality: String,
+    /// Queue pairs.
+    #[serde(default)]
+    pub queue_pairs: u16,
+    /// MAC address as defined.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mac: String,
+    /// Access VLAN.
+    #[serde(default, skip_serializing_if = "none")]
+    pub vlan: Option<u16>,
+    /// What the guest's driver does; empty when nothing is composed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub driver: String,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "none")]
+    pub reason: Option<String>,
+}
+
+/// A page of a list, in the order of names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// The entries.
+    pub devices: Vec<DeviceSummary>,
+    /// Name to pass as `after` for the next page; empty: this was the last.
+    pub next: String,
+}
+
+/// Who is connected to a device's socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// Process, 0 if it lives in a namespace that is not ours.
+    pub pid: u32,
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+impl std::fmt::Display for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "process {} (uid {})", self.pid, self.uid)
+    }
+}
+
+/// What the client's memory is to us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Memory {
+    /// Nothing is known yet.
+    #[default]
+    Unknown,
+    /// Shared: the data plane sees what the guest sees.
+    Shared,
+    /// It came without file descriptors.
+    WithoutFd,
+    /// It came with file descriptors of a private mapping: the data plane sees other bytes.
+    NotShared,
+}
+
+impl Memory {
+    /// What to do about it.
+    pub const fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::Unknown | Self::Shared => None,
+            Self::WithoutFd => Some(
+                "the VM's memory came without file descriptors; start it with a memfd or hugetlb \
+                 backend and share=on (cvfctl show NAME --qemu prints how)",
+            ),
+            Self::NotShared => Some(
+                "the VM's memory is a private mapping, so no frame can pass; add share=on to its \
+                 memory backend (cvfctl show NAME --qemu prints how)",
+            ),
+        }
+    }
+}
+
+/// The last thing that was refused to a client or guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// A sentence.
+    pub what: String,
+    /// Refusals of any kind so far.
+    pub count: u64,
+}
+
+/// How a composed device fares.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Connected client.
+    #[serde(default, skip_serializing_if = "none")]
+    pub client: Option<Client>,
+    /// What the guest's driver does.
+    pub driver: String,
+    /// Names of the features that driver and device agreed on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
+    /// What the client's memory is to us.
+    pub memory: Memory,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "none")]
+    pub memory_advice: Option<String>,
+    /// Last refusal.
+    #[serde(default, skip_serializing_if = "none")]
+    pub last_refusal: Option<Refusal>,
+    /// DMA maps in force.
+    pub maps: u64,
+    /// Bytes they cover.
+    pub mapped_bytes: u64,
+    /// Queue pairs the driver uses.
+    pub active_pairs: u16,
+    /// Address in force; a guest may have changed it.
+    pub mac: String,
+    /// Link state shown to the guest.
+    pub link_up: bool,
+    /// A worker polls for this device.
+    pub worker_polls: bool,
+    /// Clients served so far.
+    pub clients_served: u64,
+    /// Connections closed because a client was there already.
+    pub clients_refused: u64,
+    /// How the last client's connection ended, if not by its own orderly leave.
+    #[serde(default, skip_serializing_if = "none")]
+    pub last_disconnect: Option<String>,
+}
+
+/// Everything about one device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceView {
+    /// The line of the list.
+    #[serde(flatten)]
+    pub summary: DeviceSummary,
+    /// MTU in bytes.
+    #[serde(default)]
+    pub mtu: u16,
+    /// Notifications.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub doorbells: String,
+    /// Interrupts.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub interrupts: String,
+    /// Path of the socket.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub socket: String,
+    /// Owner of the socket, if chosen.
+    #[serde(default, skip_serializing_if = "none")]
+    pub socket_owner: Option<String>,
+    /// Group of the socket, if chosen.
+    #[serde(default, skip_serializing_if = "none")]
+    pub socket_group: Option<String>,
+    /// Permission bits of the socket, in octal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub socket_mode: String,
+    /// Text of QEMU's `-device` option.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub qemu: String,
+    /// Place in the order of creation.
+    #[serde(default)]
+    pub sequence: u64,
+    /// How it fares; absent when it is not composed.
+    #[serde(default, skip_serializing_if = "none")]
+    pub health: Option<Health>,
+    /// What the operator should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// Counters of one direction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DirectionStats {
+    /// Frames passed.
+    pub frames: u64,
+    /// Their bytes, without virtio headers.
+    pub bytes: u64,
+    /// Large-send frames among them that passed uncut.
+    pub large_frames: u64,
+    /// Multicast frames among them.
+    pub multicast: u64,
+    /// Broadcast frames among them.
+    pub broadcast: u64,
+    /// Frames dropped, by reason; reasons with zero are left out.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub drops: BTreeMap<String, u64>,
+}
+
+/// Counters of a device, or of one of its queue pairs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counters {
+    /// To the guest.
+    pub rx: DirectionStats,
+    /// From the guest.
+    pub tx: DirectionStats,
+    /// Notifications from the guest that reached the data plane.
+    pub kicks: u64,
+    /// Interrupts sent to the guest.
+    pub interrupts: u64,
+}
+
+/// Counters of one queue pair.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairCounters {
+    /// The pair.
+    pub pair: u16,
+    /// Its counters.
+    #[serde(flatten)]
+    pub counters: Counters,
+}
+
+/// Counters of a device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Device.
+    pub name: String,
+    /// The whole device.
+    #[serde(flatten)]
+    pub total: Counters,
+    /// By queue pair.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<PairCounters>,
+}
+
+/// Something countable of a PF.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resource {
+    /// Its name: `queue-pairs`, `rss-domains`, `vectors`, `doorbell-pages`, `filters`.
+    pub kind: String,
+    /// How many the PF has.
+    pub total: u64,
+    /// How many are not part of a device.
+    pub free: u64,
+}
+
+/// The way north-south.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UplinkView {
+    /// `none` or `tap`.
+    pub kind: String,
+    /// Interface.
+    #[serde(default, skip_serializing_if = "none")]
+    pub name: Option<String>,
+    /// Bridge it was put into.
+    #[serde(default, skip_serializing_if = "none")]
+    pub bridge: Option<String>,
+    /// Frames can pass.
+    pub up: bool,
+}
+
+/// A PF and what is left of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PfView {
+    /// Name.
+    pub name: String,
+    /// `soft`.
+    pub kind: String,
+    /// Data-plane workers.
+    pub workers: u64,
+    /// The way north-south.
+    pub uplink: UplinkView,
+    /// Devices cut from it.
+    pub devices: u64,
+    /// What it has and what is left.
+    pub resources: Vec<Resource>,
+}
+
+/// The daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionView {
+    /// Version of the program.
+    pub version: String,
+    /// Version of the bus interface.
+    pub api: u64,
+    /// Process.
+    pub pid: u32,
+}

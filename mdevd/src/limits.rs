@@ -1,0 +1,36 @@
+//! Every limit of the daemon, named once.
+
+use std::time::Duration;
+
+/// Longest name of a device or PF, in bytes.
+pub const MAX_NAME: usize = 63;
+/// Most devices one daemon defines, ready or failed.
+pub const MAX_DEVICES: usize = 65_536;
+/// Most PFs one daemon is configured with.
+pub const MAX_PFS: usize = 64;
+/// Most entries of one page of a list.
+pub const MAX_PAGE: usize = 1000;
+/// Longest socket path: `sun_path` without its terminating NUL, in bytes.
+pub const MAX_SOCKET_PATH: usize = 107;
+/// Longest text taken from a client for any one argument, in bytes.
+pub const MAX_TEXT: usize = 256;
+/// Largest configuration file, in bytes.
+pub const MAX_CONFIG: u64 = 1 << 20;
+/// Most connections to the daemon's private bus socket at a time.
+pub const MAX_BUS_CONNECTIONS: usize = 64;
+/// Largest D-Bus message that is taken, in bytes.
+pub const MAX_BUS_MESSAGE: usize = 256 << 10;
+/// Most bytes a peer may send before it has authenticated.
+pub const MAX_SASL_BYTES: usize = 1024;
+/// Time a peer has to authenticate.
+pub const SASL_DEADLINE: Duration = Duration::from_secs(5);
+/// Time the data plane has to leave memory or a device alone; then that client is cut off.
+pub const QUIESCE_DEADLINE: Duration = Duration::from_secs(2);
+/// Time one command waits for another one that is changing the same device.
+pub const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
+/// Time `cvfctl` waits for an answer.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(30);
+/// Threads for blocking work (store flushes, composing), at most.
+pub const BLOCKING_THREADS: usize = 32;
+/// Connections a device's listener holds while nobody accepts.
+pub const SOCKET_BACKLOG: i32 = 8;

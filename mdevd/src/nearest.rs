@@ -1,0 +1,32 @@
+//! "Did you mean": the known word closest to an unknown one.
+
+/// The word of `known` closest to `word`, if it is close enough to be a likely slip.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (word.chars().count() / 3).max(1) + 1;
+    known
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
+        .filter(|&(distance, _)| distance <= allowed)
+        .min_by_key(|&(distance, candidate)| (distance, candidate.len()))
+        .map(|(_, candidate)| candidate)
+}
+
+/// `; did you mean 'X'?` or nothing: a tail for a sentence.
+pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(word, known).map_or_else(String::new, |near| format!("; did you mean '{near}'?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_slips_and_leaves_strangers() {
+        let known = ["queue-pairs", "uplink", "workers"];
+        assert_eq!(nearest("queue-pair", known), Some("queue-pairs"));
+        assert_eq!(nearest("wrokers", known), Some("workers"));
+        assert_eq!(nearest("zzzzzzzz", known), None);
+        assert_eq!(hint("uplnk", known), "; did you mean 'uplink'?");
+        assert_eq!(hint("", []), "");
+    }
+}

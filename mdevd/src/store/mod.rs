@@ -1,0 +1,77 @@
+//! Definitions that survive: a small trait, and records with a version.
+
+mod lock;
+mod memory;
+mod record;
+mod sled;
+
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+pub use lock::{DirLock, LockError};
+pub use memory::MemoryStore;
+pub use record::{RecordError, decode, encode};
+pub use self::sled::SledStore;
+
+use crate::engine::Definition;
+
+/// A store cannot do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another daemon has it.
+    #[error(transparent)]
+    Locked(#[from] LockError),
+    /// It cannot be opened.
+    #[error("cannot open the store in {}: {why}", path.display())]
+    Open {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// Reading or writing failed.
+    #[error("{what} the store failed: {why}")]
+    Io {
+        /// "reading", "writing to", "flushing".
+        what: &'static str,
+        /// The system's answer.
+        why: String,
+    },
+}
+
+/// What the store holds under a name.
+#[derive(Debug)]
+pub struct Record {
+    /// The name.
+    pub name: String,
+    /// The definition, or why it cannot be read.
+    pub definition: Result<Definition, RecordError>,
+}
+
+/// Keeps definitions. Callable from any thread; blocks for as long as the disk takes.
+pub trait Store: Send + Sync + 'static {
+    /// Random, made with the store.
+    fn id(&self) -> Uuid;
+
+    /// Everything there is, in no particular order.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn load(&self) -> Result<Vec<Record>, StoreError>;
+
+    /// Puts a definition under its name. On return it is on stable storage.
+    ///
+    /// # Errors
+    /// It is not; what was there before may or may not be.
+    fn put(&self, definition: &Definition) -> Result<(), StoreError>;
+
+    /// Takes a name out. On return that is on stable storage.
+    ///
+    /// # Errors
+    /// It is not.
+    fn remove(&self, name: &str) -> Result<(), StoreError>;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+use libcvf::control::MacAddr;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+use super::record::{Step, upgrade};
+use super::*;
+use crate::engine::{Doorbells, Interrupts, Personality, SocketAccess};
+
+fn definition(name: &str, sequence: u64) -> Definition {
+    Definition {
+        name: name.to_owned(),
+        uuid: Uuid::from_u128(sequence.into()),
+        sequence,
+        pf: "soft0".to_owned(),
+        personality: Personality::VirtioNet,
+        queue_pairs: 4,
+        mac: MacAddr([2, 0, 0, 0, 0, 1]),
+        mtu: 9000,
+        vlan: Some(7),
+        doorbells: Doorbells::Trapped,
+        interrupts: Interrupts::Intx,
+        socket: SocketAccess { owner: Some("qemu".to_owned()), group: None, mode: 0o600 },
+    }
+}
+
+fn loaded(store: &dyn Store) -> Vec<Definition> {
+    let records = store.load().expect("readable");
+    records.into_iter().map(|record| record.definition.expect("a definition")).collect()
+}
+
+#[test]
+fn what_is_put_comes_back_after_reopening() {
+    let dir = tempdir().expect("a directory");
+    let id = {
+        let store = SledStore::open(dir.path()).expect("a store");
+        store.put(&definition("a", 1)).expect("put");
+        store.put(&definition("b", 2)).expect("put");
+        store.put(&definition("b", 3)).expect("replace");
+        store.remove("a").expect("remove");
+        store.remove("never-there").expect("removing nothing is done at once");
+        store.id()
+    };
+    let store = SledStore::open(dir.path()).expect("the same store");
+    assert_eq!(store.id(), id);
+    assert_eq!(loaded(&store), [definition("b", 3)]);
+}
+
+#[test]
+fn a_store_killed_without_closing_keeps_what_was_acknowledged() {
+    let dir = tempdir().expect("a directory");
+    let store = SledStore::open(dir.path()).expect("a store");
+    for n in 0..50 {
+        store.put(&definition(&format!("d{n}"), n)).expect("put");
+    }
+    // A copy of the files as they are now is what a killed process would have left.
+    let copy = tempdir().expect("a directory");
+    let from = dir.path().join("definitions");
+    std::fs::create_dir(copy.path().join("definitions")).expect("mkdir");
+    copy_tree(&from, &copy.path().join("definitions"));
+    let reopened = SledStore::open(copy.path()).expect("a store");
+    assert_eq!(loaded(&reopened).len(), 50);
+}
+
+fn copy_tree(from: &std::path::Path, to: &std::path::Path) {
+    for entry in std::fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            std::fs::create_dir(&target).expect("mkdir");
+            copy_tree(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copy");
+        }
+    }
+}
+
+#[test]
+fn a_second_opening_names_the_holder() {
+    let dir = tempdir().expect("a directory");
+    let first = SledStore::open(dir.path()).expect("a store");
+    let error = SledStore::open(dir.path()).expect_err("held").to_string();
+    let pid = std::process::id();
+    assert!(error.contains(&format!("another mdevd (process {pid})")), "{error}");
+    assert!(error.contains(&dir.path().display().to_string()), "{error}");
+    drop(first);
+    SledStore::open(dir.path()).expect("free again");
+}
+
+#[test]
+fn an_unusable_directory_is_named() {
+    let dir = tempdir().expect("a directory");
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").expect("write");
+    let error = SledStore::open(&file).expect_err("no directory").to_string();
+    assert!(error.contains("cannot write in the state directory"), "{error}");
+}
+
+#[test]
+fn a_damaged_store_is_an_error_not_a_panic() {
+    let dir = tempdir().expect("a directory");
+    drop(SledStore::open(dir.path()).expect("a store"));
+    std::fs::write(dir.path().join("definitions/conf"), "gibberish").expect("write");
+    match SledStore::open(dir.path()) {
+        Err(StoreError::Open { why, .. }) => assert!(!why.is_empty()),
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}
+
+#[test]
+fn records_are_versioned() {
+    let record: Value = serde_json::from_slice(&encode(&definition("a", 1))).expect("json");
+    assert_eq!(record["version"], 1);
+    assert_eq!(record["definition"]["mac"], "02:00:00:00:00:01");
+    assert_eq!(decode(&encode(&definition("a", 1))), Ok(definition("a", 1)));
+}
+
+/// The layout of version 1 as it lies on disks: this text never changes.
+#[test]
+fn the_first_layout_is_read_for_ever() {
+    let record = br#"{"version":1,"definition":{"name":"a","uuid":"00000000-0000-0000-0000-000000000001",
+        "sequence":1,"pf":"soft0","personality":"virtio-net","queue_pairs":4,"mac":"02:00:00:00:00:01",
+        "mtu":9000,"vlan":7,"doorbells":"trapped","interrupts":"intx",
+        "socket":{"owner":"qemu","mode":384}}}"#;
+    assert_eq!(decode(record), Ok(definition("a", 1)));
+}
+
+fn add_speed(mut value: Value) -> Result<Value, RecordError> {
+    value["speed"] = json!(10_000);
+    Ok(value)
+}
+
+fn rename_speed(mut value: Value) -> Result<Value, RecordError> {
+    let speed = value["speed"].take();
+    let object = value.as_object_mut().ok_or_else(|| RecordError::Damaged("not an object".into()))?;
+    object.remove("speed");
+    object.insert("mbps".into(), speed);
+    Ok(value)
+}
+
+#[test]
+fn old_records_pass_every_step_and_newer_ones_are_refused() {
+    let steps: [Step; 2] = [add_speed, rename_speed];
+    let read = |version: u64| {
+        let bytes = json!({ "version": version, "definition": { "name": "a", "speed": 1 } });
+        upgrade(bytes.to_string().as_bytes(), &steps)
+    };
+    assert_eq!(read(1), Ok(json!({ "name": "a", "mbps": 10_000 })));
+    assert_eq!(read(2), Ok(json!({ "name": "a", "mbps": 1 })));
+    assert_eq!(read(3), Ok(json!({ "name": "a", "speed": 1 })));
+    assert_eq!(read(4), Err(RecordError::TooNew { found: 4, known: 3 }));
+    assert_eq!(read(u64::MAX), Err(RecordError::TooNew { found: u64::MAX, known: 3 }));
+    assert!(matches!(read(0), Err(RecordError::Damaged(_))));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_reading_a_record_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = decode(&bytes);
+    }
+
+    #[test]
+    fn a_cut_record_is_damaged(cut in 0usize..200) {
+        let whole = encode(&definition("a", 1));
+        let cut = cut.min(whole.len() - 1);
+        prop_assert!(matches!(decode(&whole[..cut]), Err(RecordError::Damaged(_))));
+    }
+}
