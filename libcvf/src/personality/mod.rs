@@ -59,6 +59,10 @@ pub trait Host {
     fn config_changed(&mut self);
     /// Reads and clears the ISR byte: bit 0 queue, bit 1 configuration (virtio 1.3 4.1.4.5).
     fn take_isr(&mut self) -> u8;
+    /// The ISR byte without clearing it: for the Interrupt Status bit of the PCI status register.
+    fn isr(&self) -> u8 {
+        0
+    }
     /// True when the data plane stopped the device and wants a reset (`DEVICE_NEEDS_RESET`).
     fn needs_reset(&self) -> bool;
     /// A control request of the guest: decided, applied, answered.

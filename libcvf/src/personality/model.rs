@@ -143,8 +143,9 @@ pub trait Personality: Send {
         data: &mut [u8],
     ) -> Result<(), AccessError>;
 
-    /// Writes configuration space. A write that resets the function has done so on return; the
-    /// effects tell the caller, whose own interrupt and mapping state follows.
+    /// Writes configuration space. A write that resets the function ([`Effects::resets`]) has done
+    /// so on return: device and configuration space are as after [`Personality::reset`], and the
+    /// caller's own interrupt state follows.
     ///
     /// # Errors
     /// The access reaches past its end; nothing is written.

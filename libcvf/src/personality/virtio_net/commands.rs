@@ -33,9 +33,7 @@ impl State {
         let done = match parse(bytes, self.features(), self.config.queue_pairs) {
             None => false,
             Some(Command::AnnounceAck) => {
-                if std::mem::take(&mut self.announce) {
-                    self.generation = self.generation.wrapping_add(1);
-                }
+                self.stale |= std::mem::take(&mut self.announce);
                 true
             }
             Some(Command::Ask(request)) => self.ask(host, request),
@@ -51,10 +49,8 @@ impl State {
         };
         let done = host.control(request).is_done();
         if done {
-            if self.mac != mac {
-                // 5.1.6.5.2: the new address shows in device configuration.
-                self.generation = self.generation.wrapping_add(1);
-            }
+            // 5.1.6.5.2: the new address shows in device configuration.
+            self.stale |= self.mac != mac;
             (self.mac, self.active_pairs) = (mac, pairs);
         }
         done

@@ -44,13 +44,18 @@ const LINK_UP: u64 = 1;
 const ANNOUNCE: u64 = 2;
 /// Unknown speed.
 const SPEED_UNKNOWN: u32 = u32::MAX;
-/// Full duplex.
+/// Full duplex as 5.1.4 describes the field and drivers take it (5.1.4.1 swaps the values).
 const DUPLEX_FULL: u64 = 1;
 
 struct Fields<'a>(&'a State);
 
 impl State {
-    pub(super) fn device_read(&self, at: usize, data: &mut [u8]) {
+    /// 4.1.4.3.1: a change counts when it is read, so that eight bits of generation cannot wrap
+    /// between two reads of a driver.
+    pub(super) fn device_read(&mut self, at: usize, data: &mut [u8]) {
+        if std::mem::take(&mut self.stale) {
+            self.generation = self.generation.wrapping_add(1);
+        }
         DEVICE.read(at, data, &mut Fields(self));
     }
 }

@@ -104,12 +104,18 @@ const REQUIRES: &[(u64, u64)] = &[
     (HOST_UFO, CSUM),
     (HOST_USO, CSUM),
     (CTRL_RX, CTRL_VQ),
-    (CTRL_RX_EXTRA, CTRL_VQ),
     (CTRL_VLAN, CTRL_VQ),
     (GUEST_ANNOUNCE, CTRL_VQ),
     (MQ, CTRL_VQ),
     (CTRL_MAC_ADDR, CTRL_VQ),
+];
+
+/// Not offered without the other (5.1.4.1 for the first), but no reason to refuse a driver: the
+/// specification has no such requirement for it.
+const SENSELESS_WITHOUT: &[(u64, u64)] = &[
+    (CTRL_RX_EXTRA, CTRL_VQ),
     (CTRL_GUEST_OFFLOADS, CTRL_VQ),
+    (GUEST_ANNOUNCE, STATUS),
 ];
 
 /// Names of the set bits, in bit order; bits that are not built have none.
@@ -142,13 +148,18 @@ pub(super) const RECEIVE_OFFLOADS: u64 =
 
 /// The first feature whose dependency is missing.
 pub(super) fn broken_dependency(features: u64) -> Option<u64> {
+    first_broken(REQUIRES, features)
+}
+
+fn first_broken(table: &[(u64, u64)], features: u64) -> Option<u64> {
     let broken = |&&(feature, any): &&(u64, u64)| features & feature != 0 && features & any == 0;
-    REQUIRES.iter().find(broken).map(|&(feature, _)| feature)
+    table.iter().find(broken).map(|&(feature, _)| feature)
 }
 
 /// Takes away what depends on something missing.
-pub(super) fn close(mut features: u64) -> u64 {
-    while let Some(feature) = broken_dependency(features) {
+fn close(mut features: u64) -> u64 {
+    let broken = |set| first_broken(REQUIRES, set).or_else(|| first_broken(SENSELESS_WITHOUT, set));
+    while let Some(feature) = broken(features) {
         features &= !feature;
     }
     features

@@ -71,8 +71,7 @@ pub(super) fn compose(config: &VirtioNetConfig) -> Result<(ConfigSpace, usize), 
     let window = space
         .capabilities()
         .iter()
-        .filter(|cap| cap.id == cap_id::VENDOR)
-        .next_back();
+        .rfind(|cap| cap.id == cap_id::VENDOR);
     let window = window.map_or(0, |cap| cap.offset.into());
     Ok((space, window))
 }

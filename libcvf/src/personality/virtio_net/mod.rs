@@ -12,7 +12,7 @@
 //! `queue_notify_off` of each queue after negotiation, so they follow; and what may be mapped is
 //! thereby fixed for the device's life while the control queue always stays trapped.
 //!
-//! A doorbell write counts when it touches the first two bytes of a page. The page alone says which
+//! A doorbell write counts when it starts in the first two bytes of a page. The page alone says which
 //! queue is meant: the written value, which the specification wants to be the queue's index
 //! (4.1.5.2), is not looked at, because a mapped page shows nothing else either.
 
@@ -148,9 +148,13 @@ impl Personality for VirtioNet {
         offset: u64,
         data: &mut [u8],
     ) -> Result<(), AccessError> {
+        crate::pci::check("configuration space", self.space.size(), offset, data.len())?;
         if self.window_touched(offset, data.len()) {
             self.window_read(host);
         }
+        // 4.1.4.5.1: shown while MSI-X is off.
+        let asserted = !self.space.msix().enabled && host.isr() != 0;
+        self.space.set_interrupt_status(asserted);
         self.space.read(offset, data)
     }
 

@@ -32,6 +32,8 @@ pub(super) struct State {
     pub driver_features: [u32; 4],
     pub config_vector: u16,
     pub generation: u8,
+    /// Device configuration changed since the driver last read any of it.
+    pub stale: bool,
     pub queue_select: u16,
     pub queues: Vec<Queue>,
     pub mac: MacAddr,
@@ -54,6 +56,7 @@ impl State {
             driver_features: [0; 4],
             config_vector: NO_VECTOR,
             generation: 0,
+            stale: false,
             queue_select: 0,
             queues,
             mac: config.mac,
@@ -154,7 +157,7 @@ impl State {
 
     /// Device configuration changed: what the driver read before is stale, and it is told.
     pub(super) fn config_changed(&mut self, host: &mut dyn Host) {
-        self.generation = self.generation.wrapping_add(1);
+        self.stale = true;
         if self.running() {
             host.config_changed();
         }
@@ -179,11 +182,11 @@ impl State {
         if self.config_vector != NO_VECTOR {
             host.config_vector(None);
         }
-        let generation = self.generation.wrapping_add(1);
-        let link_up = self.link_up;
+        let (generation, link_up) = (self.generation, self.link_up);
         *self = Self {
             generation,
             link_up,
+            stale: true,
             ..Self::new(self.config.clone())
         };
     }

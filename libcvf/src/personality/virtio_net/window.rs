@@ -18,7 +18,7 @@ struct Target {
 impl VirtioNet {
     pub(super) fn window_touched(&self, offset: u64, len: usize) -> bool {
         let start = (self.window + DATA) as u64;
-        offset < start + DATA_LEN as u64 && offset.saturating_add(len as u64) > start
+        len != 0 && offset < start + DATA_LEN as u64 && offset.saturating_add(len as u64) > start
     }
 
     /// 4.1.4.9.1: length 1, 2 or 4, offset a multiple of it, within a structure of ours. What does
