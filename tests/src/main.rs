@@ -1,2 +1,15 @@
-//! cargo lab
-fn main() {}
+//! `cargo lab`: tries the project for real.
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = lab::verbs::Cli::parse();
+    if let Err(error) = lab::cleanup::install() {
+        lab::ui::say(&format!("lab: {error}"));
+        return ExitCode::FAILURE;
+    }
+    let code = lab::verbs::run(&cli);
+    lab::cleanup::run_all();
+    code
+}

@@ -1,0 +1,57 @@
+//! Receives numbered frames and keeps account of them.
+
+use crate::sys::{self, PacketSocket};
+use lab_guest::frame::{self, ETHERTYPE, Seen};
+use lab_guest::limits::{BURST, MAX_FRAME, RECEIVE_BUFFER};
+use lab_guest::tally::Tally;
+use lab_guest::wire::{ReceiveFrames, ReceiveReport};
+use std::io::{self, ErrorKind, Write};
+use std::time::{Duration, Instant};
+
+/// Receives until the stream is complete, the time is over or SIGTERM comes.
+pub fn run(args: &ReceiveFrames) -> io::Result<ReceiveReport> {
+    let socket = PacketSocket::open(&args.interface, ETHERTYPE, RECEIVE_BUFFER)?;
+    // Whoever started us may wait for this line before it lets the sender go.
+    writeln!(io::stderr(), "ready")?;
+    let mut buffers = vec![vec![0; MAX_FRAME + 4]; BURST];
+    let mut tally = Tally::default();
+    let mut corrupt = 0;
+    let mut span: Option<(Instant, Instant)> = None;
+    let mut deadline = Instant::now() + Duration::from_secs_f64(args.seconds);
+    while !tally.complete() && !sys::stopping() && Instant::now() < deadline {
+        let lengths = match socket.receive(&mut buffers) {
+            Ok(lengths) => lengths,
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let now = Instant::now();
+        for (data, length) in buffers.iter().zip(lengths) {
+            match frame::read(&data[..length.min(data.len())], args.stream) {
+                Seen::Frame(number) => {
+                    tally.frame(number);
+                    span = Some((span.map_or(now, |s| s.0), now));
+                }
+                Seen::End(count) => {
+                    if tally.announced().is_none() {
+                        deadline = deadline.min(now + Duration::from_millis(args.grace_ms));
+                    }
+                    tally.end(count);
+                }
+                Seen::Corrupt => corrupt += 1,
+                Seen::Other => {}
+            }
+        }
+    }
+    Ok(ReceiveReport {
+        received: tally.received(),
+        announced: tally.announced(),
+        lost: tally.lost(),
+        duplicate: tally.duplicate(),
+        reordered: tally.reordered(),
+        corrupt,
+        socket_drops: socket.statistics()?.drops,
+        seconds: span.map_or(0.0, |(first, last)| (last - first).as_secs_f64()),
+    })
+}

@@ -1,0 +1,257 @@
+//! Traffic between guests: pings, numbered frames, checked streams, bulk throughput.
+
+use crate::vm::{Job, Vm};
+use anyhow::{Context, Result, bail};
+use lab_guest::wire::{
+    ReceiveFrames, ReceiveReport, SendFrames, SendReport, StreamArgs, StreamReport,
+};
+use serde::Serialize;
+use serde_json::Value;
+use std::time::Duration;
+
+/// How long late frames are awaited after the end mark, in milliseconds.
+const GRACE_MS: u64 = 3000;
+
+/// How many echo requests were answered, according to ping's last lines.
+pub fn answers(ping: &str) -> Option<u32> {
+    let line = ping.lines().find(|l| l.contains("packets transmitted"))?;
+    let part = line.split(", ").find(|p| p.contains("received"))?;
+    part.split_whitespace().next()?.parse().ok()
+}
+
+/// Sends echo requests from a guest; how many were answered.
+///
+/// # Errors
+/// If ping cannot be run.
+pub fn ping(vm: &Vm, address: &str, count: u32, more: &str) -> Result<u32> {
+    let out = vm.try_run(&format!("ping -c {count} -i 0.1 -W 5 {more} {address}"))?;
+    answers(&out.stdout).with_context(|| format!("ping {address}: {}", out.stderr))
+}
+
+/// Sends echo requests from a guest, all of which must be answered.
+///
+/// # Errors
+/// If one is not.
+pub fn ping_all(vm: &Vm, address: &str, count: u32, more: &str) -> Result<()> {
+    let got = ping(vm, address, count, more)?;
+    if got != count {
+        bail!(
+            "{}: {got} of {count} echo requests to {address} were answered",
+            vm.name()
+        );
+    }
+    Ok(())
+}
+
+/// One direction of numbered frames.
+#[derive(Clone, Debug)]
+pub struct FrameRun {
+    /// Keeps concurrent streams apart.
+    pub stream: u32,
+    /// Frame length with Ethernet header.
+    pub size: usize,
+    /// Frames a second, 0 for as fast as it goes.
+    pub rate: u64,
+    /// Frames to send, 0 until stopped.
+    pub count: u64,
+    /// Longest time the run may take.
+    pub limit: Duration,
+}
+
+/// Numbered frames on their way from one guest to another.
+pub struct Flow<'a> {
+    from: &'a Vm,
+    to: &'a Vm,
+    send: Job,
+    receive: Job,
+}
+
+/// What sender and receiver of a flow counted.
+#[derive(Clone, Debug, Serialize)]
+pub struct FlowReport {
+    /// The sender's account.
+    pub send: SendReport,
+    /// The receiver's account.
+    pub receive: ReceiveReport,
+}
+
+impl FlowReport {
+    /// True if every frame arrived once and intact.
+    #[must_use]
+    pub fn is_perfect(&self) -> bool {
+        let r = &self.receive;
+        r.announced == Some(self.send.sent)
+            && r.received == self.send.sent
+            && r.lost + r.duplicate + r.corrupt == 0
+    }
+}
+
+/// An interface of a guest.
+#[derive(Clone, Copy)]
+pub struct End<'a> {
+    /// The guest.
+    pub vm: &'a Vm,
+    /// The interface's name.
+    pub interface: &'a str,
+}
+
+impl<'a> Flow<'a> {
+    /// Starts receiver, then sender.
+    ///
+    /// # Errors
+    /// If either cannot be started.
+    pub fn start(from: End<'a>, to: End<'a>, run: &FrameRun) -> Result<Self> {
+        let destination = mac(to)?;
+        let seconds = run.limit.as_secs_f64();
+        let receive = ReceiveFrames {
+            interface: to.interface.to_owned(),
+            stream: run.stream,
+            seconds,
+            grace_ms: GRACE_MS,
+        };
+        let send = SendFrames {
+            interface: from.interface.to_owned(),
+            destination,
+            stream: run.stream,
+            size: run.size,
+            rate: run.rate,
+            count: run.count,
+            seconds: 0.0,
+        };
+        let receive = to
+            .vm
+            .start_tool("frames-receive", &receive, run.limit * 2)?;
+        wait_for_packet_socket(to.vm)?;
+        let send = from.vm.start_tool("frames-send", &send, run.limit)?;
+        Ok(Flow {
+            from: from.vm,
+            to: to.vm,
+            send,
+            receive,
+        })
+    }
+
+    /// Asks the sender to stop.
+    ///
+    /// # Errors
+    /// If the guest cannot be reached.
+    pub fn stop(&self) -> Result<()> {
+        self.send.stop()
+    }
+
+    /// Waits for both ends.
+    ///
+    /// # Errors
+    /// If either failed.
+    pub fn finish(self) -> Result<FlowReport> {
+        let send = self.from.report(self.send)?;
+        let receive = self.to.report(self.receive)?;
+        Ok(FlowReport { send, receive })
+    }
+}
+
+/// Waits until a receiver's socket is open in the guest, so that no frame is sent before it.
+fn wait_for_packet_socket(vm: &Vm) -> Result<()> {
+    // The type of numbered frames as /proc shows it.
+    let wanted = format!("{:04x}", lab_guest::frame::ETHERTYPE);
+    vm.run(&format!(
+        "n=0; until grep -q ' {wanted} ' /proc/net/packet; do n=$((n+1)); [ $n -lt 500 ]; usleep 10000; done"
+    ))
+    .map(drop)
+    .context("the frame receiver did not open its socket")
+}
+
+/// The MAC address of a guest's interface.
+///
+/// # Errors
+/// If there is no such interface.
+pub fn mac(end: End<'_>) -> Result<String> {
+    end.vm
+        .run(&format!("cat /sys/class/net/{}/address", end.interface))
+}
+
+/// Finds the highest rate at which no frame is lost, by halving the distance, in short bursts.
+///
+/// # Errors
+/// If no rate is free of loss.
+pub fn loss_free_rate(from: End<'_>, to: End<'_>, size: usize) -> Result<u64> {
+    let probe = |stream: u32, rate: u64, seconds: u64| -> Result<FlowReport> {
+        let limit = Duration::from_secs(60);
+        let count = if rate == 0 { 20_000 } else { rate * seconds };
+        Flow::start(
+            from,
+            to,
+            &FrameRun {
+                stream,
+                size,
+                rate,
+                count,
+                limit,
+            },
+        )?
+        .finish()
+    };
+    let blast = probe(9000, 0, 1)?;
+    let top = (blast.send.sent as f64 / blast.send.seconds.max(0.001)) as u64;
+    let (mut good, mut bad) = (0, top.max(200));
+    for round in 1..=4 {
+        let rate = (good + bad) / 2;
+        let report = probe(9000 + round, rate, 1)?;
+        let kept_pace = report.send.seconds < 1.5;
+        if report.is_perfect() && kept_pace {
+            good = rate;
+        } else {
+            bad = rate;
+        }
+    }
+    if good == 0 {
+        bail!("frames are lost at every rate tried, down to {bad} a second");
+    }
+    Ok(good)
+}
+
+/// Runs iperf3 from one guest to another for a few seconds; bits a second that arrived.
+///
+/// # Errors
+/// If either end fails.
+pub fn iperf(client: &Vm, server: &Vm, address: &str, more: &str) -> Result<f64> {
+    let limit = Duration::from_secs(60);
+    let serve = server.start_shell(&format!("iperf3 -s -1 -B {address} -J"), limit)?;
+    server.run(
+        "n=0; until grep -q ':1451 .* 0A ' /proc/net/tcp; do n=$((n+1)); [ $n -lt 500 ]; usleep 10000; done",
+    )?;
+    let text = client
+        .start_shell(&format!("iperf3 -c {address} -J {more}"), limit)?
+        .check()?;
+    serve.check()?;
+    let report: Value = serde_json::from_str(&text).context("iperf3's report")?;
+    let rate = report["end"]["sum_received"]["bits_per_second"].as_f64();
+    rate.with_context(|| format!("no rate in iperf3's report: {}", report["error"]))
+}
+
+/// Sends a stream from one guest to another and checks every byte of it there.
+///
+/// # Errors
+/// If it fails or anything was wrong with what arrived.
+pub fn checked_stream(from: &Vm, to: &Vm, args: &StreamArgs) -> Result<StreamReport> {
+    let limit = Duration::from_secs_f64(args.seconds * 2.0 + 10.0);
+    let receive = to.start_tool("stream-receive", args, limit)?;
+    let (table, state) = if args.datagram.is_some() {
+        ("udp", "07")
+    } else {
+        ("tcp", "0A")
+    };
+    to.run(&format!(
+        "n=0; until grep -q ':{:04X} .* {state} ' /proc/net/{table}; do n=$((n+1)); [ $n -lt 500 ]; usleep 10000; done",
+        args.port
+    ))?;
+    let sent: StreamReport = from.report(from.start_tool("stream-send", args, limit)?)?;
+    let got: StreamReport = to.report(receive)?;
+    if got.corrupt != 0 || got.lost != 0 || got.bytes != sent.bytes {
+        bail!("sent {} bytes, received {got:?}", sent.bytes);
+    }
+    Ok(got)
+}
+
+#[cfg(test)]
+mod tests;
