@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::errno::Errno;
+use crate::eventfd::{set_nonblocking, signal};
 use crate::wire::{IrqAction, IrqData, SetIrqs};
 
 #[derive(Debug, Default)]
@@ -46,6 +47,7 @@ impl IrqTable {
             IrqData::DisableAll => self.lines.retain(|&(other, _), _| other != index),
             IrqData::Connect(fds) => {
                 for (number, fd) in numbers.zip(fds) {
+                    set_nonblocking(fd.as_fd())?;
                     *self.fd(index, number, action) = Some(fd);
                 }
             }
@@ -143,24 +145,10 @@ impl Line {
             return Ok(());
         }
         match &self.trigger {
-            Some(fd) => signal(fd),
+            Some(fd) => signal(fd.as_fd()),
             None => Ok(()),
         }
     }
-}
-
-/// Adds 1 to an eventfd. One that is full is signalled already.
-///
-/// The fd is the client's and may be anything: a pipe that nobody reads must not block us, so only
-/// eventfds that are ready for writing are written.
-fn signal(fd: &OwnedFd) -> Result<(), Errno> {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLOUT)];
-    let ready = poll(&mut fds, PollTimeout::ZERO)? > 0;
-    if ready {
-        nix::unistd::write(fd, &1u64.to_ne_bytes())?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -75,12 +75,12 @@ unsafe fn take_fds(message: &libc::msghdr) -> Vec<OwnedFd> {
             let head = unsafe { libc::CMSG_LEN(0) } as usize;
             // SAFETY: `header` is valid, see above; the data follows it.
             let data = unsafe { libc::CMSG_DATA(header) };
-            for index in 0..(length as usize).saturating_sub(head) / FD_BYTES {
+            for index in 0..length.saturating_sub(head) / FD_BYTES {
                 // SAFETY: the kernel wrote `length - head` bytes of descriptors here.
-                let fd = unsafe { data.cast::<RawFd>().add(index).read_unaligned() };
+                let fd = unsafe { data.add(index * FD_BYTES).cast::<[u8; FD_BYTES]>().read() };
                 // SAFETY: the kernel has just installed this descriptor for us and nobody else
                 // knows of it.
-                fds.push(unsafe { OwnedFd::from_raw_fd(fd) });
+                fds.push(unsafe { OwnedFd::from_raw_fd(RawFd::from_ne_bytes(fd)) });
             }
         }
         // SAFETY: `header` came from this walk over the same message.
@@ -120,9 +120,12 @@ pub(crate) fn send(
             (*header).cmsg_level = libc::SOL_SOCKET;
             (*header).cmsg_type = libc::SCM_RIGHTS;
             (*header).cmsg_len = libc::CMSG_LEN(length) as _;
-            let data = libc::CMSG_DATA(header).cast::<RawFd>();
+            let data = libc::CMSG_DATA(header);
             for (index, fd) in fds.iter().enumerate() {
-                data.add(index).write_unaligned(fd.as_raw_fd());
+                let fd = fd.as_raw_fd().to_ne_bytes();
+                data.add(index * FD_BYTES)
+                    .cast::<[u8; FD_BYTES]>()
+                    .write(fd);
             }
         }
     }

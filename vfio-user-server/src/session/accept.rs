@@ -1,7 +1,7 @@
 //! A message becomes a request for the device, an answer, or a refusal.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::checks::{self, IrqRange};
 use super::config::negotiate;
@@ -12,6 +12,7 @@ use super::slots::{Class, Outgoing, Pending, class};
 use super::{Phase, Session, Violation};
 use crate::device::RegionRange;
 use crate::dma_table::DmaTableLimits;
+use crate::eventfd::is_eventfd;
 use crate::wire::{
     Backing, Command, DmaMap, DmaMapBody, DmaUnmap, DmaUnmapBody, FeatureBody, HEADER_SIZE, Header,
     InfoBody, IoFdsBody, IrqData, IrqDataKind, MessageType, MigrationBody, MultiWrite,
@@ -334,6 +335,11 @@ impl Session {
                 got: fds.len(),
                 want,
             });
+        }
+        if self.config.require_eventfds
+            && let Some(which) = fds.iter().position(|fd| !is_eventfd(fd.as_fd()))
+        {
+            return Err(Refused::NotEventFd(which));
         }
         let data = match data {
             IrqDataKind::None if disable => IrqData::DisableAll,

@@ -19,6 +19,9 @@ pub struct Config {
     pub max_dma_map_size: u64,
     /// Whether REGION_WRITE_MULTI is offered.
     pub write_multiple: bool,
+    /// Whether SET_IRQS is refused if one of its fds is not an eventfd. Signalling other files can
+    /// block.
+    pub require_eventfds: bool,
     /// Requests taken from the socket and not yet answered; reading stops there.
     pub max_requests: usize,
 }
@@ -32,6 +35,7 @@ impl Default for Config {
             pgsizes: limits::DEFAULT_PGSIZES,
             max_dma_map_size: limits::MAX_DMA_MAP_SIZE,
             write_multiple: true,
+            require_eventfds: true,
             max_requests: limits::DEFAULT_MAX_REQUESTS,
         }
     }

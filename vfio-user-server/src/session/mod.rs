@@ -190,9 +190,7 @@ impl Session {
             if !self.slots.allows(self.class_of(message)) {
                 return None;
             }
-            let Some(message) = self.queue.pop_front() else {
-                return None;
-            };
+            let message = self.queue.pop_front()?;
             self.queued_bytes -= HEADER_SIZE + message.body.len();
             self.queued_fds -= message.fds.fds.len();
             let request = self.accept(message);

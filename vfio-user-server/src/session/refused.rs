@@ -34,6 +34,8 @@ pub(super) enum Refused {
     FdsLost,
     #[error("{got} file descriptors came where {want} belong")]
     UnexpectedFds { got: usize, want: usize },
+    #[error("file descriptor {0} of the message is not an eventfd")]
+    NotEventFd(usize),
     #[error("the client asks for the map to use a file but sent none")]
     MissingFd,
     #[error("file offset {offset:#x} plus {size:#x} bytes is more than a file can have")]
