@@ -43,3 +43,29 @@ pub const MAX_IPV6_EXTENSIONS: usize = 8;
 pub const MIN_RING_SIZE: u16 = 64;
 /// Most MSI-X vectors of a function (PCIe base specification 7.7.2.2).
 pub const MAX_VECTORS: u16 = 2048;
+/// Most ports of a switch: 65,536 devices and the uplinks.
+pub const MAX_PORTS: usize = 65_536 + 256;
+/// Numbers that name ports. There are more than ports so that a freed number rests before it is
+/// used again.
+pub const MAX_PORT_IDS: usize = MAX_PORTS + 4096;
+/// Sets of six of the table of learned addresses, a power of two.
+pub const LEARNED_SETS: usize = 8192;
+/// Seconds after which a learned address that was not seen again is forgotten.
+pub const LEARNED_AGEING: u32 = 300;
+/// Seconds for which the present owner of a learned address must be quiet before another CVF port
+/// may have it.
+pub const LEARNED_MOVE_HOLD: u32 = 3;
+/// Most addresses learned behind one CVF.
+pub const MAX_LEARNED_PER_CVF: u32 = 256;
+/// Most addresses learned behind all CVFs together: half of the table.
+pub const MAX_LEARNED_BEHIND_CVFS: u32 = 24_576;
+/// Most addresses learned behind one uplink: two thirds of the table.
+pub const MAX_LEARNED_PER_UPLINK: u32 = 32_768;
+/// Most new addresses learned behind a CVF in one second.
+pub const MAX_LEARNS_PER_SECOND_CVF: u32 = 256;
+/// Most new addresses learned behind an uplink in one second.
+pub const MAX_LEARNS_PER_SECOND_UPLINK: u32 = 16_384;
+/// Most queue pairs a soft PF may have: 65,536 devices of one pair.
+pub const MAX_PF_QUEUE_PAIRS: u32 = 65_536;
+/// Most worker threads of one PF.
+pub const MAX_WORKERS: u16 = 64;

@@ -1,5 +1,26 @@
-//! What a NIC would do to a frame: header parse, checksum, segmentation. Never allocates per frame.
+//! What a NIC would do to a frame: header parse, checksum, segmentation, VLAN edit.
+//!
+//! Pure functions of bytes that were already copied out of guest memory. Nothing here allocates,
+//! locks, panics on any input, or reads guest memory; payload is only ever named by its range.
 
+mod addr;
+mod check;
+mod checksum;
+mod error;
+mod ident;
 mod meta;
+mod parse;
+mod segment;
+mod vlan;
 
+#[cfg(test)]
+mod testutil;
+
+pub use addr::PackedMac;
+pub use check::{ChecksumFix, Deliver};
+pub use checksum::Checksum;
+pub use error::OffloadError;
 pub use meta::{Accepts, Csum, FrameMeta, Gso};
+pub use parse::{EthView, Headers, Network, ParseError, Transport, VlanTag, ethertype};
+pub use segment::{SEGMENT_SCRATCH, Scratch, Segment, SegmentChecksum, Segmenter};
+pub use vlan::{Prefix, VlanEdit};
