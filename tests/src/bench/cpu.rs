@@ -1,0 +1,61 @@
+//! Which core does what.
+
+use anyhow::{Context, Result, ensure};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+use std::process::Command;
+
+/// The cores of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cores {
+    /// Plays both guests.
+    pub driver: usize,
+    /// Forwards.
+    pub forwarder: usize,
+}
+
+impl Cores {
+    /// Takes the first two cores that this process may use.
+    ///
+    /// # Errors
+    /// Fails on a machine with one core, where the two would only get in each other's way.
+    pub fn choose() -> Result<Self> {
+        let set = sched_getaffinity(Pid::from_raw(0)).context("ask for this process's cores")?;
+        let allowed: Vec<usize> =
+            (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect();
+        ensure!(allowed.len() >= 2, "the benchmark needs two cores, one for the guests");
+        Ok(Cores { driver: allowed[0], forwarder: allowed[1] })
+    }
+}
+
+/// Undoes the pinning of a thread when dropped.
+#[derive(Debug)]
+pub struct Pinned {
+    before: CpuSet,
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        let _ = sched_setaffinity(Pid::from_raw(0), &self.before);
+    }
+}
+
+/// Keeps the calling thread on one core until the result is dropped.
+///
+/// # Errors
+/// Fails when the kernel refuses.
+pub fn pin_this_thread(cpu: usize) -> Result<Pinned> {
+    let this = Pid::from_raw(0);
+    let before = sched_getaffinity(this).context("ask for this thread's cores")?;
+    let mut set = CpuSet::new();
+    set.set(cpu).with_context(|| format!("name core {cpu}"))?;
+    sched_setaffinity(this, &set).with_context(|| format!("pin the driver to core {cpu}"))?;
+    Ok(Pinned { before })
+}
+
+/// A command that runs `program` on one core.
+pub fn on_core(cpu: usize, program: &std::path::Path) -> Command {
+    let mut command = Command::new("taskset");
+    command.arg("--cpu-list").arg(cpu.to_string()).arg(program);
+    command
+}

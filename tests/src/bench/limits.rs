@@ -1,0 +1,24 @@
+//! Times and sizes of the benchmarks.
+
+use std::time::Duration;
+
+/// How often every contender takes its turn, unless told otherwise.
+pub const REPETITIONS: u32 = 5;
+/// How long traffic runs before it counts.
+pub const WARM_UP: Duration = Duration::from_millis(300);
+/// How long it counts.
+pub const MEASURE: Duration = Duration::from_secs(1);
+/// How long nothing may arrive before what is under way counts as lost.
+pub const STALL: Duration = Duration::from_millis(50);
+/// How long nothing may arrive before the contender counts as broken.
+pub const BROKEN: Duration = Duration::from_secs(5);
+/// How long a contender may take to listen.
+pub const START: Duration = Duration::from_secs(30);
+/// Entries of every ring.
+pub const RING_SIZE: u16 = 1024;
+/// One frame of so many is compared byte by byte; of all others the number is.
+pub const COMPARE_ONE_OF: u64 = 1024;
+/// Rounds of the driver between two looks at the clock.
+pub const ROUNDS_PER_LOOK: u32 = 64;
+/// Huge pages of 2 MiB that DPDK gets where they can be had.
+pub const HUGE_PAGES: u64 = 512;

@@ -1,0 +1,114 @@
+//! Nobody at all: a bare copy from ring to ring in the driver's own thread, without validation,
+//! look-up or hand-over between cores.
+//!
+//! Shows what the driver can do when the forwarder costs next to nothing, which has to be well
+//! above what any forwarder does.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use anyhow::Result;
+
+use super::contender::{Contender, Rig};
+use super::rows::ContenderId;
+use crate::fakevm;
+use crate::fakevm::mem::Shared;
+use crate::fakevm::memory::GuestMemory;
+use crate::fakevm::net::{HEADER_LEN, NetGuest, NetHeader, NetPair, tx_queue};
+use crate::fakevm::ring::Segment;
+use crate::fakevm::ring::model::ModelDevice;
+
+/// The contender that does next to nothing.
+#[derive(Debug)]
+pub struct Model;
+
+impl Contender for Model {
+    fn id(&self) -> ContenderId {
+        ContenderId::Model
+    }
+
+    fn describe(&self) -> String {
+        "a bare copy from ring to ring in the driver's own thread".into()
+    }
+
+    fn start(&self) -> Result<Rig> {
+        let (first, first_ends) = guest()?;
+        let (second, second_ends) = guest()?;
+        let (first_ends, second_ends) = (Rc::new(first_ends), Rc::new(second_ends));
+        let first = ModelGuest { pair: first, from: Rc::clone(&first_ends), to: Rc::clone(&second_ends) };
+        let second = ModelGuest { pair: second, from: second_ends, to: first_ends };
+        let macs = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
+        Ok(Rig { first: Box::new(first), second: Box::new(second), macs, stop: Box::new(|| Ok(())) })
+    }
+}
+
+/// The device's ends of a guest's rings.
+struct Ends {
+    tx: RefCell<ModelDevice>,
+    rx: RefCell<ModelDevice>,
+    high: Shared,
+    base: u64,
+    /// Keeps the maps alive.
+    _memory: GuestMemory,
+}
+
+impl Ends {
+    /// Where a buffer lies in `high`.
+    #[inline]
+    fn at(&self, segment: &Segment) -> usize {
+        (segment.gpa - self.base) as usize
+    }
+}
+
+struct ModelGuest {
+    pair: NetPair,
+    from: Rc<Ends>,
+    to: Rc<Ends>,
+}
+
+fn guest() -> Result<(NetPair, Ends)> {
+    let config = super::mdevd::guest_config();
+    let size = config.memory_size();
+    let plan = fakevm::memory::MemoryPlan::single(size, fakevm::memory::Backing::Memfd);
+    let mut memory = GuestMemory::new(&plan)?;
+    let mut pair = NetPair::new(&mut memory, &config.rings, config.features)?;
+    let tx = ModelDevice::new(&memory, *pair.tx.queue().layout(), false)?;
+    let rx = ModelDevice::new(&memory, *pair.rx.queue().layout(), false)?;
+    pair.rx.publish();
+    let high = memory.view(0, size as usize)?;
+    let (tx, rx) = (RefCell::new(tx), RefCell::new(rx));
+    Ok((pair, Ends { tx, rx, high, base: 0, _memory: memory }))
+}
+
+impl NetGuest for ModelGuest {
+    fn pair(&mut self, _index: u16) -> &mut NetPair {
+        &mut self.pair
+    }
+
+    /// The doorbell is where the copy happens: the rings never suppress it.
+    fn kick(&mut self, queue: u16) -> fakevm::Result<()> {
+        if queue != tx_queue(0) {
+            return Ok(());
+        }
+        let (mut tx, mut rx) = (self.from.tx.borrow_mut(), self.to.rx.borrow_mut());
+        let header = NetHeader { num_buffers: 1, ..NetHeader::default() }.encode();
+        let mut bounce = [0; 2048];
+        while let Some(head) = tx.pop() {
+            let Some(buffer) = rx.pop() else {
+                tx.give(head, 0);
+                continue;
+            };
+            let (source, _) = tx.descriptor(head);
+            let (target, _) = rx.descriptor(buffer);
+            let len = (source.len as usize).min(bounce.len());
+            self.from.high.read(self.from.at(&source), &mut bounce[..len]);
+            bounce[..HEADER_LEN].copy_from_slice(&header);
+            self.to.high.write(self.to.at(&target), &bounce[..len]);
+            tx.give(head, 0);
+            rx.give(buffer, len as u32);
+        }
+        tx.publish();
+        rx.publish();
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! DPDK's `testpmd`: io forwarding between two vhost-user ports, on one core.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use super::contender::{Contender, Rig};
+use super::cpu::Cores;
+use super::limits::{HUGE_PAGES, START};
+use super::machine;
+use super::rows::ContenderId;
+use crate::process::{self, Process, Surroundings};
+use crate::vhost::{VhostConfig, VhostGuest};
+use crate::host;
+
+const PROGRAM: &str = "dpdk-testpmd";
+/// Addresses of the guests; testpmd does not look at them.
+const MACS: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
+
+/// `testpmd`, ready to be started.
+#[derive(Debug)]
+pub struct Testpmd {
+    cores: Cores,
+    huge: Option<HugePages>,
+}
+
+impl Testpmd {
+    /// Installs DPDK if it is missing and may be installed, and sets huge pages aside if that is
+    /// possible.
+    ///
+    /// # Errors
+    /// Fails with the line that would install DPDK.
+    pub fn new(cores: Cores) -> Result<Self> {
+        if host::find_program(PROGRAM).is_none() {
+            host::ensure_packages(&["dpdk", "dpdk-dev"])?;
+        }
+        Ok(Testpmd { cores, huge: HugePages::reserve(HUGE_PAGES) })
+    }
+
+    fn command(&self, sockets: [&Path; 2]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        // The main core only sleeps; forwarding is done by the other.
+        let Cores { driver, forwarder } = self.cores;
+        command.arg("-l").arg(format!("{driver},{forwarder}"));
+        command.arg(format!("--main-lcore={driver}"));
+        command.arg("--no-pci").arg("--no-telemetry");
+        if self.huge.is_some() {
+            command.arg("--in-memory");
+        } else {
+            command.args(["--no-huge", "-m", "1024", "--no-shconf"]);
+        }
+        for (nth, socket) in sockets.iter().enumerate() {
+            command.arg(format!("--vdev=net_vhost{nth},iface={}", socket.display()));
+        }
+        // It would end with its standard input; with statistics once a day it does not read it.
+        let options = ["--forward-mode=io", "--auto-start", "--stats-period=86400"];
+        command.arg("--").args(options);
+        command
+    }
+}
+
+impl Contender for Testpmd {
+    fn id(&self) -> ContenderId {
+        ContenderId::Testpmd
+    }
+
+    fn describe(&self) -> String {
+        let command = self.command([Path::new("A"), Path::new("B")]);
+        let memory = if self.huge.is_some() { "huge pages" } else { "small pages" };
+        format!("DPDK {}, {memory}: {command:?}", machine::package_version("dpdk"))
+    }
+
+    fn start(&self) -> Result<Rig> {
+        let dir = TempDir::with_prefix("mdevd-bench-").context("make a directory")?;
+        let sockets = ["a.sock", "b.sock"].map(|name| dir.path().join(name));
+        let log = dir.path().join("testpmd.log");
+        let command = self.command([&sockets[0], &sockets[1]]);
+        let process = Process::start("testpmd", command, Surroundings::default(), &log)?;
+        let attach = || -> Result<(VhostGuest, VhostGuest)> {
+            let [first, second] = &sockets;
+            Ok((attach(first, &process)?, attach(second, &process)?))
+        };
+        let (first, second) = attach().with_context(|| process::tail(&log))?;
+        let stop = move || {
+            let ended = process.ended()?;
+            anyhow::ensure!(ended.is_none(), "testpmd ended by itself: {}", process::tail(&log));
+            process.kill();
+            drop(dir);
+            Ok(())
+        };
+        let (first, second) = (Box::new(first), Box::new(second));
+        Ok(Rig { first, second, macs: MACS, stop: Box::new(stop) })
+    }
+}
+
+/// Waits until testpmd listens, then attaches a guest.
+fn attach(socket: &Path, process: &Process) -> Result<VhostGuest> {
+    process::wait_for("testpmd to listen", START, || {
+        anyhow::ensure!(process.ended()?.is_none(), "testpmd ended by itself");
+        Ok(socket.exists().then_some(()))
+    })?;
+    Ok(VhostGuest::connect(socket, &guest_config())?)
+}
+
+fn guest_config() -> VhostConfig {
+    let ours = super::mdevd::guest_config();
+    VhostConfig {
+        queue_pairs: ours.queue_pairs,
+        rings: ours.rings,
+        features: ours.features,
+        memory: ours.memory_plan(),
+    }
+}
+
+/// Huge pages set aside for DPDK; what was there before is restored when dropped.
+#[derive(Debug)]
+struct HugePages {
+    before: Option<u64>,
+}
+
+impl HugePages {
+    const COUNT: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+    const FREE: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
+
+    /// Makes sure that `pages` are free; none where that cannot be had.
+    fn reserve(pages: u64) -> Option<Self> {
+        let read = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+        let (count, free) = (read(Self::COUNT)?, read(Self::FREE)?);
+        if free >= pages {
+            return Some(HugePages { before: None });
+        }
+        std::fs::write(Self::COUNT, (count + pages - free).to_string()).ok()?;
+        let reserved = HugePages { before: Some(count) };
+        (read(Self::FREE)? >= pages).then_some(reserved)
+    }
+}
+
+impl Drop for HugePages {
+    fn drop(&mut self) {
+        if let Some(before) = self.before {
+            let _ = std::fs::write(Self::COUNT, before.to_string());
+        }
+    }
+}

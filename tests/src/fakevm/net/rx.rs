@@ -1,0 +1,200 @@
+//! The receive ring: every descriptor has a buffer of its own, posted whole.
+
+use super::header::{HEADER_LEN, NetHeader};
+use crate::fakevm::error::{Error, Result};
+use crate::fakevm::limits::{BURST, MAX_FRAME};
+use crate::fakevm::mem::Shared;
+use crate::fakevm::memory::GuestMemory;
+use crate::fakevm::net::feature;
+use crate::fakevm::ring::{DESC_WRITE, QueueLayout, SplitQueue};
+
+/// Room between two receive buffers, so that they spread over the cache's sets.
+const BUFFER_GAP: usize = 128;
+
+/// A frame that fits one buffer, still in the ring's memory.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    buffers: &'a Shared,
+    at: usize,
+    /// Bytes of the frame, without its header.
+    pub len: usize,
+    /// What the device says about it.
+    pub header: NetHeader,
+}
+
+impl Frame<'_> {
+    /// Eight bytes of the frame, as a little-endian number. Zero past its end.
+    #[inline]
+    pub fn stamp(&self, at: usize) -> u64 {
+        let mut bytes = [0; 8];
+        if at + 8 <= self.len {
+            self.buffers.read(self.at + HEADER_LEN + at, &mut bytes);
+        }
+        u64::from_le_bytes(bytes)
+    }
+
+    /// Copies the frame's first bytes out.
+    pub fn copy_to(&self, to: &mut [u8]) {
+        let len = to.len().min(self.len);
+        self.buffers.read(self.at + HEADER_LEN, &mut to[..len]);
+    }
+}
+
+/// The receive side of one pair.
+#[derive(Debug)]
+pub struct RxRing {
+    queue: SplitQueue,
+    buffers: Shared,
+    base: u64,
+    buffer_len: usize,
+    stride: usize,
+    mergeable: bool,
+    received: u64,
+}
+
+impl RxRing {
+    /// Takes memory for one buffer a descriptor and posts them all, not yet shown to the device.
+    ///
+    /// # Errors
+    /// Fails when memory has no room.
+    pub fn new(
+        memory: &mut GuestMemory,
+        at: QueueLayout,
+        buffer_len: usize,
+        features: u64,
+    ) -> Result<Self> {
+        let stride = buffer_len.next_multiple_of(64) + BUFFER_GAP;
+        let len = usize::from(at.size) * stride;
+        let base = memory.alloc(len as u64, 4096)?;
+        let buffers = memory.view(base, len)?;
+        let queue = SplitQueue::new(memory, at, features & feature::EVENT_IDX != 0)?;
+        let mergeable = features & feature::MRG_RXBUF != 0;
+        let mut ring =
+            RxRing { queue, buffers, base, buffer_len, stride, mergeable, received: 0 };
+        ring.refill();
+        Ok(ring)
+    }
+
+    /// Starts again with a full ring in the same place, after a reset of the queue.
+    ///
+    /// # Errors
+    /// Fails when the ring's memory is gone.
+    pub fn renew(&mut self, memory: &GuestMemory) -> Result<()> {
+        self.queue = self.queue.renewed(memory)?;
+        self.refill();
+        Ok(())
+    }
+
+    /// The queue below, for rings that are broken on purpose.
+    pub fn queue(&mut self) -> &mut SplitQueue {
+        &mut self.queue
+    }
+
+    /// Frames taken so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Guest physical address of the buffer of descriptor `index`.
+    pub fn buffer_gpa(&self, index: u16) -> u64 {
+        self.base + (usize::from(index) * self.stride) as u64
+    }
+
+    /// Posts every free buffer again.
+    #[inline]
+    pub fn refill(&mut self) {
+        while let Some(index) = self.queue.take_free() {
+            let gpa = self.buffer_gpa(index);
+            self.queue.set_desc(index, gpa, self.buffer_len as u32, DESC_WRITE, 0);
+            self.queue.push_head(index, 1);
+        }
+    }
+
+    /// Shows posted buffers to the device. True when the device wants a notification.
+    #[inline]
+    pub fn publish(&mut self) -> bool {
+        self.queue.publish()
+    }
+
+    /// Hands up to `max` frames to `each`, in order, and posts their buffers again; the caller
+    /// publishes. Frames must fit one buffer. Allocates nothing. Returns how many there were.
+    ///
+    /// # Errors
+    /// Fails when the device returns what it was not given, or spreads a frame over buffers.
+    #[inline]
+    pub fn poll_burst(&mut self, max: usize, mut each: impl FnMut(Frame<'_>)) -> Result<usize> {
+        let count = usize::from(self.queue.returned()?).min(max).min(BURST);
+        for ahead in 0..count {
+            let used = self.queue.peek(ahead as u16);
+            self.buffers.prefetch(usize::from(used.id) * self.stride);
+        }
+        for _ in 0..count {
+            let Some(used) = self.queue.pop()? else { break };
+            let at = usize::from(used.id) * self.stride;
+            let header = self.header(at);
+            if self.mergeable && header.num_buffers != 1 {
+                return Err(Error::Device(format!("{} buffers for one frame", header.num_buffers)));
+            }
+            let len = self.check_len(used.len)?;
+            each(Frame { buffers: &self.buffers, at, len, header });
+        }
+        self.received += count as u64;
+        self.refill();
+        Ok(count)
+    }
+
+    /// Takes one frame into `frame`, put together from all its buffers, and posts those again;
+    /// the caller publishes. None when there is none.
+    ///
+    /// # Errors
+    /// Fails when the device returns what it was not given, or a frame without its header or
+    /// without all its buffers.
+    pub fn poll(&mut self, frame: &mut Vec<u8>) -> Result<Option<NetHeader>> {
+        frame.clear();
+        let Some(first) = self.queue.pop()? else {
+            return Ok(None);
+        };
+        let at = usize::from(first.id) * self.stride;
+        let header = self.header(at);
+        let len = self.check_len(first.len)?;
+        self.append(frame, at + HEADER_LEN, len);
+        let buffers = if self.mergeable { header.num_buffers } else { 1 };
+        if buffers == 0 {
+            return Err(Error::Device("num_buffers is 0".into()));
+        }
+        for nth in 1..buffers {
+            let Some(used) = self.queue.pop()? else {
+                return Err(Error::Device(format!("buffer {nth} of {buffers} is missing")));
+            };
+            if used.len as usize > self.buffer_len || frame.len() > MAX_FRAME {
+                return Err(Error::Device(format!("{} bytes in one buffer", used.len)));
+            }
+            self.append(frame, usize::from(used.id) * self.stride, used.len as usize);
+        }
+        self.received += 1;
+        self.refill();
+        Ok(Some(header))
+    }
+
+    #[inline]
+    fn header(&self, at: usize) -> NetHeader {
+        let mut bytes = [0; HEADER_LEN];
+        self.buffers.read(at, &mut bytes);
+        NetHeader::decode(&bytes)
+    }
+
+    #[inline]
+    fn check_len(&self, len: u32) -> Result<usize> {
+        let len = len as usize;
+        if len < HEADER_LEN || len > self.buffer_len {
+            return Err(Error::Device(format!("{len} bytes in a buffer of {}", self.buffer_len)));
+        }
+        Ok(len - HEADER_LEN)
+    }
+
+    fn append(&self, frame: &mut Vec<u8>, at: usize, len: usize) {
+        let start = frame.len();
+        frame.resize(start + len, 0);
+        self.buffers.read(at, &mut frame[start..]);
+    }
+}

@@ -1,0 +1,319 @@
+//! The driver's side of a split virtqueue (virtio 1.3 2.7).
+//!
+//! It owns the three areas of one queue and which descriptors are free. It never rings a
+//! doorbell and never sleeps: whoever drives it asks [`SplitQueue::publish`] whether the device
+//! wants to be told. The device is trusted with nothing: an identifier that it returns must be
+//! that of a chain which is outstanding.
+
+mod layout;
+pub mod model;
+#[cfg(test)]
+mod tests;
+
+pub use self::layout::QueueLayout;
+use super::error::{Error, Result};
+use super::mem::{Shared, full_fence};
+use super::memory::GuestMemory;
+
+/// Descriptor flag: the chain goes on at `next`.
+pub const DESC_NEXT: u16 = 1;
+/// Descriptor flag: the device writes.
+pub const DESC_WRITE: u16 = 2;
+/// Descriptor flag: the buffer is a table of descriptors.
+pub const DESC_INDIRECT: u16 = 4;
+/// `flags` of the available ring: the driver wants no interrupts.
+pub const AVAIL_NO_INTERRUPT: u16 = 1;
+/// `flags` of the used ring: the device wants no notifications.
+pub const USED_NO_NOTIFY: u16 = 1;
+
+const AVAIL_FLAGS: usize = 0;
+const AVAIL_IDX: usize = 2;
+const AVAIL_RING: usize = 4;
+const USED_FLAGS: usize = 0;
+const USED_IDX: usize = 2;
+const USED_RING: usize = 4;
+const NOT_OUTSTANDING: u16 = u16::MAX;
+
+/// One piece of a chain.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment {
+    /// Guest physical address.
+    pub gpa: u64,
+    /// Bytes.
+    pub len: u32,
+    /// Whether the device writes to it.
+    pub device_writes: bool,
+}
+
+/// A chain that the device has returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// Head of the chain.
+    pub id: u16,
+    /// Bytes that the device has written to it.
+    pub len: u32,
+}
+
+/// A split queue, as its driver sees it.
+#[derive(Debug)]
+pub struct SplitQueue {
+    layout: QueueLayout,
+    desc: Shared,
+    avail: Shared,
+    used: Shared,
+    mask: u16,
+    event_idx: bool,
+    /// Available index with everything that has been pushed.
+    pushed: u16,
+    /// Available index that the device has been shown.
+    published: u16,
+    /// Used entries that have been taken.
+    taken: u16,
+    /// Used index at the last look.
+    seen: u16,
+    free: Vec<u16>,
+    /// Descriptors of each outstanding chain, by head: a copy the device cannot touch.
+    chain: Vec<u16>,
+    /// Successor of each descriptor within its chain: likewise.
+    next: Vec<u16>,
+}
+
+impl SplitQueue {
+    /// Takes over the areas of `layout`, which it clears. Interrupts are not asked for.
+    ///
+    /// # Errors
+    /// Fails when an area does not lie within one region of `memory`.
+    pub fn new(memory: &GuestMemory, layout: QueueLayout, event_idx: bool) -> Result<Self> {
+        let size = layout.size;
+        let desc = memory.view(layout.desc, layout.desc_len())?;
+        let avail = memory.view(layout.avail, layout.avail_len())?;
+        let used = memory.view(layout.used, layout.used_len())?;
+        for area in [&desc, &avail, &used] {
+            area.fill(0, area.len(), 0);
+        }
+        let queue = SplitQueue {
+            layout,
+            desc,
+            avail,
+            used,
+            mask: size - 1,
+            event_idx,
+            pushed: 0,
+            published: 0,
+            taken: 0,
+            seen: 0,
+            free: (0..size).rev().collect(),
+            chain: vec![NOT_OUTSTANDING; usize::from(size)],
+            next: vec![0; usize::from(size)],
+        };
+        queue.disarm();
+        Ok(queue)
+    }
+
+    /// An empty queue in the same place, for after a reset.
+    ///
+    /// # Errors
+    /// Fails when an area is no longer within `memory`.
+    pub fn renewed(&self, memory: &GuestMemory) -> Result<Self> {
+        Self::new(memory, self.layout, self.event_idx)
+    }
+
+    /// Where the queue lies.
+    pub fn layout(&self) -> &QueueLayout {
+        &self.layout
+    }
+
+    /// Entries of the queue.
+    pub fn size(&self) -> u16 {
+        self.layout.size
+    }
+
+    /// Descriptors that are free.
+    pub fn free(&self) -> usize {
+        self.free.len()
+    }
+
+    /// Takes a free descriptor; it stays taken until the chain it is pushed with comes back.
+    #[inline]
+    pub fn take_free(&mut self) -> Option<u16> {
+        self.free.pop()
+    }
+
+    /// Writes one descriptor. `next` is remembered for the way back.
+    #[inline]
+    pub fn set_desc(&mut self, index: u16, gpa: u64, len: u32, flags: u16, next: u16) {
+        self.next[usize::from(index)] = next;
+        self.write_desc(index, gpa, len, flags, next);
+    }
+
+    /// Writes one descriptor as it is, for rings that are broken on purpose.
+    #[inline]
+    pub fn write_desc(&self, index: u16, gpa: u64, len: u32, flags: u16, next: u16) {
+        let at = usize::from(index) * 16;
+        self.desc.store64(at, gpa);
+        let word = u64::from(len) | u64::from(flags) << 32 | u64::from(next) << 48;
+        self.desc.store64(at + 8, word);
+    }
+
+    /// Puts a chain of `count` descriptors, linked from `head`, on the available ring. The
+    /// device does not see it before [`SplitQueue::publish`].
+    #[inline]
+    pub fn push_head(&mut self, head: u16, count: u16) {
+        self.chain[usize::from(head)] = count;
+        self.write_avail(self.pushed, head);
+        self.pushed = self.pushed.wrapping_add(1);
+    }
+
+    /// Writes the available entry of position `index` as it is.
+    #[inline]
+    pub fn write_avail(&self, index: u16, head: u16) {
+        self.avail.store16(AVAIL_RING + usize::from(index & self.mask) * 2, head);
+    }
+
+    /// Pushes a chain of `segments`, each with a descriptor of its own.
+    ///
+    /// # Errors
+    /// Fails when not enough descriptors are free.
+    pub fn push_chain(&mut self, segments: &[Segment]) -> Result<u16> {
+        let too_many = || Error::Memory("not enough free descriptors".into());
+        if segments.is_empty() || segments.len() > self.free.len() {
+            return Err(too_many());
+        }
+        let mut next = 0;
+        for (distance, segment) in segments.iter().rev().enumerate() {
+            let index = self.free.pop().ok_or_else(too_many)?;
+            let more = if distance == 0 { 0 } else { DESC_NEXT };
+            let write = if segment.device_writes { DESC_WRITE } else { 0 };
+            self.set_desc(index, segment.gpa, segment.len, more | write, next);
+            next = index;
+        }
+        self.push_head(next, segments.len() as u16);
+        Ok(next)
+    }
+
+    /// Shows everything pushed to the device. True when the device wants a notification, by its
+    /// event index or its flag (virtio 1.3 2.7.13.4).
+    #[inline]
+    pub fn publish(&mut self) -> bool {
+        let old = self.published;
+        if old == self.pushed {
+            return false;
+        }
+        self.published = self.pushed;
+        self.avail.release16(AVAIL_IDX, self.pushed);
+        full_fence();
+        if self.event_idx {
+            let event = self.used.load16(self.layout.avail_event_at());
+            // The event lies in what has just been published (virtio 1.3 2.7.10).
+            self.pushed.wrapping_sub(event).wrapping_sub(1) < self.pushed.wrapping_sub(old)
+        } else {
+            self.used.load16(USED_FLAGS) & USED_NO_NOTIFY == 0
+        }
+    }
+
+    /// Writes the available index as it is, for rings that are broken on purpose.
+    pub fn write_avail_idx(&self, index: u16) {
+        self.avail.release16(AVAIL_IDX, index);
+    }
+
+    /// Available index that the device has been shown.
+    pub fn avail_idx(&self) -> u16 {
+        self.published
+    }
+
+    /// Used index as the device has it now.
+    pub fn used_idx(&self) -> u16 {
+        self.used.acquire16(USED_IDX)
+    }
+
+    /// How many chains have been returned and not yet taken.
+    ///
+    /// # Errors
+    /// Fails when the device claims to have returned more than it was given.
+    #[inline]
+    pub fn returned(&mut self) -> Result<u16> {
+        if self.seen == self.taken {
+            self.seen = self.used.acquire16(USED_IDX);
+        }
+        let count = self.seen.wrapping_sub(self.taken);
+        if count > self.published.wrapping_sub(self.taken) {
+            return Err(Error::Device(format!(
+                "used index {} is ahead of available index {}",
+                self.seen, self.published
+            )));
+        }
+        Ok(count)
+    }
+
+    /// The returned chain `ahead` places after the next one, without taking it. Only within
+    /// what [`SplitQueue::returned`] counts.
+    #[inline]
+    pub fn peek(&self, ahead: u16) -> Used {
+        let (id, len) = self.used_entry(self.taken.wrapping_add(ahead));
+        Used { id: id as u16, len }
+    }
+
+    #[inline]
+    fn used_entry(&self, index: u16) -> (u32, u32) {
+        let at = USED_RING + usize::from(index & self.mask) * 8;
+        (self.used.load32(at), self.used.load32(at + 4))
+    }
+
+    /// Takes the next returned chain and frees its descriptors.
+    ///
+    /// # Errors
+    /// Fails when the device returns what it was not given.
+    #[inline]
+    pub fn pop(&mut self) -> Result<Option<Used>> {
+        if self.returned()? == 0 {
+            return Ok(None);
+        }
+        let (id, len) = self.used_entry(self.taken);
+        let outstanding = self.chain.get_mut(id as usize);
+        let Some(count) = outstanding.filter(|count| **count != NOT_OUTSTANDING) else {
+            return Err(Error::Device(format!("chain {id} was returned but not outstanding")));
+        };
+        let count = std::mem::replace(count, NOT_OUTSTANDING);
+        let head = id as u16;
+        let mut index = head;
+        for _ in 1..count {
+            self.free.push(index);
+            index = self.next[usize::from(index)];
+        }
+        self.free.push(index);
+        self.taken = self.taken.wrapping_add(1);
+        Ok(Some(Used { id: head, len }))
+    }
+
+    /// Successor of a descriptor within the chain it was last pushed with.
+    pub fn next_of(&self, index: u16) -> u16 {
+        self.next[usize::from(index)]
+    }
+
+    /// Tells the device that no interrupts are wanted.
+    pub fn disarm(&self) {
+        if self.event_idx {
+            let far = self.taken.wrapping_sub(1);
+            self.avail.store16(self.layout.used_event_at(), far);
+        } else {
+            self.avail.store16(AVAIL_FLAGS, AVAIL_NO_INTERRUPT);
+        }
+    }
+
+    /// Asks for an interrupt at the next returned chain. True when one is there already, so
+    /// that there is nothing to wait for.
+    pub fn arm(&self) -> bool {
+        if self.event_idx {
+            self.avail.store16(self.layout.used_event_at(), self.taken);
+        } else {
+            self.avail.store16(AVAIL_FLAGS, 0);
+        }
+        full_fence();
+        self.used_idx() != self.taken
+    }
+
+    /// The three areas: descriptors, available ring, used ring.
+    pub fn areas(&self) -> [&Shared; 3] {
+        [&self.desc, &self.avail, &self.used]
+    }
+}
