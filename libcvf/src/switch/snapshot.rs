@@ -14,8 +14,9 @@ use crate::offload::{EthView, PackedMac, VlanEdit, ethertype};
 pub(super) const CHUNK: usize = 64;
 pub(super) type Chunk = [Option<Port>; CHUNK];
 
-/// What a cached answer depends on. While [`Snapshot::generation`] and the second passed to
-/// [`Snapshot::forward`] are what they were *before* the answer was computed, it stays right.
+/// What a cached answer depends on. While [`Snapshot::generation`] is what it was *before* the answer
+/// was computed, and `now_ms / 1000` is the same too, the answer stays right. (The second matters
+/// because asking also tells that the source is alive.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Generation {
     snapshot: u64,
@@ -49,6 +50,12 @@ pub struct Snapshot {
     pub(super) groups: Arc<Table<Arc<[PortId]>>>,
 }
 
+/// The learned table's clock.
+#[inline]
+pub(super) const fn seconds(now_ms: u64) -> u32 {
+    (now_ms / 1000) as u32
+}
+
 impl Snapshot {
     pub(super) fn new() -> Self {
         Self {
@@ -75,9 +82,9 @@ impl Snapshot {
     }
 
     /// Decides about a frame that came in through `from`, and learns its source where that is
-    /// allowed. `now` counts seconds of any monotonic clock, read once per burst.
+    /// allowed. `now_ms` counts milliseconds of any monotonic clock, read once per burst.
     #[inline]
-    pub fn forward(&self, from: PortId, frame: &EthView, now: u32) -> Verdict<'_> {
+    pub fn forward(&self, from: PortId, frame: &EthView, now_ms: u64) -> Verdict<'_> {
         let Some(port) = self.port(from) else {
             return Verdict::Drop(Reason::UnknownPort);
         };
@@ -87,7 +94,7 @@ impl Snapshot {
         };
         // A port's first address is a station's, so the usual sender needs no other test.
         if (frame.src != port.first_mac || frame.src.is_zero())
-            && let Err(reason) = self.admit_source(from, port, vid, frame.src, now)
+            && let Err(reason) = self.admit_source(from, port, vid, frame.src, now_ms)
         {
             return Verdict::Drop(reason);
         }
@@ -96,7 +103,7 @@ impl Snapshot {
         }
         let key = self.permute.apply(vid, frame.dst);
         let Some(owner) = self.owner_of(key, vid, frame.dst) else {
-            return self.to_unowned(from, vid, key, now);
+            return self.to_unowned(from, vid, key, seconds(now_ms));
         };
         let to = owner.port;
         if to == from {
@@ -120,7 +127,7 @@ impl Snapshot {
     /// What happens to the outer tag of a frame that came in through `from`, was not dropped, and
     /// leaves through `to`.
     #[inline]
-    pub fn egress(&self, from: PortId, frame: &EthView, to: PortId) -> VlanEdit {
+    pub fn egress_edit(&self, frame: &EthView, from: PortId, to: PortId) -> VlanEdit {
         if self.access_ports == 0 {
             return VlanEdit::Keep;
         }
@@ -176,7 +183,7 @@ impl Snapshot {
         port: &Port,
         vid: Vid,
         src: PackedMac,
-        now: u32,
+        now_ms: u64,
     ) -> Result<(), Reason> {
         if !src.is_station() {
             return Err(Reason::BadSource);
@@ -193,7 +200,7 @@ impl Snapshot {
             return Err(Reason::Spoofed);
         }
         if port.learns {
-            self.learned.learn(key, from, now, |owner| {
+            self.learned.learn(key, from, seconds(now_ms), |owner| {
                 if self.owner_of(key, vid, src).is_some() {
                     return Permit::No;
                 }
