@@ -2,7 +2,7 @@
 //!
 //! [`Switch`] is the write side: ports, filters and VLANs change under one lock and are published
 //! as a new immutable [`Snapshot`]. Workers load a snapshot once per burst and ask it per frame:
-//! [`Snapshot::forward`] and [`Snapshot::egress_edit`] take no lock, allocate nothing and touch a few
+//! [`Snapshot::forward`] and [`Snapshot::egress`] take no lock, allocate nothing and touch a few
 //! cache lines. Addresses that ports own are *static* entries in the snapshot; addresses seen
 //! behind uplinks and promiscuous ports are *learned* into one shared table of atomics.
 //!

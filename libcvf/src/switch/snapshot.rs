@@ -15,8 +15,8 @@ pub(super) const CHUNK: usize = 64;
 pub(super) type Chunk = [Option<Port>; CHUNK];
 
 /// What a cached answer depends on. While [`Snapshot::generation`] is what it was *before* the answer
-/// was computed, and `now_ms / 1000` is the same too, the answer stays right. (The second matters
-/// because asking also tells that the source is alive.)
+/// was computed, and the second passed to [`Snapshot::forward`] is the same too, the answer stays
+/// right. (The second matters because asking also tells that the source is alive.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Generation {
     snapshot: u64,
@@ -50,12 +50,6 @@ pub struct Snapshot {
     pub(super) groups: Arc<Table<Arc<[PortId]>>>,
 }
 
-/// The learned table's clock.
-#[inline]
-pub(super) const fn seconds(now_ms: u64) -> u32 {
-    (now_ms / 1000) as u32
-}
-
 impl Snapshot {
     pub(super) fn new() -> Self {
         Self {
@@ -82,9 +76,9 @@ impl Snapshot {
     }
 
     /// Decides about a frame that came in through `from`, and learns its source where that is
-    /// allowed. `now_ms` counts milliseconds of any monotonic clock, read once per burst.
+    /// allowed. `now` counts seconds of any monotonic clock, read once per burst.
     #[inline]
-    pub fn forward(&self, from: PortId, frame: &EthView, now_ms: u64) -> Verdict<'_> {
+    pub fn forward(&self, from: PortId, frame: &EthView, now: u32) -> Verdict<'_> {
         let Some(port) = self.port(from) else {
             return Verdict::Drop(Reason::UnknownPort);
         };
@@ -94,7 +88,7 @@ impl Snapshot {
         };
         // A port's first address is a station's, so the usual sender needs no other test.
         if (frame.src != port.first_mac || frame.src.is_zero())
-            && let Err(reason) = self.admit_source(from, port, vid, frame.src, now_ms)
+            && let Err(reason) = self.admit_source(from, port, vid, frame.src, now)
         {
             return Verdict::Drop(reason);
         }
@@ -103,7 +97,7 @@ impl Snapshot {
         }
         let key = self.permute.apply(vid, frame.dst);
         let Some(owner) = self.owner_of(key, vid, frame.dst) else {
-            return self.to_unowned(from, vid, key, seconds(now_ms));
+            return self.to_unowned(from, vid, key, now);
         };
         let to = owner.port;
         if to == from {
@@ -127,7 +121,7 @@ impl Snapshot {
     /// What happens to the outer tag of a frame that came in through `from`, was not dropped, and
     /// leaves through `to`.
     #[inline]
-    pub fn egress_edit(&self, frame: &EthView, from: PortId, to: PortId) -> VlanEdit {
+    pub fn egress(&self, from: PortId, frame: &EthView, to: PortId) -> VlanEdit {
         if self.access_ports == 0 {
             return VlanEdit::Keep;
         }
@@ -183,7 +177,7 @@ impl Snapshot {
         port: &Port,
         vid: Vid,
         src: PackedMac,
-        now_ms: u64,
+        now: u32,
     ) -> Result<(), Reason> {
         if !src.is_station() {
             return Err(Reason::BadSource);
@@ -200,7 +194,7 @@ impl Snapshot {
             return Err(Reason::Spoofed);
         }
         if port.learns {
-            self.learned.learn(key, from, seconds(now_ms), |owner| {
+            self.learned.learn(key, from, now, |owner| {
                 if self.owner_of(key, vid, src).is_some() {
                     return Permit::No;
                 }

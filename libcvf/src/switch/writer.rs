@@ -10,7 +10,7 @@ use super::filter::{FilterError, RxFilter};
 use super::learned::LearnedEntry;
 use super::lists::{Membership, place};
 use super::port::{Port, PortConfig, PortId, PortKind, Vid};
-use super::snapshot::{CHUNK, Owner, Snapshot, seconds};
+use super::snapshot::{CHUNK, Owner, Snapshot};
 use crate::limits::{MAX_PORT_IDS, MAX_PORTS};
 use crate::offload::PackedMac;
 
@@ -158,14 +158,14 @@ impl Switch {
 
     /// Forgets addresses that were not seen for [`crate::limits::LEARNED_AGEING`] seconds. They have
     /// stopped answering before; call this every few minutes, so that their places become free.
-    pub fn age_learned(&self, now_ms: u64) {
-        self.load().learned.sweep(seconds(now_ms));
+    pub fn age_learned(&self, now: u32) {
+        self.load().learned.sweep(now);
     }
 
-    /// All learned addresses. `now_ms` is of the clock given to [`Snapshot::forward`].
-    pub fn learned(&self, now_ms: u64) -> Vec<LearnedEntry> {
+    /// All learned addresses.
+    pub fn learned(&self, now: u32) -> Vec<LearnedEntry> {
         let snapshot = self.load();
-        snapshot.learned.entries(&snapshot.permute, seconds(now_ms))
+        snapshot.learned.entries(&snapshot.permute, now)
     }
 
     /// How many addresses were learned behind a port.
