@@ -1,1 +1,27 @@
-//! cvf
+//! A device: slice, personality and port joined, with an explicit life cycle.
+//!
+//! Owns nothing that the modules above own; ties them together. Never talks to sockets: whoever
+//! serves the vfio-user protocol calls [`Cvf`].
+
+mod control;
+mod device;
+mod health;
+mod host;
+mod irq;
+mod launch;
+mod regions;
+mod spec;
+mod stats;
+mod whole;
+
+pub use health::{Health, Memory, Refusal};
+pub use irq::{IrqAction, IrqData, IrqError, IrqRequest};
+pub use regions::{RegionInfo, RegionMap};
+pub use spec::{ComposeError, CvfSpec};
+pub use stats::{CvfStats, QueueStats};
+pub use whole::Cvf;
+
+pub use crate::dataplane::{Quiescing, Stalled};
+pub use crate::mem::{MapError, MapRequest};
+pub use crate::pci::AccessError;
+pub use crate::personality::{Doorbells, Interrupts};

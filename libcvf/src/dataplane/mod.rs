@@ -1,1 +1,25 @@
-//! dataplane
+//! The data plane: workers, ports, notification and quiescence.
+//!
+//! A port's transmit rings belong to one worker. It takes a burst, decides where each frame goes,
+//! copies it from guest to guest (the only copy of its payload), publishes once per burst and
+//! destination, and sleeps when there is nothing to do. Nothing here is async; nothing on the way
+//! of a frame allocates, logs, locks globally or makes a system call, except the write into an
+//! uplink, which is one.
+
+mod counters;
+mod deliver;
+mod fabric;
+mod forward;
+mod interrupts;
+mod port;
+mod queue;
+mod scratch;
+mod steer;
+mod worker;
+
+pub use counters::{Counter, Drop, QueueCounters};
+pub use fabric::{Endpoint, Fabric, Uplink};
+pub use interrupts::{Interrupts, LineError, LineKind};
+pub use port::{Port, Quiescing, Stalled};
+pub use queue::{ReceiveQueue, TransmitQueue, TransmitState, VectorCell};
+pub use scratch::{Incoming, Scratch};

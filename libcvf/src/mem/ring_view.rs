@@ -350,6 +350,14 @@ impl RingView<'_> {
         ))
     }
 
+    /// True while nothing was ever made available and the descriptor table reads as zeroes: after a
+    /// doorbell, a sign that the client's memory is not the memory that it gave us.
+    pub fn untouched(&self) -> bool {
+        let blank = Descriptor { address: 0, len: 0, flags: 0, next: 0 };
+        self.available_index() == 0
+            && (0..self.size).filter_map(|i| self.descriptor(i)).all(|d| d == blank)
+    }
+
     /// Writes used entry `index` (modulo the size); not yet visible to a well-behaved driver.
     #[inline]
     pub fn set_used(&self, index: u16, id: u16, len: u32) {

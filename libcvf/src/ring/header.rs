@@ -3,7 +3,7 @@
 use crate::offload::{Csum, FrameMeta, Gso};
 
 /// Bytes of the header with `VIRTIO_F_VERSION_1` and without hash report.
-pub(super) const LEN: usize = 12;
+pub(crate) const LEN: usize = 12;
 
 const NEEDS_CSUM: u8 = 1;
 const DATA_VALID: u8 = 2;
@@ -14,7 +14,7 @@ const GSO_UDP_L4: u8 = 5;
 const GSO_ECN: u8 = 0x80;
 
 /// What a sender says. An unknown `gso_type` is not a frame that can be delivered: `None`.
-pub(super) fn parse(bytes: &[u8; LEN]) -> Option<FrameMeta> {
+pub(crate) fn parse(bytes: &[u8; LEN]) -> Option<FrameMeta> {
     let word = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
     let csum = if bytes[0] & NEEDS_CSUM != 0 {
         Csum::Partial { start: word(6), offset: word(8) }
@@ -41,7 +41,7 @@ pub(super) fn parse(bytes: &[u8; LEN]) -> Option<FrameMeta> {
 }
 
 /// What a receiver is told.
-pub(super) fn build(meta: &FrameMeta, buffers: u16) -> [u8; LEN] {
+pub(crate) fn build(meta: &FrameMeta, buffers: u16) -> [u8; LEN] {
     let mut bytes = [0; LEN];
     match meta.csum {
         Csum::None => {}

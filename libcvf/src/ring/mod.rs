@@ -6,7 +6,7 @@
 mod burst;
 mod chain;
 mod control;
-mod header;
+pub(crate) mod header;
 mod notify;
 mod split_rx;
 mod split_tx;
@@ -122,6 +122,9 @@ pub trait ReceiveRing: Send {
     /// # Errors
     /// [`RingError::Away`].
     fn publish(&mut self, regions: &Regions) -> Result<bool, RingError>;
+
+    /// As [`TransmitRing::looks_untouched`].
+    fn looks_untouched(&mut self, regions: &Regions) -> bool;
 
     /// Memory under the ring itself was truncated.
     fn faulted(&self) -> bool;

@@ -152,6 +152,10 @@ impl ReceiveRing for SplitReceive {
         Ok(self.notify.wants_interrupt(view, self.used))
     }
 
+    fn looks_untouched(&mut self, regions: &Regions) -> bool {
+        self.next == 0 && self.cache.view(regions).is_ok_and(|view| view.untouched())
+    }
+
     fn faulted(&self) -> bool {
         self.cache.faulted()
     }

@@ -129,14 +129,7 @@ impl TransmitRing for SplitTransmit {
     }
 
     fn looks_untouched(&mut self, regions: &Regions) -> bool {
-        let next = self.next;
-        self.cache.view(regions).is_ok_and(|view| {
-            next == 0
-                && view.available_index() == 0
-                && (0..view.size()).filter_map(|i| view.descriptor(i)).all(|d| {
-                    d.address == 0 && d.len == 0 && d.flags == 0 && d.next == 0
-                })
-        })
+        self.next == 0 && self.cache.view(regions).is_ok_and(|view| view.untouched())
     }
 
     fn faulted(&self) -> bool {

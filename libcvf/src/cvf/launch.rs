@@ -1,0 +1,149 @@
+//! Rings taken into use and out of use.
+
+use super::device::{Device, QUIESCE, Rings};
+use super::health::Memory;
+use crate::mem::{PlaceError, Regions, RingCache, RingPlace, TranslateError};
+use crate::personality::{QueueRole, RingConfig};
+use crate::ring::{ControlRing, SplitReceive, SplitTransmit};
+
+fn place(config: &RingConfig) -> RingPlace {
+    RingPlace {
+        size: config.size,
+        descriptors: config.descriptors,
+        available: config.driver,
+        used: config.device,
+    }
+}
+
+impl Device {
+    /// Why a ring cannot be where the driver put it, for driver and operator.
+    fn misplaced(&self, queue: u16, error: &PlaceError) -> String {
+        let mut what = format!("queue {queue}: {error}");
+        if let PlaceError::Translate { source: TranslateError::NoFile(_), .. } = error {
+            *self.memory.lock() = Memory::WithoutFd;
+            what.push_str("; start the VM with shared memory (memory-backend-memfd,share=on)");
+        }
+        self.refused(what.clone());
+        what
+    }
+
+    /// Checks that a ring can be used where it is, and keeps its place.
+    pub(super) fn place(&self, queue: u16, config: RingConfig) -> Result<(), String> {
+        let mut rings = self.rings.lock();
+        let regions = self.port.memory.load();
+        RingCache::new(place(&config))
+            .and_then(|mut cache| cache.view(&regions).map(drop))
+            .map_err(|error| self.misplaced(queue, &error))?;
+        let running = rings.roles.get(usize::from(queue)).copied().flatten();
+        if let Some(role) = running {
+            self.enable(&mut rings, queue, role, &config, &regions)
+                .map_err(|error| self.misplaced(queue, &error))?;
+        }
+        if let Some(slot) = rings.placed.get_mut(usize::from(queue)) {
+            *slot = Some(config);
+        }
+        Ok(())
+    }
+
+    /// The driver is ready: every placed ring is taken into use.
+    pub(super) fn launch(&self, mut roles: impl FnMut(u16) -> Option<QueueRole>) {
+        let mut rings = self.rings.lock();
+        let queues = rings.placed.len() as u16;
+        rings.roles = (0..queues).map(&mut roles).collect();
+        let regions = self.port.memory.load();
+        for queue in 0..queues {
+            let index = usize::from(queue);
+            let (Some(config), Some(role)) = (rings.placed[index], rings.roles[index]) else {
+                continue;
+            };
+            if let Err(error) = self.enable(&mut rings, queue, role, &config, &regions) {
+                self.port.stop(self.misplaced(queue, &error));
+                return;
+            }
+        }
+        self.port.set_running(true);
+        for queue in 0..self.port.transmit.len() as u16 {
+            self.fabric().schedule(&self.port, queue);
+        }
+    }
+
+    fn enable(
+        &self,
+        rings: &mut Rings,
+        _queue: u16,
+        role: QueueRole,
+        config: &RingConfig,
+        regions: &Regions,
+    ) -> Result<(), PlaceError> {
+        let (place, features) = (place(config), rings.features);
+        match role {
+            QueueRole::Receive(pair) => {
+                let ring = SplitReceive::new(place, features, regions)?;
+                if let Some(queue) = self.port.receive.get(usize::from(pair)) {
+                    *queue.ring.lock() = Some(Box::new(ring));
+                }
+            }
+            QueueRole::Transmit(pair) => {
+                let ring = SplitTransmit::new(place, features, regions)?;
+                if let Some(queue) = self.port.transmit.get(usize::from(pair)) {
+                    let mut state = queue.state.lock();
+                    state.ring = Some(Box::new(ring));
+                    drop(state);
+                    if self.port.running() {
+                        self.fabric().schedule(&self.port, pair);
+                    }
+                }
+            }
+            QueueRole::Control => rings.control = Some(ControlRing::new(place, features, regions)?),
+        }
+        Ok(())
+    }
+
+    /// Takes one ring out of use; on return nobody touches it.
+    pub(super) fn displace(&self, queue: u16) {
+        let mut rings = self.rings.lock();
+        if let Some(slot) = rings.placed.get_mut(usize::from(queue)) {
+            *slot = None;
+        }
+        match rings.roles.get(usize::from(queue)).copied().flatten() {
+            Some(QueueRole::Receive(pair)) => self.take_receive(pair.into()),
+            Some(QueueRole::Transmit(pair)) => self.take_transmit(pair.into()),
+            Some(QueueRole::Control) => rings.control = None,
+            None => {}
+        }
+    }
+
+    fn take_receive(&self, pair: usize) {
+        let queue = self.port.receive.get(pair);
+        if let Some(mut ring) = queue.and_then(|q| q.ring.try_lock_for(QUIESCE)) {
+            *ring = None;
+        }
+    }
+
+    fn take_transmit(&self, pair: usize) {
+        let queue = self.port.transmit.get(pair);
+        if let Some(mut state) = queue.and_then(|q| q.state.try_lock_for(QUIESCE)) {
+            state.ring = None;
+        }
+    }
+
+    /// The driver reset the device, or its client is gone: no ring, no filter of its own.
+    pub(super) fn halt(&self) {
+        self.port.set_running(false);
+        for pair in 0..self.port.transmit.len() {
+            self.take_transmit(pair);
+            self.take_receive(pair);
+        }
+        let mut rings = self.rings.lock();
+        rings.placed.fill(None);
+        rings.roles.clear();
+        rings.control = None;
+        rings.control_vector = None;
+        drop(rings);
+        self.port.set_active_pairs(1);
+        self.port.set_accepts(crate::offload::Accepts::default());
+        self.port.revive();
+        self.port.interrupts.take_isr();
+        self.reset_filter();
+    }
+}

@@ -1,0 +1,72 @@
+//! The device's VFIO regions.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
+use super::spec::ComposeError;
+use crate::personality::Personality;
+
+/// VFIO region of configuration space.
+pub(super) const CONFIG: u32 = 7;
+/// Regions of a VFIO PCI device: six BARs, ROM, configuration space, VGA.
+const REGIONS: usize = 9;
+
+/// Memory that a client may map.
+#[derive(Clone, Debug)]
+pub struct RegionMap {
+    /// The file.
+    pub fd: Arc<OwnedFd>,
+    /// Offset of the region's first byte in it.
+    pub fd_offset: u64,
+    /// What of the region is mappable: offset and size, page-aligned, ascending.
+    pub areas: Vec<(u64, u64)>,
+}
+
+/// One region. A size of 0: there is none.
+#[derive(Clone, Debug, Default)]
+pub struct RegionInfo {
+    /// Bytes.
+    pub size: u64,
+    /// May be read.
+    pub readable: bool,
+    /// May be written.
+    pub writable: bool,
+    /// May be mapped, in part.
+    pub map: Option<RegionMap>,
+}
+
+pub(super) fn describe(personality: &dyn Personality) -> Result<Vec<RegionInfo>, ComposeError> {
+    let mut regions = vec![RegionInfo::default(); REGIONS];
+    let present = |size| RegionInfo { size, readable: true, writable: true, map: None };
+    for bar in personality.bars() {
+        regions[usize::from(bar.index)] = present(bar.size);
+    }
+    regions[CONFIG as usize] = present(4096);
+    let areas = personality.doorbell_areas();
+    if let Some(first) = areas.first() {
+        let region = &mut regions[usize::from(first.bar)];
+        let mut merged: Vec<(u64, u64)> = Vec::new();
+        for area in &areas {
+            match merged.last_mut() {
+                Some((start, len)) if *start + *len == area.offset => *len += area.size,
+                _ => merged.push((area.offset, area.size)),
+            }
+        }
+        let fd = memfd_create(c"mdevd-doorbells", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)
+            .map_err(ComposeError::Doorbells)?;
+        let size = i64::try_from(region.size).unwrap_or(i64::MAX);
+        nix::unistd::ftruncate(&fd, size).map_err(ComposeError::Doorbells)?;
+        seal(&fd).map_err(ComposeError::Doorbells)?;
+        region.map = Some(RegionMap { fd: Arc::new(fd), fd_offset: 0, areas: merged });
+    }
+    Ok(regions)
+}
+
+/// A client gets the descriptor too: it must not be able to change the file's size.
+fn seal(fd: &OwnedFd) -> nix::Result<()> {
+    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    fcntl(fd, FcntlArg::F_ADD_SEALS(seals)).map(drop)
+}

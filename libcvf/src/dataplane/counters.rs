@@ -1,0 +1,95 @@
+//! Counters, incremented where the frame is handled.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows. One writer at a time (the holder of the queue's lock), any readers.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`; the caller is the only writer at this moment.
+    #[inline]
+    pub(crate) fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Adds `n` beside other writers.
+    pub(crate) fn add_shared(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// The value at this moment.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! drops {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Why a frame was not delivered.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Drop { $($(#[$doc])* $name,)* }
+
+        impl Drop {
+            /// Every reason, in the order of their counters.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The reason's name, as operators and metrics see it.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+drops! {
+    /// Sender: shorter than its headers, longer than any frame, or in too many pieces.
+    Malformed = "malformed",
+    /// Sender: its checksum or segmentation request contradicts the frame.
+    BadOffload = "bad-offload",
+    /// Sender: refused by the switch (source address, VLAN).
+    Refused = "refused",
+    /// Sender: nobody takes it.
+    NoDestination = "no-destination",
+    /// Receiver: its driver is not running, or its link is down.
+    NotReady = "not-ready",
+    /// Receiver: no buffers were posted.
+    NoBuffer = "no-buffer",
+    /// Receiver: its buffers are too small.
+    BufferTooSmall = "buffer-too-small",
+    /// Receiver: it takes no such large-send frame and software could not cut it.
+    Unsegmentable = "unsegmentable",
+    /// Uplink: the kernel refused it (interface down, queue full).
+    Uplink = "uplink",
+}
+
+/// What one queue counts.
+#[derive(Debug, Default)]
+pub struct QueueCounters {
+    /// Frames that passed.
+    pub frames: Counter,
+    /// Their bytes, without virtio headers.
+    pub bytes: Counter,
+    /// Large-send frames among them, uncut.
+    pub large: Counter,
+    /// Multicast frames among them, broadcast not included.
+    pub multicast: Counter,
+    /// Broadcast frames among them.
+    pub broadcast: Counter,
+    /// Doorbells.
+    pub kicks: Counter,
+    /// Interrupts sent.
+    pub interrupts: Counter,
+    drops: [Counter; Drop::ALL.len()],
+}
+
+impl QueueCounters {
+    pub(crate) fn drop(&self, reason: Drop) {
+        self.drops[reason as usize].add_shared(1);
+    }
+
+    /// Frames dropped for a reason.
+    pub fn dropped(&self, reason: Drop) -> u64 {
+        self.drops[reason as usize].get()
+    }
+}

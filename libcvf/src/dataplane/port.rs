@@ -1,0 +1,181 @@
+//! A CVF's place at the switch, as the data plane sees it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::interrupts::Interrupts;
+use super::queue::{ReceiveQueue, TransmitQueue, VectorCell};
+use crate::mem::{GuestMemory, Regions};
+use crate::offload::Accepts;
+use crate::switch::PortId;
+
+/// A device's data-plane state. Shared between the control side and workers.
+pub struct Port {
+    id: AtomicU32,
+    /// The guest's memory.
+    pub memory: GuestMemory,
+    /// The device's interrupt lines.
+    pub interrupts: Interrupts,
+    /// Transmit queues, one per pair.
+    pub transmit: Box<[TransmitQueue]>,
+    /// Receive queues, one per pair.
+    pub receive: Box<[ReceiveQueue]>,
+    /// Vector of configuration changes.
+    pub config_vector: VectorCell,
+    /// Doorbells never come: the worker polls as long as a ring is there.
+    pub polled: bool,
+    running: AtomicBool,
+    active_pairs: AtomicU16,
+    accepts: AtomicU16,
+    stopped: AtomicBool,
+    away: AtomicBool,
+    fault: Mutex<Option<String>>,
+}
+
+impl Port {
+    /// A port that is not yet at a switch.
+    pub fn new(pairs: u16, vectors: u16, polled: bool) -> Self {
+        Self {
+            id: AtomicU32::new(u32::MAX),
+            memory: GuestMemory::default(),
+            interrupts: Interrupts::new(vectors),
+            transmit: (0..pairs).map(|_| TransmitQueue::default()).collect(),
+            receive: (0..pairs).map(|_| ReceiveQueue::default()).collect(),
+            config_vector: VectorCell::default(),
+            polled,
+            running: AtomicBool::new(false),
+            active_pairs: AtomicU16::new(1),
+            accepts: AtomicU16::new(0),
+            stopped: AtomicBool::new(false),
+            away: AtomicBool::new(false),
+            fault: Mutex::new(None),
+        }
+    }
+
+    /// Its number at the switch.
+    pub fn id(&self) -> PortId {
+        PortId(self.id.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_id(&self, id: PortId) {
+        self.id.store(id.0, Ordering::Relaxed);
+    }
+
+    /// A driver runs, so frames may be delivered.
+    pub fn running(&self) -> bool {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether frames may be delivered.
+    pub fn set_running(&self, running: bool) {
+        self.running.store(running, Ordering::Relaxed);
+    }
+
+    /// Queue pairs in use.
+    pub fn active_pairs(&self) -> u16 {
+        self.active_pairs.load(Ordering::Relaxed)
+    }
+
+    /// Sets the queue pairs in use; at least one, at most what there is.
+    pub fn set_active_pairs(&self, pairs: u16) {
+        let pairs = pairs.clamp(1, self.receive.len() as u16);
+        self.active_pairs.store(pairs, Ordering::Relaxed);
+    }
+
+    /// What its driver takes as it is.
+    pub fn accepts(&self) -> Accepts {
+        Accepts(self.accepts.load(Ordering::Relaxed))
+    }
+
+    /// Sets what its driver takes.
+    pub fn set_accepts(&self, accepts: Accepts) {
+        self.accepts.store(accepts.0, Ordering::Relaxed);
+    }
+
+    /// Stops the device because of what its guest or client did: nothing is served until a reset.
+    pub fn stop(&self, reason: String) {
+        let mut fault = self.fault.lock();
+        if fault.is_none() {
+            tracing::warn!(port = self.id().0, reason, "device stopped until its driver resets it");
+            *fault = Some(reason);
+        }
+        drop(fault);
+        self.set_running(false);
+        self.stopped.store(true, Ordering::Release);
+        self.interrupts.config(self.config_vector.get());
+    }
+
+    /// True while stopped.
+    pub fn stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Notes that a ring's memory is not mapped, so that its queue left the worker's list.
+    pub(super) fn set_away(&self) {
+        self.away.store(true, Ordering::SeqCst);
+    }
+
+    /// True once after [`Self::set_away`]: with memory mapped anew the queues want to be scheduled.
+    pub fn take_away(&self) -> bool {
+        self.away.swap(false, Ordering::SeqCst)
+    }
+
+    /// Why it was stopped.
+    pub fn fault(&self) -> Option<String> {
+        self.fault.lock().clone()
+    }
+
+    /// Forgets a fault: the driver has reset the device.
+    pub fn revive(&self) {
+        *self.fault.lock() = None;
+        self.stopped.store(false, Ordering::Release);
+    }
+
+    /// Waits until no worker is inside one of this port's rings or its memory: a burst holds the
+    /// queue's lock from its first to its last access. False when a queue is still busy at `until`.
+    pub fn quiesce(&self, until: Instant) -> bool {
+        let mut quiet = true;
+        for queue in &self.transmit {
+            quiet &= queue.state.try_lock_until(until).is_some();
+        }
+        for queue in &self.receive {
+            quiet &= queue.ring.try_lock_until(until).is_some();
+        }
+        quiet
+    }
+}
+
+/// A change that counts once nobody can be using the state before it.
+pub struct Quiescing {
+    port: Arc<Port>,
+    /// Kept until then: dropping it unmaps.
+    _before: Option<Arc<Regions>>,
+}
+
+/// Somebody was still using the old state at the deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a worker was still using the device's memory after {0:?}")]
+pub struct Stalled(Duration);
+
+impl Quiescing {
+    pub(crate) const fn new(port: Arc<Port>, before: Option<Arc<Regions>>) -> Self {
+        Self { port, _before: before }
+    }
+
+    /// Waits at most `deadline`; usually returns at once, for a burst takes microseconds.
+    ///
+    /// # Errors
+    /// [`Stalled`].
+    pub fn wait(&mut self, deadline: Duration) -> Result<(), Stalled> {
+        let quiet = self.port.quiesce(Instant::now() + deadline);
+        if quiet { Ok(()) } else { Err(Stalled(deadline)) }
+    }
+
+    /// True when nobody uses the old state any more.
+    pub fn try_finish(&mut self) -> bool {
+        self.port.quiesce(Instant::now())
+    }
+}

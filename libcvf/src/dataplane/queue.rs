@@ -1,0 +1,65 @@
+//! A port's queues: a ring behind a lock, beside it what others may look at without one.
+
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+
+use parking_lot::Mutex;
+
+use super::counters::QueueCounters;
+use crate::ring::{ReceiveRing, TransmitRing};
+
+const NO_VECTOR: u16 = 0xffff;
+
+/// An interrupt vector that may change under the data plane.
+#[derive(Debug)]
+pub struct VectorCell(AtomicU16);
+
+impl Default for VectorCell {
+    fn default() -> Self {
+        Self(AtomicU16::new(NO_VECTOR))
+    }
+}
+
+impl VectorCell {
+    /// The vector; `None`: no interrupts.
+    pub fn get(&self) -> Option<u16> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|v| *v != NO_VECTOR)
+    }
+
+    /// Sets it.
+    pub fn set(&self, vector: Option<u16>) {
+        self.0.store(vector.unwrap_or(NO_VECTOR), Ordering::Relaxed);
+    }
+}
+
+/// A transmit queue's ring, under its lock.
+#[derive(Default)]
+pub struct TransmitState {
+    /// The ring while the queue is enabled and the device runs.
+    pub ring: Option<Box<dyn TransmitRing>>,
+    /// Doorbells are asked not to come.
+    pub(super) suppressed: bool,
+}
+
+/// Guest to device.
+#[derive(Default)]
+pub struct TransmitQueue {
+    /// The ring. Taken once per burst by the worker; by the control side to change it.
+    pub state: Mutex<TransmitState>,
+    /// In the worker's hands: either in its list or in its inbox.
+    pub(super) scheduled: AtomicBool,
+    /// Where completion interrupts go.
+    pub vector: VectorCell,
+    /// Counters; the lock's holder writes.
+    pub counters: QueueCounters,
+}
+
+/// Device to guest.
+#[derive(Default)]
+pub struct ReceiveQueue {
+    /// The ring. Taken once per burst and sender.
+    pub ring: Mutex<Option<Box<dyn ReceiveRing>>>,
+    /// Where interrupts go.
+    pub vector: VectorCell,
+    /// Counters; the lock's holder writes.
+    pub counters: QueueCounters,
+}

@@ -1,0 +1,271 @@
+//! A worker: one thread that serves the transmit rings of its ports.
+//!
+//! Rings with work are in its list. One that stays empty for a while is armed (its driver is asked
+//! for a doorbell) and leaves the list; with an empty list the worker sleeps on its eventfd. Rings
+//! whose doorbells never come stay in the list as long as they are enabled.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use parking_lot::Mutex;
+use std::os::fd::AsFd;
+use std::thread::JoinHandle;
+
+use super::counters::Drop;
+use super::fabric::Fabric;
+use super::port::Port;
+use super::scratch::{Incoming, Scratch};
+use crate::mem::fault_count;
+use crate::ring::{BurstBuffers, RingError};
+
+/// How long an empty ring is polled before it is armed.
+const SPIN: Duration = Duration::from_micros(20);
+
+/// A transmit queue in the worker's list.
+struct Active {
+    port: Arc<Port>,
+    queue: u16,
+    empty_since: Option<Instant>,
+}
+
+/// What serving a queue came to.
+enum Served {
+    /// Frames were taken.
+    Some,
+    /// None were there.
+    Nothing,
+    /// There is no ring (any more), or its memory is away.
+    Gone,
+}
+
+/// The shared side of a worker.
+pub(super) struct Worker {
+    inbox: Mutex<Vec<Active>>,
+    asleep: AtomicBool,
+    stopping: AtomicBool,
+    wake: EventFd,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Worker {
+    pub(super) fn new() -> std::io::Result<Arc<Self>> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        Ok(Arc::new(Self {
+            inbox: Mutex::new(Vec::new()),
+            asleep: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            wake: EventFd::from_value_and_flags(0, flags)?,
+            thread: Mutex::new(None),
+        }))
+    }
+
+    pub(super) fn start(self: &Arc<Self>, name: &str, fabric: Weak<Fabric>) -> std::io::Result<()> {
+        let worker = Arc::clone(self);
+        let run = move || Loop::new(worker, fabric).run();
+        let thread = std::thread::Builder::new().name(name.into()).spawn(run)?;
+        *self.thread.lock() = Some(thread);
+        Ok(())
+    }
+
+    /// Ends the thread and waits for it, unless it is the caller.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        let _ = self.wake.write(1);
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+
+    pub(super) fn schedule(&self, port: &Arc<Port>, queue: u16) {
+        let Some(state) = port.transmit.get(usize::from(queue)) else { return };
+        if state.scheduled.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.inbox.lock().push(Active { port: Arc::clone(port), queue, empty_since: None });
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            let _ = self.wake.write(1);
+        }
+    }
+}
+
+/// The thread's side.
+struct Loop {
+    worker: Arc<Worker>,
+    fabric: Weak<Fabric>,
+    list: Vec<Active>,
+    buffers: BurstBuffers,
+    scratch: Scratch,
+}
+
+impl Loop {
+    fn new(worker: Arc<Worker>, fabric: Weak<Fabric>) -> Self {
+        Self {
+            worker,
+            fabric,
+            list: Vec::new(),
+            buffers: BurstBuffers::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    fn run(mut self) {
+        while !self.worker.stopping.load(Ordering::Relaxed) {
+            self.list.append(&mut self.worker.inbox.lock());
+            if self.list.is_empty() {
+                self.sleep();
+                continue;
+            }
+            // The fabric is only borrowed while there is work, so that dropping it ends us.
+            let Some(fabric) = self.fabric.upgrade() else { return };
+            let now = Instant::now();
+            fabric.tick(now);
+            let mut index = 0;
+            while index < self.list.len() {
+                if self.round(index, now, &fabric) {
+                    index += 1;
+                } else {
+                    self.list.swap_remove(index);
+                }
+            }
+        }
+    }
+
+    fn sleep(&self) {
+        self.worker.asleep.store(true, Ordering::SeqCst);
+        if self.worker.inbox.lock().is_empty() && !self.worker.stopping.load(Ordering::SeqCst) {
+            let mut fds = [PollFd::new(self.worker.wake.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut fds, PollTimeout::NONE);
+            let _ = self.worker.wake.read();
+        }
+        self.worker.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Serves one queue of the list; false when it leaves the list.
+    fn round(&mut self, index: usize, now: Instant, fabric: &Fabric) -> bool {
+        let entry = &mut self.list[index];
+        match serve(&entry.port, entry.queue, fabric, &mut self.buffers, &mut self.scratch) {
+            Served::Some => {
+                entry.empty_since = None;
+                true
+            }
+            Served::Nothing if entry.port.polled => true,
+            Served::Nothing => {
+                let since = *entry.empty_since.get_or_insert(now);
+                now.duration_since(since) < SPIN || !release(&entry.port, entry.queue)
+            }
+            Served::Gone => {
+                let queue = &entry.port.transmit[usize::from(entry.queue)];
+                queue.scheduled.store(false, Ordering::SeqCst);
+                // A ring that was put in place just now found us still scheduled: look once more.
+                let back = queue.state.lock().ring.is_some() && !entry.port.stopped();
+                if back && !entry.away() {
+                    return !queue.scheduled.swap(true, Ordering::SeqCst);
+                }
+                false
+            }
+        }
+    }
+}
+
+impl Active {
+    /// True while the ring's memory is not mapped; whoever maps it schedules the queue again.
+    fn away(&self) -> bool {
+        let mut state = self.port.transmit[usize::from(self.queue)].state.lock();
+        let regions = self.port.memory.load();
+        state.suppressed = false;
+        state.ring.as_mut().is_some_and(|ring| ring.arm(&regions).is_err())
+    }
+}
+
+/// Arms a queue and lets it go. False when it turned out to have work.
+fn release(port: &Port, number: u16) -> bool {
+    let queue = &port.transmit[usize::from(number)];
+    let mut state = queue.state.lock();
+    state.suppressed = false;
+    let regions = port.memory.load();
+    let Some(ring) = state.ring.as_mut() else {
+        drop(state);
+        // Served as gone in the next round.
+        return false;
+    };
+    if !matches!(ring.arm(&regions), Ok(false)) {
+        return false;
+    }
+    // A doorbell from here on finds the flag cleared or, if it came before, left work behind that
+    // the second look sees.
+    queue.scheduled.store(false, Ordering::SeqCst);
+    let work = !matches!(ring.arm(&regions), Ok(false));
+    !(work && !queue.scheduled.swap(true, Ordering::SeqCst))
+}
+
+/// Serves one burst of one queue.
+fn serve(
+    port: &Port,
+    number: u16,
+    fabric: &Fabric,
+    buffers: &mut BurstBuffers,
+    scratch: &mut Scratch,
+) -> Served {
+    let queue = &port.transmit[usize::from(number)];
+    let faults = fault_count();
+    let mut guard = queue.state.lock();
+    let state = &mut *guard;
+    let Some(ring) = state.ring.as_mut().filter(|_| !port.stopped()) else { return Served::Gone };
+    let regions = port.memory.load();
+    let mut burst = buffers.lend();
+    let taken = ring.take(&regions, &mut burst);
+    if taken.is_ok() && burst.frames().is_empty() {
+        if !state.suppressed {
+            ring.suppress(&regions);
+            state.suppressed = true;
+        }
+        return Served::Nothing;
+    }
+    let done = taken.and_then(|()| {
+        ring.suppress(&regions);
+        state.suppressed = true;
+        let frames = burst.frames();
+        let incoming = |index: usize| {
+            let frame = &frames[index];
+            if frame.fault.is_some() {
+                return None;
+            }
+            Some(Incoming { meta: frame.meta, payload: burst.payload(frame) })
+        };
+        for _ in frames.iter().filter(|frame| frame.fault.is_some()) {
+            queue.counters.drop(Drop::Malformed);
+        }
+        fabric.forward(port.id(), frames.len(), incoming, &queue.counters, scratch);
+        ring.give_back(&regions, &burst)
+    });
+    let truncated = fault_count() != faults && (ring.faulted() || regions.faulted());
+    let fault = match (truncated, &done) {
+        (true, _) => Some("the client truncated the file behind the guest's memory".into()),
+        (_, Ok(_) | Err(RingError::Away(_))) => None,
+        (_, Err(error)) => Some(format!("transmit queue {number}: {error}")),
+    };
+    if let Some(reason) = fault {
+        state.ring = None;
+        drop(guard);
+        port.stop(reason);
+        return Served::Gone;
+    }
+    drop(guard);
+    match done {
+        Ok(true) if port.interrupts.queue(queue.vector.get()) => {
+            queue.counters.interrupts.add_shared(1);
+            Served::Some
+        }
+        Ok(_) => Served::Some,
+        Err(_) => {
+            port.set_away();
+            Served::Gone
+        }
+    }
+}
