@@ -141,6 +141,3 @@ fn mac_table(data: &[u8]) -> Option<(Vec<MacAddr>, &[u8])> {
     let (macs, _) = macs.as_chunks();
     Some((macs.iter().copied().map(MacAddr).collect(), rest))
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,149 @@
+use super::super::{PAGE, bits};
+use super::driver::{DRIVER_OK, Driver, reg, settings};
+use super::host::Call;
+use crate::personality::{Doorbells, Interrupts, Personality};
+
+#[test]
+fn virtio_4_1_5_2_each_queue_is_rung_at_its_own_page() {
+    for (pairs, features) in [
+        (1, bits::CTRL_VQ),
+        (3, bits::CTRL_VQ | bits::MQ),
+        (3, bits::CTRL_VQ),
+    ] {
+        let mut d = Driver::running_with(pairs, features);
+        let queues = if features & bits::MQ != 0 {
+            2 * pairs + 1
+        } else {
+            3
+        };
+        for queue in 0..queues {
+            d.notify(queue);
+            assert_eq!(d.host.take(), [Call::Doorbell(queue)]);
+        }
+    }
+}
+
+#[test]
+fn the_page_decides_and_not_the_value() {
+    let mut d = Driver::running(2);
+    for (value, n) in [(1, 2), (0xffff, 2), (0x1234_0001, 4), (0, 8), (0, 1)] {
+        d.write_at(d.notify, 3 * PAGE, value, n);
+        assert_eq!(d.host.take(), [Call::Doorbell(3)]);
+    }
+    for offset in [2, 4, 0x800, 0xffe, 0xfff] {
+        d.write_at(d.notify, 3 * PAGE + offset, 3, 1);
+    }
+    assert_eq!(d.host.take(), [], "only the first two bytes of a page");
+    d.device.write(&mut d.host, 2, 0, &[]).unwrap();
+    assert_eq!(d.host.take(), [], "an empty write rings nothing");
+}
+
+#[test]
+fn pages_without_a_queue_ring_nothing() {
+    let mut d = Driver::running(1);
+    d.write_at(d.notify, 3 * PAGE, 0, 2);
+    let mut d3 = Driver::running_with(3, bits::CTRL_VQ);
+    for page in [2, 3, 4, 5, 7] {
+        d3.write_at(d3.notify, page * PAGE, 2, 2);
+    }
+    assert_eq!((d.host.take(), d3.host.take()), (vec![], vec![]));
+    d3.write_at(d3.notify, 6 * PAGE, 2, 2);
+    assert_eq!(
+        d3.host.take(),
+        [Call::Doorbell(2)],
+        "the last page is the control queue's"
+    );
+}
+
+#[test]
+fn virtio_2_1_2_nothing_rings_before_driver_ok() {
+    let mut d = Driver::agreed(1);
+    for queue in 0..3 {
+        d.set_up(queue, 256, queue);
+    }
+    d.host.take();
+    for queue in 0..3 {
+        d.notify(queue);
+        assert_eq!(d.device.doorbell_of(2, u64::from(queue) * PAGE), None);
+    }
+    assert_eq!(d.host.take(), []);
+    d.add_status(DRIVER_OK);
+    d.host.take();
+    d.notify(0);
+    assert_eq!(d.host.take(), [Call::Doorbell(0)]);
+}
+
+#[test]
+fn a_queue_that_is_not_enabled_does_not_ring() {
+    let mut d = Driver::agreed(1);
+    d.set_up(0, 256, 1);
+    d.add_status(DRIVER_OK);
+    d.host.take();
+    d.notify(1);
+    assert_eq!(d.host.take(), []);
+    assert_eq!(d.device.doorbell_of(2, PAGE), None);
+}
+
+#[test]
+fn the_quick_path_decides_as_the_write_does() {
+    let mut d = Driver::running_with(3, bits::CTRL_VQ);
+    let size = d
+        .device
+        .bars()
+        .iter()
+        .find(|bar| bar.index == 2)
+        .unwrap()
+        .size;
+    for offset in (0..size).step_by(0x200).flat_map(|at| [at, at + 1, at + 2]) {
+        let quick = d.device.doorbell_of(2, offset);
+        d.write_at(d.notify, offset, 0, 1);
+        let slow = d.host.take();
+        assert_eq!(
+            quick.map(Call::Doorbell).into_iter().collect::<Vec<_>>(),
+            slow
+        );
+    }
+    for (bar, offset) in [(0, 0), (4, 0), (2, u64::MAX), (2, 0xffff_f000), (9, 0)] {
+        assert_eq!(d.device.doorbell_of(bar, offset), None);
+    }
+}
+
+#[test]
+fn doorbell_pages_read_as_zero() {
+    let mut d = Driver::running(1);
+    assert_eq!(d.read_at(d.notify, 0, 8), 0);
+}
+
+#[test]
+fn every_page_but_the_control_queues_can_be_mapped() {
+    let mut config = settings(3);
+    config.doorbells = Doorbells::Mapped;
+    let mut d = Driver::new(config);
+    let areas = d.device.doorbell_areas();
+    let expected: Vec<_> = (0..6)
+        .map(|queue| (2, queue * PAGE, PAGE, queue as u16))
+        .collect();
+    let areas: Vec<_> = areas
+        .iter()
+        .map(|a| (a.bar, a.offset, a.size, a.queue))
+        .collect();
+    assert_eq!(areas, expected);
+    for features in [bits::CTRL_VQ, bits::CTRL_VQ | bits::MQ] {
+        assert!(d.negotiate(features | bits::VERSION_1));
+        let control = if features & bits::MQ != 0 { 6 } else { 2 };
+        d.select(control);
+        let page = u64::from(d.read16(reg::QUEUE_NOTIFY_OFF)) * PAGE;
+        assert!(
+            areas.iter().all(|&(_, offset, _, _)| offset != page),
+            "control stays trapped"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_mappable_when_trapped_or_with_legacy_interrupts() {
+    assert_eq!(Driver::pairs(2).device.doorbell_areas(), []);
+    let mut config = settings(2);
+    (config.doorbells, config.interrupts) = (Doorbells::Mapped, Interrupts::Intx);
+    assert_eq!(Driver::new(config).device.doorbell_areas(), []);
+}
