@@ -15,7 +15,7 @@ use super::stats::CvfStats;
 use crate::control::{ControlRequest, Gatekeeper};
 use crate::dataplane::{Endpoint, LineKind, Port, Quiescing};
 use crate::ledger::Slice;
-use crate::mem::{MapError, MapRequest};
+use crate::mem::{MapError, MapRequest, fault_count};
 use crate::offload::PackedMac;
 use crate::pci::AccessError;
 use crate::personality::virtio_net::{VirtioNet, VirtioNetConfig, bits, receive_offloads};
@@ -98,6 +98,7 @@ impl Cvf {
     fn act<T>(&self, call: impl FnOnce(&mut dyn Personality, &mut DeviceHost<'_>) -> T) -> T {
         let mut personality = self.personality.lock();
         let mut host = DeviceHost::new(&self.device);
+        let faults = fault_count();
         let result = call(personality.as_mut(), &mut host);
         if let Some(features) = host.started.take() {
             let has = |bit: u64| features & bit != 0;
@@ -112,6 +113,9 @@ impl Cvf {
         }
         if host.commands {
             self.commands(personality.as_mut());
+        }
+        if fault_count() != faults {
+            self.device.port.truncated(faults, &self.device.port.memory.load(), false);
         }
         result
     }

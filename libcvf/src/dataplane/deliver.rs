@@ -164,12 +164,9 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
                 port.stop(format!("receive queue {number}: {error}"));
             }
         }
-        if fault_count() != faults {
-            let under_ring = state.as_ref().is_some_and(|ring| ring.faulted());
-            if under_ring || regions.faulted() {
-                *state = None;
-                port.stop("the client truncated the file behind the guest's memory".into());
-            }
+        let under_ring = state.as_ref().is_some_and(|ring| ring.faulted());
+        if port.truncated(faults, &regions, under_ring) {
+            *state = None;
         }
         drop(state);
         if interrupt && port.interrupts.queue(queue.vector.get()) {

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::interrupts::Interrupts;
 use super::queue::{ReceiveQueue, TransmitQueue, VectorCell};
-use crate::mem::{GuestMemory, Regions};
+use crate::mem::{GuestMemory, Regions, fault_count};
 use crate::offload::Accepts;
 use crate::switch::PortId;
 
@@ -106,6 +106,17 @@ impl Port {
         self.set_running(false);
         self.stopped.store(true, Ordering::Release);
         self.interrupts.config(self.config_vector.get());
+    }
+
+    /// After touching guest memory: stops the device if a fault was contained since `before` (a
+    /// [`fault_count`]) and it was in this device's memory. `ring`: under a ring's joined area.
+    /// Returns true if so.
+    pub fn truncated(&self, before: u64, regions: &Regions, ring: bool) -> bool {
+        let ours = fault_count() != before && (ring || regions.faulted());
+        if ours {
+            self.stop("the client truncated the file behind the guest's memory".into());
+        }
+        ours
     }
 
     /// True while stopped.

@@ -186,22 +186,21 @@ impl Active {
 /// Arms a queue and lets it go. False when it turned out to have work.
 fn release(port: &Port, number: u16) -> bool {
     let queue = &port.transmit[usize::from(number)];
+    let faults = fault_count();
     let mut state = queue.state.lock();
     state.suppressed = false;
     let regions = port.memory.load();
-    let Some(ring) = state.ring.as_mut() else {
-        drop(state);
-        // Served as gone in the next round.
-        return false;
-    };
-    if !matches!(ring.arm(&regions), Ok(false)) {
+    // What is gone or turns out to be is served as such in the next round.
+    let Some(ring) = state.ring.as_mut() else { return false };
+    let armed = matches!(ring.arm(&regions), Ok(false));
+    if port.truncated(faults, &regions, ring.faulted()) || !armed {
         return false;
     }
     // A doorbell from here on finds the flag cleared or, if it came before, left work behind that
     // the second look sees.
     queue.scheduled.store(false, Ordering::SeqCst);
     let work = !matches!(ring.arm(&regions), Ok(false));
-    !(work && !queue.scheduled.swap(true, Ordering::SeqCst))
+    !work || queue.scheduled.swap(true, Ordering::SeqCst)
 }
 
 /// Serves one burst of one queue.
@@ -225,7 +224,8 @@ fn serve(
             ring.suppress(&regions);
             state.suppressed = true;
         }
-        return Served::Nothing;
+        let truncated = port.truncated(faults, &regions, ring.faulted());
+        return if truncated { Served::Gone } else { Served::Nothing };
     }
     let done = taken.and_then(|()| {
         ring.suppress(&regions);
@@ -244,16 +244,15 @@ fn serve(
         fabric.forward(port.id(), frames.len(), incoming, &queue.counters, scratch);
         ring.give_back(&regions, &burst)
     });
-    let truncated = fault_count() != faults && (ring.faulted() || regions.faulted());
-    let fault = match (truncated, &done) {
-        (true, _) => Some("the client truncated the file behind the guest's memory".into()),
-        (_, Ok(_) | Err(RingError::Away(_))) => None,
-        (_, Err(error)) => Some(format!("transmit queue {number}: {error}")),
-    };
-    if let Some(reason) = fault {
+    if port.truncated(faults, &regions, ring.faulted()) {
         state.ring = None;
-        drop(guard);
-        port.stop(reason);
+        return Served::Gone;
+    }
+    if let Err(error) = &done
+        && !matches!(error, RingError::Away(_))
+    {
+        state.ring = None;
+        port.stop(format!("transmit queue {number}: {error}"));
         return Served::Gone;
     }
     drop(guard);

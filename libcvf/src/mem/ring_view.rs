@@ -185,7 +185,7 @@ impl RingCache {
                 let alias = Alias::join(runs, files).ok_or(PlaceError::Scattered(area))?;
                 *slot = Area { base: alias.start, alias: Some(alias) };
             }
-            if slot.base as u64 % align != 0 {
+            if !(slot.base as u64).is_multiple_of(align) {
                 return Err(PlaceError::Align { area, address, align });
             }
         }
