@@ -90,6 +90,21 @@ fn virtio_4_1_4_3_1_generation_changes_when_a_change_is_read() {
 }
 
 #[test]
+fn virtio_4_1_4_3_1_a_reset_may_change_configuration() {
+    let mut d = Driver::running(1);
+    d.command(&[1, 1, 2, 0, 0, 0, 0, 9]);
+    field(&mut d, 0, 4);
+    let before = d.read8(reg::CONFIG_GENERATION);
+    d.write8(reg::DEVICE_STATUS, 0);
+    field(&mut d, 4, 4);
+    assert_ne!(
+        d.read8(reg::CONFIG_GENERATION),
+        before,
+        "the assigned address is back"
+    );
+}
+
+#[test]
 fn virtio_4_1_4_3_1_a_torn_read_is_noticed() {
     let mut d = Driver::running(1);
     let changes: [fn(&mut Driver); 4] = [

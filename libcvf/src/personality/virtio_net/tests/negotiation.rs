@@ -198,6 +198,14 @@ fn virtio_2_2_2_offered_features_are_complete_whatever_is_masked() {
         }
     }
     let mut config = settings(2);
+    config.features = !bits::STATUS;
+    let offered = Driver::new(config).offered();
+    assert_eq!(
+        offered & bits::GUEST_ANNOUNCE,
+        0,
+        "there would be no bit to announce by"
+    );
+    let mut config = settings(2);
     config.features = !bits::CTRL_VQ;
     let offered = Driver::new(config).offered();
     let of_control = bits::CTRL_RX | bits::CTRL_RX_EXTRA | bits::CTRL_VLAN | bits::CTRL_MAC_ADDR;

@@ -242,6 +242,17 @@ fn virtio_2_6_1_1_queue_reset_restores_the_queue() {
 }
 
 #[test]
+fn virtio_2_6_1_1_resetting_a_queue_that_is_not_enabled_only_clears_it() {
+    let mut d = Driver::agreed(1);
+    d.select(0);
+    d.write16(reg::QUEUE_SIZE, 64);
+    d.host.take();
+    d.write16(reg::QUEUE_RESET, 1);
+    assert_eq!(d.host.take(), []);
+    assert_eq!(d.read16(reg::QUEUE_SIZE), 1024);
+}
+
+#[test]
 fn virtio_2_6_1_2_a_reset_queue_is_enabled_again_differently() {
     let mut d = Driver::running(1);
     d.select(0);
