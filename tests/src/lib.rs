@@ -6,8 +6,11 @@
 //! runs mdevd, [`traffic`] moves and counts frames, [`e2e`] is the list of end-to-end tests.
 
 pub mod artifacts;
+pub mod bench;
 pub mod cleanup;
+pub mod daemon;
 pub mod e2e;
+pub mod fakevm;
 pub mod fetch;
 pub mod host;
 pub mod image;
@@ -19,4 +22,5 @@ pub mod sys;
 pub mod traffic;
 pub mod ui;
 pub mod verbs;
+pub mod vhost;
 pub mod vm;

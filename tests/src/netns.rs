@@ -32,6 +32,12 @@ impl Netns {
         Ok(netns)
     }
 
+    /// The tree whose programs are used inside.
+    #[must_use]
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
     /// What children need to be inside.
     #[must_use]
     pub fn surroundings(&self) -> Surroundings {

@@ -1,5 +1,8 @@
 //! Traffic between guests: pings, numbered frames, checked streams, bulk throughput.
 
+use crate::limits;
+use crate::netns::Netns;
+use crate::process::{self, Process};
 use crate::vm::{Job, Vm};
 use anyhow::{Context, Result, bail};
 use lab_guest::wire::{
@@ -86,6 +89,38 @@ impl FlowReport {
     }
 }
 
+/// Totals over several flows.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct FrameReport {
+    /// Frames a second that each flow was asked for.
+    pub rate: u64,
+    /// Frames sent.
+    pub sent: u64,
+    /// Frames received.
+    pub received: u64,
+    /// Frames lost.
+    pub lost: u64,
+}
+
+impl FrameReport {
+    /// Adds up flows that ran at `rate`.
+    #[must_use]
+    pub fn of(rate: u64, flows: &[FlowReport]) -> Self {
+        let mut total = FrameReport {
+            rate,
+            sent: 0,
+            received: 0,
+            lost: 0,
+        };
+        for flow in flows {
+            total.sent += flow.send.sent;
+            total.received += flow.receive.received;
+            total.lost += flow.receive.lost;
+        }
+        total
+    }
+}
+
 /// An interface of a guest.
 #[derive(Clone, Copy)]
 pub struct End<'a> {
@@ -102,6 +137,14 @@ impl<'a> Flow<'a> {
     /// If either cannot be started.
     pub fn start(from: End<'a>, to: End<'a>, run: &FrameRun) -> Result<Self> {
         let destination = mac(to)?;
+        Self::start_to(from, to, &destination, run)
+    }
+
+    /// Starts receiver, then sender, with another destination address than the receiver's own.
+    ///
+    /// # Errors
+    /// If either cannot be started.
+    pub fn start_to(from: End<'a>, to: End<'a>, destination: &str, run: &FrameRun) -> Result<Self> {
         let seconds = run.limit.as_secs_f64();
         let receive = ReceiveFrames {
             interface: to.interface.to_owned(),
@@ -111,7 +154,7 @@ impl<'a> Flow<'a> {
         };
         let send = SendFrames {
             interface: from.interface.to_owned(),
-            destination,
+            destination: destination.to_owned(),
             stream: run.stream,
             size: run.size,
             rate: run.rate,
@@ -137,6 +180,23 @@ impl<'a> Flow<'a> {
     /// If the guest cannot be reached.
     pub fn stop(&self) -> Result<()> {
         self.send.stop()
+    }
+
+    /// Waits for the sender, gives the receiver `patience` for what may still come, and ends it.
+    ///
+    /// # Errors
+    /// If either failed.
+    pub fn finish_within(self, patience: Duration) -> Result<FlowReport> {
+        let send = self.from.report(self.send)?;
+        let deadline = std::time::Instant::now() + patience;
+        let mut pause = std::time::Duration::from_millis(20);
+        while self.receive.is_running() && std::time::Instant::now() < deadline {
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(200));
+        }
+        self.receive.stop()?;
+        let receive = self.to.report(self.receive)?;
+        Ok(FlowReport { send, receive })
     }
 
     /// Waits for both ends.
@@ -224,7 +284,32 @@ pub fn iperf(client: &Vm, server: &Vm, address: &str, more: &str) -> Result<f64>
         .start_shell(&format!("iperf3 -c {address} -J {more}"), limit)?
         .check()?;
     serve.check()?;
-    let report: Value = serde_json::from_str(&text).context("iperf3's report")?;
+    received_rate(&text)
+}
+
+/// Runs iperf3 from a guest to the host's side, or back with `reverse`; bits a second that arrived.
+///
+/// # Errors
+/// If either end fails.
+pub fn iperf_with_host(netns: &Netns, guest: &Vm, host: &str, reverse: bool) -> Result<f64> {
+    let mut serve = netns.tree().program("usr/bin/iperf3");
+    serve.args(["-s", "-1", "-B", host, "--forceflush"]);
+    let log = tempfile::NamedTempFile::new().context("iperf3's log")?;
+    let server = Process::start("iperf3", serve, netns.surroundings(), log.path())?;
+    process::wait_for("iperf3 to listen", limits::SETTLE, || {
+        let said = std::fs::read_to_string(log.path())?;
+        Ok(said.contains("listening").then_some(()))
+    })?;
+    let limit = Duration::from_secs(60);
+    let more = if reverse { "-R" } else { "" };
+    let line = format!("iperf3 -c {host} -t 2 -J {more}");
+    let text = guest.start_shell(&line, limit)?.check()?;
+    server.wait(limits::SETTLE)?;
+    received_rate(&text)
+}
+
+fn received_rate(text: &str) -> Result<f64> {
+    let report: Value = serde_json::from_str(text).context("iperf3's report")?;
     let rate = report["end"]["sum_received"]["bits_per_second"].as_f64();
     rate.with_context(|| format!("no rate in iperf3's report: {}", report["error"]))
 }

@@ -8,6 +8,11 @@ pub fn say(text: &str) {
     let _ = writeln!(stderr().lock(), "{text}");
 }
 
+/// Writes one line of result to standard output.
+pub fn result(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
 /// A step with a beginning and an end; says how long it took.
 pub struct Step {
     what: String,

@@ -1,6 +1,6 @@
 //! The lab tries itself on QEMU's own devices, so that a failure elsewhere is not the lab's.
 
-use super::Test;
+use super::{Suite, Test};
 use crate::lab::Lab;
 use crate::traffic::{self, End, Flow, FrameRun};
 use crate::ui;
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 /// The tests of this file.
 pub fn tests() -> Vec<Test> {
-    vec![Test {
-        name: "lab-itself",
-        about: "two guests on QEMU's own virtio-net: boot, agent, traffic tools, hot-plug",
-        run: stock_pair,
-    }]
+    vec![Test::alone(
+        "lab-itself",
+        "two guests on QEMU's own virtio-net: boot, agent, traffic tools, hot-plug",
+        stock_pair,
+    )]
 }
 
 fn config(lab: &Lab, name: &str, number: u8) -> VmConfig {
@@ -39,7 +39,8 @@ fn config(lab: &Lab, name: &str, number: u8) -> VmConfig {
     config
 }
 
-fn stock_pair(lab: &Lab) -> Result<()> {
+fn stock_pair(suite: &Suite) -> Result<()> {
+    let lab = suite.lab();
     let start = Instant::now();
     let a = Vm::start(lab, config(lab, "a", 1))?;
     let b = Vm::start(lab, config(lab, "b", 2))?;

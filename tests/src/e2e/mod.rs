@@ -1,11 +1,80 @@
-//! End-to-end tests: each a named function over a prepared lab.
+//! End-to-end tests: each a named function over a prepared lab, one file a subject.
+//!
+//! Most share a [`Rig`]: one daemon and two guests with a device each, booted once because booting
+//! is what takes the time. A rig on which a test failed is thrown away.
 
+mod churn;
+mod controls;
+pub mod hotplug;
+mod idle;
+mod iommu;
 mod itself;
+mod lifecycle;
+mod memory;
+mod offloads;
+mod refusals;
+pub mod rig;
+pub mod traffic;
 
+use crate::artifacts::{self, Programs};
 use crate::lab::Lab;
-use crate::ui;
-use anyhow::Result;
+use crate::{host, ui};
+use anyhow::{Context, Result};
+use rig::Rig;
+use serde::Serialize;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
+
+/// What the tests of one run share.
+pub struct Suite {
+    lab: Arc<Lab>,
+    programs: OnceLock<Programs>,
+}
+
+impl Suite {
+    /// Prepares the lab.
+    ///
+    /// # Errors
+    /// If it cannot be prepared.
+    pub fn prepare() -> Result<Self> {
+        Ok(Suite {
+            lab: Arc::new(Lab::prepare()?),
+            programs: OnceLock::new(),
+        })
+    }
+
+    /// The lab.
+    #[must_use]
+    pub fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    /// The lab, shared.
+    #[must_use]
+    pub fn shared_lab(&self) -> Arc<Lab> {
+        Arc::clone(&self.lab)
+    }
+
+    /// The daemon's programs, built when first asked for.
+    ///
+    /// # Errors
+    /// If they do not build.
+    pub fn programs(&self) -> Result<&Programs> {
+        if self.programs.get().is_none() {
+            let _ = self.programs.set(artifacts::programs()?);
+        }
+        self.programs.get().context("programs were built")
+    }
+}
+
+/// How a test is run.
+enum Body {
+    /// With machines of its own.
+    Alone(fn(&Suite) -> Result<()>),
+    /// On the shared rig, which it leaves as it found it.
+    OnRig(fn(&Rig) -> Result<()>),
+}
 
 /// A named end-to-end test.
 pub struct Test {
@@ -13,22 +82,67 @@ pub struct Test {
     pub name: &'static str,
     /// What it shows, in one line.
     pub about: &'static str,
-    run: fn(&Lab) -> Result<()>,
+    body: Body,
 }
 
-/// How many did what.
-#[derive(Debug, Default)]
+impl Test {
+    const fn alone(name: &'static str, about: &'static str, run: fn(&Suite) -> Result<()>) -> Self {
+        Test {
+            name,
+            about,
+            body: Body::Alone(run),
+        }
+    }
+
+    const fn on_rig(name: &'static str, about: &'static str, run: fn(&Rig) -> Result<()>) -> Self {
+        Test {
+            name,
+            about,
+            body: Body::OnRig(run),
+        }
+    }
+}
+
+/// Why a test could not run. Counts as a failure where `CI=true`.
+#[derive(Debug)]
+pub struct CannotRun(pub String);
+
+impl fmt::Display for CannotRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot run here: {}", self.0)
+    }
+}
+
+impl std::error::Error for CannotRun {}
+
+/// What became of the tests.
+#[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// Tests that passed.
     pub passed: u32,
     /// Tests that failed.
     pub failed: u32,
+    /// Names of those that failed.
+    pub failures: Vec<String>,
+    /// Tests that could not run, with the reason.
+    pub not_run: Vec<String>,
 }
 
-/// Every end-to-end test.
+/// Every end-to-end test, in the order in which they run.
 #[must_use]
 pub fn all() -> Vec<Test> {
-    itself::tests()
+    let mut all = itself::tests();
+    all.extend(traffic::tests());
+    all.extend(offloads::tests());
+    all.extend(controls::tests());
+    all.extend(refusals::tests());
+    all.extend(hotplug::tests());
+    all.extend(churn::tests());
+    all.extend(idle::tests());
+    all.extend(lifecycle::tests());
+    all.extend(memory::tests());
+    all.extend(iommu::tests());
+    all
 }
 
 /// Runs the tests whose name contains one of `only`, or all.
@@ -36,29 +150,56 @@ pub fn all() -> Vec<Test> {
 /// # Errors
 /// If the lab cannot be prepared.
 pub fn run(only: &[String]) -> Result<Report> {
-    let lab = Lab::prepare()?;
+    let chosen = |t: &Test| only.is_empty() || only.iter().any(|o| t.name.contains(o.as_str()));
+    let suite = Suite {
+        lab: Arc::new(Lab::prepare()?),
+        programs: OnceLock::new(),
+    };
     let mut report = Report::default();
-    for test in all() {
-        if !only.is_empty() && !only.iter().any(|o| test.name.contains(o.as_str())) {
-            continue;
-        }
+    let mut rig: Option<Rig> = None;
+    for test in all().into_iter().filter(chosen) {
         let start = Instant::now();
         ui::say(&format!("--- {}", test.name));
-        let seconds = || start.elapsed().as_secs_f64();
-        match (test.run)(&lab) {
-            Ok(()) => {
-                report.passed += 1;
-                ui::say(&format!("    passed: {} ({:.1} s)", test.name, seconds()));
+        let result = match test.body {
+            Body::Alone(run) => {
+                // Two cores: what the shared machines do would be felt.
+                rig = None;
+                run(&suite)
             }
-            Err(error) => {
-                report.failed += 1;
-                ui::say(&format!(
-                    "    FAILED: {} ({:.1} s)\n{error:#}",
-                    test.name,
-                    seconds()
-                ));
-            }
-        }
+            Body::OnRig(run) => on_rig(&suite, &mut rig, run),
+        };
+        note(&mut report, test.name, &result, start);
     }
     Ok(report)
+}
+
+fn on_rig(suite: &Suite, rig: &mut Option<Rig>, run: fn(&Rig) -> Result<()>) -> Result<()> {
+    let ready = match rig.take() {
+        Some(ready) => ready,
+        None => Rig::build(suite)?,
+    };
+    let result = run(&ready).map_err(|error| ready.explain(error));
+    if result.is_ok() {
+        *rig = Some(ready);
+    }
+    result
+}
+
+fn note(report: &mut Report, name: &str, result: &Result<()>, start: Instant) {
+    let seconds = start.elapsed().as_secs_f64();
+    match result {
+        Ok(()) => {
+            report.passed += 1;
+            ui::say(&format!("    passed: {name} ({seconds:.1} s)"));
+        }
+        Err(error) if error.downcast_ref::<CannotRun>().is_some() && !host::is_ci() => {
+            report.not_run.push(format!("{name}: {error}"));
+            ui::say(&format!("    not run: {name}: {error}"));
+        }
+        Err(error) => {
+            report.failed += 1;
+            report.failures.push(name.to_owned());
+            ui::say(&format!("    FAILED: {name} ({seconds:.1} s)\n{error:#}"));
+        }
+    }
 }

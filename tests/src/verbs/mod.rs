@@ -1,6 +1,9 @@
 //! The verbs of `cargo lab`, one file each, and what they have in common: a result that is told to
 //! the person and, with `--json`, as one object on the last line of standard output.
 
+mod demo;
+mod deny;
+mod fuzz;
 mod shell;
 mod test;
 
@@ -24,10 +27,16 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// The main job from nothing: two stock guests on composed devices, traffic, hot-plug.
+    Demo,
     /// Every test: formatting, lints, documents, unit, integration, fuzz smoke, end to end.
     Test(TestArgs),
     /// An interactive guest with composed devices attached.
     Shell(ShellArgs),
+    /// Benchmarks side by side with peers.
+    Bench(crate::bench::BenchArgs),
+    /// Fuzz targets with their corpora.
+    Fuzz(FuzzArgs),
     /// Fetch QEMU and guest kernel, and nothing else.
     Fetch,
 }
@@ -57,11 +66,24 @@ pub struct ShellArgs {
     pub cpus: u32,
 }
 
+/// Options of `cargo lab fuzz`.
+#[derive(Clone, Debug, Args)]
+pub struct FuzzArgs {
+    /// The target; all if none is named.
+    pub target: Option<String>,
+    /// How long each target runs, beyond its corpus.
+    #[arg(long, default_value_t = 60)]
+    pub seconds: u64,
+}
+
 /// Runs the chosen verb; tells the result.
 #[must_use]
 pub fn run(cli: &Cli) -> ExitCode {
     let result = match &cli.verb {
+        Verb::Demo => demo::run(),
         Verb::Test(args) => test::run(args),
+        Verb::Fuzz(args) => fuzz::run(args),
+        Verb::Bench(args) => crate::bench::run(args),
         Verb::Shell(args) => shell::run(args),
         Verb::Fetch => fetch(),
     };
