@@ -74,13 +74,10 @@ impl<'d, D: Device + ?Sized> Endpoint<'d, D> {
             }
             while let Some(request) = self.session.next_request() {
                 idle = false;
+                self.publish_negotiated();
                 self.serve(request);
             }
-            if self.link.negotiated().is_none()
-                && let Some(negotiated) = self.session.negotiated()
-            {
-                self.link.set_negotiated(*negotiated);
-            }
+            self.publish_negotiated();
             while let Some(done) = self.session.next_dma_done() {
                 idle = false;
                 self.transfer_done(done);
@@ -183,6 +180,14 @@ impl<'d, D: Device + ?Sized> Endpoint<'d, D> {
         if let Some((length, DoneDebug(callback))) = self.transfers.remove(&done.id) {
             self.mailbox.transfer_over(length);
             callback(done.result);
+        }
+    }
+
+    fn publish_negotiated(&self) {
+        if self.link.negotiated().is_none()
+            && let Some(negotiated) = self.session.negotiated()
+        {
+            self.link.set_negotiated(*negotiated);
         }
     }
 

@@ -62,9 +62,9 @@ on_each_transport! {
             (0, 0x1000, 0, libc::EINVAL),
             (0, 0x1800, 0x1000, libc::EINVAL),
             (0, 0x1000, 0x800, libc::EINVAL),
-            (0, u64::MAX & !0xfff, 0x2000, libc::EINVAL),
+            (0, !0xfffu64, 0x2000, libc::EINVAL),
             (0, u64::MAX, u64::MAX, libc::EINVAL),
-            (u64::MAX & !0xfff, 0x1000, 0x1000, libc::EINVAL),
+            (!0xfffu64, 0x1000, 0x1000, libc::EINVAL),
             (i64::MAX as u64, 0x1000, 0x1000, libc::EINVAL),
             (0, 0, limits::MAX_DMA_MAP_SIZE + 0x1000, libc::ENOSPC),
         ] {

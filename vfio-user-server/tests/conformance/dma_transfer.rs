@@ -21,15 +21,19 @@ fn ready(transport: Transport) -> (Server, Link) {
 
 fn read(link: &Link, address: u64, length: usize) -> mpsc::Receiver<Result<Vec<u8>, Errno>> {
     let (tx, rx) = mpsc::channel();
-    link.dma_read(address, length, move |result| drop(tx.send(result)))
-        .unwrap();
+    link.dma_read(address, length, move |result| {
+        let _ = tx.send(result);
+    })
+    .unwrap();
     rx
 }
 
 fn write(link: &Link, address: u64, data: Vec<u8>) -> mpsc::Receiver<Result<(), Errno>> {
     let (tx, rx) = mpsc::channel();
-    link.dma_write(address, data, move |result| drop(tx.send(result)))
-        .unwrap();
+    link.dma_write(address, data, move |result| {
+        let _ = tx.send(result);
+    })
+    .unwrap();
     rx
 }
 

@@ -181,6 +181,7 @@ on_each_transport! {
         let many = fds(8);
         server.client().ok_fds(SET, &set_irqs(EVENTFD | TRIGGER, MSIX, 0, 8), &borrow(&many));
         assert_eq!(server.observer.counters().fds_received, 8);
+        server.device.take_log();
         refused(&mut server, &set_irqs(EVENTFD | TRIGGER, MSIX, 0, 8), 16);
         refused(&mut server, &set_irqs(EVENTFD | TRIGGER, MSIX, 0, 8), 17);
         let refusal = server.observer.last_refusal().unwrap();
