@@ -17,7 +17,11 @@ fn stopped(why: &str, features: u64, spoil: impl Fn(&mut Guest)) {
     spoil(bad);
     let reason = eventually(|| bad.cvf.health().reason).expect("the device is stopped");
     assert!(reason.contains(why), "'{reason}' tells about '{why}'");
-    assert_eq!(bad.status() & 0x40, 0x40, "virtio 1.3 2.1: DEVICE_NEEDS_RESET");
+    assert_eq!(
+        bad.status() & 0x40,
+        0x40,
+        "virtio 1.3 2.1: DEVICE_NEEDS_RESET"
+    );
     a.send(&frame(3, 2, 200));
     assert_eq!(b.receive(), Some(frame(3, 2, 200)), "the neighbours go on");
     bad.start(features);
@@ -192,8 +196,15 @@ fn short_and_lying_frames_are_dropped_and_returned() {
     unknown[1] = 77;
     a.send_with(unknown, &frame(2, 1, 100));
     a.send(&frame(2, 1, 100));
-    assert_eq!(b.receive(), Some(frame(2, 1, 100)), "the good frame behind them arrives");
-    assert!(eventually(|| (a.sent() == 6).then_some(())).is_some(), "all buffers come back");
+    assert_eq!(
+        b.receive(),
+        Some(frame(2, 1, 100)),
+        "the good frame behind them arrives"
+    );
+    assert!(
+        eventually(|| (a.sent() == 6).then_some(())).is_some(),
+        "all buffers come back"
+    );
     let drops = a.cvf.stats().transmit.drops;
     assert_eq!(drops, vec![("malformed", 3), ("bad-offload", 2)]);
     assert_eq!(a.cvf.health().reason, None);
@@ -204,7 +215,11 @@ fn memory_without_a_file_is_told() {
     let pf = pf(2);
     let cvf = compose(&pf, spec(1));
     let mut guest = Guest::new(&cvf);
-    assert!(cvf.unmap_all().wait(std::time::Duration::from_secs(1)).is_ok());
+    assert!(
+        cvf.unmap_all()
+            .wait(std::time::Duration::from_secs(1))
+            .is_ok()
+    );
     map(&cvf, None, 0, 8 << 20);
     let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| guest.start(0)));
     drop(started);
@@ -219,7 +234,11 @@ fn private_memory_is_told() {
     let cvf = compose(&pf, spec(1));
     let mut guest = Guest::new(&cvf);
     // The device sees another file than the one that the driver writes to.
-    assert!(cvf.unmap_all().wait(std::time::Duration::from_secs(1)).is_ok());
+    assert!(
+        cvf.unmap_all()
+            .wait(std::time::Duration::from_secs(1))
+            .is_ok()
+    );
     map(&cvf, Some(guest::memory(8 << 20)), 0, 8 << 20);
     guest.start(0);
     guest.kick(0);

@@ -19,12 +19,20 @@ fn a_frame_goes_from_guest_to_guest_and_back() {
     for len in [60, 64, 128, 129, 500, 1514] {
         let there = frame(2, 1, len);
         a.send(&there);
-        assert_eq!(b.receive().as_deref(), Some(&there[..]), "{len} bytes there");
+        assert_eq!(
+            b.receive().as_deref(),
+            Some(&there[..]),
+            "{len} bytes there"
+        );
         let back = frame(1, 2, len);
         b.send(&back);
         assert_eq!(a.receive().as_deref(), Some(&back[..]), "{len} bytes back");
     }
-    assert_eq!(eventually(|| (a.sent() == 6).then_some(())), Some(()), "buffers come back");
+    assert_eq!(
+        eventually(|| (a.sent() == 6).then_some(())),
+        Some(()),
+        "buffers come back"
+    );
     let stats = a.cvf.stats();
     assert_eq!((stats.transmit.frames, stats.receive.frames), (6, 6));
     assert_eq!(stats.transmit.bytes, 60 + 64 + 128 + 129 + 500 + 1514);
@@ -116,13 +124,19 @@ fn partial_checksums_pass_or_are_finished() {
     b.start(CSUM);
     a.send_with(header, &sent);
     let (got, whole) = eventually(|| b.poll()).unwrap();
-    assert_eq!((got[0], got[6], got[8]), (1, 34, 6), "a receiver that takes it gets it as it is");
+    assert_eq!(
+        (got[0], got[6], got[8]),
+        (1, 34, 6),
+        "a receiver that takes it gets it as it is"
+    );
     assert_eq!(whole, sent);
     b.start(0);
     a.send_with(header, &sent);
     let (got, finished) = eventually(|| b.poll()).unwrap();
     assert_eq!(got[0], 0);
-    let words = finished[34..].chunks(2).map(|c| u32::from(u16::from_be_bytes([c[0], c[1]])));
+    let words = finished[34..]
+        .chunks(2)
+        .map(|c| u32::from(u16::from_be_bytes([c[0], c[1]])));
     let mut sum: u32 = words.sum::<u32>() + pseudo;
     while sum >> 16 != 0 {
         sum = (sum & 0xffff) + (sum >> 16);
@@ -134,7 +148,12 @@ fn partial_checksums_pass_or_are_finished() {
 fn vlans_keep_apart_and_access_ports_are_untagged() {
     let pf = pf(8);
     let vlan = |last, vlan| compose(&pf, CvfSpec { vlan, ..spec(last) });
-    let devices = [vlan(1, Some(5)), vlan(2, Some(5)), vlan(3, Some(6)), vlan(4, None)];
+    let devices = [
+        vlan(1, Some(5)),
+        vlan(2, Some(5)),
+        vlan(3, Some(6)),
+        vlan(4, None),
+    ];
     let mut guests = devices.each_ref().map(Guest::new);
     for guest in &mut guests {
         guest.start(0);
@@ -143,7 +162,11 @@ fn vlans_keep_apart_and_access_ports_are_untagged() {
     let mut broadcast = frame(2, 1, 60);
     broadcast[..6].fill(0xff);
     a.send(&broadcast);
-    assert_eq!(b.receive().as_ref(), Some(&broadcast), "same VLAN, untagged");
+    assert_eq!(
+        b.receive().as_ref(),
+        Some(&broadcast),
+        "same VLAN, untagged"
+    );
     let tagged = trunk.receive().expect("the trunk gets a copy");
     assert_eq!(tagged[12..16], [0x81, 0, 0, 5]);
     assert_eq!(tagged[16..], broadcast[12..]);
@@ -161,13 +184,21 @@ fn control_commands_change_what_is_received() {
     a.send(&to_nine);
     let dropped = eventually(|| Some(a.cvf.stats().transmit.drops).filter(|d| !d.is_empty()));
     assert_eq!(dropped, Some(vec![("no-destination", 1)]));
-    assert_eq!(b.command(2, &[1, 1, 2, 0, 0, 0, 0, 9]), 0, "MAC address set");
+    assert_eq!(
+        b.command(2, &[1, 1, 2, 0, 0, 0, 0, 9]),
+        0,
+        "MAC address set"
+    );
     a.send(&to_nine);
     assert_eq!(b.receive(), Some(to_nine));
     assert_eq!(b.command(2, &[0, 0, 1]), 0, "promiscuous on");
     a.send(&frame(77, 1, 60));
     assert_eq!(b.receive(), Some(frame(77, 1, 60)));
-    assert_eq!(b.command(2, &[1, 1, 2, 0, 0, 0, 0, 1]), 1, "another device's address is refused");
+    assert_eq!(
+        b.command(2, &[1, 1, 2, 0, 0, 0, 0, 1]),
+        1,
+        "another device's address is refused"
+    );
     assert_eq!(b.command(2, &[200, 1]), 1, "an unknown class");
     assert_eq!(b.command(2, &[]), 1, "an empty command");
 }
@@ -185,7 +216,10 @@ fn a_reset_takes_the_rings_away_and_a_second_driver_starts_clean() {
         b.set(20, &[0]);
         a.send(&frame(2, 1, 100));
         assert!(eventually(|| (a.sent() == 2).then_some(())).is_some());
-        assert!(b.poll().is_none(), "virtio 1.3 2.1.2: a reset device touches no ring");
+        assert!(
+            b.poll().is_none(),
+            "virtio 1.3 2.1.2: a reset device touches no ring"
+        );
     }
     let drops = b.cvf.stats().receive.drops;
     assert_eq!(drops, vec![("not-ready", 50)]);
@@ -199,7 +233,11 @@ fn a_device_that_goes_gives_everything_back() {
         let mut guest = Guest::new(&cvf);
         guest.start(0);
         guest.send(&frame(2, 1, 60));
-        assert!(cvf.dismantle().wait(std::time::Duration::from_secs(2)).is_ok());
+        assert!(
+            cvf.dismantle()
+                .wait(std::time::Duration::from_secs(2))
+                .is_ok()
+        );
         assert_eq!(cvf.health().maps, 0);
     }
 }

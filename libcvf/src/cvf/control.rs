@@ -41,7 +41,9 @@ impl Wishes {
     pub(super) fn filter(&self) -> RxFilter {
         let packed = |mac: &MacAddr| PackedMac::new(mac.0);
         let mut filter = RxFilter::station(packed(&self.mac));
-        filter.unicast.extend(self.unicast.iter().filter(|m| **m != self.mac).map(packed));
+        filter
+            .unicast
+            .extend(self.unicast.iter().filter(|m| **m != self.mac).map(packed));
         filter.multicast.extend(self.multicast.iter().map(packed));
         filter.promiscuous = self.promiscuous;
         filter.all_multicast = self.all_multicast;
@@ -103,7 +105,10 @@ impl Device {
                 reason = denial.reason,
                 "denied a request of the guest"
             );
-            self.refused(format!("{request:?} denied by rule {}: {}", denial.rule, denial.reason));
+            self.refused(format!(
+                "{request:?} denied by rule {}: {}",
+                denial.rule, denial.reason
+            ));
             return ControlReply::Denied(denial);
         }
         match request {
@@ -125,7 +130,11 @@ impl Device {
                 let mut wishes = self.wishes.lock();
                 let mut next = wishes.clone();
                 next.take(request);
-                match self.fabric().switch().set_filter(self.port.id(), next.filter()) {
+                match self
+                    .fabric()
+                    .switch()
+                    .set_filter(self.port.id(), next.filter())
+                {
                     Ok(()) => {
                         *wishes = next;
                         ControlReply::Done
@@ -143,7 +152,11 @@ impl Device {
     pub(super) fn reset_filter(&self) {
         let mut wishes = self.wishes.lock();
         *wishes = Wishes::new(self.spec.mac);
-        if let Err(error) = self.fabric().switch().set_filter(self.port.id(), wishes.filter()) {
+        if let Err(error) = self
+            .fabric()
+            .switch()
+            .set_filter(self.port.id(), wishes.filter())
+        {
             tracing::debug!(cvf = self.spec.name, %error, "the filter stays as it was");
         }
     }

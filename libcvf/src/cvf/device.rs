@@ -10,8 +10,8 @@ use super::health::{Memory, Refusal};
 use super::spec::CvfSpec;
 use crate::control::Gatekeeper;
 use crate::dataplane::{Fabric, Port};
-use crate::pf::PhysicalFunction;
 use crate::personality::{QueueRole, RingConfig};
+use crate::pf::PhysicalFunction;
 use crate::ring::{ControlRing, RingFeatures};
 
 /// How long a change waits for a worker before the client is given up.
@@ -50,7 +50,10 @@ impl Device {
         queues: u16,
     ) -> Self {
         let wishes = Mutex::new(Wishes::new(spec.mac));
-        let rings = Rings { placed: vec![None; queues.into()], ..Rings::default() };
+        let rings = Rings {
+            placed: vec![None; queues.into()],
+            ..Rings::default()
+        };
         Self {
             spec,
             pf,

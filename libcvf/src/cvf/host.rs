@@ -17,11 +17,21 @@ pub(super) struct DeviceHost<'d> {
 
 impl<'d> DeviceHost<'d> {
     pub(super) const fn new(device: &'d Device) -> Self {
-        Self { device, started: None, commands: false }
+        Self {
+            device,
+            started: None,
+            commands: false,
+        }
     }
 
     fn role(&self, queue: u16) -> Option<QueueRole> {
-        self.device.rings.lock().roles.get(usize::from(queue)).copied().flatten()
+        self.device
+            .rings
+            .lock()
+            .roles
+            .get(usize::from(queue))
+            .copied()
+            .flatten()
     }
 
     /// After a doorbell the ring must show something, or the guest writes to other memory than ours.
@@ -31,11 +41,15 @@ impl<'d> DeviceHost<'d> {
         let untouched = match role {
             QueueRole::Transmit(pair) => {
                 let mut state = device.port.transmit[usize::from(pair)].state.lock();
-                state.ring.as_mut().is_some_and(|ring| ring.looks_untouched(&regions))
+                state
+                    .ring
+                    .as_mut()
+                    .is_some_and(|ring| ring.looks_untouched(&regions))
             }
             QueueRole::Receive(pair) => {
                 let mut ring = device.port.receive[usize::from(pair)].ring.lock();
-                ring.as_mut().is_some_and(|ring| ring.looks_untouched(&regions))
+                ring.as_mut()
+                    .is_some_and(|ring| ring.looks_untouched(&regions))
             }
             QueueRole::Control => false,
         };
@@ -68,7 +82,10 @@ impl Host for DeviceHost<'_> {
         let port = &self.device.port;
         match role {
             QueueRole::Transmit(pair) => {
-                port.transmit[usize::from(pair)].counters.kicks.add_shared(1);
+                port.transmit[usize::from(pair)]
+                    .counters
+                    .kicks
+                    .add_shared(1);
                 self.device.fabric().schedule(port, pair);
             }
             QueueRole::Receive(pair) => {
@@ -112,6 +129,10 @@ impl Host for DeviceHost<'_> {
     fn config_changed(&mut self) {
         let port = &self.device.port;
         port.interrupts.config(port.config_vector.get());
+    }
+
+    fn isr(&self) -> u8 {
+        self.device.port.interrupts.isr()
     }
 
     fn take_isr(&mut self) -> u8 {

@@ -69,7 +69,13 @@ pub(super) fn apply(
     interrupts: &Interrupts,
     request: IrqRequest,
 ) -> Result<Option<OwnedFd>, IrqError> {
-    let IrqRequest { index, start, count, action, data } = request;
+    let IrqRequest {
+        index,
+        start,
+        count,
+        action,
+        data,
+    } = request;
     let kind = match index {
         0 => LineKind::Intx,
         2 => LineKind::Msix,
@@ -103,7 +109,11 @@ fn each(
     which: &[bool],
     mut act: impl FnMut(u32) -> Result<(), LineError>,
 ) -> Result<(), LineError> {
-    for line in (start..).zip(which).filter(|(_, yes)| **yes).map(|(line, _)| line) {
+    for line in (start..)
+        .zip(which)
+        .filter(|(_, yes)| **yes)
+        .map(|(line, _)| line)
+    {
         act(line)?;
     }
     Ok(())

@@ -19,7 +19,11 @@ impl Device {
     /// Why a ring cannot be where the driver put it, for driver and operator.
     fn misplaced(&self, queue: u16, error: &PlaceError) -> String {
         let mut what = format!("queue {queue}: {error}");
-        if let PlaceError::Translate { source: TranslateError::NoFile(_), .. } = error {
+        if let PlaceError::Translate {
+            source: TranslateError::NoFile(_),
+            ..
+        } = error
+        {
             *self.memory.lock() = Memory::WithoutFd;
             what.push_str("; start the VM with shared memory (memory-backend-memfd,share=on)");
         }

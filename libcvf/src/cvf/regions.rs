@@ -39,7 +39,12 @@ pub struct RegionInfo {
 
 pub(super) fn describe(personality: &dyn Personality) -> Result<Vec<RegionInfo>, ComposeError> {
     let mut regions = vec![RegionInfo::default(); REGIONS];
-    let present = |size| RegionInfo { size, readable: true, writable: true, map: None };
+    let present = |size| RegionInfo {
+        size,
+        readable: true,
+        writable: true,
+        map: None,
+    };
     for bar in personality.bars() {
         regions[usize::from(bar.index)] = present(bar.size);
     }
@@ -54,12 +59,19 @@ pub(super) fn describe(personality: &dyn Personality) -> Result<Vec<RegionInfo>,
                 _ => merged.push((area.offset, area.size)),
             }
         }
-        let fd = memfd_create(c"mdevd-doorbells", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)
-            .map_err(ComposeError::Doorbells)?;
+        let fd = memfd_create(
+            c"mdevd-doorbells",
+            MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
+        )
+        .map_err(ComposeError::Doorbells)?;
         let size = i64::try_from(region.size).unwrap_or(i64::MAX);
         nix::unistd::ftruncate(&fd, size).map_err(ComposeError::Doorbells)?;
         seal(&fd).map_err(ComposeError::Doorbells)?;
-        region.map = Some(RegionMap { fd: Arc::new(fd), fd_offset: 0, areas: merged });
+        region.map = Some(RegionMap {
+            fd: Arc::new(fd),
+            fd_offset: 0,
+            areas: merged,
+        });
     }
     Ok(regions)
 }

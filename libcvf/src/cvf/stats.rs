@@ -76,12 +76,26 @@ pub struct CvfStats {
 impl CvfStats {
     pub(super) fn of(port: &Port) -> Self {
         let mut stats = Self {
-            receive_queues: port.receive.iter().map(|q| QueueStats::of(&q.counters)).collect(),
-            transmit_queues: port.transmit.iter().map(|q| QueueStats::of(&q.counters)).collect(),
+            receive_queues: port
+                .receive
+                .iter()
+                .map(|q| QueueStats::of(&q.counters))
+                .collect(),
+            transmit_queues: port
+                .transmit
+                .iter()
+                .map(|q| QueueStats::of(&q.counters))
+                .collect(),
             ..Self::default()
         };
-        stats.receive_queues.iter().for_each(|q| stats.receive.add(q));
-        stats.transmit_queues.iter().for_each(|q| stats.transmit.add(q));
+        stats
+            .receive_queues
+            .iter()
+            .for_each(|q| stats.receive.add(q));
+        stats
+            .transmit_queues
+            .iter()
+            .for_each(|q| stats.transmit.add(q));
         stats
     }
 }

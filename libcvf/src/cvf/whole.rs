@@ -18,8 +18,8 @@ use crate::ledger::Slice;
 use crate::mem::{MapError, MapRequest, fault_count};
 use crate::offload::PackedMac;
 use crate::pci::AccessError;
-use crate::personality::virtio_net::{VirtioNet, VirtioNetConfig, bits, receive_offloads};
 use crate::personality::Personality;
+use crate::personality::virtio_net::{VirtioNet, VirtioNetConfig, bits, receive_offloads};
 use crate::pf::PhysicalFunction;
 use crate::ring::RingFeatures;
 use crate::switch::{PortConfig, PortKind, Vid};
@@ -63,7 +63,8 @@ impl Cvf {
             access_vlan: spec.vlan.map(Vid),
             ..PortConfig::cvf(PackedMac::new(spec.mac.0))
         };
-        pf.fabric().attach(Endpoint::Device(Arc::clone(&port)), config)?;
+        pf.fabric()
+            .attach(Endpoint::Device(Arc::clone(&port)), config)?;
         let device = Device::new(spec, pf, port, gate, personality.queues());
         Ok(Arc::new(Self {
             device,
@@ -91,7 +92,13 @@ impl Cvf {
     /// Interrupt lines by VFIO index: INTx, MSI, MSI-X, error, request.
     pub fn irq_counts(&self) -> [u32; 5] {
         let lines = &self.device.port.interrupts;
-        [lines.count(LineKind::Intx), 0, lines.count(LineKind::Msix), 0, 0]
+        [
+            lines.count(LineKind::Intx),
+            0,
+            lines.count(LineKind::Msix),
+            0,
+            0,
+        ]
     }
 
     /// Calls into the personality, then does what it asked to be done afterwards.
@@ -115,7 +122,9 @@ impl Cvf {
             self.commands(personality.as_mut());
         }
         if fault_count() != faults {
-            self.device.port.truncated(faults, &self.device.port.memory.load(), false);
+            self.device
+                .port
+                .truncated(faults, &self.device.port.memory.load(), false);
         }
         result
     }
@@ -133,7 +142,9 @@ impl Cvf {
         // At most what a ring holds: a guest that refills while we work has to ring again.
         for _ in 0..crate::limits::MAX_RING_SIZE {
             let regions = device.port.memory.load();
-            let Some(mut control) = device.rings.lock().control.take() else { return };
+            let Some(mut control) = device.rings.lock().control.take() else {
+                return;
+            };
             let command = match control.take(&regions) {
                 Ok(Some(command)) => command,
                 Ok(None) => {
@@ -162,8 +173,17 @@ impl Cvf {
     }
 
     fn no_region(region: u32, offset: u64, len: usize) -> AccessError {
-        let region = if region == 6 { "ROM" } else { "region without content" };
-        AccessError { region, offset, len, size: 0 }
+        let region = if region == 6 {
+            "ROM"
+        } else {
+            "region without content"
+        };
+        AccessError {
+            region,
+            offset,
+            len,
+            size: 0,
+        }
     }
 
     /// Reads a region.
@@ -184,7 +204,9 @@ impl Cvf {
     /// [`AccessError`]: no such region, or beyond its end.
     pub fn write(&self, region: u32, offset: u64, data: &[u8]) -> Result<(), AccessError> {
         match region {
-            CONFIG => self.act(|p, host| p.config_write(host, offset, data)).map(drop),
+            CONFIG => self
+                .act(|p, host| p.config_write(host, offset, data))
+                .map(drop),
             bar @ 0..=5 => self.act(|p, host| p.write(host, bar as u8, offset, data)),
             _ => Err(Self::no_region(region, offset, data.len())),
         }
@@ -235,7 +257,11 @@ impl Cvf {
 
     /// The client has seen INTx and lets the next one through.
     pub fn unmask_intx(&self) {
-        let _ = self.device.port.interrupts.mask(LineKind::Intx, 0, 1, false);
+        let _ = self
+            .device
+            .port
+            .interrupts
+            .mask(LineKind::Intx, 0, 1, false);
     }
 
     /// Resets device and configuration space.
@@ -280,7 +306,11 @@ impl Cvf {
         let regions = port.memory.load();
         let fault = port.fault();
         Health {
-            driver: if fault.is_some() { "needs reset" } else { status.state.as_str() },
+            driver: if fault.is_some() {
+                "needs reset"
+            } else {
+                status.state.as_str()
+            },
             reason: fault.or(status.reason),
             features: status.features,
             feature_names: status.feature_names,

@@ -57,7 +57,9 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
             Some(Some(Endpoint::Device(port))) => self.to_device(range, port, scratch),
             Some(Some(Endpoint::Uplink(uplink))) => {
                 for index in range {
-                    let Some((frame, planned)) = self.take(index, None, scratch) else { continue };
+                    let Some((frame, planned)) = self.take(index, None, scratch) else {
+                        continue;
+                    };
                     let Scratch { heads, edit, .. } = &mut *scratch;
                     let mut head = &heads[index][..usize::from(planned.head)];
                     let mut meta = planned.meta;
@@ -129,7 +131,9 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
         let mut pushed = false;
         let mut failure = None;
         for index in range {
-            let Some((frame, planned)) = self.take(index, Some(number), scratch) else { continue };
+            let Some((frame, planned)) = self.take(index, Some(number), scratch) else {
+                continue;
+            };
             if failure.is_some() {
                 queue.counters.drop(Drop::NotReady);
                 continue;
@@ -186,7 +190,9 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
         if edit != VlanEdit::Keep {
             let len = head.len();
             scratch[..len].copy_from_slice(head);
-            let len = edit.apply(&mut scratch[..], len).map_err(|_| Drop::Malformed)?;
+            let len = edit
+                .apply(&mut scratch[..], len)
+                .map_err(|_| Drop::Malformed)?;
             *head = &scratch[..len];
             *meta = edit.shift(*meta);
         }
@@ -201,7 +207,9 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
         mut meta: FrameMeta,
         scratch: &'h mut [u8; SEGMENT_SCRATCH],
     ) -> Result<(), Failed> {
-        let v6 = self.edited(&mut head, &mut meta, scratch).map_err(Failed::Drop)?;
+        let v6 = self
+            .edited(&mut head, &mut meta, scratch)
+            .map_err(Failed::Drop)?;
         match target.accepts.takes(&meta, v6) {
             Deliver::Whole => target.push(&meta, head, tail),
             Deliver::FinishChecksum => {
@@ -240,7 +248,11 @@ impl Target<'_> {
         }
         if head[0] & 1 != 0 {
             let broadcast = head[..6] == [0xff; 6];
-            let kind = if broadcast { &counters.broadcast } else { &counters.multicast };
+            let kind = if broadcast {
+                &counters.broadcast
+            } else {
+                &counters.multicast
+            };
             kind.add(1);
         }
         Ok(())
@@ -262,12 +274,19 @@ fn sum(payload: Payload<'_>, into: &mut Checksum) {
 
 /// Fills the partial checksum into the copied head.
 fn finish_checksum(meta: &FrameMeta, head: &mut [u8], tail: Payload<'_>) -> Result<(), Drop> {
-    let fix = meta.checksum_fix(head.len() + tail.len()).map_err(|_| Drop::BadOffload)?;
+    let fix = meta
+        .checksum_fix(head.len() + tail.len())
+        .map_err(|_| Drop::BadOffload)?;
     let Some(fix) = fix else { return Ok(()) };
     let mut total = Checksum::new();
     total.add(head.get(fix.start..).unwrap_or_default());
-    sum(tail.range(fix.start.saturating_sub(head.len())..usize::MAX), &mut total);
-    let field = head.get_mut(fix.at..fix.at + 2).ok_or(Drop::Unsegmentable)?;
+    sum(
+        tail.range(fix.start.saturating_sub(head.len())..usize::MAX),
+        &mut total,
+    );
+    let field = head
+        .get_mut(fix.at..fix.at + 2)
+        .ok_or(Drop::Unsegmentable)?;
     field.copy_from_slice(&total.finish_nonzero().to_be_bytes());
     Ok(())
 }

@@ -49,7 +49,9 @@ impl Fabric {
     /// # Errors
     /// A thread or its eventfd could not be made.
     pub fn start(name: &str, workers: u16) -> std::io::Result<Arc<Self>> {
-        let workers = (0..workers.max(1)).map(|_| Worker::new()).collect::<Result<_, _>>()?;
+        let workers = (0..workers.max(1))
+            .map(|_| Worker::new())
+            .collect::<Result<_, _>>()?;
         let fabric = Arc::new(Self {
             switch: Switch::default(),
             ports: ArcSwap::default(),

@@ -35,7 +35,9 @@ impl Fabric {
         let mut pending = false;
         for index in 0..count.min(BURST) {
             scratch.plan[index] = Planned::default();
-            let Some(frame) = incoming(index) else { continue };
+            let Some(frame) = incoming(index) else {
+                continue;
+            };
             let head = &mut scratch.heads[index][..head_len(&frame)];
             frame.payload.read(head);
             let total = frame.payload.len();
@@ -49,10 +51,18 @@ impl Fabric {
             };
             tally.add(&view, total, &meta);
             let head = head.len() as u16;
-            let planned = Planned { to: None, meta, head, queue: 0 };
+            let planned = Planned {
+                to: None,
+                meta,
+                head,
+                queue: 0,
+            };
             match snapshot.forward(from, &view, now) {
                 Verdict::Port(to) => {
-                    scratch.plan[index] = Planned { to: Some(to), ..planned };
+                    scratch.plan[index] = Planned {
+                        to: Some(to),
+                        ..planned
+                    };
                     pending = true;
                 }
                 Verdict::Many(targets) => {
@@ -61,8 +71,16 @@ impl Fabric {
                         self.flush(index, from, &incoming, &snapshot, &ports, scratch);
                     }
                     for to in targets {
-                        scratch.plan[index] = Planned { to: Some(to), ..planned };
-                        let batch = Batch { from, to, incoming: &incoming, snapshot: &snapshot };
+                        scratch.plan[index] = Planned {
+                            to: Some(to),
+                            ..planned
+                        };
+                        let batch = Batch {
+                            from,
+                            to,
+                            incoming: &incoming,
+                            snapshot: &snapshot,
+                        };
                         batch.deliver(index..index + 1, ports.get(to.index()), scratch);
                     }
                 }
@@ -70,7 +88,14 @@ impl Fabric {
             }
         }
         if pending {
-            self.flush(count.min(BURST), from, &incoming, &snapshot, &ports, scratch);
+            self.flush(
+                count.min(BURST),
+                from,
+                &incoming,
+                &snapshot,
+                &ports,
+                scratch,
+            );
         }
         tally.record(counters);
     }
@@ -87,7 +112,12 @@ impl Fabric {
     ) {
         for index in 0..end {
             if let Some(to) = scratch.plan[index].to {
-                let batch = Batch { from, to, incoming, snapshot };
+                let batch = Batch {
+                    from,
+                    to,
+                    incoming,
+                    snapshot,
+                };
                 batch.deliver(index..end, ports.get(to.index()), scratch);
             }
         }

@@ -127,6 +127,11 @@ impl Interrupts {
         }
     }
 
+    /// The ISR byte as it stands.
+    pub fn isr(&self) -> u8 {
+        self.isr.load(Ordering::SeqCst)
+    }
+
     /// Reads and clears the ISR byte.
     pub fn take_isr(&self) -> u8 {
         self.isr.swap(0, Ordering::SeqCst)

@@ -99,7 +99,11 @@ impl Port {
     pub fn stop(&self, reason: String) {
         let mut fault = self.fault.lock();
         if fault.is_none() {
-            tracing::warn!(port = self.id().0, reason, "device stopped until its driver resets it");
+            tracing::warn!(
+                port = self.id().0,
+                reason,
+                "device stopped until its driver resets it"
+            );
             *fault = Some(reason);
         }
         drop(fault);
@@ -109,7 +113,7 @@ impl Port {
     }
 
     /// After touching guest memory: stops the device if a fault was contained since `before` (a
-    /// [`fault_count`]) and it was in this device's memory. `ring`: under a ring's joined area.
+    /// [`crate::mem::fault_count`]) and it was in this device's memory. `ring`: under a ring's joined area.
     /// Returns true if so.
     pub fn truncated(&self, before: u64, regions: &Regions, ring: bool) -> bool {
         let ours = fault_count() != before && (ring || regions.faulted());
@@ -173,7 +177,10 @@ pub struct Stalled(Duration);
 
 impl Quiescing {
     pub(crate) const fn new(port: Arc<Port>, before: Option<Arc<Regions>>) -> Self {
-        Self { port, _before: before }
+        Self {
+            port,
+            _before: before,
+        }
     }
 
     /// Waits at most `deadline`; usually returns at once, for a burst takes microseconds.
@@ -182,7 +189,11 @@ impl Quiescing {
     /// [`Stalled`].
     pub fn wait(&mut self, deadline: Duration) -> Result<(), Stalled> {
         let quiet = self.port.quiesce(Instant::now() + deadline);
-        if quiet { Ok(()) } else { Err(Stalled(deadline)) }
+        if quiet {
+            Ok(())
+        } else {
+            Err(Stalled(deadline))
+        }
     }
 
     /// True when nobody uses the old state any more.

@@ -46,6 +46,10 @@ impl Default for Scratch {
 
 /// How much of a frame's start is copied before it is looked at.
 pub(super) fn head_len(frame: &Incoming<'_>) -> usize {
-    let most = if frame.meta.gso == Gso::None { HEADER_COPY } else { MAX_SEGMENT_HEADERS };
+    let most = if frame.meta.gso == Gso::None {
+        HEADER_COPY
+    } else {
+        MAX_SEGMENT_HEADERS
+    };
     frame.payload.len().min(most)
 }

@@ -83,11 +83,17 @@ impl Worker {
     }
 
     pub(super) fn schedule(&self, port: &Arc<Port>, queue: u16) {
-        let Some(state) = port.transmit.get(usize::from(queue)) else { return };
+        let Some(state) = port.transmit.get(usize::from(queue)) else {
+            return;
+        };
         if state.scheduled.swap(true, Ordering::SeqCst) {
             return;
         }
-        self.inbox.lock().push(Active { port: Arc::clone(port), queue, empty_since: None });
+        self.inbox.lock().push(Active {
+            port: Arc::clone(port),
+            queue,
+            empty_since: None,
+        });
         if self.asleep.swap(false, Ordering::SeqCst) {
             let _ = self.wake.write(1);
         }
@@ -122,7 +128,9 @@ impl Loop {
                 continue;
             }
             // The fabric is only borrowed while there is work, so that dropping it ends us.
-            let Some(fabric) = self.fabric.upgrade() else { return };
+            let Some(fabric) = self.fabric.upgrade() else {
+                return;
+            };
             let now = Instant::now();
             fabric.tick(now);
             let mut index = 0;
@@ -149,7 +157,13 @@ impl Loop {
     /// Serves one queue of the list; false when it leaves the list.
     fn round(&mut self, index: usize, now: Instant, fabric: &Fabric) -> bool {
         let entry = &mut self.list[index];
-        match serve(&entry.port, entry.queue, fabric, &mut self.buffers, &mut self.scratch) {
+        match serve(
+            &entry.port,
+            entry.queue,
+            fabric,
+            &mut self.buffers,
+            &mut self.scratch,
+        ) {
             Served::Some => {
                 entry.empty_since = None;
                 true
@@ -179,7 +193,10 @@ impl Active {
         let mut state = self.port.transmit[usize::from(self.queue)].state.lock();
         let regions = self.port.memory.load();
         state.suppressed = false;
-        state.ring.as_mut().is_some_and(|ring| ring.arm(&regions).is_err())
+        state
+            .ring
+            .as_mut()
+            .is_some_and(|ring| ring.arm(&regions).is_err())
     }
 }
 
@@ -191,7 +208,9 @@ fn release(port: &Port, number: u16) -> bool {
     state.suppressed = false;
     let regions = port.memory.load();
     // What is gone or turns out to be is served as such in the next round.
-    let Some(ring) = state.ring.as_mut() else { return false };
+    let Some(ring) = state.ring.as_mut() else {
+        return false;
+    };
     let armed = matches!(ring.arm(&regions), Ok(false));
     if port.truncated(faults, &regions, ring.faulted()) || !armed {
         return false;
@@ -215,7 +234,9 @@ fn serve(
     let faults = fault_count();
     let mut guard = queue.state.lock();
     let state = &mut *guard;
-    let Some(ring) = state.ring.as_mut().filter(|_| !port.stopped()) else { return Served::Gone };
+    let Some(ring) = state.ring.as_mut().filter(|_| !port.stopped()) else {
+        return Served::Gone;
+    };
     let regions = port.memory.load();
     let mut burst = buffers.lend();
     let taken = ring.take(&regions, &mut burst);
@@ -225,7 +246,11 @@ fn serve(
             state.suppressed = true;
         }
         let truncated = port.truncated(faults, &regions, ring.faulted());
-        return if truncated { Served::Gone } else { Served::Nothing };
+        return if truncated {
+            Served::Gone
+        } else {
+            Served::Nothing
+        };
     }
     let done = taken.and_then(|()| {
         ring.suppress(&regions);
@@ -236,7 +261,10 @@ fn serve(
             if frame.fault.is_some() {
                 return None;
             }
-            Some(Incoming { meta: frame.meta, payload: burst.payload(frame) })
+            Some(Incoming {
+                meta: frame.meta,
+                payload: burst.payload(frame),
+            })
         };
         for _ in frames.iter().filter(|frame| frame.fault.is_some()) {
             queue.counters.drop(Drop::Malformed);

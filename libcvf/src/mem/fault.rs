@@ -19,12 +19,19 @@ struct Slot {
 }
 
 static SLOTS: [Slot; MAX_FILE_MAPPINGS] = [const {
-    Slot { start: AtomicUsize::new(0), len: AtomicUsize::new(0), faulted: AtomicBool::new(false) }
+    Slot {
+        start: AtomicUsize::new(0),
+        len: AtomicUsize::new(0),
+        faulted: AtomicBool::new(false),
+    }
 }; MAX_FILE_MAPPINGS];
 /// Slots below this index may be in use; keeps the handler's scan and the page footprint short.
 static HIGH_WATER: AtomicUsize = AtomicUsize::new(0);
 static FAULTS: AtomicU64 = AtomicU64::new(0);
-static FREE: Mutex<Free> = Mutex::new(Free { returned: Vec::new(), installed: false });
+static FREE: Mutex<Free> = Mutex::new(Free {
+    returned: Vec::new(),
+    installed: false,
+});
 
 struct Free {
     returned: Vec<usize>,
@@ -95,11 +102,7 @@ fn install() {
     }
 }
 
-extern "C" fn on_sigbus(
-    _: libc::c_int,
-    info: *mut libc::siginfo_t,
-    _: *mut libc::c_void,
-) {
+extern "C" fn on_sigbus(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: with SA_SIGINFO the kernel passes a valid siginfo.
     let address = unsafe { (*info).si_addr() } as usize;
     for slot in &SLOTS[..HIGH_WATER.load(Ordering::Acquire)] {

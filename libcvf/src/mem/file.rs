@@ -37,7 +37,10 @@ pub enum FileError {
         errno: nix::errno::Errno,
     },
     /// The process-wide table of mappings is full.
-    #[error("this daemon holds its limit of {} memory files", crate::limits::MAX_FILE_MAPPINGS)]
+    #[error(
+        "this daemon holds its limit of {} memory files",
+        crate::limits::MAX_FILE_MAPPINGS
+    )]
     TooMany,
 }
 
@@ -74,9 +77,15 @@ impl MappedFile {
         writable: bool,
         known: &[Arc<Self>],
     ) -> Result<Arc<Self>, FileError> {
-        let stat = nix::sys::stat::fstat(fd)
-            .map_err(|errno| FileError::System { call: "fstat", errno })?;
-        let id = FileId { dev: stat.st_dev, ino: stat.st_ino, writable };
+        let stat = nix::sys::stat::fstat(fd).map_err(|errno| FileError::System {
+            call: "fstat",
+            errno,
+        })?;
+        let id = FileId {
+            dev: stat.st_dev,
+            ino: stat.st_ino,
+            writable,
+        };
         let past_end = |len| FileError::PastEnd { offset, size, len };
         let end = offset.checked_add(size).ok_or_else(|| past_end(0))?;
         if let Some(file) = known.iter().find(|f| f.id == id && f.covers(offset, end)) {
@@ -100,7 +109,10 @@ impl MappedFile {
     }
 
     fn mmap(fd: BorrowedFd<'_>, offset: u64, len: u64, id: FileId) -> Result<Self, FileError> {
-        let out_of_range = |_| FileError::System { call: "mmap", errno: nix::errno::Errno::ENOMEM };
+        let out_of_range = |_| FileError::System {
+            call: "mmap",
+            errno: nix::errno::Errno::ENOMEM,
+        };
         let len = usize::try_from(len).map_err(out_of_range)?;
         let file_offset = libc::off_t::try_from(offset).map_err(out_of_range)?;
         let prot = libc::PROT_READ | if id.writable { libc::PROT_WRITE } else { 0 };
@@ -117,9 +129,18 @@ impl MappedFile {
             )
         };
         if base == libc::MAP_FAILED {
-            return Err(FileError::System { call: "mmap", errno: nix::errno::Errno::last() });
+            return Err(FileError::System {
+                call: "mmap",
+                errno: nix::errno::Errno::last(),
+            });
         }
-        let mut file = Self { base: base as usize, offset, len, id, guard: None };
+        let mut file = Self {
+            base: base as usize,
+            offset,
+            len,
+            id,
+            guard: None,
+        };
         file.guard = Some(Guarded::enter(file.base, len).ok_or(FileError::TooMany)?);
         Ok(file)
     }
@@ -155,8 +176,14 @@ fn file_system(fd: BorrowedFd<'_>) -> Result<(i64, u64), FileError> {
     let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: the descriptor is borrowed for the call and the pointer is to a live local.
     if unsafe { libc::fstatfs(fd.as_raw_fd(), &raw mut stat) } != 0 {
-        return Err(FileError::System { call: "fstatfs", errno: nix::errno::Errno::last() });
+        return Err(FileError::System {
+            call: "fstatfs",
+            errno: nix::errno::Errno::last(),
+        });
     }
     let block = u64::try_from(stat.f_bsize).unwrap_or(4096).max(4096);
-    Ok((stat.f_type, if block.is_power_of_two() { block } else { 4096 }))
+    Ok((
+        stat.f_type,
+        if block.is_power_of_two() { block } else { 4096 },
+    ))
 }

@@ -88,7 +88,10 @@ impl MapError {
             Self::Overlap { .. } => Errno::EEXIST,
             Self::Full => Errno::ENOSPC,
             Self::NotFound { .. } => Errno::ENOENT,
-            Self::File { source: FileError::System { errno, .. }, .. } => *errno,
+            Self::File {
+                source: FileError::System { errno, .. },
+                ..
+            } => *errno,
             Self::File { .. } => Errno::EINVAL,
         }
     }
@@ -116,22 +119,49 @@ impl GuestMemory {
     /// # Errors
     /// [`MapError`]; nothing has changed then.
     pub fn map(&self, request: MapRequest) -> Result<(), MapError> {
-        let MapRequest { iova, size, fd, fd_offset, read, write } = request;
+        let MapRequest {
+            iova,
+            size,
+            fd,
+            fd_offset,
+            read,
+            write,
+        } = request;
         let range = MapError::Range { iova, size };
-        let last = size.checked_sub(1).and_then(|n| iova.checked_add(n)).ok_or(range)?;
+        let last = size
+            .checked_sub(1)
+            .and_then(|n| iova.checked_add(n))
+            .ok_or(range)?;
         let mut files = self.change.lock();
         let now = self.current.load();
         if let Some(other) = now.overlap(iova, last) {
             let (other_iova, other_size) = (other.iova, other.size);
-            return Err(MapError::Overlap { iova, size, other_iova, other_size });
+            return Err(MapError::Overlap {
+                iova,
+                size,
+                other_iova,
+                other_size,
+            });
         }
         if now.count() == MAX_DMA_MAPS || size > MAX_MAPPED_BYTES.saturating_sub(now.bytes()) {
             return Err(MapError::Full);
         }
-        let mut region = Region { iova, size, host: 0, read, write, file: None };
+        let mut region = Region {
+            iova,
+            size,
+            host: 0,
+            read,
+            write,
+            file: None,
+        };
         if let Some(fd) = fd {
             files.retain(|f| f.strong_count() > 0);
-            let known: Vec<_> = files.iter().rev().take(KNOWN_FILES).filter_map(Weak::upgrade).collect();
+            let known: Vec<_> = files
+                .iter()
+                .rev()
+                .take(KNOWN_FILES)
+                .filter_map(Weak::upgrade)
+                .collect();
             let file = MappedFile::map(fd.as_fd(), fd_offset, size, write, &known)
                 .map_err(|source| MapError::File { iova, size, source })?;
             if !known.iter().any(|f| Arc::ptr_eq(f, &file)) {

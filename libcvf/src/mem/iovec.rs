@@ -20,13 +20,18 @@ pub fn write_frame<'m>(
     head: &'m [u8],
     tail: impl Iterator<Item = ReadSlice<'m>>,
 ) -> Result<usize, Errno> {
-    let mut pieces = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; MAX_PIECES];
+    let mut pieces = [libc::iovec {
+        iov_base: std::ptr::null_mut(),
+        iov_len: 0,
+    }; MAX_PIECES];
     let mut used = 0;
     let fixed = [ReadSlice::from(header), ReadSlice::from(head)];
     for slice in fixed.into_iter().chain(tail).filter(|s| !s.is_empty()) {
         let (base, len) = slice.as_raw();
-        *pieces.get_mut(used).ok_or(Errno::EMSGSIZE)? =
-            libc::iovec { iov_base: base.cast_mut().cast(), iov_len: len };
+        *pieces.get_mut(used).ok_or(Errno::EMSGSIZE)? = libc::iovec {
+            iov_base: base.cast_mut().cast(),
+            iov_len: len,
+        };
         used += 1;
     }
     // SAFETY: the first `used` entries describe memory that is mapped for the lives of the slices,

@@ -21,3 +21,5 @@ pub use regions::{Access, Regions, TranslateError};
 pub use ring_view::{Descriptor, PlaceError, RingCache, RingPlace, RingView};
 pub use slice::{ReadSlice, SliceList, SlicePool, WriteSlice};
 
+#[cfg(test)]
+mod tests;

@@ -69,7 +69,12 @@ fn next_serial() -> u64 {
 
 impl Default for Regions {
     fn default() -> Self {
-        Self { nodes: Vec::new(), count: 0, bytes: 0, serial: next_serial() }
+        Self {
+            nodes: Vec::new(),
+            count: 0,
+            bytes: 0,
+            serial: next_serial(),
+        }
     }
 }
 
@@ -91,7 +96,8 @@ impl Regions {
 
     /// True once a file under any of them was truncated.
     pub fn faulted(&self) -> bool {
-        self.iter().any(|r| r.file.as_ref().is_some_and(|f| f.faulted()))
+        self.iter()
+            .any(|r| r.file.as_ref().is_some_and(|f| f.faulted()))
     }
 
     /// True when some region has no usable file.
@@ -126,7 +132,9 @@ impl Regions {
         len: u64,
         access: Access,
     ) -> Result<(usize, usize), TranslateError> {
-        let region = self.find(address).ok_or(TranslateError::Unmapped(address))?;
+        let region = self
+            .find(address)
+            .ok_or(TranslateError::Unmapped(address))?;
         if region.file.is_none() {
             return Err(TranslateError::NoFile(address));
         }
@@ -187,7 +195,9 @@ impl Regions {
         len: u64,
         mut each: impl FnMut(ReadSlice<'m>) -> bool,
     ) -> Result<bool, TranslateError> {
-        self.pieces(address, len, Access::Read, |host, len| each(ReadSlice::new(host, len)))
+        self.pieces(address, len, Access::Read, |host, len| {
+            each(ReadSlice::new(host, len))
+        })
     }
 
     /// As [`Self::readable`], for writing.
@@ -201,7 +211,9 @@ impl Regions {
         len: u64,
         mut each: impl FnMut(WriteSlice<'m>) -> bool,
     ) -> Result<bool, TranslateError> {
-        self.pieces(address, len, Access::Write, |host, len| each(WriteSlice::new(host, len)))
+        self.pieces(address, len, Access::Write, |host, len| {
+            each(WriteSlice::new(host, len))
+        })
     }
 
     /// Runs that are contiguous in host memory, as `(host, len)`; `None` when more than `limit`.
@@ -259,7 +271,9 @@ impl Regions {
     pub(super) fn with(&self, region: Region) -> Self {
         let mut nodes = self.nodes.clone();
         let bytes = self.bytes + region.size;
-        let at = nodes.partition_point(|n| n[0].iova <= region.iova).saturating_sub(1);
+        let at = nodes
+            .partition_point(|n| n[0].iova <= region.iova)
+            .saturating_sub(1);
         match nodes.get(at) {
             None => nodes.push(Arc::new(vec![region])),
             Some(node) => {
@@ -275,13 +289,23 @@ impl Regions {
                 nodes[at] = Arc::new(changed);
             }
         }
-        Self { nodes, count: self.count + 1, bytes, serial: next_serial() }
+        Self {
+            nodes,
+            count: self.count + 1,
+            bytes,
+            serial: next_serial(),
+        }
     }
 
     /// This state without the region that is exactly `[iova, iova + size)`.
     pub(super) fn without(&self, iova: u64, size: u64) -> Option<Self> {
-        let at = self.nodes.partition_point(|n| n[0].iova <= iova).checked_sub(1)?;
-        let place = self.nodes[at].iter().position(|r| r.iova == iova && r.size == size)?;
+        let at = self
+            .nodes
+            .partition_point(|n| n[0].iova <= iova)
+            .checked_sub(1)?;
+        let place = self.nodes[at]
+            .iter()
+            .position(|r| r.iova == iova && r.size == size)?;
         let mut nodes = self.nodes.clone();
         let mut changed = Vec::clone(&nodes[at]);
         changed.remove(place);

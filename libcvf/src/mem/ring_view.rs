@@ -126,10 +126,18 @@ impl RingCache {
         if !place.size.is_power_of_two() {
             return Err(PlaceError::Size(place.size));
         }
-        let this = Self { place, serial: 0, areas: Default::default() };
+        let this = Self {
+            place,
+            serial: 0,
+            areas: Default::default(),
+        };
         for (area, address, _, align, _) in this.layout() {
             if address % align != 0 {
-                return Err(PlaceError::Align { area, address, align });
+                return Err(PlaceError::Align {
+                    area,
+                    address,
+                    align,
+                });
             }
         }
         Ok(this)
@@ -143,8 +151,20 @@ impl RingCache {
     fn layout(&self) -> [(&'static str, u64, u64, u64, Access); 3] {
         let n = u64::from(self.place.size);
         [
-            ("descriptor table", self.place.descriptors, 16 * n, 16, Access::Read),
-            ("available ring", self.place.available, 6 + 2 * n, 2, Access::Read),
+            (
+                "descriptor table",
+                self.place.descriptors,
+                16 * n,
+                16,
+                Access::Read,
+            ),
+            (
+                "available ring",
+                self.place.available,
+                6 + 2 * n,
+                2,
+                Access::Read,
+            ),
             ("used ring", self.place.used, 6 + 8 * n, 4, Access::Write),
         ]
     }
@@ -183,10 +203,17 @@ impl RingCache {
                 slot.alias = None;
                 let files = regions.files(address, len);
                 let alias = Alias::join(runs, files).ok_or(PlaceError::Scattered(area))?;
-                *slot = Area { base: alias.start, alias: Some(alias) };
+                *slot = Area {
+                    base: alias.start,
+                    alias: Some(alias),
+                };
             }
             if !(slot.base as u64).is_multiple_of(align) {
-                return Err(PlaceError::Align { area, address, align });
+                return Err(PlaceError::Align {
+                    area,
+                    address,
+                    align,
+                });
             }
         }
         self.serial = regions.serial();
@@ -195,7 +222,9 @@ impl RingCache {
 
     /// True once the memory under a joined area was truncated.
     pub fn faulted(&self) -> bool {
-        self.areas.iter().any(|a| a.alias.as_ref().is_some_and(Alias::faulted))
+        self.areas
+            .iter()
+            .any(|a| a.alias.as_ref().is_some_and(Alias::faulted))
     }
 }
 
@@ -214,7 +243,11 @@ struct Alias {
 impl Alias {
     fn join(runs: Vec<(usize, usize)>, files: Vec<Arc<MappedFile>>) -> Option<Self> {
         let skip = runs.first()?.0 % PAGE;
-        let inner_ends_aligned = runs.iter().rev().skip(1).all(|(at, len)| (at + len) % PAGE == 0);
+        let inner_ends_aligned = runs
+            .iter()
+            .rev()
+            .skip(1)
+            .all(|(at, len)| (at + len) % PAGE == 0);
         let inner_starts_aligned = runs.iter().skip(1).all(|(at, _)| at % PAGE == 0);
         if !inner_ends_aligned || !inner_starts_aligned {
             return None;
@@ -262,7 +295,14 @@ impl Alias {
             unsafe { libc::munmap(base as *mut libc::c_void, total) };
             return None;
         };
-        Some(Self { guard: Some(guard), base, len: total, start: base + skip, runs, _files: files })
+        Some(Self {
+            guard: Some(guard),
+            base,
+            len: total,
+            start: base + skip,
+            runs,
+            _files: files,
+        })
     }
 }
 
@@ -341,9 +381,7 @@ impl RingView<'_> {
         }
         let at = self.descriptors + Descriptor::SIZE * usize::from(index);
         // SAFETY: inside the table, whose start is 16-byte aligned.
-        let words = unsafe {
-            (&*(at as *const AtomicU64), &*((at + 8) as *const AtomicU64))
-        };
+        let words = unsafe { (&*(at as *const AtomicU64), &*((at + 8) as *const AtomicU64)) };
         Some(Descriptor::from_words(
             words.0.load(Ordering::Relaxed),
             words.1.load(Ordering::Relaxed),
@@ -353,9 +391,16 @@ impl RingView<'_> {
     /// True while nothing was ever made available and the descriptor table reads as zeroes: after a
     /// doorbell, a sign that the client's memory is not the memory that it gave us.
     pub fn untouched(&self) -> bool {
-        let blank = Descriptor { address: 0, len: 0, flags: 0, next: 0 };
+        let blank = Descriptor {
+            address: 0,
+            len: 0,
+            flags: 0,
+            next: 0,
+        };
         self.available_index() == 0
-            && (0..self.size).filter_map(|i| self.descriptor(i)).all(|d| d == blank)
+            && (0..self.size)
+                .filter_map(|i| self.descriptor(i))
+                .all(|d| d == blank)
     }
 
     /// Writes used entry `index` (modulo the size); not yet visible to a well-behaved driver.
@@ -363,9 +408,7 @@ impl RingView<'_> {
     pub fn set_used(&self, index: u16, id: u16, len: u32) {
         let at = self.used + 4 + 8 * self.index(index);
         // SAFETY: inside the used ring, whose start is 4-byte aligned; entries begin at offset 4.
-        let words = unsafe {
-            (&*(at as *const AtomicU32), &*((at + 4) as *const AtomicU32))
-        };
+        let words = unsafe { (&*(at as *const AtomicU32), &*((at + 4) as *const AtomicU32)) };
         words.0.store(u32::from(id).to_le(), Ordering::Relaxed);
         words.1.store(len.to_le(), Ordering::Relaxed);
     }
@@ -373,13 +416,15 @@ impl RingView<'_> {
     /// Publishes all used entries before `index`.
     #[inline]
     pub fn publish_used(&self, index: u16) {
-        self.u16_at(self.used + 2).store(index.to_le(), Ordering::Release);
+        self.u16_at(self.used + 2)
+            .store(index.to_le(), Ordering::Release);
     }
 
     /// Flags of the used ring: bit 0 asks for no doorbells.
     #[inline]
     pub fn set_used_flags(&self, flags: u16) {
-        self.u16_at(self.used).store(flags.to_le(), Ordering::Relaxed);
+        self.u16_at(self.used)
+            .store(flags.to_le(), Ordering::Relaxed);
     }
 
     /// The device's doorbell threshold (virtio 1.3 2.7.10).

@@ -26,14 +26,22 @@ pub struct WriteSlice<'m> {
 
 impl<'m> From<&'m [u8]> for ReadSlice<'m> {
     fn from(bytes: &'m [u8]) -> Self {
-        Self { base: bytes.as_ptr(), len: bytes.len(), life: PhantomData }
+        Self {
+            base: bytes.as_ptr(),
+            len: bytes.len(),
+            life: PhantomData,
+        }
     }
 }
 
 impl<'m> ReadSlice<'m> {
     /// `base..base + len` must be mapped readable for `'m`.
     pub(super) const fn new(base: usize, len: usize) -> Self {
-        Self { base: base as *const u8, len, life: PhantomData }
+        Self {
+            base: base as *const u8,
+            len,
+            life: PhantomData,
+        }
     }
 
     /// Bytes.
@@ -50,13 +58,20 @@ impl<'m> ReadSlice<'m> {
     #[must_use]
     pub fn skip(self, skip: usize) -> Self {
         let skip = skip.min(self.len);
-        Self { base: self.base.wrapping_add(skip), len: self.len - skip, life: PhantomData }
+        Self {
+            base: self.base.wrapping_add(skip),
+            len: self.len - skip,
+            life: PhantomData,
+        }
     }
 
     /// The first `len` bytes, or all there are.
     #[must_use]
     pub fn first(self, len: usize) -> Self {
-        Self { len: len.min(self.len), ..self }
+        Self {
+            len: len.min(self.len),
+            ..self
+        }
     }
 
     /// Copies the first bytes into `into`; returns how many.
@@ -97,7 +112,11 @@ impl<'m> ReadSlice<'m> {
 impl WriteSlice<'_> {
     /// `base..base + len` must be mapped writable for `'m`, by a guest's mapping.
     pub(super) const fn new(base: usize, len: usize) -> Self {
-        Self { base: base as *mut u8, len, life: PhantomData }
+        Self {
+            base: base as *mut u8,
+            len,
+            life: PhantomData,
+        }
     }
 
     /// Bytes.
@@ -114,7 +133,11 @@ impl WriteSlice<'_> {
     #[must_use]
     pub fn skip(self, skip: usize) -> Self {
         let skip = skip.min(self.len);
-        Self { base: self.base.wrapping_add(skip), len: self.len - skip, life: PhantomData }
+        Self {
+            base: self.base.wrapping_add(skip),
+            len: self.len - skip,
+            life: PhantomData,
+        }
     }
 
     /// Copies from `bytes`; returns how many fitted.
@@ -145,13 +168,20 @@ pub struct SlicePool {
 impl SlicePool {
     /// Room for `limit` slices.
     pub fn new(limit: usize) -> Self {
-        Self { raw: Vec::with_capacity(limit), limit }
+        Self {
+            raw: Vec::with_capacity(limit),
+            limit,
+        }
     }
 
     /// An empty list of slices that all live for `'m`.
     pub fn lend<'m>(&'m mut self) -> SliceList<'m> {
         self.raw.clear();
-        SliceList { raw: &mut self.raw, limit: self.limit, life: PhantomData }
+        SliceList {
+            raw: &mut self.raw,
+            limit: self.limit,
+            life: PhantomData,
+        }
     }
 }
 
@@ -181,12 +211,20 @@ impl<'m> SliceList<'m> {
 
     /// Adds a readable slice; false when the list is full.
     pub fn push_read(&mut self, slice: ReadSlice<'m>) -> bool {
-        self.push(Raw { base: slice.base as usize, len: slice.len, writable: false })
+        self.push(Raw {
+            base: slice.base as usize,
+            len: slice.len,
+            writable: false,
+        })
     }
 
     /// Adds a writable slice; false when the list is full.
     pub fn push_write(&mut self, slice: WriteSlice<'m>) -> bool {
-        self.push(Raw { base: slice.base as usize, len: slice.len, writable: true })
+        self.push(Raw {
+            base: slice.base as usize,
+            len: slice.len,
+            writable: true,
+        })
     }
 
     fn push(&mut self, raw: Raw) -> bool {
@@ -205,7 +243,9 @@ impl<'m> SliceList<'m> {
     /// The slice at `index`, for reading.
     #[inline]
     pub fn read(&self, index: usize) -> Option<ReadSlice<'m>> {
-        self.raw.get(index).map(|raw| ReadSlice::new(raw.base, raw.len))
+        self.raw
+            .get(index)
+            .map(|raw| ReadSlice::new(raw.base, raw.len))
     }
 
     /// The slice at `index`, for writing; `None` too when it was pushed for reading.

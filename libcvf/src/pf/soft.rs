@@ -131,27 +131,48 @@ impl SoftPf {
     pub fn start(config: SoftPfConfig) -> Result<Arc<Self>, PfError> {
         let name = || config.name.clone();
         if !(1..=MAX_PF_QUEUE_PAIRS).contains(&config.queue_pairs) {
-            return Err(PfError::QueuePairs { name: name(), count: config.queue_pairs });
+            return Err(PfError::QueuePairs {
+                name: name(),
+                count: config.queue_pairs,
+            });
         }
         if !(1..=MAX_WORKERS).contains(&config.workers) {
-            return Err(PfError::Workers { name: name(), count: config.workers });
+            return Err(PfError::Workers {
+                name: name(),
+                count: config.workers,
+            });
         }
-        let thread = |source| PfError::Thread { name: name(), source };
+        let thread = |source| PfError::Thread {
+            name: name(),
+            source,
+        };
         let fabric = Fabric::start(&config.name, config.workers).map_err(thread)?;
         let (mut uplink, mut reader) = (None, None);
         if let UplinkConfig::Tap(tap) = &config.uplink {
-            let tap = Tap::open(tap).map_err(|source| PfError::Tap { name: name(), source })?;
+            let tap = Tap::open(tap).map_err(|source| PfError::Tap {
+                name: name(),
+                source,
+            })?;
             let tap = Arc::new(tap);
             let endpoint = Endpoint::Uplink(Arc::clone(&tap) as _);
             let port = fabric
                 .attach(endpoint, PortConfig::uplink())
-                .map_err(|source| PfError::Switch { name: name(), source })?;
+                .map_err(|source| PfError::Switch {
+                    name: name(),
+                    source,
+                })?;
             let started = TapReader::start(Arc::clone(&tap), port, Arc::downgrade(&fabric));
             reader = Some(started.map_err(thread)?);
             uplink = Some(tap);
         }
         let ledger = Ledger::new(&config.name, &config.totals());
-        Ok(Arc::new(Self { config, ledger, uplink, _reader: reader, fabric }))
+        Ok(Arc::new(Self {
+            config,
+            ledger,
+            uplink,
+            _reader: reader,
+            fabric,
+        }))
     }
 }
 

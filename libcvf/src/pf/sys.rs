@@ -19,7 +19,10 @@ nix::ioctl_write_ptr_bad!(bridge_add, SIOCBRADDIF, libc::ifreq);
 fn request(name: &str) -> libc::ifreq {
     // SAFETY: an all-zero ifreq is valid: it is plain data.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name[..libc::IFNAMSIZ - 1].iter_mut().zip(name.bytes()) {
+    for (to, from) in request.ifr_name[..libc::IFNAMSIZ - 1]
+        .iter_mut()
+        .zip(name.bytes())
+    {
         *to = from as libc::c_char;
     }
     request
@@ -47,7 +50,12 @@ pub(super) fn offload(tun: &OwnedFd, flags: libc::c_uint) -> nix::Result<()> {
 
 fn control() -> nix::Result<OwnedFd> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-    socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+    socket(
+        AddressFamily::Inet,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )
 }
 
 /// Sets the interface up.

@@ -83,8 +83,14 @@ pub struct Tap {
 
 fn check_name(name: &str) -> Result<(), TapError> {
     let fits = (1..=MAX_NAME).contains(&name.len()) && name != "." && name != "..";
-    let plain = name.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b':');
-    if fits && plain { Ok(()) } else { Err(TapError::Name(name.chars().take(64).collect())) }
+    let plain = name
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && b != b'/' && b != b':');
+    if fits && plain {
+        Ok(())
+    } else {
+        Err(TapError::Name(name.chars().take(64).collect()))
+    }
 }
 
 impl Tap {
@@ -93,7 +99,11 @@ impl Tap {
         config.bridge.as_deref().map_or(Ok(()), check_name)?;
         let refuse = |attempt: &'static str| {
             let name = config.name.clone();
-            move |errno| TapError::Kernel { name, attempt, errno }
+            move |errno| TapError::Kernel {
+                name,
+                attempt,
+                errno,
+            }
         };
         let fd: OwnedFd = OpenOptions::new()
             .read(true)
@@ -117,7 +127,12 @@ impl Tap {
         }
         sys::up(&config.name).map_err(refuse("setting it up"))?;
         let (receive, transmit) = Default::default();
-        Ok(Self { config: config.clone(), fd, receive, transmit })
+        Ok(Self {
+            config: config.clone(),
+            fd,
+            receive,
+            transmit,
+        })
     }
 
     pub(super) fn state(&self) -> UplinkState {
@@ -137,7 +152,9 @@ impl Uplink for Tap {
         match write_frame(self.fd.as_fd(), &header, head, tail.pieces()) {
             Ok(_) => {
                 self.transmit.frames.add_shared(1);
-                self.transmit.bytes.add_shared((head.len() + tail.len()) as u64);
+                self.transmit
+                    .bytes
+                    .add_shared((head.len() + tail.len()) as u64);
                 if meta.gso != Gso::None {
                     self.transmit.large.add_shared(1);
                 }
@@ -168,7 +185,10 @@ impl TapReader {
         let thread = std::thread::Builder::new()
             .name(tap.config.name.clone())
             .spawn(move || read_all(&tap, port, &fabric, &ours))?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -204,7 +224,10 @@ fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
         let mut frames = [(0, FrameMeta::default(), 0); BURST];
         let mut count = 0;
         let mut gone = false;
-        for (index, buffer) in buffers.chunks_exact_mut(header::LEN + MAX_FRAME).enumerate() {
+        for (index, buffer) in buffers
+            .chunks_exact_mut(header::LEN + MAX_FRAME)
+            .enumerate()
+        {
             match nix::unistd::read(&tap.fd, buffer) {
                 Ok(len) if len > header::LEN => {
                     let mut head = [0; header::LEN];
@@ -225,12 +248,17 @@ fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
                 }
             }
         }
-        let Some(fabric) = fabric.upgrade() else { return };
+        let Some(fabric) = fabric.upgrade() else {
+            return;
+        };
         fabric.tick(Instant::now());
         let incoming = |i: usize| {
             let (index, meta, len) = frames[i];
             let start = index * (header::LEN + MAX_FRAME) + header::LEN;
-            Some(Incoming { meta, payload: Payload::from(&buffers[start..start + len]) })
+            Some(Incoming {
+                meta,
+                payload: Payload::from(&buffers[start..start + len]),
+            })
         };
         fabric.forward(port, count, incoming, &tap.receive, &mut scratch);
         if gone {

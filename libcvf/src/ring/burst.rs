@@ -52,7 +52,10 @@ impl BurstBuffers {
     /// An empty burst.
     pub fn lend(&mut self) -> Burst<'_> {
         self.frames.clear();
-        Burst { pieces: self.pieces.lend(), frames: &mut self.frames }
+        Burst {
+            pieces: self.pieces.lend(),
+            frames: &mut self.frames,
+        }
     }
 }
 
@@ -86,7 +89,11 @@ impl<'m> Burst<'m> {
 
 #[derive(Clone, Copy, Debug)]
 enum Pieces<'a> {
-    List { list: &'a SliceList<'a>, first: usize, count: usize },
+    List {
+        list: &'a SliceList<'a>,
+        first: usize,
+        count: usize,
+    },
     One(ReadSlice<'a>),
 }
 
@@ -100,7 +107,11 @@ pub struct Payload<'a> {
 
 impl<'a> From<&'a [u8]> for Payload<'a> {
     fn from(bytes: &'a [u8]) -> Self {
-        Self { pieces: Pieces::One(bytes.into()), skip: 0, len: bytes.len() }
+        Self {
+            pieces: Pieces::One(bytes.into()),
+            skip: 0,
+            len: bytes.len(),
+        }
     }
 }
 
@@ -120,7 +131,11 @@ impl<'a> Payload<'a> {
     pub fn range(self, range: Range<usize>) -> Self {
         let start = range.start.min(self.len);
         let end = range.end.clamp(start, self.len);
-        Self { skip: self.skip + start, len: end - start, ..self }
+        Self {
+            skip: self.skip + start,
+            len: end - start,
+            ..self
+        }
     }
 
     /// Its pieces, in order.

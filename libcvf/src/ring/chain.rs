@@ -76,10 +76,15 @@ impl<'m> Walk<'_, 'm> {
                 return Err(ChainError::Index(index).into());
             }
             let descriptor = match &table {
-                Table::Ring => self.view.descriptor(index).ok_or(ChainError::Index(index))?,
+                Table::Ring => self
+                    .view
+                    .descriptor(index)
+                    .ok_or(ChainError::Index(index))?,
                 Table::Whole(slice) => {
                     let mut bytes = [0; Descriptor::SIZE];
-                    slice.skip(Descriptor::SIZE * usize::from(index)).read(&mut bytes);
+                    slice
+                        .skip(Descriptor::SIZE * usize::from(index))
+                        .read(&mut bytes);
                     Descriptor::from_bytes(&bytes)
                 }
                 Table::Split(base) => self.indirect_entry(*base, index)?,
@@ -127,10 +132,11 @@ impl<'m> Walk<'_, 'm> {
         let mut bytes = [0; Descriptor::SIZE];
         let mut done = 0;
         let address = base + u64::from(index) * Descriptor::SIZE as u64;
-        self.regions.readable(address, Descriptor::SIZE as u64, |piece| {
-            done += piece.read(&mut bytes[done..]);
-            true
-        })?;
+        self.regions
+            .readable(address, Descriptor::SIZE as u64, |piece| {
+                done += piece.read(&mut bytes[done..]);
+                true
+            })?;
         Ok(Descriptor::from_bytes(&bytes))
     }
 
@@ -143,7 +149,11 @@ impl<'m> Walk<'_, 'm> {
         list: &mut SliceList<'m>,
     ) -> Result<u64, Stop> {
         let mut total = 0;
-        let wanted = if access == Access::Write { Descriptor::WRITE } else { 0 };
+        let wanted = if access == Access::Write {
+            Descriptor::WRITE
+        } else {
+            0
+        };
         self.descriptors(head, |descriptor| {
             if descriptor.flags & Descriptor::WRITE != wanted {
                 return Err(ChainError::Direction.into());
@@ -152,7 +162,9 @@ impl<'m> Walk<'_, 'm> {
             total += len;
             let fits = match access {
                 Access::Read => self.regions.readable(address, len, |p| list.push_read(p))?,
-                Access::Write => self.regions.writable(address, len, |p| list.push_write(p))?,
+                Access::Write => self
+                    .regions
+                    .writable(address, len, |p| list.push_write(p))?,
             };
             if fits { Ok(()) } else { Err(Stop::Full) }
         })?;

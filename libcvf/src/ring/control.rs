@@ -39,7 +39,13 @@ impl ControlRing {
     ) -> Result<Self, PlaceError> {
         let mut cache = RingCache::new(place)?;
         cache.view(regions)?;
-        Ok(Self { cache, features, notify: Notify::new(features.event_idx), next: 0, used: 0 })
+        Ok(Self {
+            cache,
+            features,
+            notify: Notify::new(features.event_idx),
+            next: 0,
+            used: 0,
+        })
     }
 
     /// The next command, or `None` with the doorbell armed.
@@ -60,9 +66,17 @@ impl ControlRing {
             }
         }
         let id = view.available_entry(from);
-        let mut command = Command { id, answer: None, bytes: Vec::new() };
+        let mut command = Command {
+            id,
+            answer: None,
+            bytes: Vec::new(),
+        };
         let mut too_long = false;
-        let walk = Walk { view, regions, indirect: self.features.indirect };
+        let walk = Walk {
+            view,
+            regions,
+            indirect: self.features.indirect,
+        };
         let walked = walk.descriptors(id, |descriptor| {
             if descriptor.flags & Descriptor::WRITE != 0 {
                 if descriptor.len > 0 && command.answer.is_none() {
@@ -112,7 +126,10 @@ impl ControlRing {
         if let Some(address) = command.answer {
             regions
                 .writable(address, 1, |to| to.write(&[ack]) == 1)
-                .map_err(|e| RingError::Chain { head: command.id, source: e.into() })?;
+                .map_err(|e| RingError::Chain {
+                    head: command.id,
+                    source: e.into(),
+                })?;
         }
         view.set_used(self.used, command.id, u32::from(command.answer.is_some()));
         self.used = self.used.wrapping_add(1);

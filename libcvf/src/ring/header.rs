@@ -17,7 +17,10 @@ const GSO_ECN: u8 = 0x80;
 pub(crate) fn parse(bytes: &[u8; LEN]) -> Option<FrameMeta> {
     let word = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
     let csum = if bytes[0] & NEEDS_CSUM != 0 {
-        Csum::Partial { start: word(6), offset: word(8) }
+        Csum::Partial {
+            start: word(6),
+            offset: word(8),
+        }
     } else if bytes[0] & DATA_VALID != 0 {
         Csum::Valid
     } else {

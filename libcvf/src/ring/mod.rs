@@ -74,11 +74,7 @@ pub trait TransmitRing: Send {
     ///
     /// # Errors
     /// [`RingError`]; what the burst holds then is not to be used.
-    fn take<'m>(
-        &mut self,
-        regions: &'m Regions,
-        burst: &mut Burst<'m>,
-    ) -> Result<(), RingError>;
+    fn take<'m>(&mut self, regions: &'m Regions, burst: &mut Burst<'m>) -> Result<(), RingError>;
 
     /// Gives every frame of the burst back. True: the driver wants an interrupt.
     ///
@@ -129,3 +125,6 @@ pub trait ReceiveRing: Send {
     /// Memory under the ring itself was truncated.
     fn faulted(&self) -> bool;
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,10 @@ pub(super) struct Notify {
 
 impl Notify {
     pub(super) fn new(event_idx: bool) -> Self {
-        Self { event_idx, ..Self::default() }
+        Self {
+            event_idx,
+            ..Self::default()
+        }
     }
 
     /// After used entries up to `used` were published: does the driver want an interrupt?

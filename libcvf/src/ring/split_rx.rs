@@ -95,7 +95,11 @@ impl ReceiveRing for SplitReceive {
             self.suppressed = true;
         }
         let need = (header::LEN + head.len() + tail.len()) as u64;
-        let walk = Walk { view, regions, indirect: self.features.indirect };
+        let walk = Walk {
+            view,
+            regions,
+            indirect: self.features.indirect,
+        };
         let mut list = self.pieces.lend();
         self.buffers.clear();
         let (mut room, mut at) = (0, self.next);
@@ -126,7 +130,11 @@ impl ReceiveRing for SplitReceive {
             at = at.wrapping_add(1);
         }
         let header = header::build(meta, self.buffers.len() as u16);
-        let mut scatter = Scatter { list: &list, index: 0, offset: 0 };
+        let mut scatter = Scatter {
+            list: &list,
+            index: 0,
+            offset: 0,
+        };
         scatter.put(ReadSlice::from(&header[..]));
         scatter.put(ReadSlice::from(head));
         for piece in tail.pieces() {

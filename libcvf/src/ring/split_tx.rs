@@ -36,7 +36,13 @@ impl SplitTransmit {
     ) -> Result<Self, PlaceError> {
         let mut cache = RingCache::new(place)?;
         cache.view(regions)?;
-        Ok(Self { cache, features, notify: Notify::new(features.event_idx), next: 0, used: 0 })
+        Ok(Self {
+            cache,
+            features,
+            notify: Notify::new(features.event_idx),
+            next: 0,
+            used: 0,
+        })
     }
 }
 
@@ -51,7 +57,10 @@ fn frame<'m>(burst: &Burst<'m>, id: u16, first: usize, bytes: u64) -> Frame {
         first: first as u32,
         count: (burst.pieces.len() - first) as u32,
     };
-    let Some(len) = bytes.checked_sub(header::LEN as u64).filter(|len| *len >= MIN_FRAME) else {
+    let Some(len) = bytes
+        .checked_sub(header::LEN as u64)
+        .filter(|len| *len >= MIN_FRAME)
+    else {
         frame.fault = Some(FrameFault::Short);
         return frame;
     };
@@ -60,7 +69,11 @@ fn frame<'m>(burst: &Burst<'m>, id: u16, first: usize, bytes: u64) -> Frame {
         return frame;
     }
     let mut bytes = [0; header::LEN];
-    let whole = Frame { skip: 0, len: header::LEN as u32, ..frame };
+    let whole = Frame {
+        skip: 0,
+        len: header::LEN as u32,
+        ..frame
+    };
     burst.payload(&whole).read(&mut bytes);
     frame.len = len as u32;
     match header::parse(&bytes) {
@@ -71,19 +84,23 @@ fn frame<'m>(burst: &Burst<'m>, id: u16, first: usize, bytes: u64) -> Frame {
 }
 
 impl TransmitRing for SplitTransmit {
-    fn take<'m>(
-        &mut self,
-        regions: &'m Regions,
-        burst: &mut Burst<'m>,
-    ) -> Result<(), RingError> {
+    fn take<'m>(&mut self, regions: &'m Regions, burst: &mut Burst<'m>) -> Result<(), RingError> {
         let view = self.cache.view(regions)?;
         let size = view.size();
         let to = view.available_index();
         let waiting = to.wrapping_sub(self.next);
         if waiting > size {
-            return Err(RingError::IndexJump { from: self.next, to, size });
+            return Err(RingError::IndexJump {
+                from: self.next,
+                to,
+                size,
+            });
         }
-        let walk = Walk { view, regions, indirect: self.features.indirect };
+        let walk = Walk {
+            view,
+            regions,
+            indirect: self.features.indirect,
+        };
         for _ in 0..usize::from(waiting).min(BURST) {
             let id = view.available_entry(self.next);
             let first = burst.pieces.len();

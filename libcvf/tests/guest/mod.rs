@@ -20,7 +20,10 @@ const BUFFERS: u64 = 1 << 20;
 const BUFFER: u64 = 2048;
 
 pub fn pf(pairs: u32) -> Arc<SoftPf> {
-    let config = SoftPfConfig { queue_pairs: pairs, ..SoftPfConfig::new("test") };
+    let config = SoftPfConfig {
+        queue_pairs: pairs,
+        ..SoftPfConfig::new("test")
+    };
     SoftPf::start(config).expect("a soft PF starts")
 }
 
@@ -83,7 +86,14 @@ pub fn memory(size: u64) -> OwnedFd {
 }
 
 pub fn map(cvf: &Cvf, fd: Option<OwnedFd>, iova: u64, size: u64) {
-    let request = MapRequest { iova, size, fd, fd_offset: 0, read: true, write: true };
+    let request = MapRequest {
+        iova,
+        size,
+        fd,
+        fd_offset: 0,
+        read: true,
+        write: true,
+    };
     cvf.map(request).expect("the map is taken");
 }
 
@@ -138,12 +148,16 @@ impl Guest {
     }
 
     pub fn set(&self, register: u64, data: &[u8]) {
-        self.cvf.write(self.common.bar, self.common.offset + register, data).expect("register");
+        self.cvf
+            .write(self.common.bar, self.common.offset + register, data)
+            .expect("register");
     }
 
     pub fn get<const N: usize>(&self, register: u64) -> [u8; N] {
         let mut data = [0; N];
-        self.cvf.read(self.common.bar, self.common.offset + register, &mut data).expect("register");
+        self.cvf
+            .read(self.common.bar, self.common.offset + register, &mut data)
+            .expect("register");
         data
     }
 
@@ -188,7 +202,8 @@ impl Guest {
             self.set(40, &(base + 0x4000).to_le_bytes());
             self.set(48, &(base + 0x8000).to_le_bytes());
             let off = u64::from(u16::from_le_bytes(self.get(30)));
-            self.doorbells.push(self.notify.offset + off * self.notify.multiplier);
+            self.doorbells
+                .push(self.notify.offset + off * self.notify.multiplier);
             self.set(28, &1u16.to_le_bytes());
         }
         self.set(20, &[15]);
@@ -222,21 +237,29 @@ impl Guest {
         let index = &mut self.available[usize::from(queue)];
         let ring = Self::area(queue) + 0x4000;
         let place = ring + 4 + 2 * u64::from(*index % SIZE);
-        self.ram.write_all_at(&head.to_le_bytes(), place).expect("ram");
+        self.ram
+            .write_all_at(&head.to_le_bytes(), place)
+            .expect("ram");
         *index = index.wrapping_add(1);
-        self.ram.write_all_at(&index.to_le_bytes(), ring + 2).expect("ram");
+        self.ram
+            .write_all_at(&index.to_le_bytes(), ring + 2)
+            .expect("ram");
     }
 
     /// Makes the driver's index anything.
     pub fn set_available(&mut self, queue: u16, index: u16) {
         self.available[usize::from(queue)] = index;
         let ring = Self::area(queue) + 0x4000;
-        self.ram.write_all_at(&index.to_le_bytes(), ring + 2).expect("ram");
+        self.ram
+            .write_all_at(&index.to_le_bytes(), ring + 2)
+            .expect("ram");
     }
 
     pub fn kick(&self, queue: u16) {
         let at = self.doorbells[usize::from(queue)];
-        self.cvf.write(self.notify.bar, at, &queue.to_le_bytes()).expect("doorbell");
+        self.cvf
+            .write(self.notify.bar, at, &queue.to_le_bytes())
+            .expect("doorbell");
     }
 
     fn post(&mut self, slot: u16) {
@@ -276,12 +299,16 @@ impl Guest {
                 return None;
             }
             let mut entry = [0; 8];
-            self.ram.read_exact_at(&mut entry, ring + 4 + 8 * u64::from(used % SIZE)).expect("ram");
+            self.ram
+                .read_exact_at(&mut entry, ring + 4 + 8 * u64::from(used % SIZE))
+                .expect("ram");
             let slot = u16::from_le_bytes([entry[0], entry[1]]);
             let len = u32::from_le_bytes(entry[4..].try_into().expect("4"));
             let start = whole.len();
             whole.resize(start + len as usize, 0);
-            self.ram.read_exact_at(&mut whole[start..], Self::buffer(0, slot)).expect("ram");
+            self.ram
+                .read_exact_at(&mut whole[start..], Self::buffer(0, slot))
+                .expect("ram");
             if start == 0 {
                 buffers = u16::from_le_bytes([whole[10], whole[11]]);
                 assert!(buffers == 1 || self.merge);
