@@ -11,7 +11,9 @@ use super::report::Report;
 /// # Errors
 /// Fails when the repository cannot be written.
 pub fn write(report: &Report) -> Result<PathBuf> {
-    let dir = crate::host::repository().join("docs/benchmarks").join(date(report.machine.time));
+    let dir = crate::host::repository()
+        .join("docs/benchmarks")
+        .join(date(report.machine.time));
     std::fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
     let json = serde_json::to_string_pretty(&report.json())?;
     let machine = &report.machine;
@@ -27,7 +29,10 @@ pub fn write(report: &Report) -> Result<PathBuf> {
     for (name, what) in &machine.contenders {
         text += &format!("- {name}: {what}\n");
     }
-    text += &format!("\n```\n{}```\n\nAll single figures: `forwarding.json`.\n", report.table());
+    text += &format!(
+        "\n```\n{}```\n\nAll single figures: `forwarding.json`.\n",
+        report.table()
+    );
     for (name, content) in [("forwarding.json", json + "\n"), ("forwarding.md", text)] {
         let path = dir.join(name);
         std::fs::write(&path, content).with_context(|| format!("write {}", path.display()))?;
@@ -46,7 +51,11 @@ fn date(time: u64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     format!("{year:04}-{month:02}-{day:02}")
 }

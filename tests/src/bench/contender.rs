@@ -45,7 +45,12 @@ impl Rig {
     /// # Errors
     /// Fails when the contender did not survive until here.
     pub fn stop(self) -> Result<()> {
-        let Rig { first, second, stop, .. } = self;
+        let Rig {
+            first,
+            second,
+            stop,
+            ..
+        } = self;
         drop((first, second));
         stop()
     }

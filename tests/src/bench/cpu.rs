@@ -21,10 +21,17 @@ impl Cores {
     /// Fails on a machine with one core, where the two would only get in each other's way.
     pub fn choose() -> Result<Self> {
         let set = sched_getaffinity(Pid::from_raw(0)).context("ask for this process's cores")?;
-        let allowed: Vec<usize> =
-            (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect();
-        ensure!(allowed.len() >= 2, "the benchmark needs two cores, one for the guests");
-        Ok(Cores { driver: allowed[0], forwarder: allowed[1] })
+        let allowed: Vec<usize> = (0..CpuSet::count())
+            .filter(|cpu| set.is_set(*cpu).unwrap_or(false))
+            .collect();
+        ensure!(
+            allowed.len() >= 2,
+            "the benchmark needs two cores, one for the guests"
+        );
+        Ok(Cores {
+            driver: allowed[0],
+            forwarder: allowed[1],
+        })
     }
 }
 

@@ -51,18 +51,27 @@ pub fn describe(contenders: &[Box<dyn Contender>], cores: Cores) -> Machine {
         forwarder_core: cores.forwarder,
         time: now.map_or(0, |since| since.as_secs()),
         commit: commit(),
-        contenders: contenders.iter().map(|c| (c.name().into(), c.describe())).collect(),
+        contenders: contenders
+            .iter()
+            .map(|c| (c.name().into(), c.describe()))
+            .collect(),
     }
 }
 
 /// Version of an installed Debian package.
 pub fn package_version(package: &str) -> String {
-    output("dpkg-query", &["--showformat=${Version}", "--show", package])
-        .unwrap_or_else(|| "of unknown version".into())
+    output(
+        "dpkg-query",
+        &["--showformat=${Version}", "--show", package],
+    )
+    .unwrap_or_else(|| "of unknown version".into())
 }
 
 fn read(path: &str) -> String {
-    std::fs::read_to_string(path).unwrap_or_default().trim().into()
+    std::fs::read_to_string(path)
+        .unwrap_or_default()
+        .trim()
+        .into()
 }
 
 fn cpu_field(name: &str) -> Option<String> {
@@ -73,13 +82,19 @@ fn cpu_field(name: &str) -> Option<String> {
 
 fn hypervisor() -> Option<String> {
     let flags = cpu_field("flags")?;
-    flags.split(' ').any(|flag| flag == "hypervisor").then(|| read("/sys/hypervisor/type"))
+    flags
+        .split(' ')
+        .any(|flag| flag == "hypervisor")
+        .then(|| read("/sys/hypervisor/type"))
         .map(|kind| if kind.is_empty() { "yes".into() } else { kind })
 }
 
 fn memory_mib() -> u64 {
     let text = read("/proc/meminfo");
-    let kib = text.lines().next().and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    let kib = text
+        .lines()
+        .next()
+        .and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
     kib.unwrap_or(0_u64) / 1024
 }
 

@@ -20,7 +20,10 @@ use crate::process::{self, Process, Surroundings};
 pub fn guest_config() -> FakeVmConfig {
     FakeVmConfig {
         queue_pairs: 1,
-        rings: NetRingConfig { ring_size: RING_SIZE, ..NetRingConfig::default() },
+        rings: NetRingConfig {
+            ring_size: RING_SIZE,
+            ..NetRingConfig::default()
+        },
         features: feature::PLAIN,
         interrupts: InterruptMode::Polling,
         ..FakeVmConfig::default()
@@ -41,7 +44,11 @@ impl Mdevd {
     /// # Errors
     /// Fails when it does not build.
     pub fn new(id: ContenderId, cores: Cores) -> Result<Self> {
-        Ok(Mdevd { id, cores, programs: programs()? })
+        Ok(Mdevd {
+            id,
+            cores,
+            programs: programs()?,
+        })
     }
 
     fn mode(&self) -> (&'static str, DoorbellMode) {
@@ -63,7 +70,9 @@ impl Mdevd {
     fn control(&self, dir: &Path, args: &[&str]) -> Result<Value> {
         let mut command = Command::new(self.programs.join("cvfctl"));
         let socket = dir.join("run").join("mdevd.sock");
-        command.arg("--address").arg(format!("unix:path={}", socket.display()));
+        command
+            .arg("--address")
+            .arg(format!("unix:path={}", socket.display()));
         command.arg("--json").args(args);
         let text = process::check(command, Surroundings::default())?;
         serde_json::from_str(&text).with_context(|| format!("cvfctl {}: {text}", args.join(" ")))
@@ -74,7 +83,9 @@ impl Mdevd {
         let args = ["create", name, "--queue-pairs", "1", "--doorbells", mode];
         let reply = self.control(dir, &args)?;
         let socket = reply["socket"].as_str();
-        Ok(socket.with_context(|| format!("cvfctl names no socket: {reply}"))?.into())
+        Ok(socket
+            .with_context(|| format!("cvfctl names no socket: {reply}"))?
+            .into())
     }
 }
 
@@ -103,23 +114,38 @@ impl Contender for Mdevd {
             })?;
             let guest = |name| -> Result<FakeVm> {
                 let socket = self.create(dir.path(), name)?;
-                let config = FakeVmConfig { doorbells: self.mode().1, ..guest_config() };
+                let config = FakeVmConfig {
+                    doorbells: self.mode().1,
+                    ..guest_config()
+                };
                 Ok(FakeVm::connect(&socket, config)?)
             };
             let (mut first, mut second) = (guest("first")?, guest("second")?);
             let macs = [first.mac()?, second.mac()?];
             let stop = Box::new(|| Ok(()));
-            Ok(Rig { first: Box::new(first), second: Box::new(second), macs, stop })
+            Ok(Rig {
+                first: Box::new(first),
+                second: Box::new(second),
+                macs,
+                stop,
+            })
         };
         let rig = attach().with_context(|| process::tail(&log))?;
         let stop = move || {
             let ended = process.ended()?;
-            ensure!(ended.is_none(), "mdevd ended by itself: {}", process::tail(&log));
+            ensure!(
+                ended.is_none(),
+                "mdevd ended by itself: {}",
+                process::tail(&log)
+            );
             process.kill();
             drop(dir);
             Ok(())
         };
-        Ok(Rig { stop: Box::new(stop), ..rig })
+        Ok(Rig {
+            stop: Box::new(stop),
+            ..rig
+        })
     }
 }
 

@@ -57,7 +57,9 @@ pub fn run(args: &BenchArgs) -> Result<Value> {
         return Ok(serde_json::json!({ "rows": rows.iter().map(|r| r.name).collect::<Vec<_>>() }));
     }
     let cores = cpu::Cores::choose()?;
-    let contenders = needed(&rows).into_iter().map(|id| contender::make(id, cores));
+    let contenders = needed(&rows)
+        .into_iter()
+        .map(|id| contender::make(id, cores));
     let contenders = contenders.collect::<Result<Vec<_>>>()?;
     let machine = machine::describe(&contenders, cores);
     let _pinned = cpu::pin_this_thread(cores.driver)?;
@@ -67,7 +69,12 @@ pub fn run(args: &BenchArgs) -> Result<Value> {
         let first = repetition as usize % contenders.len();
         let (before, from) = contenders.split_at(first);
         for contender in from.iter().chain(before) {
-            let step = format!("{} of {}: {}", repetition + 1, args.repetitions, contender.name());
+            let step = format!(
+                "{} of {}: {}",
+                repetition + 1,
+                args.repetitions,
+                contender.name()
+            );
             let step = ui::Step::begin(step);
             turn(contender.as_ref(), &rows, repetition, &mut samples)?;
             step.done();
@@ -92,13 +99,29 @@ fn turn(
     samples: &mut Vec<Sample>,
 ) -> Result<()> {
     let id = contender.id();
-    let mut rig = contender.start().with_context(|| format!("start {}", contender.name()))?;
+    let mut rig = contender
+        .start()
+        .with_context(|| format!("start {}", contender.name()))?;
     for workload in workloads_of(rows, id) {
-        let Rig { first, second, macs, .. } = &mut rig;
-        let guests = traffic::Guests { first: first.as_mut(), second: second.as_mut(), macs: *macs };
+        let Rig {
+            first,
+            second,
+            macs,
+            ..
+        } = &mut rig;
+        let guests = traffic::Guests {
+            first: first.as_mut(),
+            second: second.as_mut(),
+            macs: *macs,
+        };
         let measured = traffic::drive(guests, workload)
             .with_context(|| format!("{} through {}", workload.name, contender.name()))?;
-        samples.push(Sample { contender: id, workload: workload.name, repetition, measured });
+        samples.push(Sample {
+            contender: id,
+            workload: workload.name,
+            repetition,
+            measured,
+        });
     }
     rig.stop()
 }
@@ -106,7 +129,11 @@ fn turn(
 fn chosen(names: &[String]) -> Result<Vec<&'static Row>> {
     let wanted = |row: &&Row| names.is_empty() || names.iter().any(|name| row.name.contains(name));
     let rows: Vec<_> = ROWS.iter().filter(wanted).collect();
-    anyhow::ensure!(!rows.is_empty(), "no row is called {}; see --list", names.join(", "));
+    anyhow::ensure!(
+        !rows.is_empty(),
+        "no row is called {}; see --list",
+        names.join(", ")
+    );
     Ok(rows)
 }
 
@@ -119,7 +146,8 @@ fn needed(rows: &[&Row]) -> Vec<ContenderId> {
 
 fn workloads_of(rows: &[&Row], id: ContenderId) -> Vec<&'static Workload> {
     let has = |workload: &&Workload| {
-        rows.iter().any(|row| row.workload == workload.name && (row.ours == id || row.peer == id))
+        rows.iter()
+            .any(|row| row.workload == workload.name && (row.ours == id || row.peer == id))
     };
     WORKLOADS.iter().filter(has).collect()
 }

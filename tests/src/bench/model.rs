@@ -35,10 +35,23 @@ impl Contender for Model {
         let (first, first_ends) = guest()?;
         let (second, second_ends) = guest()?;
         let (first_ends, second_ends) = (Rc::new(first_ends), Rc::new(second_ends));
-        let first = ModelGuest { pair: first, from: Rc::clone(&first_ends), to: Rc::clone(&second_ends) };
-        let second = ModelGuest { pair: second, from: second_ends, to: first_ends };
+        let first = ModelGuest {
+            pair: first,
+            from: Rc::clone(&first_ends),
+            to: Rc::clone(&second_ends),
+        };
+        let second = ModelGuest {
+            pair: second,
+            from: second_ends,
+            to: first_ends,
+        };
         let macs = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
-        Ok(Rig { first: Box::new(first), second: Box::new(second), macs, stop: Box::new(|| Ok(())) })
+        Ok(Rig {
+            first: Box::new(first),
+            second: Box::new(second),
+            macs,
+            stop: Box::new(|| Ok(())),
+        })
     }
 }
 
@@ -77,7 +90,16 @@ fn guest() -> Result<(NetPair, Ends)> {
     pair.rx.publish();
     let high = memory.view(0, size as usize)?;
     let (tx, rx) = (RefCell::new(tx), RefCell::new(rx));
-    Ok((pair, Ends { tx, rx, high, base: 0, _memory: memory }))
+    Ok((
+        pair,
+        Ends {
+            tx,
+            rx,
+            high,
+            base: 0,
+            _memory: memory,
+        },
+    ))
 }
 
 impl NetGuest for ModelGuest {
@@ -91,7 +113,11 @@ impl NetGuest for ModelGuest {
             return Ok(());
         }
         let (mut tx, mut rx) = (self.from.tx.borrow_mut(), self.to.rx.borrow_mut());
-        let header = NetHeader { num_buffers: 1, ..NetHeader::default() }.encode();
+        let header = NetHeader {
+            num_buffers: 1,
+            ..NetHeader::default()
+        }
+        .encode();
         let mut bounce = [0; 2048];
         while let Some(head) = tx.pop() {
             let Some(buffer) = rx.pop() else {
@@ -101,7 +127,9 @@ impl NetGuest for ModelGuest {
             let (source, _) = tx.descriptor(head);
             let (target, _) = rx.descriptor(buffer);
             let len = (source.len as usize).min(bounce.len());
-            self.from.high.read(self.from.at(&source), &mut bounce[..len]);
+            self.from
+                .high
+                .read(self.from.at(&source), &mut bounce[..len]);
             bounce[..HEADER_LEN].copy_from_slice(&header);
             self.to.high.write(self.to.at(&target), &bounce[..len]);
             tx.give(head, 0);

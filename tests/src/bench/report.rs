@@ -39,7 +39,10 @@ pub struct Report {
 impl Report {
     /// Puts samples together to rows.
     pub fn new(rows: &[&Row], samples: &[Sample], machine: Machine) -> Self {
-        let rows = rows.iter().filter_map(|row| RowResult::new(row, samples)).collect();
+        let rows = rows
+            .iter()
+            .filter_map(|row| RowResult::new(row, samples))
+            .collect();
         Report { machine, rows }
     }
 
@@ -64,7 +67,11 @@ impl Report {
                 result.ratio.median,
                 result.row.bar,
                 if result.ok { "ok" } else { "BELOW THE BAR" },
-                if result.lost > 0 { format!(", {} frames lost", result.lost) } else { String::new() },
+                if result.lost > 0 {
+                    format!(", {} frames lost", result.lost)
+                } else {
+                    String::new()
+                },
             );
         }
         out
@@ -85,7 +92,9 @@ impl Report {
 impl RowResult {
     fn new(row: &Row, samples: &[Sample]) -> Option<Self> {
         let of = |id: ContenderId| {
-            samples.iter().filter(move |s| s.contender == id && s.workload == row.workload)
+            samples
+                .iter()
+                .filter(move |s| s.contender == id && s.workload == row.workload)
         };
         let rounds: Vec<(f64, f64)> = of(row.ours)
             .filter_map(|ours| {

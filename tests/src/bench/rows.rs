@@ -54,10 +54,26 @@ pub struct Row {
 
 /// All workloads.
 pub const WORKLOADS: &[Workload] = &[
-    Workload { name: "64B-one-way", wire_len: 64, both_ways: false },
-    Workload { name: "64B-both-ways", wire_len: 64, both_ways: true },
-    Workload { name: "1518B-one-way", wire_len: 1518, both_ways: false },
-    Workload { name: "1518B-both-ways", wire_len: 1518, both_ways: true },
+    Workload {
+        name: "64B-one-way",
+        wire_len: 64,
+        both_ways: false,
+    },
+    Workload {
+        name: "64B-both-ways",
+        wire_len: 64,
+        both_ways: true,
+    },
+    Workload {
+        name: "1518B-one-way",
+        wire_len: 1518,
+        both_ways: false,
+    },
+    Workload {
+        name: "1518B-both-ways",
+        wire_len: 1518,
+        both_ways: true,
+    },
 ];
 
 macro_rules! rows {

@@ -44,7 +44,11 @@ impl Spread {
 
     /// Distance of the extremes, as a part of the median.
     pub fn relative(&self) -> f64 {
-        if self.median == 0.0 { 0.0 } else { (self.max - self.min) / self.median }
+        if self.median == 0.0 {
+            0.0
+        } else {
+            (self.max - self.min) / self.median
+        }
     }
 }
 
@@ -57,9 +61,16 @@ mod tests {
         assert_eq!(Spread::of(&[]), None);
         assert_eq!(
             Spread::of(&[3.0, 1.0, 2.0]),
-            Some(Spread { median: 2.0, min: 1.0, max: 3.0 })
+            Some(Spread {
+                median: 2.0,
+                min: 1.0,
+                max: 3.0
+            })
         );
         assert_eq!(Spread::of(&[4.0, 1.0]).map(|s| s.median), Some(2.5));
-        assert_eq!(Spread::of(&[2.0, 3.0, 2.0]).map(|s| s.relative()), Some(0.5));
+        assert_eq!(
+            Spread::of(&[2.0, 3.0, 2.0]).map(|s| s.relative()),
+            Some(0.5)
+        );
     }
 }

@@ -11,9 +11,9 @@ use super::cpu::Cores;
 use super::limits::{HUGE_PAGES, START};
 use super::machine;
 use super::rows::ContenderId;
+use crate::host;
 use crate::process::{self, Process, Surroundings};
 use crate::vhost::{VhostConfig, VhostGuest};
-use crate::host;
 
 const PROGRAM: &str = "dpdk-testpmd";
 /// Addresses of the guests; testpmd does not look at them.
@@ -36,7 +36,10 @@ impl Testpmd {
         if host::find_program(PROGRAM).is_none() {
             host::ensure_packages(&["dpdk", "dpdk-dev"])?;
         }
-        Ok(Testpmd { cores, huge: HugePages::reserve(HUGE_PAGES) })
+        Ok(Testpmd {
+            cores,
+            huge: HugePages::reserve(HUGE_PAGES),
+        })
     }
 
     fn command(&self, sockets: [&Path; 2]) -> Command {
@@ -68,8 +71,15 @@ impl Contender for Testpmd {
 
     fn describe(&self) -> String {
         let command = self.command([Path::new("A"), Path::new("B")]);
-        let memory = if self.huge.is_some() { "huge pages" } else { "small pages" };
-        format!("DPDK {}, {memory}: {command:?}", machine::package_version("dpdk"))
+        let memory = if self.huge.is_some() {
+            "huge pages"
+        } else {
+            "small pages"
+        };
+        format!(
+            "DPDK {}, {memory}: {command:?}",
+            machine::package_version("dpdk")
+        )
     }
 
     fn start(&self) -> Result<Rig> {
@@ -85,13 +95,22 @@ impl Contender for Testpmd {
         let (first, second) = attach().with_context(|| process::tail(&log))?;
         let stop = move || {
             let ended = process.ended()?;
-            anyhow::ensure!(ended.is_none(), "testpmd ended by itself: {}", process::tail(&log));
+            anyhow::ensure!(
+                ended.is_none(),
+                "testpmd ended by itself: {}",
+                process::tail(&log)
+            );
             process.kill();
             drop(dir);
             Ok(())
         };
         let (first, second) = (Box::new(first), Box::new(second));
-        Ok(Rig { first, second, macs: MACS, stop: Box::new(stop) })
+        Ok(Rig {
+            first,
+            second,
+            macs: MACS,
+            stop: Box::new(stop),
+        })
     }
 }
 
@@ -126,13 +145,21 @@ impl HugePages {
 
     /// Makes sure that `pages` are free; none where that cannot be had.
     fn reserve(pages: u64) -> Option<Self> {
-        let read = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+        let read = |path: &str| {
+            std::fs::read_to_string(path)
+                .ok()?
+                .trim()
+                .parse::<u64>()
+                .ok()
+        };
         let (count, free) = (read(Self::COUNT)?, read(Self::FREE)?);
         if free >= pages {
             return Some(HugePages { before: None });
         }
         std::fs::write(Self::COUNT, (count + pages - free).to_string()).ok()?;
-        let reserved = HugePages { before: Some(count) };
+        let reserved = HugePages {
+            before: Some(count),
+        };
         (read(Self::FREE)? >= pages).then_some(reserved)
     }
 }

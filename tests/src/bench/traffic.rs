@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
-use super::limits::{
-    BROKEN, COMPARE_ONE_OF, MEASURE, RING_SIZE, ROUNDS_PER_LOOK, STALL, WARM_UP,
-};
+use super::limits::{BROKEN, COMPARE_ONE_OF, MEASURE, RING_SIZE, ROUNDS_PER_LOOK, STALL, WARM_UP};
 use super::rows::Workload;
 use crate::fakevm::frame::{self, PAYLOAD};
 use crate::fakevm::limits::BURST;
@@ -98,12 +96,14 @@ impl Direction {
 
     #[inline]
     fn send(&mut self, from: &mut dyn NetGuest) -> Result<()> {
-        let room = self.window.saturating_sub(self.under_way()).min(BURST as u64);
+        let room = self
+            .window
+            .saturating_sub(self.under_way())
+            .min(BURST as u64);
         let tx = &mut from.pair(0).tx;
         tx.reap()?;
         let start = self.sent;
-        while self.sent < start + room
-            && tx.push_prepared(self.template.len(), PAYLOAD, self.sent)
+        while self.sent < start + room && tx.push_prepared(self.template.len(), PAYLOAD, self.sent)
         {
             self.sent += 1;
         }
@@ -157,7 +157,11 @@ impl Direction {
 /// # Errors
 /// Fails when nothing arrives at all, frames arrive changed, or a guest loses its device.
 pub fn drive(guests: Guests<'_>, workload: &Workload) -> Result<Measured> {
-    let Guests { first, second, macs } = guests;
+    let Guests {
+        first,
+        second,
+        macs,
+    } = guests;
     let len = workload.wire_len - CHECK_SEQUENCE;
     introduce(first, second, macs)?;
     let mut forth = Direction::new(first, macs, len);
@@ -200,7 +204,11 @@ pub fn drive(guests: Guests<'_>, workload: &Workload) -> Result<Measured> {
         damaged: forth.damaged + back.damaged,
         kicks: forth.kicks + back.kicks,
     };
-    ensure!(measured.damaged == 0, "{} frames arrived changed", measured.damaged);
+    ensure!(
+        measured.damaged == 0,
+        "{} frames arrived changed",
+        measured.damaged
+    );
     Ok(measured)
 }
 
@@ -295,7 +303,10 @@ impl Progress {
             self.given_up = now;
             return Ok(false);
         }
-        ensure!(now < self.since + BROKEN, "nothing has arrived for {BROKEN:?}");
+        ensure!(
+            now < self.since + BROKEN,
+            "nothing has arrived for {BROKEN:?}"
+        );
         let stalled = now >= self.given_up + STALL;
         if stalled {
             self.given_up = now;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::FakeVm;
 use super::client::{Client, Ticket, flags};
 use super::config::{FakeVmConfig, InterruptMode};
 use super::control::{Ack, ControlQueue};
@@ -13,7 +14,6 @@ use super::net::{NetGuest, NetPair, feature, rx_queue, tx_queue};
 use super::pci::{IRQ_MSIX, PciFunction};
 use super::ring::QueueLayout;
 use super::virtio::{NO_VECTOR, Transport, common, status};
-use super::FakeVm;
 
 impl FakeVm {
     /// Connects, brings the device up and starts its queues.
@@ -35,8 +35,10 @@ impl FakeVm {
         client.negotiate(config.capabilities)?;
         let mut memory = GuestMemory::new(&config.memory_plan())?;
         // Pipelined, as QEMU does within one memory transaction.
-        let tickets =
-            memory.regions().iter().map(|region| client.begin_dma_map(region));
+        let tickets = memory
+            .regions()
+            .iter()
+            .map(|region| client.begin_dma_map(region));
         for ticket in tickets.collect::<Result<Vec<Ticket>>>()? {
             client.finish(ticket)?;
         }
@@ -48,7 +50,10 @@ impl FakeVm {
             return Err(Error::Protocol("the device is no PCI device".into()));
         }
         let pci = PciFunction::probe(&mut client)?;
-        let mappable = pci.bars.iter().any(|bar| bar.flags & flags::REGION_MMAP != 0);
+        let mappable = pci
+            .bars
+            .iter()
+            .any(|bar| bar.flags & flags::REGION_MMAP != 0);
         let transport = Transport::new(&pci, !mappable)?;
         if info.flags & flags::DEVICE_RESET != 0 {
             client.reset()?;
@@ -88,9 +93,15 @@ impl FakeVm {
         self.assign_interrupts()?;
         let pairs = self.config.queue_pairs;
         let multiqueue = self.features & feature::MQ != 0;
-        let largest = if multiqueue { self.max_queue_pairs()? } else { 1 };
+        let largest = if multiqueue {
+            self.max_queue_pairs()?
+        } else {
+            1
+        };
         if pairs > largest {
-            return Err(Error::Unsupported(format!("{pairs} queue pairs of {largest}")));
+            return Err(Error::Unsupported(format!(
+                "{pairs} queue pairs of {largest}"
+            )));
         }
         for index in 0..pairs {
             let mut pair = NetPair::new(&mut self.memory, &self.config.rings, self.features)?;
@@ -107,7 +118,8 @@ impl FakeVm {
             self.control = Some(queue);
         }
         let bits = self.transport.status(&mut self.client)?;
-        self.transport.set_status(&mut self.client, bits | status::DRIVER_OK)?;
+        self.transport
+            .set_status(&mut self.client, bits | status::DRIVER_OK)?;
         self.post_receive_buffers()?;
         if pairs > 1 && self.set_queue_pairs(pairs)? != Ack::Ok {
             return Err(Error::Device(format!("{pairs} queue pairs were refused")));
@@ -194,7 +206,8 @@ impl FakeVm {
         self.pci.enable_msix(&mut self.client, true)?;
         self.interrupts = Some(Interrupts::assign(&mut self.client, vectors)?);
         let vector = 0_u16.to_le_bytes();
-        self.transport.write(&mut self.client, common::CONFIG_MSIX_VECTOR, &vector)
+        self.transport
+            .write(&mut self.client, common::CONFIG_MSIX_VECTOR, &vector)
     }
 
     /// The vector of a queue, if it has one of its own.
@@ -205,7 +218,9 @@ impl FakeVm {
 
     fn enable(&mut self, queue: u16, layout: &QueueLayout) -> Result<()> {
         let vector = self.vector_of(queue).unwrap_or(NO_VECTOR);
-        let notify_off = self.transport.enable_queue(&mut self.client, queue, layout, vector)?;
+        let notify_off = self
+            .transport
+            .enable_queue(&mut self.client, queue, layout, vector)?;
         let region = &self.pci.bars[self.transport.notify.region as usize];
         let mut mode = self.config.doorbells;
         if mode == DoorbellMode::IoFds && self.control_index() == Some(queue) {

@@ -124,19 +124,28 @@ impl Client {
     pub fn begin(&mut self, command: u16, payload: &[u8], fds: &[RawFd]) -> Result<Ticket> {
         let header = Header::command(self.take_id(), command, payload.len());
         self.send([&header.encode(), payload], fds)?;
-        Ok(Ticket { id: header.id, command })
+        Ok(Ticket {
+            id: header.id,
+            command,
+        })
     }
 
     /// Waits for the reply to a command. Replies come in the order of their commands.
     ///
     /// # Errors
     /// Fails when the server refuses, breaks the protocol, is gone, or is late.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a ticket is good for one reply"
+    )]
     pub fn finish(&mut self, ticket: Ticket) -> Result<Message> {
         let deadline = Instant::now() + self.deadline;
         let name = command::name(ticket.command);
         let message = loop {
             let message = self.receive_until(deadline).map_err(|error| match error {
-                Error::Timeout { .. } => Error::Timeout { what: format!("the reply to {name}") },
+                Error::Timeout { .. } => Error::Timeout {
+                    what: format!("the reply to {name}"),
+                },
                 Error::Closed { .. } => Error::Closed { what: name.into() },
                 other => other,
             })?;
@@ -144,7 +153,9 @@ impl Client {
                 break message;
             }
             if self.pending.len() == MAX_PENDING_COMMANDS {
-                return Err(Error::Protocol("the server floods the client with commands".into()));
+                return Err(Error::Protocol(
+                    "the server floods the client with commands".into(),
+                ));
             }
             self.pending.push_back(message);
         };
@@ -159,8 +170,13 @@ impl Client {
         }
         match (header.is_error(), header.error) {
             (false, _) => Ok(message),
-            (true, 0) => Err(Error::Protocol(format!("an error reply to {name} with errno 0"))),
-            (true, errno) => Err(Error::Refused { command: name, errno }),
+            (true, 0) => Err(Error::Protocol(format!(
+                "an error reply to {name} with errno 0"
+            ))),
+            (true, errno) => Err(Error::Refused {
+                command: name,
+                errno,
+            }),
         }
     }
 
@@ -206,7 +222,11 @@ impl Client {
         }
         let mut payload = vec![0; size - HEADER];
         self.socket.receive(&mut payload, &mut fds, deadline)?;
-        Ok(Message { header, payload, fds })
+        Ok(Message {
+            header,
+            payload,
+            fds,
+        })
     }
 
     fn send(&self, parts: [&[u8]; 2], fds: &[RawFd]) -> Result<()> {

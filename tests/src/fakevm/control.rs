@@ -67,7 +67,12 @@ impl ControlQueue {
         let gpa = memory.alloc(BUFFER as u64, 4096)?;
         let buffer = memory.view(gpa, BUFFER)?;
         let queue = SplitQueue::new(memory, layout, event_idx)?;
-        Ok(ControlQueue { index, queue, buffer, gpa })
+        Ok(ControlQueue {
+            index,
+            queue,
+            buffer,
+            gpa,
+        })
     }
 
     /// Where the queue lies.
@@ -87,15 +92,30 @@ impl ControlQueue {
 
     fn push(&mut self, class: u8, command: u8, data: &[u8]) -> Result<bool> {
         if COMMAND_AT + 2 + data.len() > BUFFER {
-            return Err(Error::Unsupported(format!("a command of {} bytes", data.len())));
+            return Err(Error::Unsupported(format!(
+                "a command of {} bytes",
+                data.len()
+            )));
         }
         self.buffer.write(0, &[UNWRITTEN]);
         self.buffer.write(COMMAND_AT, &[class, command]);
         self.buffer.write(COMMAND_AT + 2, data);
         let at = self.gpa + COMMAND_AT as u64;
-        let header = Segment { gpa: at, len: 2, device_writes: false };
-        let body = Segment { gpa: at + 2, len: data.len() as u32, device_writes: false };
-        let ack = Segment { gpa: self.gpa, len: 1, device_writes: true };
+        let header = Segment {
+            gpa: at,
+            len: 2,
+            device_writes: false,
+        };
+        let body = Segment {
+            gpa: at + 2,
+            len: data.len() as u32,
+            device_writes: false,
+        };
+        let ack = Segment {
+            gpa: self.gpa,
+            len: 1,
+            device_writes: true,
+        };
         if data.is_empty() {
             self.queue.push_chain(&[header, ack])?;
         } else {
@@ -113,9 +133,9 @@ impl ControlQueue {
         match (ack, used.len) {
             ([0], 1..) => Ok(Some(Ack::Ok)),
             ([1], 1..) => Ok(Some(Ack::Err)),
-            ([ack], len) => {
-                Err(Error::Device(format!("acknowledgement {ack:#x} in {len} bytes")))
-            }
+            ([ack], len) => Err(Error::Device(format!(
+                "acknowledgement {ack:#x} in {len} bytes"
+            ))),
         }
     }
 }

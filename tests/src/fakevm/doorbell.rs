@@ -54,7 +54,11 @@ pub struct DoorbellFinder<'a> {
 impl<'a> DoorbellFinder<'a> {
     /// Looks in the region that holds the doorbells.
     pub fn new(mode: DoorbellMode, region: &'a RegionInfo) -> Self {
-        DoorbellFinder { mode, region, mapped: Vec::new() }
+        DoorbellFinder {
+            mode,
+            region,
+            mapped: Vec::new(),
+        }
     }
 
     /// The doorbell at `notify_off`.
@@ -71,7 +75,9 @@ impl<'a> DoorbellFinder<'a> {
         let offset = transport.doorbell(notify_off);
         let notify_end = transport.notify.offset + transport.notify.len;
         if offset + 2 > notify_end {
-            return Err(Error::Device(format!("the doorbell of queue {queue} is out of bounds")));
+            return Err(Error::Device(format!(
+                "the doorbell of queue {queue} is out of bounds"
+            )));
         }
         let area = self.region.mappable(offset, 2);
         match (self.mode, area) {
@@ -80,11 +86,14 @@ impl<'a> DoorbellFinder<'a> {
             }
             (DoorbellMode::Auto | DoorbellMode::Mapped, Some(area)) => {
                 let page = self.map(area.offset, area.size)?;
-                Ok(Doorbell::Page { page, at: (offset - area.offset) as usize })
+                Ok(Doorbell::Page {
+                    page,
+                    at: (offset - area.offset) as usize,
+                })
             }
-            (DoorbellMode::Mapped, None) => {
-                Err(Error::Unsupported(format!("the doorbell of queue {queue} is not mappable")))
-            }
+            (DoorbellMode::Mapped, None) => Err(Error::Unsupported(format!(
+                "the doorbell of queue {queue} is not mappable"
+            ))),
             (DoorbellMode::IoFds, _) => self.io_fd(client, queue, offset),
         }
     }
@@ -93,9 +102,10 @@ impl<'a> DoorbellFinder<'a> {
         if let Some((_, page)) = self.mapped.iter().find(|(at, _)| *at == offset) {
             return Ok(page.clone());
         }
-        let file = self.region.file.as_ref().ok_or_else(|| {
-            Error::Protocol("a mappable region came without a descriptor".into())
-        })?;
+        let file =
+            self.region.file.as_ref().ok_or_else(|| {
+                Error::Protocol("a mappable region came without a descriptor".into())
+            })?;
         let map = Mapping::shared(file.as_fd(), self.region.offset + offset, size as usize)
             .map_err(Error::io("mapping a doorbell page"))?;
         let page = Shared::new(&map);
@@ -129,7 +139,9 @@ pub(super) fn ring(
     match doorbell {
         Doorbell::Message { offset } => {
             let at = offset - transport.notify.offset;
-            transport.notify.write(client, transport.posted, at, &queue.to_le_bytes())
+            transport
+                .notify
+                .write(client, transport.posted, at, &queue.to_le_bytes())
         }
         Doorbell::Page { page, at } => {
             page.store16(*at, queue);

@@ -70,7 +70,10 @@ impl Error {
 
     /// Wraps a failed system call made through `nix`.
     pub fn errno(what: &'static str) -> impl FnOnce(nix::errno::Errno) -> Error {
-        move |source| Error::Io { what, source: source.into() }
+        move |source| Error::Io {
+            what,
+            source: source.into(),
+        }
     }
 
     /// The error number of a refusal, if this is one.

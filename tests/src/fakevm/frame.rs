@@ -54,7 +54,9 @@ pub fn tcp4(to: [u8; 6], from: [u8; 6], payload: &[u8]) -> Vec<u8> {
     ip.extend_from_slice(&target);
     let sum = !fold(sum_words(&ip, 0));
     ip[10..12].copy_from_slice(&sum.to_be_bytes());
-    let mut tcp = vec![0x04, 0xd2, 0x16, 0x2e, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x10, 0xff, 0xff];
+    let mut tcp = vec![
+        0x04, 0xd2, 0x16, 0x2e, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x10, 0xff, 0xff,
+    ];
     let length = total - 20;
     let pseudo = [&source[..], &target[..], &[0, 6], &length.to_be_bytes()].concat();
     tcp.extend_from_slice(&fold(sum_words(&pseudo, 0)).to_be_bytes());

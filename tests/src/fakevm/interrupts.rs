@@ -33,8 +33,13 @@ impl Interrupts {
     /// # Errors
     /// Fails when the server refuses.
     pub fn assign(client: &mut Client, vectors: u16) -> Result<Self> {
-        let events = (0..vectors).map(|_| new_event()).collect::<Result<Vec<_>>>()?;
-        let fds: Vec<RawFd> = events.iter().map(|event| event.as_fd().as_raw_fd()).collect();
+        let events = (0..vectors)
+            .map(|_| new_event())
+            .collect::<Result<Vec<_>>>()?;
+        let fds: Vec<RawFd> = events
+            .iter()
+            .map(|event| event.as_fd().as_raw_fd())
+            .collect();
         let batch = client.capabilities().max_msg_fds.clamp(1, 16) as usize;
         for (nth, fds) in fds.chunks(batch).enumerate() {
             let start = (nth * batch) as u32;
@@ -58,12 +63,17 @@ impl Interrupts {
 
     /// The event of a vector.
     pub fn event(&self, vector: u16) -> Option<BorrowedFd<'_>> {
-        self.events.get(usize::from(vector)).map(|event| event.as_fd())
+        self.events
+            .get(usize::from(vector))
+            .map(|event| event.as_fd())
     }
 
     /// Takes the interrupts of a vector that have come. Never blocks.
     pub fn take(&self, vector: u16) -> u64 {
-        self.events.get(usize::from(vector)).and_then(|event| event.read().ok()).unwrap_or(0)
+        self.events
+            .get(usize::from(vector))
+            .and_then(|event| event.read().ok())
+            .unwrap_or(0)
     }
 
     /// Waits for an interrupt of a vector and takes it. False when the deadline passed first.

@@ -48,7 +48,11 @@ macro_rules! words {
 impl Shared {
     /// The whole map as one window.
     pub fn new(map: &Arc<Mapping>) -> Self {
-        Shared { base: map.as_ptr(), len: map.len(), map: Arc::clone(map) }
+        Shared {
+            base: map.as_ptr(),
+            len: map.len(),
+            map: Arc::clone(map),
+        }
     }
 
     /// The part of this window from `at`, `len` bytes long; none if it does not fit.
@@ -59,7 +63,11 @@ impl Shared {
         }
         // SAFETY: `at <= end <= self.len`, so the result stays within the map.
         let base = unsafe { self.base.add(at) };
-        Some(Shared { base, len, map: Arc::clone(&self.map) })
+        Some(Shared {
+            base,
+            len,
+            map: Arc::clone(&self.map),
+        })
     }
 
     /// Bytes of the window.
@@ -133,7 +141,11 @@ impl Shared {
 
     #[inline]
     fn bytes(&self, at: usize, len: usize) -> *mut u8 {
-        assert!(at <= self.len && len <= self.len - at, "{at}+{len} is outside {}", self.len);
+        assert!(
+            at <= self.len && len <= self.len - at,
+            "{at}+{len} is outside {}",
+            self.len
+        );
         // SAFETY: `at <= self.len`, so the result stays within the map or one past its end.
         unsafe { self.base.add(at) }
     }
@@ -141,7 +153,10 @@ impl Shared {
     #[inline]
     fn aligned<T>(&self, at: usize) -> *mut T {
         let at = self.bytes(at, size_of::<T>());
-        assert!(at.addr().is_multiple_of(size_of::<T>()), "unaligned word in shared memory");
+        assert!(
+            at.addr().is_multiple_of(size_of::<T>()),
+            "unaligned word in shared memory"
+        );
         at.cast()
     }
 }

@@ -6,7 +6,7 @@ mod tests;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -99,7 +99,9 @@ impl GuestMemory {
     pub fn alloc_in(&mut self, index: usize, size: u64, align: u64) -> Result<u64> {
         let region = &self.regions[index];
         let start = (region.gpa + self.used[index]).next_multiple_of(align);
-        let end = start.checked_add(size).filter(|end| *end <= region.gpa + region.size);
+        let end = start
+            .checked_add(size)
+            .filter(|end| *end <= region.gpa + region.size);
         let Some(end) = end else {
             return Err(Error::Memory(format!(
                 "region {index} at {:#x} has no {size} bytes left",
@@ -145,7 +147,8 @@ impl GuestMemory {
             .file
             .as_ref()
             .ok_or_else(|| Error::Memory(format!("region {index} has no file to truncate")))?;
-        file.set_len(region.file_offset + len).map_err(Error::io("truncating a memory file"))
+        file.set_len(region.file_offset + len)
+            .map_err(Error::io("truncating a memory file"))
     }
 }
 
@@ -160,7 +163,8 @@ fn build(plan: &RegionPlan, last: &mut Option<(Arc<File>, u64)>) -> Result<Regio
             let (file, end) = last.take().ok_or_else(|| {
                 Error::Memory("the first region has no file before it to continue".into())
             })?;
-            file.set_len(end + plan.size).map_err(Error::io("growing a memory file"))?;
+            file.set_len(end + plan.size)
+                .map_err(Error::io("growing a memory file"))?;
             let map = Mapping::shared(&*file, end, size);
             (Some(file), end, map)
         }
@@ -179,7 +183,14 @@ fn build(plan: &RegionPlan, last: &mut Option<(Arc<File>, u64)>) -> Result<Regio
     }
     let bytes = Shared::new(&map);
     let (gpa, size, writable) = (plan.gpa, plan.size, plan.writable);
-    Ok(Region { gpa, size, file_offset, writable, file, bytes })
+    Ok(Region {
+        gpa,
+        size,
+        file_offset,
+        writable,
+        file,
+        bytes,
+    })
 }
 
 fn new_file(plan: &RegionPlan, kind: Backing) -> io::Result<File> {
@@ -198,7 +209,7 @@ fn new_file(plan: &RegionPlan, kind: Backing) -> io::Result<File> {
         }
         _ => {}
     }
-    let file = File::from(OwnedFd::from(memfd_create(c"guest-memory", flags)?));
+    let file = File::from(memfd_create(c"guest-memory", flags)?);
     file.set_len(length)?;
     if kind == Backing::Sealed {
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;

@@ -22,7 +22,7 @@ pub mod control;
 pub mod doorbell;
 pub mod error;
 pub mod frame;
-//pub mod hostile;
+pub mod hostile;
 pub mod interrupts;
 pub mod limits;
 pub mod mem;

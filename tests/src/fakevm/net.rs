@@ -5,9 +5,9 @@
 
 mod header;
 mod rx;
-mod tx;
 #[cfg(test)]
 mod tests;
+mod tx;
 
 pub use self::header::{HEADER_LEN, NetHeader, gso, header_flag};
 pub use self::rx::{Frame, RxRing};
@@ -56,10 +56,32 @@ pub mod feature {
     /// What a plain guest wants: mergeable buffers, no offloads, no event index, as DPDK's driver.
     pub const PLAIN: u64 = VERSION_1 | ACCESS_PLATFORM | MAC | MRG_RXBUF | STATUS;
     /// Everything that this driver can make use of.
-    pub const FULL: u64 = PLAIN | CSUM | GUEST_CSUM | CTRL_GUEST_OFFLOADS | MTU | GUEST_TSO4
-        | GUEST_TSO6 | GUEST_ECN | GUEST_UFO | HOST_TSO4 | HOST_TSO6 | HOST_ECN | HOST_UFO
-        | CTRL_VQ | CTRL_RX | CTRL_VLAN | GUEST_ANNOUNCE | MQ | CTRL_MAC_ADDR | INDIRECT_DESC
-        | EVENT_IDX | RING_RESET | GUEST_USO4 | GUEST_USO6 | HOST_USO | SPEED_DUPLEX;
+    pub const FULL: u64 = PLAIN
+        | CSUM
+        | GUEST_CSUM
+        | CTRL_GUEST_OFFLOADS
+        | MTU
+        | GUEST_TSO4
+        | GUEST_TSO6
+        | GUEST_ECN
+        | GUEST_UFO
+        | HOST_TSO4
+        | HOST_TSO6
+        | HOST_ECN
+        | HOST_UFO
+        | CTRL_VQ
+        | CTRL_RX
+        | CTRL_VLAN
+        | GUEST_ANNOUNCE
+        | MQ
+        | CTRL_MAC_ADDR
+        | INDIRECT_DESC
+        | EVENT_IDX
+        | RING_RESET
+        | GUEST_USO4
+        | GUEST_USO6
+        | HOST_USO
+        | SPEED_DUPLEX;
 }
 
 /// How the rings of a guest are set up.

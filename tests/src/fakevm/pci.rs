@@ -93,13 +93,21 @@ impl PciFunction {
         }
         let config = client.region_info(CONFIG_REGION)?;
         if config.size < 256 {
-            return Err(Error::Protocol(format!("configuration space of {} bytes", config.size)));
+            return Err(Error::Protocol(format!(
+                "configuration space of {} bytes",
+                config.size
+            )));
         }
         // QEMU reads all of it at once.
         let mut space = vec![0; config.size.min(4096) as usize];
         client.region_read(CONFIG_REGION, 0, &mut space)?;
         let id = (word(&space, 0), word(&space, 2));
-        let mut function = PciFunction { id, bars, virtio: Vec::new(), msix: None };
+        let mut function = PciFunction {
+            id,
+            bars,
+            virtio: Vec::new(),
+            msix: None,
+        };
         if word(&space, STATUS as usize) & STATUS_CAPABILITIES != 0 {
             function.walk(&space)?;
         }
@@ -124,12 +132,17 @@ impl PciFunction {
             }
             at = space[here + 1] & 0xfc;
         }
-        Err(Error::Device("the list of PCI capabilities is a loop".into()))
+        Err(Error::Device(
+            "the list of PCI capabilities is a loop".into(),
+        ))
     }
 
     /// The first virtio capability of a kind.
     pub fn virtio_cap(&self, kind: CfgType) -> Option<VirtioCap> {
-        self.virtio.iter().copied().find(|cap| cap.cfg_type == kind as u8)
+        self.virtio
+            .iter()
+            .copied()
+            .find(|cap| cap.cfg_type == kind as u8)
     }
 
     /// Switches MSI-X on or off in its capability.
@@ -137,7 +150,9 @@ impl PciFunction {
     /// # Errors
     /// Fails when the function has no MSI-X, or the server refuses.
     pub fn enable_msix(&self, client: &mut Client, on: bool) -> Result<()> {
-        let msix = self.msix.ok_or_else(|| Error::Unsupported("no MSI-X capability".into()))?;
+        let msix = self
+            .msix
+            .ok_or_else(|| Error::Unsupported("no MSI-X capability".into()))?;
         let control = (msix.vectors - 1) | if on { MSIX_ENABLE } else { 0 };
         write16(client, u64::from(msix.at) + 2, control)
     }
@@ -148,21 +163,30 @@ impl PciFunction {
     /// Fails when the server refuses.
     pub fn set_bus_master(&self, client: &mut Client, on: bool) -> Result<()> {
         let master = if on { COMMAND_BUS_MASTER } else { 0 };
-        write16(client, COMMAND, COMMAND_MEMORY | COMMAND_INTX_DISABLE | master)
+        write16(
+            client,
+            COMMAND,
+            COMMAND_MEMORY | COMMAND_INTX_DISABLE | master,
+        )
     }
 }
 
 fn virtio_cap(space: &[u8], at: u8) -> VirtioCap {
     let here = usize::from(at);
-    let long = |offset: usize| u32::from(word(space, here + offset))
-        | u32::from(word(space, here + offset + 2)) << 16;
+    let long = |offset: usize| {
+        u32::from(word(space, here + offset)) | u32::from(word(space, here + offset + 2)) << 16
+    };
     VirtioCap {
         at,
         cfg_type: space[here + 3],
         bar: space[here + 4],
         offset: long(8),
         length: long(12),
-        notify_off_multiplier: if space[here + 3] == CfgType::Notify as u8 { long(16) } else { 0 },
+        notify_off_multiplier: if space[here + 3] == CfgType::Notify as u8 {
+            long(16)
+        } else {
+            0
+        },
     }
 }
 
@@ -183,7 +207,11 @@ fn assign_bars(client: &mut Client) -> Result<()> {
         if low & !0xf != 0 || (wide && mask >> 32 != 0) {
             let size = (!mask).wrapping_add(1);
             // A 32-bit BAR cannot lie above 4 GiB; its place does not matter to the server.
-            let address = if wide { next.next_multiple_of(size) } else { 0xc000_0000 };
+            let address = if wide {
+                next.next_multiple_of(size)
+            } else {
+                0xc000_0000
+            };
             write32(client, at, address as u32)?;
             if wide {
                 write32(client, at + 4, (address >> 32) as u32)?;

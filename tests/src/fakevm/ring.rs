@@ -167,7 +167,8 @@ impl SplitQueue {
     /// Writes the available entry of position `index` as it is.
     #[inline]
     pub fn write_avail(&self, index: u16, head: u16) {
-        self.avail.store16(AVAIL_RING + usize::from(index & self.mask) * 2, head);
+        self.avail
+            .store16(AVAIL_RING + usize::from(index & self.mask) * 2, head);
     }
 
     /// Pushes a chain of `segments`, each with a descriptor of its own.
@@ -271,7 +272,9 @@ impl SplitQueue {
         let (id, len) = self.used_entry(self.taken);
         let outstanding = self.chain.get_mut(id as usize);
         let Some(count) = outstanding.filter(|count| **count != NOT_OUTSTANDING) else {
-            return Err(Error::Device(format!("chain {id} was returned but not outstanding")));
+            return Err(Error::Device(format!(
+                "chain {id} was returned but not outstanding"
+            )));
         };
         let count = std::mem::replace(count, NOT_OUTSTANDING);
         let head = id as u16;

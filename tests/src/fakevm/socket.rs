@@ -25,8 +25,10 @@ impl Socket {
     /// # Errors
     /// Fails when nobody listens at `path`.
     pub fn connect(path: &Path) -> Result<Self> {
-        let stream = UnixStream::connect(path)
-            .map_err(|source| Error::Connect { path: path.into(), source })?;
+        let stream = UnixStream::connect(path).map_err(|source| Error::Connect {
+            path: path.into(),
+            source,
+        })?;
         Ok(Socket { stream })
     }
 
@@ -90,7 +92,11 @@ impl Socket {
     ) -> Result<()> {
         while !to.is_empty() {
             match sys::recv_with_fds(&self.stream, to, MsgFlags::MSG_DONTWAIT) {
-                Ok((0, _)) => return Err(Error::Closed { what: "receiving a message".into() }),
+                Ok((0, _)) => {
+                    return Err(Error::Closed {
+                        what: "receiving a message".into(),
+                    });
+                }
                 Ok((got, new)) => {
                     fds.extend(new);
                     if fds.len() > MAX_MESSAGE_FDS {

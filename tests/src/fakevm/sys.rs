@@ -43,7 +43,10 @@ impl Mapping {
         let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: the kernel chooses the place (no MAP_FIXED), so no existing map is replaced.
         let addr = unsafe { mman::mmap_anonymous(None, size, prot, MapFlags::MAP_PRIVATE) }?;
-        Ok(Arc::new(Mapping { addr: addr.cast(), len }))
+        Ok(Arc::new(Mapping {
+            addr: addr.cast(),
+            len,
+        }))
     }
 
     fn file(fd: impl AsFd, offset: u64, len: usize, flags: MapFlags) -> io::Result<Arc<Self>> {
@@ -52,7 +55,10 @@ impl Mapping {
         let prot = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: the kernel chooses the place (no MAP_FIXED), so no existing map is replaced.
         let addr = unsafe { mman::mmap(None, size, prot, flags, fd, offset) }?;
-        Ok(Arc::new(Mapping { addr: addr.cast(), len }))
+        Ok(Arc::new(Mapping {
+            addr: addr.cast(),
+            len,
+        }))
     }
 
     /// First byte of the map.
@@ -87,9 +93,19 @@ pub fn send_with_fds(
     flags: MsgFlags,
 ) -> io::Result<usize> {
     let rights = [ControlMessage::ScmRights(fds)];
-    let rights = if fds.is_empty() { &rights[..0] } else { &rights[..] };
+    let rights = if fds.is_empty() {
+        &rights[..0]
+    } else {
+        &rights[..]
+    };
     let flags = flags | MsgFlags::MSG_NOSIGNAL;
-    Ok(sendmsg::<UnixAddr>(socket.as_raw_fd(), data, rights, flags, None)?)
+    Ok(sendmsg::<UnixAddr>(
+        socket.as_raw_fd(),
+        data,
+        rights,
+        flags,
+        None,
+    )?)
 }
 
 /// Receives bytes, and the descriptors that came with them. 0 bytes mean the peer has closed.
@@ -101,8 +117,7 @@ pub fn recv_with_fds(
     let mut space = nix::cmsg_space!([RawFd; MAX_MESSAGE_FDS]);
     let mut iov = [IoSliceMut::new(data)];
     let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
-    let message =
-        recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut iov, Some(&mut space), flags)?;
+    let message = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut iov, Some(&mut space), flags)?;
     let mut fds = Vec::new();
     for control in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(raw) = control {

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::FakeVm;
 use super::error::{Error, Result};
 use super::limits::{BURST, CONTROL_DEADLINE};
 use super::net::{NetGuest, NetHeader, rx_queue, tx_queue};
-use super::FakeVm;
 
 impl FakeVm {
     /// Sends one frame on the first pair; waits for room if the ring is full.
@@ -69,7 +69,9 @@ impl FakeVm {
 
     fn wait_for_room(&mut self, pair: u16, deadline: Instant) -> Result<()> {
         if Instant::now() >= deadline {
-            return Err(Error::Timeout { what: "room in the transmit ring".into() });
+            return Err(Error::Timeout {
+                what: "room in the transmit ring".into(),
+            });
         }
         let armed = self.vector_of(tx_queue(pair)).is_some();
         if armed && !self.pair(pair).tx.queue().arm() {

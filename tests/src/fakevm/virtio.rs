@@ -63,10 +63,19 @@ impl Window {
         let region = function.bars.get(usize::from(cap.bar));
         let end = u64::from(cap.offset) + u64::from(cap.length);
         if region.is_none_or(|region| end > region.size) {
-            return Err(Error::Device(format!("the {kind:?} capability leaves its BAR")));
+            return Err(Error::Device(format!(
+                "the {kind:?} capability leaves its BAR"
+            )));
         }
         let (region, offset, len) = (cap.bar.into(), cap.offset.into(), cap.length.into());
-        Ok((Window { region, offset, len }, cap))
+        Ok((
+            Window {
+                region,
+                offset,
+                len,
+            },
+            cap,
+        ))
     }
 
     /// Reads `N` bytes.
@@ -128,7 +137,14 @@ impl Transport {
         let (isr, _) = Window::new(function, CfgType::Isr)?;
         let (device, _) = Window::new(function, CfgType::Device)?;
         let notify_off_multiplier = notify_cap.notify_off_multiplier;
-        Ok(Transport { common, notify, isr, device, notify_off_multiplier, posted })
+        Ok(Transport {
+            common,
+            notify,
+            isr,
+            device,
+            notify_off_multiplier,
+            posted,
+        })
     }
 
     /// Reads `device_status`.
@@ -136,7 +152,9 @@ impl Transport {
     /// # Errors
     /// Fails when the server refuses.
     pub fn status(&self, client: &mut Client) -> Result<u8> {
-        self.common.read::<1>(client, common::DEVICE_STATUS).map(|byte| byte[0])
+        self.common
+            .read::<1>(client, common::DEVICE_STATUS)
+            .map(|byte| byte[0])
     }
 
     /// Writes `device_status`.
@@ -144,7 +162,8 @@ impl Transport {
     /// # Errors
     /// Fails when the server refuses.
     pub fn set_status(&self, client: &mut Client, status: u8) -> Result<()> {
-        self.common.write(client, self.posted, common::DEVICE_STATUS, &[status])
+        self.common
+            .write(client, self.posted, common::DEVICE_STATUS, &[status])
     }
 
     /// Resets the device and waits until it says so (virtio 1.3 4.1.4.3.2).
@@ -156,7 +175,9 @@ impl Transport {
         let deadline = Instant::now() + RESET_DEADLINE;
         while self.status(client)? != 0 {
             if Instant::now() >= deadline {
-                return Err(Error::Timeout { what: "resetting the device".into() });
+                return Err(Error::Timeout {
+                    what: "resetting the device".into(),
+                });
             }
             std::thread::yield_now();
         }
@@ -240,12 +261,16 @@ impl Transport {
         let largest = self.select_queue(client, queue)?;
         if largest < layout.size {
             let wanted = layout.size;
-            return Err(Error::Unsupported(format!("queue {queue}: {wanted} of {largest}")));
+            return Err(Error::Unsupported(format!(
+                "queue {queue}: {wanted} of {largest}"
+            )));
         }
         self.write(client, common::QUEUE_SIZE, &layout.size.to_le_bytes())?;
         self.write(client, common::QUEUE_MSIX_VECTOR, &vector.to_le_bytes())?;
         if self.common.read16(client, common::QUEUE_MSIX_VECTOR)? != vector {
-            return Err(Error::Device(format!("queue {queue} did not take vector {vector}")));
+            return Err(Error::Device(format!(
+                "queue {queue} did not take vector {vector}"
+            )));
         }
         self.write_address(client, common::QUEUE_DESC, layout.desc)?;
         self.write_address(client, common::QUEUE_DRIVER, layout.avail)?;
@@ -265,12 +290,16 @@ impl Transport {
         let deadline = Instant::now() + RESET_DEADLINE;
         while self.common.read16(client, common::QUEUE_RESET)? != 0 {
             if Instant::now() >= deadline {
-                return Err(Error::Timeout { what: format!("resetting queue {queue}") });
+                return Err(Error::Timeout {
+                    what: format!("resetting queue {queue}"),
+                });
             }
             std::thread::yield_now();
         }
         if self.common.read16(client, common::QUEUE_ENABLE)? != 0 {
-            return Err(Error::Device(format!("queue {queue} is enabled after its reset")));
+            return Err(Error::Device(format!(
+                "queue {queue} is enabled after its reset"
+            )));
         }
         Ok(())
     }

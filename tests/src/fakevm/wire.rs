@@ -80,7 +80,13 @@ pub struct Header {
 impl Header {
     /// A command with `payload` bytes behind the header.
     pub fn command(id: u16, command: u16, payload: usize) -> Self {
-        Header { id, command, size: (HEADER + payload) as u32, flags: 0, error: 0 }
+        Header {
+            id,
+            command,
+            size: (HEADER + payload) as u32,
+            flags: 0,
+            error: 0,
+        }
     }
 
     /// The bytes on the wire.
@@ -173,7 +179,10 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Starts at the first byte.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Reader { rest: bytes, short: false }
+        Reader {
+            rest: bytes,
+            short: false,
+        }
     }
 
     /// Takes a 16-bit word.

@@ -78,13 +78,14 @@ impl Message {
         let mut fds: Vec<OwnedFd> = Vec::new();
         let mut head = [0; HEADER];
         socket.receive(&mut head, &mut fds, deadline)?;
-        let word = |at: usize| {
-            u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
-        };
+        let word =
+            |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let (request, flags, size) = (word(0), word(4), word(8) as usize);
         if flags & FLAG_REPLY == 0 || size > MAX_REPLY {
             let name = request::name(request);
-            return Err(Error::Protocol(format!("{name} with flags {flags:#x}, {size} bytes")));
+            return Err(Error::Protocol(format!(
+                "{name} with flags {flags:#x}, {size} bytes"
+            )));
         }
         let mut payload = vec![0; size];
         socket.receive(&mut payload, &mut fds, deadline)?;

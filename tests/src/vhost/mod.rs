@@ -129,7 +129,9 @@ impl VhostGuest {
         let offered = self.get_features()?;
         self.features = offered & (config.features | F_PROTOCOL_FEATURES);
         if self.features & feature::VERSION_1 == 0 {
-            return Err(Error::Unsupported("the back end does not offer VERSION_1".into()));
+            return Err(Error::Unsupported(
+                "the back end does not offer VERSION_1".into(),
+            ));
         }
         if self.features & F_PROTOCOL_FEATURES != 0 {
             self.send(request::GET_PROTOCOL_FEATURES, &[], &[])?;
@@ -146,14 +148,17 @@ impl VhostGuest {
     fn share_memory(&mut self) -> Result<()> {
         let regions = self.memory.regions();
         if regions.len() > MAX_REGIONS {
-            return Err(Error::Unsupported(format!("{} memory regions", regions.len())));
+            return Err(Error::Unsupported(format!(
+                "{} memory regions",
+                regions.len()
+            )));
         }
         let mut payload = Writer::new().put_u32(regions.len() as u32).put_u32(0);
         let mut fds: Vec<RawFd> = Vec::new();
         for region in regions {
-            let file = region.file().ok_or_else(|| {
-                Error::Unsupported("vhost-user memory without a file".into())
-            })?;
+            let file = region
+                .file()
+                .ok_or_else(|| Error::Unsupported("vhost-user memory without a file".into()))?;
             fds.push(file.as_raw_fd());
             payload = payload
                 .put_u64(region.gpa)
@@ -189,7 +194,10 @@ impl VhostGuest {
     }
 
     fn enable_ring(&mut self, queue: u16, on: bool) -> Result<()> {
-        let payload = Writer::new().put_u32(queue.into()).put_u32(on.into()).finish();
+        let payload = Writer::new()
+            .put_u32(queue.into())
+            .put_u32(on.into())
+            .finish();
         self.set(request::SET_VRING_ENABLE, &payload, &[])
     }
 
@@ -207,7 +215,10 @@ impl VhostGuest {
             let status = self.reply(request)?.word()?;
             if status != 0 {
                 let errno = u32::try_from(status).unwrap_or(u32::MAX);
-                return Err(Error::Refused { command: request::name(request), errno });
+                return Err(Error::Refused {
+                    command: request::name(request),
+                    errno,
+                });
             }
         }
         Ok(())
@@ -222,7 +233,9 @@ impl VhostGuest {
         let message = Message::receive(&self.socket, deadline())?;
         if message.request != request {
             let (due, got) = (request::name(request), request::name(message.request));
-            return Err(Error::Protocol(format!("{got} was answered where {due} was due")));
+            return Err(Error::Protocol(format!(
+                "{got} was answered where {due} was due"
+            )));
         }
         Ok(message)
     }

@@ -59,7 +59,12 @@ impl Client {
     /// # Errors
     /// As [`Client::request`].
     pub fn device_info(&mut self) -> Result<DeviceInfo> {
-        let payload = Writer::new().put_u32(16).put_u32(0).put_u32(0).put_u32(0).finish();
+        let payload = Writer::new()
+            .put_u32(16)
+            .put_u32(0)
+            .put_u32(0)
+            .put_u32(0)
+            .finish();
         let reply = self.request(command::GET_INFO, &payload, &[])?;
         let mut reader = Reader::new(&reply.payload);
         let _argsz = reader.take_u32();
@@ -84,7 +89,9 @@ impl Client {
         let mut full = self.region_info_step(index, short.argsz)?;
         if full.argsz != short.argsz {
             let (first, then) = (short.argsz, full.argsz);
-            return Err(Error::Protocol(format!("region {index} wants {first} bytes, then {then}")));
+            return Err(Error::Protocol(format!(
+                "region {index} wants {first} bytes, then {then}"
+            )));
         }
         full.info.areas = RegionInfo::parse_areas(&full.payload, full.cap_offset)?;
         full.info.file = full.info.file.or(short.info.file);
@@ -93,7 +100,10 @@ impl Client {
 
     fn region_info_step(&mut self, index: u32, argsz: u32) -> Result<RegionInfoStep> {
         let words = [argsz, 0, index, 0, 0, 0, 0, 0];
-        let payload = words.iter().fold(Writer::new(), |to, word| to.put_u32(*word)).finish();
+        let payload = words
+            .iter()
+            .fold(Writer::new(), |to, word| to.put_u32(*word))
+            .finish();
         let mut reply = self.request(command::GET_REGION_INFO, &payload, &[])?;
         let mut reader = Reader::new(&reply.payload);
         let argsz = reader.take_u32();
@@ -108,10 +118,26 @@ impl Client {
                 "region {index} answered as {answered} and wants {argsz} bytes"
             )));
         }
-        let cap_offset = if flags & flags::REGION_CAPS == 0 { 0 } else { cap_offset };
+        let cap_offset = if flags & flags::REGION_CAPS == 0 {
+            0
+        } else {
+            cap_offset
+        };
         let file = reply.fds.pop();
-        let info = RegionInfo { index, flags, size, offset, areas: Vec::new(), file };
-        Ok(RegionInfoStep { info, payload: reply.payload, argsz, cap_offset })
+        let info = RegionInfo {
+            index,
+            flags,
+            size,
+            offset,
+            areas: Vec::new(),
+            file,
+        };
+        Ok(RegionInfoStep {
+            info,
+            payload: reply.payload,
+            argsz,
+            cap_offset,
+        })
     }
 
     /// `DEVICE_GET_IRQ_INFO`.
@@ -119,7 +145,12 @@ impl Client {
     /// # Errors
     /// As [`Client::request`].
     pub fn irq_info(&mut self, index: u32) -> Result<IrqInfo> {
-        let payload = Writer::new().put_u32(16).put_u32(0).put_u32(index).put_u32(0).finish();
+        let payload = Writer::new()
+            .put_u32(16)
+            .put_u32(0)
+            .put_u32(index)
+            .put_u32(0)
+            .finish();
         let reply = self.request(command::GET_IRQ_INFO, &payload, &[])?;
         let mut reader = Reader::new(&reply.payload);
         let (_argsz, flags, _index) = (reader.take_u32(), reader.take_u32(), reader.take_u32());
@@ -268,7 +299,8 @@ impl Client {
     /// # Errors
     /// As [`Client::request`].
     pub fn dma_unmap_all(&mut self) -> Result<()> {
-        self.request(command::DMA_UNMAP, &unmap(UNMAP_ALL, 0, 0), &[]).map(drop)
+        self.request(command::DMA_UNMAP, &unmap(UNMAP_ALL, 0, 0), &[])
+            .map(drop)
     }
 
     /// `DEVICE_RESET`.
@@ -285,8 +317,12 @@ impl Client {
     /// As [`Client::request`]; entries that name no descriptor are a broken protocol.
     pub fn region_io_fds(&mut self, index: u32, room: u32) -> Result<Vec<IoFd>> {
         let argsz = 16 + room * 40;
-        let payload =
-            Writer::new().put_u32(argsz).put_u32(0).put_u32(index).put_u32(room).finish();
+        let payload = Writer::new()
+            .put_u32(argsz)
+            .put_u32(0)
+            .put_u32(index)
+            .put_u32(room)
+            .finish();
         let reply = self.request(command::GET_REGION_IO_FDS, &payload, &[])?;
         let mut reader = Reader::new(&reply.payload);
         let (_argsz, _flags, _index) = (reader.take_u32(), reader.take_u32(), reader.take_u32());
@@ -294,8 +330,7 @@ impl Client {
         let mut entries = Vec::new();
         for _ in 0..count {
             let (offset, size) = (reader.take_u64(), reader.take_u64());
-            let (fd_index, kind, flags) =
-                (reader.take_u32(), reader.take_u32(), reader.take_u32());
+            let (fd_index, kind, flags) = (reader.take_u32(), reader.take_u32(), reader.take_u32());
             let _padding = reader.take_u32();
             let datamatch = reader.take_u64();
             let fd = reply
@@ -304,7 +339,14 @@ impl Client {
                 .ok_or_else(|| Error::Protocol(format!("io fd {fd_index} did not come along")))?
                 .try_clone()
                 .map_err(Error::io("duplicating a descriptor"))?;
-            entries.push(IoFd { offset, size, kind, flags, datamatch, fd });
+            entries.push(IoFd {
+                offset,
+                size,
+                kind,
+                flags,
+                datamatch,
+                fd,
+            });
         }
         reader.end("DEVICE_GET_REGION_IO_FDS")?;
         Ok(entries)
@@ -321,5 +363,10 @@ fn region_access(region: u32, offset: u64, count: usize) -> [u8; 16] {
 }
 
 fn unmap(flags: u32, gpa: u64, size: u64) -> Vec<u8> {
-    Writer::new().put_u32(24).put_u32(flags).put_u64(gpa).put_u64(size).finish()
+    Writer::new()
+        .put_u32(24)
+        .put_u32(flags)
+        .put_u64(gpa)
+        .put_u64(size)
+        .finish()
 }

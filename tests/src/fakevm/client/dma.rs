@@ -25,14 +25,20 @@ impl Client {
                 self.answer(memory, &command)?;
                 answered += 1;
             }
-            let until = if answered == 0 { deadline } else { Instant::now() };
+            let until = if answered == 0 {
+                deadline
+            } else {
+                Instant::now()
+            };
             if !self.socket.readable(until)? {
                 return Ok(answered);
             }
             let message = self.receive()?;
             if message.header.is_reply() {
                 let name = command::name(message.header.command);
-                return Err(super::Error::Protocol(format!("a reply to {name} out of the blue")));
+                return Err(super::Error::Protocol(format!(
+                    "a reply to {name} out of the blue"
+                )));
             }
             self.pending.push_back(message);
         }

@@ -72,7 +72,9 @@ impl Capabilities {
         let text = reader.end("VERSION")?;
         if version != (0, 0) {
             let (major, minor) = version;
-            return Err(Error::Protocol(format!("version 0.0 was answered by {major}.{minor}")));
+            return Err(Error::Protocol(format!(
+                "version 0.0 was answered by {major}.{minor}"
+            )));
         }
         let mut document = match text {
             [] => Document::default(),
@@ -128,10 +130,20 @@ impl RegionInfo {
         if self.flags & flags::REGION_MMAP == 0 || self.file.is_none() {
             return None;
         }
-        let whole = [MmapArea { offset: 0, size: self.size }];
-        let areas = if self.areas.is_empty() { &whole[..] } else { &self.areas };
+        let whole = [MmapArea {
+            offset: 0,
+            size: self.size,
+        }];
+        let areas = if self.areas.is_empty() {
+            &whole[..]
+        } else {
+            &self.areas
+        };
         let end = at.checked_add(len)?;
-        areas.iter().copied().find(|area| area.offset <= at && end <= area.offset + area.size)
+        areas
+            .iter()
+            .copied()
+            .find(|area| area.offset <= at && end <= area.offset + area.size)
     }
 
     /// Reads the areas from the capabilities behind a full reply.
@@ -143,8 +155,11 @@ impl RegionInfo {
             let broken = || Error::Protocol(format!("region capability at {at} is broken"));
             budget = budget.checked_sub(1).ok_or_else(broken)?;
             let mut reader = Reader::new(payload.get(at..).ok_or_else(broken)?);
-            let (id, version, next) =
-                (reader.take_u16(), reader.take_u16(), reader.take_u32() as usize);
+            let (id, version, next) = (
+                reader.take_u16(),
+                reader.take_u16(),
+                reader.take_u32() as usize,
+            );
             if id == CAP_SPARSE_MMAP && version == 1 {
                 let count = reader.take_u32();
                 let _reserved = reader.take_u32();
@@ -152,7 +167,10 @@ impl RegionInfo {
                     return Err(broken());
                 }
                 for _ in 0..count {
-                    areas.push(MmapArea { offset: reader.take_u64(), size: reader.take_u64() });
+                    areas.push(MmapArea {
+                        offset: reader.take_u64(),
+                        size: reader.take_u64(),
+                    });
                 }
             }
             reader.end("DEVICE_GET_REGION_INFO")?;

@@ -43,12 +43,20 @@ pub struct RegionPlan {
 impl RegionPlan {
     /// A writable region.
     pub fn new(gpa: u64, size: u64, backing: Backing) -> Self {
-        RegionPlan { gpa, size: size.next_multiple_of(PAGE), backing, writable: true }
+        RegionPlan {
+            gpa,
+            size: size.next_multiple_of(PAGE),
+            backing,
+            writable: true,
+        }
     }
 
     /// The same region, announced as read-only.
     pub fn read_only(self) -> Self {
-        RegionPlan { writable: false, ..self }
+        RegionPlan {
+            writable: false,
+            ..self
+        }
     }
 }
 
@@ -66,7 +74,9 @@ impl MemoryPlan {
 
     /// One region at address 0.
     pub fn single(size: u64, backing: Backing) -> Self {
-        MemoryPlan { regions: vec![RegionPlan::new(0, size, backing)] }
+        MemoryPlan {
+            regions: vec![RegionPlan::new(0, size, backing)],
+        }
     }
 
     /// One memfd, mapped at 0 and at 4 GiB, as QEMU's `q35` lays out memory. The low part is

@@ -27,7 +27,12 @@ fn sealed_memory_cannot_shrink_and_short_memory_is_short() {
     assert!(sealed.truncate(0, 4096).is_err());
     let plan = MemoryPlan::single(8192, Backing::Short { missing: 4096 });
     let short = GuestMemory::new(&plan).unwrap();
-    let file = short.regions()[0].file().unwrap().as_fd().try_clone_to_owned().unwrap();
+    let file = short.regions()[0]
+        .file()
+        .unwrap()
+        .as_fd()
+        .try_clone_to_owned()
+        .unwrap();
     assert_eq!(File::from(file).metadata().unwrap().len(), 4096);
     assert_eq!(short.regions()[0].size, 8192);
 }

@@ -69,8 +69,15 @@ impl RxRing {
         let buffers = memory.view(base, len)?;
         let queue = SplitQueue::new(memory, at, features & feature::EVENT_IDX != 0)?;
         let mergeable = features & feature::MRG_RXBUF != 0;
-        let mut ring =
-            RxRing { queue, buffers, base, buffer_len, stride, mergeable, received: 0 };
+        let mut ring = RxRing {
+            queue,
+            buffers,
+            base,
+            buffer_len,
+            stride,
+            mergeable,
+            received: 0,
+        };
         ring.refill();
         Ok(ring)
     }
@@ -105,7 +112,8 @@ impl RxRing {
     pub fn refill(&mut self) {
         while let Some(index) = self.queue.take_free() {
             let gpa = self.buffer_gpa(index);
-            self.queue.set_desc(index, gpa, self.buffer_len as u32, DESC_WRITE, 0);
+            self.queue
+                .set_desc(index, gpa, self.buffer_len as u32, DESC_WRITE, 0);
             self.queue.push_head(index, 1);
         }
     }
@@ -133,10 +141,18 @@ impl RxRing {
             let at = usize::from(used.id) * self.stride;
             let header = self.header(at);
             if self.mergeable && header.num_buffers != 1 {
-                return Err(Error::Device(format!("{} buffers for one frame", header.num_buffers)));
+                return Err(Error::Device(format!(
+                    "{} buffers for one frame",
+                    header.num_buffers
+                )));
             }
             let len = self.check_len(used.len)?;
-            each(Frame { buffers: &self.buffers, at, len, header });
+            each(Frame {
+                buffers: &self.buffers,
+                at,
+                len,
+                header,
+            });
         }
         self.received += count as u64;
         self.refill();
@@ -158,13 +174,19 @@ impl RxRing {
         let header = self.header(at);
         let len = self.check_len(first.len)?;
         self.append(frame, at + HEADER_LEN, len);
-        let buffers = if self.mergeable { header.num_buffers } else { 1 };
+        let buffers = if self.mergeable {
+            header.num_buffers
+        } else {
+            1
+        };
         if buffers == 0 {
             return Err(Error::Device("num_buffers is 0".into()));
         }
         for nth in 1..buffers {
             let Some(used) = self.queue.pop()? else {
-                return Err(Error::Device(format!("buffer {nth} of {buffers} is missing")));
+                return Err(Error::Device(format!(
+                    "buffer {nth} of {buffers} is missing"
+                )));
             };
             if used.len as usize > self.buffer_len || frame.len() > MAX_FRAME {
                 return Err(Error::Device(format!("{} bytes in one buffer", used.len)));
@@ -187,7 +209,10 @@ impl RxRing {
     fn check_len(&self, len: u32) -> Result<usize> {
         let len = len as usize;
         if len < HEADER_LEN || len > self.buffer_len {
-            return Err(Error::Device(format!("{len} bytes in a buffer of {}", self.buffer_len)));
+            return Err(Error::Device(format!(
+                "{len} bytes in a buffer of {}",
+                self.buffer_len
+            )));
         }
         Ok(len - HEADER_LEN)
     }

@@ -51,7 +51,9 @@ impl TxRing {
         let buffers = memory.view(base, len)?;
         let tables = if layout == TxLayout::Indirect {
             if features & feature::INDIRECT_DESC == 0 {
-                return Err(Error::Unsupported("indirect descriptors were not agreed on".into()));
+                return Err(Error::Unsupported(
+                    "indirect descriptors were not agreed on".into(),
+                ));
             }
             let len = entries * INDIRECT_ENTRIES * 16;
             let base = memory.alloc(len as u64, 4096)?;
@@ -60,7 +62,14 @@ impl TxRing {
             None
         };
         let queue = SplitQueue::new(memory, at, features & feature::EVENT_IDX != 0)?;
-        Ok(TxRing { queue, buffers, base, tables, layout, sent: 0 })
+        Ok(TxRing {
+            queue,
+            buffers,
+            base,
+            tables,
+            layout,
+            sent: 0,
+        })
     }
 
     /// Starts again with an empty ring in the same place, after a reset of the queue.
@@ -126,7 +135,8 @@ impl TxRing {
         };
         let at = buffer_at(index);
         self.buffers.write(at, &[0; HEADER_LEN]);
-        self.buffers.write(at + HEADER_LEN + stamp_at, &stamp.to_le_bytes());
+        self.buffers
+            .write(at + HEADER_LEN + stamp_at, &stamp.to_le_bytes());
         let len = (HEADER_LEN + frame_len) as u32;
         self.queue.set_desc(index, self.base + at as u64, len, 0, 0);
         self.queue.push_head(index, 1);
@@ -166,7 +176,9 @@ impl TxRing {
         }
         if pieces > limit {
             let len = frame.len();
-            return Err(Error::Unsupported(format!("{len} bytes never fit a ring of {limit}")));
+            return Err(Error::Unsupported(format!(
+                "{len} bytes never fit a ring of {limit}"
+            )));
         }
         if self.queue.free() < pieces {
             return Ok(false);
@@ -184,7 +196,8 @@ impl TxRing {
             let flags = if nth + 1 == pieces { 0 } else { DESC_NEXT };
             self.buffers.write(buffer_at(index), chunk);
             let gpa = self.base + buffer_at(index) as u64;
-            self.queue.set_desc(index, gpa, chunk.len() as u32, flags, next);
+            self.queue
+                .set_desc(index, gpa, chunk.len() as u32, flags, next);
             next = index;
         }
         if self.tables.is_some() {
@@ -208,14 +221,19 @@ impl TxRing {
                 _ => BUFFER_SIZE.min(frame_len - (nth - 1) * BUFFER_SIZE),
             };
             let last = nth + 1 == pieces;
-            let (flags, next) = if last { (0, 0) } else { (DESC_NEXT, nth as u64 + 1) };
+            let (flags, next) = if last {
+                (0, 0)
+            } else {
+                (DESC_NEXT, nth as u64 + 1)
+            };
             tables.store64(table + nth * 16, self.base + buffer_at(index) as u64);
             let word = len as u64 | u64::from(flags) << 32 | next << 48;
             tables.store64(table + nth * 16 + 8, word);
             index = self.queue.next_of(index);
         }
         let gpa = tables_gpa + table as u64;
-        self.queue.write_desc(head, gpa, (pieces * 16) as u32, DESC_INDIRECT, 0);
+        self.queue
+            .write_desc(head, gpa, (pieces * 16) as u32, DESC_INDIRECT, 0);
     }
 
     /// Shows what was pushed to the device. True when the device wants a notification.

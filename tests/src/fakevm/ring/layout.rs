@@ -24,9 +24,16 @@ impl QueueLayout {
     /// Fails when `size` is no power of two up to 32768 or memory has no room.
     pub fn alloc(memory: &mut GuestMemory, size: u16) -> Result<Self> {
         if !size.is_power_of_two() || size > MAX_RING_SIZE {
-            return Err(Error::Memory(format!("{size} is no size for a split queue")));
+            return Err(Error::Memory(format!(
+                "{size} is no size for a split queue"
+            )));
         }
-        let mut layout = QueueLayout { size, desc: 0, avail: 0, used: 0 };
+        let mut layout = QueueLayout {
+            size,
+            desc: 0,
+            avail: 0,
+            used: 0,
+        };
         layout.desc = memory.alloc(layout.desc_len() as u64, 4096)?;
         layout.avail = memory.alloc(layout.avail_len() as u64, 64)?;
         layout.used = memory.alloc(layout.used_len() as u64, 4096)?;

@@ -78,7 +78,10 @@ impl ModelDevice {
             len: word as u32,
             device_writes: flags & DESC_WRITE != 0,
         };
-        (segment, (flags & DESC_NEXT != 0).then_some((word >> 48) as u16))
+        (
+            segment,
+            (flags & DESC_NEXT != 0).then_some((word >> 48) as u16),
+        )
     }
 
     /// Raw flags of a descriptor.
@@ -113,8 +116,13 @@ impl ModelDevice {
     /// Says from which available index on a notification is wanted, or by flag whether at all.
     pub fn want_notification(&self, on: bool) {
         if self.event_idx {
-            let event = if on { self.taken } else { self.taken.wrapping_sub(1) };
-            self.used.store16(4 + 8 * usize::from(self.layout.size), event);
+            let event = if on {
+                self.taken
+            } else {
+                self.taken.wrapping_sub(1)
+            };
+            self.used
+                .store16(4 + 8 * usize::from(self.layout.size), event);
         } else {
             self.used.store16(0, u16::from(!on));
         }
