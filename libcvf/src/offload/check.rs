@@ -118,12 +118,7 @@ impl FrameMeta {
             return Err(OffloadError::GsoWithoutCsum);
         };
         let bytes = &bytes[..bytes.len().min(MAX_SEGMENT_HEADERS)];
-        let headers = match Headers::parse(bytes, total) {
-            Err(_) if bytes.len() < total && bytes.len() == MAX_SEGMENT_HEADERS => {
-                return Err(OffloadError::HeadersTooLong);
-            }
-            other => other?,
-        };
+        let headers = Headers::parse(bytes, total)?;
         if headers.fragment {
             return Err(OffloadError::GsoFragment);
         }

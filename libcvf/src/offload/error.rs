@@ -7,7 +7,8 @@ use super::parse::ParseError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum OffloadError {
-    /// The headers cannot be read as far as the request needs them.
+    /// The headers cannot be read as far as the request needs them, or do not end within
+    /// [`crate::limits::MAX_SEGMENT_HEADERS`].
     #[error("the frame's headers cannot be read: {0}")]
     Headers(#[from] ParseError),
     /// `csum_start + csum_offset + 2` lies behind the frame's end (virtio 1.3 5.1.6.2).
@@ -40,9 +41,9 @@ pub enum OffloadError {
     /// More than [`crate::limits::MAX_SEGMENTS`] segments.
     #[error("a large-send frame would become too many segments")]
     TooManySegments,
-    /// The headers do not end within [`crate::limits::MAX_SEGMENT_HEADERS`] bytes.
-    #[error("a large-send frame's headers are too long")]
-    HeadersTooLong,
+    /// There is no room for a tag behind the copied headers.
+    #[error("the copied headers leave no room for a VLAN tag")]
+    NoRoom,
     /// A tag shall be removed or changed and there is none.
     #[error("the frame has no VLAN tag to edit")]
     NoTag,
@@ -65,7 +66,7 @@ impl OffloadError {
         "gso_extension",
         "segment_too_long",
         "too_many_segments",
-        "headers_too_long",
+        "no_room",
         "no_tag",
     ];
 
@@ -83,7 +84,7 @@ impl OffloadError {
             Self::GsoExtension => 8,
             Self::SegmentTooLong => 9,
             Self::TooManySegments => 10,
-            Self::HeadersTooLong => 11,
+            Self::NoRoom => 11,
             Self::NoTag => 12,
         }
     }

@@ -112,8 +112,8 @@ impl<'a> Segmenter<'a> {
     pub fn longest(&self) -> usize {
         let end = usize::from(self.headers.end);
         if self.gso == Gso::Ufo {
-            let v6 = self.headers.network == Network::V6;
-            let fixed = end - 8 + if v6 { FRAGMENT_HEADER } else { 0 };
+            let inserted = self.headers.network == Network::V6 && self.count() > 1;
+            let fixed = end - 8 + if inserted { FRAGMENT_HEADER } else { 0 };
             return fixed + self.unit.min(self.total - (end - 8));
         }
         end + self.unit.min(self.total - end)

@@ -94,17 +94,17 @@ impl VlanEdit {
     /// Edits headers in place: `buffer[..len]` is the frame's beginning; returns the new `len`.
     ///
     /// # Errors
-    /// As [`VlanEdit::prefix`], and [`OffloadError::HeadersTooLong`] when `buffer` has no room for
+    /// As [`VlanEdit::prefix`], and [`OffloadError::NoRoom`] when `buffer` has no room for
     /// a tag behind `len`.
     pub fn apply(self, buffer: &mut [u8], len: usize) -> Result<usize, OffloadError> {
-        let head = buffer.get(..len).ok_or(OffloadError::HeadersTooLong)?;
+        let head = buffer.get(..len).ok_or(OffloadError::NoRoom)?;
         let Some(prefix) = self.prefix(head)? else {
             return Ok(len);
         };
         let start = prefix.bytes().len();
         let new_len = len - prefix.skip + start;
         if new_len > buffer.len() {
-            return Err(OffloadError::HeadersTooLong);
+            return Err(OffloadError::NoRoom);
         }
         if start != prefix.skip {
             buffer.copy_within(prefix.skip..len, start);
