@@ -1,13 +1,16 @@
 //! One mapping of a client's memory file.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::sys::statfs::{FsType, HUGETLBFS_MAGIC, TMPFS_MAGIC, fstatfs};
+use vm_memory::FileOffset;
+use vm_memory::mmap::{MmapRegion, MmapRegionError};
 
 use super::fault::Guarded;
 use crate::limits::MAX_WHOLE_FILE_MAP;
-
-const TMPFS_MAGIC: i64 = 0x0102_1994;
-const HUGETLBFS_MAGIC: i64 = 0x9584_58f6;
 
 /// Why a file cannot back guest memory here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,12 +58,12 @@ pub(super) struct FileId {
 /// A shared mapping of (usually all of) a client's memory file; unmapped when dropped.
 #[derive(Debug)]
 pub struct MappedFile {
-    base: usize,
-    /// File offset of `base`.
+    // In this order: a fault must never find an entry whose range is somebody else's.
+    guard: Guarded,
+    region: MmapRegion,
+    /// File offset of the mapping's first byte.
     offset: u64,
-    len: usize,
     id: FileId,
-    guard: Option<Guarded>,
 }
 
 impl MappedFile {
@@ -71,13 +74,13 @@ impl MappedFile {
     /// # Errors
     /// [`FileError`], when the file is of the wrong kind or too short, or the kernel refuses.
     pub(super) fn map(
-        fd: BorrowedFd<'_>,
+        fd: OwnedFd,
         offset: u64,
         size: u64,
         writable: bool,
         known: &[Arc<Self>],
     ) -> Result<Arc<Self>, FileError> {
-        let stat = nix::sys::stat::fstat(fd).map_err(|errno| FileError::System {
+        let stat = nix::sys::stat::fstat(&fd).map_err(|errno| FileError::System {
             call: "fstat",
             errno,
         })?;
@@ -91,99 +94,69 @@ impl MappedFile {
         if let Some(file) = known.iter().find(|f| f.id == id && f.covers(offset, end)) {
             return Ok(Arc::clone(file));
         }
-        let (kind, block) = file_system(fd)?;
-        if kind != TMPFS_MAGIC && kind != HUGETLBFS_MAGIC {
-            return Err(FileError::Kind(kind));
-        }
+        let kind = fstatfs(&fd).map_err(|errno| FileError::System {
+            call: "fstatfs",
+            errno,
+        })?;
+        let page = match kind.filesystem_type() {
+            TMPFS_MAGIC => 4096,
+            HUGETLBFS_MAGIC => u64::try_from(kind.block_size()).unwrap_or(4096).max(4096),
+            FsType(other) => return Err(FileError::Kind(other)),
+        };
         let file_len = u64::try_from(stat.st_size).unwrap_or(0);
         if end > file_len {
             return Err(past_end(file_len));
         }
-        let page = if kind == HUGETLBFS_MAGIC { block } else { 4096 };
         let (first, last) = if file_len <= MAX_WHOLE_FILE_MAP {
-            (0, file_len.next_multiple_of(page))
+            (0, file_len)
         } else {
-            (offset - offset % page, end.next_multiple_of(page))
-        };
-        Self::mmap(fd, first, last - first, id).map(Arc::new)
-    }
-
-    fn mmap(fd: BorrowedFd<'_>, offset: u64, len: u64, id: FileId) -> Result<Self, FileError> {
-        let out_of_range = |_| FileError::System {
-            call: "mmap",
-            errno: nix::errno::Errno::ENOMEM,
-        };
-        let len = usize::try_from(len).map_err(out_of_range)?;
-        let file_offset = libc::off_t::try_from(offset).map_err(out_of_range)?;
-        let prot = libc::PROT_READ | if id.writable { libc::PROT_WRITE } else { 0 };
-        // SAFETY: a new mapping at an address of the kernel's choice aliases no Rust object; it is
-        // only ever reached through raw pointers of this module.
-        let base = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                len,
-                prot,
-                libc::MAP_SHARED | libc::MAP_NORESERVE,
-                fd.as_raw_fd(),
-                file_offset,
+            (
+                offset - offset % page,
+                end.next_multiple_of(page).min(file_len),
             )
         };
-        if base == libc::MAP_FAILED {
-            return Err(FileError::System {
-                call: "mmap",
-                errno: nix::errno::Errno::last(),
-            });
-        }
-        let mut file = Self {
-            base: base as usize,
-            offset,
-            len,
+        let region = Self::mmap(fd, first, last - first, writable)?;
+        let start = region.as_ptr() as usize;
+        // What the kernel maps is whole pages, and what replaces them after a fault must be too.
+        let len = region.size().next_multiple_of(page as usize);
+        let guard = Guarded::enter(start, len).ok_or(FileError::TooMany)?;
+        Ok(Arc::new(Self {
+            guard,
+            region,
+            offset: first,
             id,
-            guard: None,
+        }))
+    }
+
+    fn mmap(fd: OwnedFd, offset: u64, len: u64, writable: bool) -> Result<MmapRegion, FileError> {
+        let failed = |errno| FileError::System {
+            call: "mmap",
+            errno,
         };
-        file.guard = Some(Guarded::enter(file.base, len).ok_or(FileError::TooMany)?);
-        Ok(file)
+        let len = usize::try_from(len).map_err(|_| failed(Errno::ENOMEM))?;
+        let prot = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
+        let flags = libc::MAP_SHARED | libc::MAP_NORESERVE;
+        let file = FileOffset::new(File::from(fd), offset);
+        MmapRegion::build(Some(file), len, prot, flags).map_err(|error| match error {
+            MmapRegionError::Mmap(error) => {
+                failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+            }
+            _ => failed(Errno::EINVAL),
+        })
     }
 
     fn covers(&self, start: u64, end: u64) -> bool {
-        start >= self.offset && end <= self.offset + self.len as u64
+        start >= self.offset && end <= self.offset + self.region.size() as u64
     }
 
     /// Host address of a byte of the file. The caller has checked that it is covered.
     pub(super) fn host(&self, file_offset: u64) -> usize {
         debug_assert!(file_offset >= self.offset);
-        self.base + (file_offset - self.offset) as usize
+        self.region.as_ptr() as usize + (file_offset - self.offset) as usize
     }
 
     /// True once the file was truncated under this mapping.
     pub fn faulted(&self) -> bool {
-        self.guard.as_ref().is_some_and(Guarded::faulted)
+        self.guard.faulted()
     }
-}
-
-impl Drop for MappedFile {
-    fn drop(&mut self) {
-        // The guard goes first: a fault must never find an entry whose range is somebody else's.
-        self.guard = None;
-        // SAFETY: `base` and `len` are what mmap returned; every pointer into the mapping is bounded
-        // by a `Regions` that holds an `Arc` of this file.
-        unsafe { libc::munmap(self.base as *mut libc::c_void, self.len) };
-    }
-}
-
-fn file_system(fd: BorrowedFd<'_>) -> Result<(i64, u64), FileError> {
-    // SAFETY: statfs is plain data; the kernel fills it in.
-    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
-    // SAFETY: the descriptor is borrowed for the call and the pointer is to a live local.
-    if unsafe { libc::fstatfs(fd.as_raw_fd(), &raw mut stat) } != 0 {
-        return Err(FileError::System {
-            call: "fstatfs",
-            errno: nix::errno::Errno::last(),
-        });
-    }
-    let block = u64::try_from(stat.f_bsize).unwrap_or(4096).max(4096);
-    Ok((
-        stat.f_type,
-        if block.is_power_of_two() { block } else { 4096 },
-    ))
 }

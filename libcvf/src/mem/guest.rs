@@ -1,6 +1,6 @@
 //! The memory of one device: changes on one side, snapshots on the other.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 
 use arc_swap::{ArcSwap, Guard};
@@ -162,7 +162,7 @@ impl GuestMemory {
                 .take(KNOWN_FILES)
                 .filter_map(Weak::upgrade)
                 .collect();
-            let file = MappedFile::map(fd.as_fd(), fd_offset, size, write, &known)
+            let file = MappedFile::map(fd, fd_offset, size, write, &known)
                 .map_err(|source| MapError::File { iova, size, source })?;
             if !known.iter().any(|f| Arc::ptr_eq(f, &file)) {
                 let surplus = files.len().saturating_sub(KNOWN_FILES);
