@@ -26,7 +26,7 @@ fn virtio_4_1_4_every_structure_is_found_by_its_capability() {
             (d.common.length, d.isr.length, d.config.length),
             (64, 1, 24)
         );
-        assert_eq!(d.common.length, common_cfg_size().into());
+        assert_eq!(d.common.length, u64::from(common_cfg_size()));
         for place in [d.common, d.isr, d.config, d.notify] {
             let bar = d
                 .device
