@@ -1,10 +1,15 @@
 //! The daemon as a library: engine, session, bus, store, configuration.
 
+pub mod bus;
+pub mod cli;
+pub mod config;
+pub mod daemon;
 pub mod device;
 pub mod engine;
 pub mod limits;
 pub mod names;
 pub mod nearest;
+pub mod notify;
 pub mod session;
 pub mod store;
 pub mod text;

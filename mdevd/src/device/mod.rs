@@ -1,17 +1,18 @@
-//! A composed function behind a socket.
+//! The real back end: CVFs of libcvf behind vfio-user sockets.
+//!
+//! The one place where protocol, data plane and sockets meet; none of them knows another.
 
-use crate::engine::EngineError;
-use crate::session::PlaceError;
+mod adapter;
+mod backend;
+mod errors;
+mod irqs;
+mod numbers;
+mod quiet;
+mod served;
+mod sys;
 
-/// What the engine says when a socket cannot be placed.
-pub(crate) fn socket_error(name: &str, error: &PlaceError) -> EngineError {
-    let (name, why) = (name.to_owned(), error.to_string());
-    match error {
-        PlaceError::NoUser(user) => EngineError::invalid("socket_owner", user, why),
-        PlaceError::NoGroup(group) => EngineError::invalid("socket_group", group, why),
-        PlaceError::TooLong { .. } => EngineError::invalid("name", name, why),
-        PlaceError::MayNotGive(_) => EngineError::Denied { attempted: "create", name, why },
-        PlaceError::Live(_) | PlaceError::Foreign(_) => EngineError::SocketTaken { name, why },
-        PlaceError::Io { .. } => EngineError::Internal { attempted: "create", name, why },
-    }
-}
+pub use backend::{BackendError, RealBackend};
+pub(crate) use errors::socket_error;
+
+#[cfg(test)]
+mod tests;

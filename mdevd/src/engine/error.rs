@@ -154,7 +154,7 @@ pub enum EngineError {
         why: String,
     },
     /// Not a possible value.
-    #[error("{argument} {value:?} cannot be: {why}")]
+    #[error("{} {value:?} cannot be: {why}", argument.replace('_', "-"))]
     InvalidArgument {
         /// The argument, by its name on the bus.
         argument: String,

@@ -77,19 +77,29 @@ pub fn check_memory(size: &str) -> Result<&str, String> {
     }
 }
 
-/// All QEMU arguments that a VM with this device needs, one option a line, for a shell.
-pub fn qemu_command_line(view: &DeviceView, memory: &str) -> String {
+fn qemu_options(view: &DeviceView, memory: &str) -> [(&'static str, String); 5] {
     let name = &view.summary.name;
     let device = qemu_device(name, &view.socket, Some(&port_id(name)));
-    let options = [
+    [
         ("-machine", "q35,memory-backend=mem0".to_owned()),
         ("-m", memory.to_owned()),
         ("-object", format!("memory-backend-memfd,id=mem0,size={memory},share=on")),
         ("-device", port(view)),
         ("-device", device),
-    ];
+    ]
+}
+
+/// All QEMU arguments that a VM with this device needs.
+pub fn qemu_arguments(view: &DeviceView, memory: &str) -> Vec<String> {
+    let options = qemu_options(view, memory).into_iter();
+    options.flat_map(|(option, value)| [option.to_owned(), value]).collect()
+}
+
+/// The same, one option a line, for a shell.
+pub fn qemu_command_line(view: &DeviceView, memory: &str) -> String {
+    let options = qemu_options(view, memory).into_iter();
     let lines: Vec<_> =
-        options.iter().map(|(option, value)| format!("{option} {}", shell_word(value))).collect();
+        options.map(|(option, value)| format!("{option} {}", shell_word(&value))).collect();
     lines.join(" \\\n")
 }
 

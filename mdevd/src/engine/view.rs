@@ -330,6 +330,12 @@ pub struct UplinkView {
     pub bridge: Option<String>,
     /// Frames can pass.
     pub up: bool,
+    /// What came in through it.
+    #[serde(default)]
+    pub rx: DirectionStats,
+    /// What went out through it.
+    #[serde(default)]
+    pub tx: DirectionStats,
 }
 
 /// A PF and what is left of it.

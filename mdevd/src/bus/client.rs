@@ -1,0 +1,196 @@
+//! The other end: a peer of the daemon's private socket.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+use zbus::connection::Builder;
+use zbus::zvariant::{DynamicType, OwnedValue, Value};
+use zbus::{Connection, Message};
+
+use super::convert::{Dict, dict_to_json};
+use super::{MANAGER_INTERFACE, MANAGER_PATH};
+use crate::engine::ErrorKind;
+use crate::limits::CALL_DEADLINE;
+
+/// Why a call has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The daemon said no.
+    #[error("{message}")]
+    Refused {
+        /// What sort; `None`: one this program does not know.
+        kind: Option<ErrorKind>,
+        /// Its sentence.
+        message: String,
+    },
+    /// Nobody is there.
+    #[error("cannot reach mdevd at {}: {why}", path.display())]
+    Unreachable {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Why not, and what to do.
+        why: String,
+    },
+    /// It answers, but not as this program expects.
+    #[error("mdevd answered in a way that this cvfctl does not understand: {0}; are both of the same version?")]
+    Strange(String),
+}
+
+/// Options of a call.
+pub type Options = HashMap<&'static str, Value<'static>>;
+
+/// Calls `io.mdevd1.Manager`.
+#[derive(Clone, Debug)]
+pub struct ManagerClient {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl ManagerClient {
+    /// Connects to the socket at `path`.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`].
+    pub async fn connect(path: &Path) -> Result<Self, CallError> {
+        let unreachable = |why: String| CallError::Unreachable { path: path.to_owned(), why };
+        let connect = async {
+            let stream = UnixStream::connect(path).await.map_err(|error| explain(&error))?;
+            let builder = Builder::unix_stream(stream).p2p().method_timeout(CALL_DEADLINE);
+            builder.build().await.map_err(|error| error.to_string())
+        };
+        let connection = match timeout(CALL_DEADLINE, connect).await {
+            Ok(connected) => connected.map_err(unreachable)?,
+            Err(_) => return Err(unreachable("it does not answer; look into its log".into())),
+        };
+        Ok(Self { connection, path: path.to_owned() })
+    }
+
+    async fn call<B>(&self, method: &str, body: &B) -> Result<Message, CallError>
+    where
+        B: serde::Serialize + DynamicType,
+    {
+        let destination = None::<zbus::names::BusName<'_>>;
+        let interface = Some(MANAGER_INTERFACE);
+        let reply =
+            self.connection.call_method(destination, MANAGER_PATH, interface, method, body).await;
+        reply.map_err(|error| match error {
+            zbus::Error::MethodError(name, message, _) => CallError::Refused {
+                kind: ErrorKind::from_dbus_name(&name),
+                message: message.unwrap_or_else(|| name.to_string()),
+            },
+            zbus::Error::InputOutput(error) => {
+                CallError::Unreachable { path: self.path.clone(), why: explain(&error) }
+            }
+            other => CallError::Strange(other.to_string()),
+        })
+    }
+
+    async fn ask<B>(&self, method: &str, body: &B) -> Result<Json, CallError>
+    where
+        B: serde::Serialize + DynamicType,
+    {
+        let reply = self.call(method, body).await?;
+        let dict: Dict = reply.body().deserialize().map_err(strange)?;
+        Ok(dict_to_json(&dict))
+    }
+
+    /// Makes a device; an empty name has one made.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn create(&self, name: &str, options: Options) -> Result<Json, CallError> {
+        self.ask("Create", &(name, options)).await
+    }
+
+    /// Takes a device away.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn destroy(&self, name: &str, force: bool) -> Result<(), CallError> {
+        let options: Options =
+            if force { [("force", true.into())].into_iter().collect() } else { Options::new() };
+        self.call("Destroy", &(name, options)).await.map(drop)
+    }
+
+    /// One page: devices, and where the next one begins.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn list(&self, after: &str, limit: u32) -> Result<(Vec<Json>, String), CallError> {
+        let reply = self.call("List", &(after, limit, Options::new())).await?;
+        let (devices, next): (Vec<HashMap<String, OwnedValue>>, String) =
+            reply.body().deserialize().map_err(strange)?;
+        Ok((devices.iter().map(dict_to_json).collect(), next))
+    }
+
+    /// Everything about one device.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn show(&self, name: &str) -> Result<Json, CallError> {
+        self.ask("Show", &(name, Options::new())).await
+    }
+
+    /// Counters of one device.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn stats(&self, name: &str) -> Result<Json, CallError> {
+        self.ask("Stats", &(name, Options::new())).await
+    }
+
+    /// The PFs.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn pfs(&self) -> Result<Vec<Json>, CallError> {
+        let reply = self.call("ListPfs", &(Options::new(),)).await?;
+        let pfs: Vec<HashMap<String, OwnedValue>> = reply.body().deserialize().map_err(strange)?;
+        Ok(pfs.iter().map(dict_to_json).collect())
+    }
+
+    /// One PF.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn pf(&self, name: &str) -> Result<Json, CallError> {
+        self.ask("ShowPf", &(name, Options::new())).await
+    }
+
+    /// The daemon's version.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn version(&self) -> Result<Json, CallError> {
+        self.ask("Version", &(Options::new(),)).await
+    }
+}
+
+/// Reads an answer into its type.
+///
+/// # Errors
+/// [`CallError::Strange`].
+pub(crate) fn typed<T: DeserializeOwned>(answer: Json) -> Result<T, CallError> {
+    serde_json::from_value(answer).map_err(strange)
+}
+
+fn strange(error: impl ToString) -> CallError {
+    CallError::Strange(error.to_string())
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            format!("{error}; is it running? Start mdevd, or give --address")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("{error}; only its own user and root may, so use sudo or --address")
+        }
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,161 @@
+//! The command line of `cvfctl`.
+
+use clap::builder::PossibleValuesParser;
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use libcvf::control::MacAddr;
+
+use crate::engine::hints::check_memory;
+use crate::engine::{Doorbells, Interrupts, Personality, Word, parse_mode};
+
+/// Composes virtual functions (CVFs) and shows how they fare
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "cvfctl",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the daemon cannot be \
+                  reached.\nWith --json, exactly one JSON value goes to standard output: the answer, or \
+                  {\"error\": {\"kind\", \"message\"}}."
+)]
+pub struct Args {
+    /// The daemon's socket: a path, or unix:path=PATH [env: MDEVD_ADDRESS] [default: mdevd.sock in
+    /// /run/mdevd, or in XDG_RUNTIME_DIR/mdevd without root]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Make a device; making it again as it is does nothing
+    Create(Create),
+    /// Take a device away for good
+    Destroy {
+        /// Device
+        name: String,
+        /// Cut off a client that is connected
+        #[arg(long)]
+        force: bool,
+    },
+    /// List the devices
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show a device: definition, health, what a VM needs
+    Show {
+        /// Device
+        name: String,
+        /// Print all QEMU arguments that a VM with it needs
+        #[arg(long, conflicts_with = "libvirt_xml")]
+        qemu: bool,
+        /// Print the parts of a libvirt domain that a VM with it needs
+        #[arg(long)]
+        libvirt_xml: bool,
+        /// Memory of that VM, for --qemu
+        #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = memory)]
+        memory: String,
+    },
+    /// Show counters of a device, or of all
+    Stats {
+        /// Device
+        name: Option<String>,
+    },
+    /// Show the PFs that devices are cut from
+    Pf {
+        /// What to do
+        #[command(subcommand)]
+        command: PfCommand,
+    },
+    /// Print a completion script
+    Completion {
+        /// For this shell
+        #[arg(value_parser = PossibleValuesParser::new(["bash", "zsh", "fish"]))]
+        shell: String,
+    },
+    /// Print the versions of this program and of the daemon
+    Version,
+}
+
+/// Commands on PFs.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PfCommand {
+    /// List the PFs
+    List,
+    /// Show a PF and what is left of it
+    Show {
+        /// PF
+        name: String,
+    },
+}
+
+/// What to make.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Create {
+    /// Name; made if absent
+    pub name: Option<String>,
+    /// Cut it from this PF [default: the first]
+    #[arg(long)]
+    pub pf: Option<String>,
+    /// The device the guest sees [default: virtio-net]
+    #[arg(long, value_parser = words::<Personality>())]
+    pub personality: Option<String>,
+    /// Receive/transmit queue pairs [default: 1]
+    #[arg(long, value_name = "N")]
+    pub queue_pairs: Option<u64>,
+    /// MAC address [default: made from the name]
+    #[arg(long, value_parser = mac)]
+    pub mac: Option<String>,
+    /// Largest frame payload in bytes [default: 1500]
+    #[arg(long, value_name = "BYTES")]
+    pub mtu: Option<u64>,
+    /// Access VLAN [default: none]
+    #[arg(long, value_name = "ID")]
+    pub vlan: Option<u64>,
+    /// trapped: by message, the worker sleeps when idle; mapped: by shared memory, the worker polls and
+    /// keeps a core busy [default: trapped]
+    #[arg(long, value_parser = words::<Doorbells>())]
+    pub doorbells: Option<String>,
+    /// msix: a vector per queue; intx: one line, for VMs whose QEMU must unplug the device [default: msix]
+    #[arg(long, value_parser = words::<Interrupts>())]
+    pub interrupts: Option<String>,
+    /// Owner of the socket [default: the daemon's user]
+    #[arg(long, value_name = "USER")]
+    pub socket_owner: Option<String>,
+    /// Group of the socket [default: the daemon's group]
+    #[arg(long, value_name = "GROUP")]
+    pub socket_group: Option<String>,
+    /// Permissions of the socket [default: 0660]
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    pub socket_mode: Option<String>,
+}
+
+fn words<T: Word>() -> PossibleValuesParser {
+    PossibleValuesParser::new(T::WORDS.iter().map(|&(word, _)| word))
+}
+
+fn mac(text: &str) -> Result<String, <MacAddr as std::str::FromStr>::Err> {
+    text.parse::<MacAddr>().map(|mac| mac.to_string())
+}
+
+fn mode(text: &str) -> Result<String, &'static str> {
+    parse_mode(text).map(|_| text.to_owned())
+}
+
+fn memory(text: &str) -> Result<String, String> {
+    check_memory(text).map(str::to_owned)
+}
+
+/// The shell of that name.
+pub(super) fn shell(name: &str) -> Shell {
+    match name {
+        "zsh" => Shell::Zsh,
+        "fish" => Shell::Fish,
+        _ => Shell::Bash,
+    }
+}

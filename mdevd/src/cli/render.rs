@@ -1,0 +1,270 @@
+//! Answers as text for people.
+
+use std::fmt::Write;
+
+use super::table::{Cell, number, printable, table, text, toned};
+use super::terminal::{Terminal, Tone};
+use crate::engine::{
+    Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome, PfView, State, Stats,
+};
+use crate::text::shell_word;
+
+/// Lines of "label  value".
+struct Lines {
+    out: String,
+}
+
+impl Lines {
+    fn new(title: &str) -> Self {
+        Self { out: format!("{}\n", printable(title)) }
+    }
+
+    fn line(&mut self, label: &str, value: impl AsRef<str>) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.out, "  {label:<14}{}", printable(value.as_ref()));
+    }
+}
+
+fn notes(out: &mut String, notes: &[String]) {
+    for note in notes {
+        let _ = writeln!(out, "note: {}", printable(note));
+    }
+}
+
+fn qemu_option(device: &str) -> String {
+    format!("-device {}", shell_word(device))
+}
+
+/// Answer to `create`.
+pub(super) fn created(made: &Created) -> String {
+    let what = match made.result {
+        Outcome::Created => "created",
+        Outcome::Already => "already there",
+    };
+    let mut lines = Lines::new(&format!("{} {what}", made.name));
+    lines.line("uuid", &made.uuid);
+    lines.line("mac", &made.mac);
+    lines.line("pf", &made.pf);
+    lines.line("socket", &made.socket);
+    lines.line("qemu", qemu_option(&made.qemu));
+    notes(&mut lines.out, &made.notes);
+    lines.out
+}
+
+fn tone(state: State) -> Tone {
+    match state {
+        State::Ready => Tone::Plain,
+        State::Connected => Tone::Good,
+        State::Changing => Tone::Busy,
+        State::Failed => Tone::Bad,
+    }
+}
+
+/// Answer to `list`.
+pub(super) fn list(terminal: Terminal, devices: &[DeviceSummary]) -> String {
+    if devices.is_empty() {
+        return "no devices; make one with: cvfctl create NAME\n".to_owned();
+    }
+    let rows: Vec<Vec<Cell>> = devices
+        .iter()
+        .map(|d| {
+            vec![
+                text(&d.name),
+                toned(tone(d.state), d.state.word()),
+                text(&d.pf),
+                text(&d.personality),
+                number(d.queue_pairs),
+                text(&d.mac),
+                text(d.vlan.map_or_else(|| "-".to_owned(), |vlan| vlan.to_string())),
+                text(d.reason.as_deref().unwrap_or(&d.driver)),
+            ]
+        })
+        .collect();
+    let heading = ["NAME", "STATE", "PF", "PERSONALITY", "PAIRS", "MAC", "VLAN", "DRIVER"];
+    table(terminal, &heading, &rows)
+}
+
+/// Answer to `show`.
+pub(super) fn device(terminal: Terminal, view: &DeviceView) -> String {
+    let d = &view.summary;
+    let mut lines = Lines::new(&d.name);
+    let state = terminal.paint(tone(d.state), d.state.word());
+    let _ = writeln!(lines.out, "  {:<14}{state}", "state");
+    if let Some(reason) = &d.reason {
+        lines.line("reason", reason);
+    }
+    if !d.uuid.is_empty() {
+        lines.line("uuid", &d.uuid);
+        lines.line("pf", &d.pf);
+        lines.line("personality", &d.personality);
+        lines.line("queue pairs", d.queue_pairs.to_string());
+        lines.line("mac", &d.mac);
+        lines.line("mtu", view.mtu.to_string());
+        lines.line("vlan", d.vlan.map_or_else(|| "none".to_owned(), |vlan| vlan.to_string()));
+        lines.line("doorbells", &view.doorbells);
+        lines.line("interrupts", &view.interrupts);
+        let owner = view.socket_owner.as_deref().unwrap_or("daemon");
+        let group = view.socket_group.as_deref().unwrap_or("daemon");
+        lines.line("socket", format!("{} ({owner}:{group} {})", view.socket, view.socket_mode));
+    }
+    if let Some(health) = &view.health {
+        health_lines(&mut lines, &d.mac, health);
+        lines.line("qemu", qemu_option(&view.qemu));
+    }
+    notes(&mut lines.out, &view.notes);
+    lines.out
+}
+
+fn health_lines(lines: &mut Lines, defined_mac: &str, health: &Health) {
+    let client = health.client.map_or_else(|| "none".to_owned(), |client| client.to_string());
+    lines.line("client", client);
+    let (served, refused) = (health.clients_served, health.clients_refused);
+    if served + refused > 0 {
+        lines.line("clients", format!("{served} served, {refused} turned away while one was there"));
+    }
+    if let Some(why) = &health.last_disconnect {
+        lines.line("last client", why);
+    }
+    lines.line("driver", &health.driver);
+    lines.line("link", if health.link_up { "up" } else { "down" });
+    lines.line("active pairs", health.active_pairs.to_string());
+    if health.mac != defined_mac && !health.mac.is_empty() {
+        lines.line("mac now", format!("{} (set by the guest)", health.mac));
+    }
+    if !health.features.is_empty() {
+        lines.line("features", health.features.join(" "));
+    }
+    let memory = match health.memory {
+        Memory::Unknown => "nothing mapped yet",
+        Memory::Shared => "shared",
+        Memory::WithoutFd => "without file descriptors",
+        Memory::NotShared => "NOT SHARED",
+    };
+    let (maps, mib) = (health.maps, health.mapped_bytes >> 20);
+    lines.line("memory", format!("{memory} ({maps} maps, {mib} MiB)"));
+    if let Some(advice) = &health.memory_advice {
+        lines.line("", advice);
+    }
+    if let Some(refusal) = &health.last_refusal {
+        lines.line("refused", format!("{} so far, last: {}", refusal.count, refusal.what));
+    }
+    lines.line("worker", if health.worker_polls { "polls (one core busy)" } else { "sleeps when idle" });
+}
+
+fn dropped(direction: &DirectionStats) -> u64 {
+    direction.drops.values().sum()
+}
+
+/// Answer to `stats` without a name.
+pub(super) fn all_stats(terminal: Terminal, all: &[Stats]) -> String {
+    let rows: Vec<Vec<Cell>> = all
+        .iter()
+        .map(|stats| {
+            let (rx, tx) = (&stats.total.rx, &stats.total.tx);
+            let numbers = [rx.frames, rx.bytes, dropped(rx), tx.frames, tx.bytes, dropped(tx)];
+            std::iter::once(text(&stats.name)).chain(numbers.map(number)).collect()
+        })
+        .collect();
+    let heading =
+        ["NAME", "RX FRAMES", "RX BYTES", "RX DROPS", "TX FRAMES", "TX BYTES", "TX DROPS"];
+    table(terminal, &heading, &rows)
+}
+
+/// Answer to `stats` with a name.
+pub(super) fn stats(terminal: Terminal, stats: &Stats) -> String {
+    let total = &stats.total;
+    let mut lines = Lines::new(&stats.name);
+    for (label, d) in [("rx", &total.rx), ("tx", &total.tx)] {
+        lines.line(
+            label,
+            format!(
+                "{} frames, {} bytes, {} large, {} multicast, {} broadcast",
+                d.frames, d.bytes, d.large_frames, d.multicast, d.broadcast
+            ),
+        );
+        for (reason, count) in &d.drops {
+            lines.line("", format!("{count} dropped: {reason}"));
+        }
+    }
+    lines.line("kicks", total.kicks.to_string());
+    lines.line("interrupts", total.interrupts.to_string());
+    if !stats.pairs.is_empty() {
+        let rows: Vec<Vec<Cell>> = stats
+            .pairs
+            .iter()
+            .map(|pair| {
+                let c = &pair.counters;
+                let (rx, tx) = (&c.rx, &c.tx);
+                let numbers = [
+                    pair.pair.into(),
+                    rx.frames,
+                    rx.bytes,
+                    dropped(rx),
+                    tx.frames,
+                    tx.bytes,
+                    dropped(tx),
+                    c.kicks,
+                    c.interrupts,
+                ];
+                numbers.into_iter().map(number).collect()
+            })
+            .collect();
+        let heading = [
+            "PAIR", "RX FRAMES", "RX BYTES", "RX DROPS", "TX FRAMES", "TX BYTES", "TX DROPS", "KICKS",
+            "INTERRUPTS",
+        ];
+        lines.out += &table(terminal, &heading, &rows);
+    }
+    lines.out
+}
+
+fn uplink(pf: &PfView) -> String {
+    let up = if pf.uplink.up { "up" } else { "down" };
+    match (&pf.uplink.name, &pf.uplink.bridge) {
+        (Some(name), Some(bridge)) => format!("{} {name} in bridge {bridge}, {up}", pf.uplink.kind),
+        (Some(name), None) => format!("{} {name}, {up}", pf.uplink.kind),
+        _ => "none".to_owned(),
+    }
+}
+
+/// Answer to `pf list`.
+pub(super) fn pfs(terminal: Terminal, pfs: &[PfView]) -> String {
+    let rows: Vec<Vec<Cell>> = pfs
+        .iter()
+        .map(|pf| {
+            let pairs = pf.resources.iter().find(|resource| resource.kind == "queue-pairs");
+            let pairs = pairs.map_or_else(String::new, |r| format!("{} of {}", r.free, r.total));
+            vec![
+                text(&pf.name),
+                text(&pf.kind),
+                number(pf.devices),
+                number(pf.workers),
+                text(pairs),
+                text(uplink(pf)),
+            ]
+        })
+        .collect();
+    table(terminal, &["NAME", "KIND", "DEVICES", "WORKERS", "FREE QUEUE PAIRS", "UPLINK"], &rows)
+}
+
+/// Answer to `pf show`.
+pub(super) fn pf(terminal: Terminal, pf: &PfView) -> String {
+    let mut lines = Lines::new(&pf.name);
+    lines.line("kind", &pf.kind);
+    lines.line("devices", pf.devices.to_string());
+    lines.line("workers", pf.workers.to_string());
+    lines.line("uplink", uplink(pf));
+    let rows: Vec<Vec<Cell>> = pf
+        .resources
+        .iter()
+        .map(|resource| {
+            let used = resource.total.saturating_sub(resource.free);
+            let low = if resource.free == 0 { Tone::Bad } else { Tone::Plain };
+            let free = Cell::clone(&number(resource.free));
+            let free = if low == Tone::Bad { toned(low, "0") } else { free };
+            vec![text(&resource.kind), number(resource.total), number(used), free]
+        })
+        .collect();
+    lines.out += &table(terminal, &["RESOURCE", "TOTAL", "USED", "FREE"], &rows);
+    lines.out
+}

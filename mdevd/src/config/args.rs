@@ -1,0 +1,31 @@
+//! The daemon's command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Composes virtual functions in software and presents them to VMs over vfio-user.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Parser)]
+#[command(name = "mdevd", version, max_term_width = 100)]
+pub struct Args {
+    /// Read this TOML file; the command line overrides it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Keep definitions here [default: /var/lib/mdevd, or XDG_STATE_HOME/mdevd without root]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Put sockets here [default: /run/mdevd, or XDG_RUNTIME_DIR/mdevd without root]
+    #[arg(long, value_name = "DIR")]
+    pub runtime_dir: Option<PathBuf>,
+    /// Slice this PF, as in soft:NAME,queue-pairs=64,workers=1,uplink=tap:tap0,bridge=br0; may be
+    /// repeated [default: soft:soft0]
+    #[arg(long, value_name = "PF")]
+    pub pf: Vec<String>,
+    /// Log what: off, error, warn, info, debug, trace, or target=level,... [env: MDEVD_LOG] [default:
+    /// info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// Check the configuration, print it, and stop
+    #[arg(long)]
+    pub check: bool,
+}

@@ -1,0 +1,128 @@
+//! The configuration file.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::pf::{self, PfConfig};
+use super::section::{Source, scalar};
+use super::ConfigError;
+use crate::engine::{SocketAccess, parse_mode};
+use crate::limits::MAX_CONFIG;
+
+/// What a file says; everything may be absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct FileConfig {
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) runtime_dir: Option<PathBuf>,
+    pub(super) log: Option<String>,
+    pub(super) sockets: SocketAccess,
+    pub(super) pfs: Vec<PfConfig>,
+}
+
+const KEYS: [&str; 7] =
+    ["state-dir", "runtime-dir", "log", "socket-owner", "socket-group", "socket-mode", "pf"];
+
+/// Reads a file.
+pub(super) fn read(file: &Path) -> Result<FileConfig, ConfigError> {
+    let unreadable = |why: String| ConfigError::Unreadable { file: file.to_owned(), why };
+    let mut text = String::new();
+    let mut from = File::open(file).map_err(|error| unreadable(error.to_string()))?.take(MAX_CONFIG + 1);
+    from.read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
+    if text.len() as u64 > MAX_CONFIG {
+        return Err(unreadable(format!("it is larger than {MAX_CONFIG} bytes")));
+    }
+    parse(file, &text)
+}
+
+/// Reads a file's text.
+pub(super) fn parse(file: &Path, text: &str) -> Result<FileConfig, ConfigError> {
+    let source = Source { file, text };
+    let table = DeTable::parse(text).map_err(|error| {
+        source.complain(error.span(), error.message().replace('\n', "; "))
+    })?;
+    let table = table.get_ref();
+    source.check_keys(table, &KEYS)?;
+    let owned = |key| source.text(table, key).map(|text| text.map(|(text, _)| text.to_owned()));
+    let mut config = FileConfig {
+        state_dir: directory(source, table, "state-dir")?,
+        runtime_dir: directory(source, table, "runtime-dir")?,
+        log: owned("log")?,
+        sockets: SocketAccess::default(),
+        pfs: Vec::new(),
+    };
+    config.sockets.owner = owned("socket-owner")?;
+    config.sockets.group = owned("socket-group")?;
+    if let Some((mode, at)) = source.text(table, "socket-mode")? {
+        let complain = |why| source.complain(Some(at), format!("socket-mode '{mode}': {why}"));
+        config.sockets.mode = parse_mode(mode).map_err(complain)?;
+    }
+    if let Some(pfs) = table.get("pf") {
+        config.pfs = read_pfs(source, pfs)?;
+    }
+    Ok(config)
+}
+
+fn directory(
+    source: Source<'_>,
+    table: &DeTable<'_>,
+    key: &str,
+) -> Result<Option<PathBuf>, ConfigError> {
+    match source.text(table, key)? {
+        Some((path, at)) if !path.starts_with('/') => {
+            let what = format!("'{key}' is an absolute path, not '{path}'");
+            Err(source.complain(Some(at), what))
+        }
+        path => Ok(path.map(|(path, _)| path.into())),
+    }
+}
+
+fn read_pfs(source: Source<'_>, pfs: &Spanned<DeValue<'_>>) -> Result<Vec<PfConfig>, ConfigError> {
+    let tables = || {
+        let array = pfs.get_ref().as_array()?;
+        array.iter().map(|pf| pf.get_ref().as_table().map(|table| (pf.span(), table))).collect()
+    };
+    let tables: Option<Vec<_>> = tables();
+    let tables = tables
+        .ok_or_else(|| source.complain(Some(pfs.span()), "write each PF as a table [[pf]]"))?;
+    let mut read: Vec<PfConfig> = Vec::new();
+    for (at, table) in tables {
+        let pf = read_pf(source, &at, table)?;
+        if read.iter().any(|other| other.name == pf.name) {
+            return Err(source.complain(Some(at), format!("PF '{}' is configured twice", pf.name)));
+        }
+        read.push(pf);
+    }
+    Ok(read)
+}
+
+fn read_pf(
+    source: Source<'_>,
+    at: &std::ops::Range<usize>,
+    table: &DeTable<'_>,
+) -> Result<PfConfig, ConfigError> {
+    let known: Vec<_> = ["name", "kind"].into_iter().chain(pf::KEYS).collect();
+    source.check_keys(table, &known)?;
+    if let Some((kind, at)) = source.text(table, "kind")? {
+        pf::check_kind(kind).map_err(|why| source.complain(Some(at), why))?;
+    }
+    let (name, at_name) = source
+        .text(table, "name")?
+        .ok_or_else(|| source.complain(Some(at.clone()), "this PF has no 'name'"))?;
+    let complain = |at: &std::ops::Range<usize>| {
+        let at = at.clone();
+        move |why: String| source.complain(Some(at), why)
+    };
+    let mut builder = pf::Builder::new(name).map_err(complain(&at_name))?;
+    for (key, value) in table {
+        let key: &str = key.get_ref();
+        if pf::KEYS.contains(&key) {
+            let text = scalar(value).map_err(complain(&value.span()))?;
+            builder.set(key, &text).map_err(complain(&value.span()))?;
+        }
+    }
+    builder.finish().map_err(complain(at))
+}

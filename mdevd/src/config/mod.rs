@@ -1,0 +1,143 @@
+//! What the daemon is started with: a file, overridden by the command line, completed by defaults.
+
+mod args;
+mod dirs;
+mod file;
+mod pf;
+mod section;
+
+use std::path::PathBuf;
+
+pub use args::Args;
+pub use dirs::{BUS_SOCKET, DEVICE_DIR, default_runtime_dir, default_state_dir};
+pub use pf::{PfConfig, Uplink};
+
+use crate::engine::SocketAccess;
+use crate::limits::MAX_PFS;
+
+/// A configuration cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A place in the file is wrong.
+    #[error("{}:{line}: {what}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// A sentence.
+        what: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {why}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// An option of the command line is wrong.
+    #[error("{option} '{value}' cannot be: {why}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// Why not.
+        why: String,
+    },
+    /// Parts do not go together.
+    #[error("{0}")]
+    Whole(String),
+}
+
+/// Everything the daemon needs to know before it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where definitions are kept.
+    pub state_dir: PathBuf,
+    /// Where sockets are.
+    pub runtime_dir: PathBuf,
+    /// What is logged: a level, or directives `target=level,...`.
+    pub log: String,
+    /// Who may connect to devices that do not say so themselves.
+    pub sockets: SocketAccess,
+    /// The PFs, never empty; the first is the default.
+    pub pfs: Vec<PfConfig>,
+}
+
+impl Config {
+    /// Reads the file that `args` name, and merges.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn load(args: &Args) -> Result<Self, ConfigError> {
+        let file = args.config.as_deref().map(file::read).transpose()?.unwrap_or_default();
+        let env = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        let mut pfs = file.pfs;
+        for text in &args.pf {
+            let pf = PfConfig::parse(text).map_err(|why| {
+                let value = text.chars().take(120).collect();
+                ConfigError::Option { option: "--pf", value, why }
+            })?;
+            match pfs.iter_mut().find(|other| other.name == pf.name) {
+                Some(other) => *other = pf,
+                None => pfs.push(pf),
+            }
+        }
+        if pfs.is_empty() {
+            pfs.push(PfConfig::named("soft0"));
+        }
+        if pfs.len() > MAX_PFS {
+            let count = pfs.len();
+            return Err(ConfigError::Whole(format!("{count} PFs are configured, {MAX_PFS} can be")));
+        }
+        check_uplinks(&pfs)?;
+        let state_dir = args.state_dir.clone().or(file.state_dir);
+        let runtime_dir = args.runtime_dir.clone().or(file.runtime_dir);
+        Ok(Self {
+            state_dir: state_dir.map_or_else(default_state_dir, Ok)?,
+            runtime_dir: runtime_dir.map_or_else(default_runtime_dir, Ok)?,
+            log: args
+                .log
+                .clone()
+                .or_else(|| env("MDEVD_LOG"))
+                .or(file.log)
+                .unwrap_or_else(|| "info".to_owned()),
+            sockets: file.sockets,
+            pfs,
+        })
+    }
+}
+
+impl std::fmt::Display for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "state-dir = {}", self.state_dir.display())?;
+        writeln!(f, "runtime-dir = {}", self.runtime_dir.display())?;
+        writeln!(f, "log = {}", self.log)?;
+        let daemon = "the daemon's";
+        writeln!(f, "socket-owner = {}", self.sockets.owner.as_deref().unwrap_or(daemon))?;
+        writeln!(f, "socket-group = {}", self.sockets.group.as_deref().unwrap_or(daemon))?;
+        writeln!(f, "socket-mode = {:04o}", self.sockets.mode)?;
+        self.pfs.iter().try_for_each(|pf| writeln!(f, "pf = {pf}"))
+    }
+}
+
+/// No interface is the uplink of two PFs.
+fn check_uplinks(pfs: &[PfConfig]) -> Result<(), ConfigError> {
+    for (n, pf) in pfs.iter().enumerate() {
+        let Uplink::Tap { name, .. } = &pf.uplink else { continue };
+        let twin = pfs[..n].iter().find(
+            |other| matches!(&other.uplink, Uplink::Tap { name: taken, .. } if taken == name),
+        );
+        if let Some(twin) = twin {
+            let (one, two) = (&twin.name, &pf.name);
+            let what = format!("PFs '{one}' and '{two}' both want tap '{name}'; give one another tap");
+            return Err(ConfigError::Whole(what));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

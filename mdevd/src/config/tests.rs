@@ -1,0 +1,175 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::file::parse;
+use super::*;
+
+fn refusal(text: &str) -> String {
+    parse(Path::new("m.toml"), text).expect_err("refused").to_string()
+}
+
+fn load(args: Args) -> Result<Config, ConfigError> {
+    Config::load(&Args {
+        state_dir: Some("/s".into()),
+        runtime_dir: Some("/r".into()),
+        log: Some("info".into()),
+        ..args
+    })
+}
+
+#[test]
+fn everything_a_file_may_say() {
+    let text = r#"
+state-dir = "/var/lib/x"
+runtime-dir = "/run/x"
+log = "debug"
+socket-owner = "qemu"
+socket-group = "kvm"
+socket-mode = "0600"
+
+[[pf]]
+name = "soft0"
+kind = "soft"
+queue-pairs = 128
+rss-domains = 16
+vectors = 300
+doorbell-pages = 257
+filters = 64
+workers = 2
+uplink = "tap:tap0"
+bridge = "br0"
+
+[[pf]]
+name = "soft1"
+"#;
+    let config = parse(Path::new("m.toml"), text).expect("good");
+    assert_eq!(config.state_dir, Some("/var/lib/x".into()));
+    assert_eq!(config.sockets.mode, 0o600);
+    assert_eq!(config.sockets.group.as_deref(), Some("kvm"));
+    assert_eq!(
+        config.pfs[0].to_string(),
+        "soft:soft0,queue-pairs=128,workers=2,rss-domains=16,vectors=300,doorbell-pages=257,\
+         filters=64,uplink=tap:tap0,bridge=br0"
+    );
+    assert_eq!(config.pfs[1], PfConfig::named("soft1"));
+}
+
+#[test]
+fn complaints_name_file_line_and_the_nearest_key() {
+    assert_eq!(
+        refusal("log = \"info\"\nstate_dir = \"/x\"\n"),
+        "m.toml:2: there is no key 'state_dir'; did you mean 'state-dir'? (keys: state-dir, \
+         runtime-dir, log, socket-owner, socket-group, socket-mode, pf)"
+    );
+    let pf = refusal("[[pf]]\nname = \"a\"\n\nqueue-pair = 3\n");
+    assert!(pf.starts_with("m.toml:4: there is no key 'queue-pair'; did you mean 'queue-pairs'?"), "{pf}");
+    let cases = [
+        ("log = 3", "m.toml:1: 'log' is a text in quotes, not an integer"),
+        ("\n\nlog = ", "m.toml:3:"),
+        ("state-dir = \"x\"", "absolute path"),
+        ("socket-mode = \"abc\"", "socket-mode 'abc'"),
+        ("pf = 3", "[[pf]]"),
+        ("pf = [3]", "[[pf]]"),
+        ("[[pf]]\nqueue-pairs = 1", "m.toml:1: this PF has no 'name'"),
+        ("[[pf]]\nname = \"a\"\nkind = \"sotf\"", "m.toml:3: there is no kind of PF 'sotf'"),
+        ("[[pf]]\nname = \"/\"", "m.toml:2: PF name '/' cannot be"),
+        ("[[pf]]\nname = \"a\"\nworkers = 0", "m.toml:3: 'workers' is a number from 1 to 256"),
+        ("[[pf]]\nname = \"a\"\nworkers = true", "m.toml:3: write a number"),
+        ("[[pf]]\nname = \"a\"\nworkers = 99999999999999999999", "m.toml:3: the number is too large"),
+        ("[[pf]]\nname = \"a\"\nuplink = \"eth0\"", "m.toml:3: 'uplink' is none or tap:NAME"),
+        ("[[pf]]\nname = \"a\"\nbridge = \"br0\"", "'bridge' needs an uplink"),
+        ("[[pf]]\nname = \"a\"\n[[pf]]\nname = \"a\"", "m.toml:3: PF 'a' is configured twice"),
+        ("log = \"a\"\nlog = \"b\"", "m.toml:2:"),
+    ];
+    for (text, expected) in cases {
+        let error = refusal(text);
+        assert!(error.contains(expected), "{text:?}: {error}");
+        assert!(!error.contains('\n'), "one line: {error}");
+    }
+}
+
+#[test]
+fn the_command_line_overrides_and_adds() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("m.toml");
+    std::fs::write(&file, "[[pf]]\nname='a'\nworkers=3\n[[pf]]\nname='b'\n").expect("write");
+    let config = load(Args {
+        config: Some(file),
+        pf: vec!["soft:a,queue-pairs=8".into(), "soft:c,uplink=tap:t0,bridge=br0".into()],
+        ..Args::default()
+    })
+    .expect("good");
+    let pfs: Vec<_> = config.pfs.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        pfs,
+        [
+            "soft:a,queue-pairs=8,workers=1",
+            "soft:b,queue-pairs=64,workers=1",
+            "soft:c,queue-pairs=64,workers=1,uplink=tap:t0,bridge=br0"
+        ]
+    );
+    assert_eq!(config.state_dir, Path::new("/s"));
+}
+
+#[test]
+fn without_any_pf_there_is_soft0() {
+    assert_eq!(load(Args::default()).expect("good").pfs, [PfConfig::named("soft0")]);
+}
+
+#[test]
+fn wrong_pf_options_are_explained() {
+    let cases = [
+        ("", "write KIND:NAME"),
+        ("soft", "write KIND:NAME"),
+        ("hard:x", "there is no kind of PF 'hard'"),
+        ("soft:", "a name cannot be empty"),
+        ("soft:a,workers", "write 'workers' as key=value"),
+        ("soft:a,worker=1", "did you mean 'workers'?"),
+        ("soft:a,workers=1,workers=2", "given twice"),
+        ("soft:a,queue-pairs=-1", "a number from 1"),
+        ("soft:a,uplink=tap:", "no interface name"),
+        ("soft:a,uplink=tap:sixteen-letters-", "no interface name"),
+        ("soft:a,uplink=tap:a/b", "no interface name"),
+    ];
+    for (text, expected) in cases {
+        let error = load(Args { pf: vec![text.into()], ..Args::default() }).expect_err("refused");
+        let error = error.to_string();
+        assert!(error.starts_with("--pf '") && error.contains(expected), "{text}: {error}");
+    }
+    let two = ["soft:a,uplink=tap:t", "soft:b,uplink=tap:t"].map(str::to_owned).to_vec();
+    let error = load(Args { pf: two, ..Args::default() }).expect_err("refused").to_string();
+    assert!(error.contains("'a' and 'b' both want tap 't'"), "{error}");
+}
+
+#[test]
+fn a_missing_or_huge_file_is_named() {
+    let missing = Args { config: Some("/nonexistent/m.toml".into()), ..Args::default() };
+    let error = load(missing).expect_err("refused").to_string();
+    assert!(error.starts_with("cannot read the configuration /nonexistent/m.toml"), "{error}");
+    let endless = Args { config: Some("/dev/zero".into()), ..Args::default() };
+    let error = load(endless).expect_err("refused").to_string();
+    assert!(error.contains("larger than"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_is_read_back(
+        pairs in 1u32..5000, workers in 1u16..=256, vectors in proptest::option::of(1u32..9000),
+        tap in proptest::option::of("[a-z]{1,15}"), bridge in proptest::option::of("[a-z]{1,15}")
+    ) {
+        let mut pf = PfConfig::named("x");
+        (pf.queue_pairs, pf.workers, pf.vectors) = (pairs, workers, vectors);
+        if let Some(name) = tap {
+            pf.uplink = Uplink::Tap { name, bridge };
+        }
+        prop_assert_eq!(PfConfig::parse(&pf.to_string()), Ok(pf));
+    }
+
+    #[test]
+    fn no_text_makes_reading_panic(text in "\\PC{0,200}") {
+        let _ = PfConfig::parse(&text);
+        let _ = parse(Path::new("x"), &text);
+        let _ = parse(Path::new("x"), &format!("[[pf]]\nname = \"a\"\n{text}"));
+    }
+}

@@ -1,0 +1,34 @@
+//! Errors of the parts as the engine's.
+
+use libcvf::cvf::ComposeError;
+
+use crate::engine::EngineError;
+use crate::session::PlaceError;
+
+/// What the engine says when a socket cannot be placed.
+pub(crate) fn socket_error(name: &str, error: &PlaceError) -> EngineError {
+    let (name, why) = (name.to_owned(), error.to_string());
+    match error {
+        PlaceError::NoUser(user) => EngineError::invalid("socket_owner", user, why),
+        PlaceError::NoGroup(group) => EngineError::invalid("socket_group", group, why),
+        PlaceError::TooLong { .. } => EngineError::invalid("name", name, why),
+        PlaceError::MayNotGive(_) => EngineError::Denied { attempted: "create", name, why },
+        PlaceError::Live(_) | PlaceError::Foreign(_) => EngineError::SocketTaken { name, why },
+        PlaceError::Io { .. } => EngineError::Internal { attempted: "create", name, why },
+    }
+}
+
+/// What it says when a device cannot be composed.
+pub(super) fn compose_error(name: &str, error: &ComposeError) -> EngineError {
+    let (name, why) = (name.to_owned(), error.to_string());
+    match error {
+        ComposeError::Shortage(_) | ComposeError::Switch(_) | ComposeError::Doorbells(_) => {
+            EngineError::NoResources { name, why }
+        }
+        ComposeError::QueuePairs(pairs) => EngineError::invalid("queue_pairs", pairs, why),
+        ComposeError::Mtu(mtu) => EngineError::invalid("mtu", mtu, why),
+        ComposeError::Mac(mac) => EngineError::invalid("mac", mac, why),
+        ComposeError::Vlan(vlan) => EngineError::invalid("vlan", vlan, why),
+        ComposeError::Settings(_) => EngineError::invalid("device", name, why),
+    }
+}

@@ -1,0 +1,120 @@
+//! libcvf's counters and states as the engine shows them.
+
+use libcvf::cvf::{Cvf, CvfStats, Memory as CvfMemory, QueueStats};
+use libcvf::pf::PhysicalFunction;
+use vfio_user_server::Observer;
+
+use crate::engine::{
+    Counters, DirectionStats, Health, Memory, PairCounters, PfView, Refusal, Resource, Stats, UplinkView,
+};
+use crate::session::Visits;
+
+fn direction(queue: &QueueStats) -> DirectionStats {
+    DirectionStats {
+        frames: queue.frames,
+        bytes: queue.bytes,
+        large_frames: queue.large,
+        multicast: queue.multicast,
+        broadcast: queue.broadcast,
+        drops: queue.drops.iter().map(|&(reason, count)| (reason.to_owned(), count)).collect(),
+    }
+}
+
+fn counters(rx: &QueueStats, tx: &QueueStats) -> Counters {
+    Counters {
+        rx: direction(rx),
+        tx: direction(tx),
+        kicks: rx.kicks + tx.kicks,
+        interrupts: rx.interrupts + tx.interrupts,
+    }
+}
+
+/// A device's counters, without its name.
+pub(super) fn stats(stats: &CvfStats) -> Stats {
+    let pairs = stats.receive_queues.iter().zip(&stats.transmit_queues);
+    let pair = |(pair, (rx, tx))| PairCounters { pair, counters: counters(rx, tx) };
+    Stats {
+        name: String::new(),
+        total: counters(&stats.receive, &stats.transmit),
+        pairs: (0..).zip(pairs).map(pair).collect(),
+    }
+}
+
+/// A device's health, from data plane, protocol and socket.
+pub(super) fn health(cvf: &Cvf, observer: &Observer, visits: &Visits) -> Health {
+    let health = cvf.health();
+    let driver = match &health.reason {
+        Some(reason) => format!("{}: {reason}", health.driver),
+        None => health.driver.to_owned(),
+    };
+    let memory = match health.memory {
+        CvfMemory::Unknown => Memory::Unknown,
+        CvfMemory::Shared => Memory::Shared,
+        CvfMemory::WithoutFd => Memory::WithoutFd,
+        CvfMemory::NotShared => Memory::NotShared,
+    };
+    Health {
+        client: visits.client(),
+        driver,
+        features: health.feature_names.iter().map(|&name| name.to_owned()).collect(),
+        memory,
+        memory_advice: None,
+        last_refusal: refusal(health.last_refusal, observer),
+        maps: health.maps as u64,
+        mapped_bytes: health.mapped_bytes,
+        active_pairs: health.active_pairs,
+        mac: health.mac.to_string(),
+        link_up: health.link_up,
+        worker_polls: health.worker_polls,
+        clients_served: visits.served(),
+        clients_refused: visits.refused(),
+        last_disconnect: visits.last(),
+    }
+}
+
+/// What the device refused, and what the protocol refused before the device saw it.
+fn refusal(device: Option<libcvf::cvf::Refusal>, observer: &Observer) -> Option<Refusal> {
+    let messages = observer.counters().refused;
+    let message = observer
+        .last_refusal()
+        // The device's own sentence says more.
+        .filter(|last| device.is_none() || !last.reason.starts_with("the device refused"))
+        .map(|last| {
+            format!("message {} refused with {:?}: {}", last.command, last.errno, last.reason)
+        });
+    let parts: Vec<String> =
+        device.iter().map(|device| device.what.clone()).chain(message).collect();
+    let count = messages.max(device.map_or(0, |device| device.count));
+    (!parts.is_empty()).then(|| Refusal { what: parts.join("; "), count })
+}
+
+/// A PF with its capacity.
+pub(super) fn pf(pf: &dyn PhysicalFunction, devices: u64) -> PfView {
+    let uplink = pf.uplink().map_or_else(
+        || UplinkView { kind: "none".to_owned(), ..UplinkView::default() },
+        |uplink| UplinkView {
+            kind: uplink.kind.to_owned(),
+            name: Some(uplink.name.clone()),
+            bridge: uplink.bridge.clone(),
+            up: true,
+            rx: direction(&uplink.receive),
+            tx: direction(&uplink.transmit),
+        },
+    );
+    PfView {
+        name: pf.name().to_owned(),
+        kind: pf.kind().to_owned(),
+        workers: pf.workers().into(),
+        uplink,
+        devices,
+        resources: pf
+            .inventory()
+            .iter()
+            .map(|(resource, total, free)| Resource {
+                kind: resource.name().to_owned(),
+                total: total.into(),
+                free: free.into(),
+            })
+            .collect(),
+    }
+}

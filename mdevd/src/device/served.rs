@@ -1,0 +1,181 @@
+//! One CVF and its socket, from composed to retired.
+
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+
+use libcvf::cvf::Cvf;
+use parking_lot::Mutex;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use vfio_user_server::{Config, Description, Ended, Observer};
+
+use super::adapter::Adapter;
+use super::errors::socket_error;
+use super::{numbers, quiet};
+use crate::engine::{Client, Device, EngineError, Health, Stats};
+use crate::limits::QUIESCE_DEADLINE;
+use crate::session::{Guest, Place, Visits, listen};
+
+/// A CVF that clients can find once it is open.
+pub(super) struct ServedCvf {
+    name: String,
+    path: PathBuf,
+    cvf: Arc<Cvf>,
+    description: Arc<Description>,
+    observer: Observer,
+    visits: Visits,
+    runtime: Handle,
+    /// Devices of its PF.
+    siblings: Arc<AtomicU64>,
+    stage: Mutex<Stage>,
+}
+
+enum Stage {
+    /// Bound where nobody looks.
+    Prepared(Place),
+    Open(Place, Listening),
+    Retired,
+}
+
+/// The listener's task.
+struct Listening {
+    stop: oneshot::Sender<()>,
+    /// Disconnected when the task has ended and dropped all it had.
+    ended: mpsc::Receiver<()>,
+}
+
+impl ServedCvf {
+    /// Takes over a composed CVF; `siblings` counts it from now on.
+    pub(super) fn new(
+        cvf: Arc<Cvf>,
+        description: Arc<Description>,
+        place: Place,
+        runtime: Handle,
+        siblings: Arc<AtomicU64>,
+    ) -> Self {
+        siblings.fetch_add(1, Ordering::Relaxed);
+        Self {
+            name: cvf.spec().name.clone(),
+            path: place.path().to_owned(),
+            cvf,
+            description,
+            observer: Observer::new(),
+            visits: Visits::default(),
+            runtime,
+            siblings,
+            stage: Mutex::new(Stage::Prepared(place)),
+        }
+    }
+}
+
+/// What the listener's task needs of the device.
+struct Host {
+    cvf: Arc<Cvf>,
+    description: Arc<Description>,
+    observer: Observer,
+}
+
+impl Guest for Host {
+    fn serve(&self, stream: UnixStream) -> Pin<Box<dyn Future<Output = Option<String>> + Send>> {
+        let mut adapter = Adapter::new(self.cvf.clone(), self.description.clone());
+        let observer = self.observer.clone();
+        Box::pin(async move {
+            let config = Config::default();
+            let ended =
+                vfio_user_server::tokio::serve(stream, &mut adapter, &config, &observer).await;
+            let late = match adapter.leaving() {
+                Some(quiescing) => quiet::quiet(quiescing).await.err(),
+                None => None,
+            };
+            match (ended, late) {
+                (_, Some(late)) => Some(late.to_string()),
+                (Ended::ClientClosed, None) => None,
+                (other, None) => Some(other.to_string()),
+            }
+        })
+    }
+}
+
+impl Device for ServedCvf {
+    fn socket(&self) -> &Path {
+        &self.path
+    }
+
+    fn open(&self) -> Result<(), EngineError> {
+        let mut stage = self.stage.lock();
+        let mut place = match std::mem::replace(&mut *stage, Stage::Retired) {
+            Stage::Prepared(place) => place,
+            other => {
+                *stage = other;
+                return Ok(());
+            }
+        };
+        let listener = place.open().map_err(|error| socket_error(&self.name, &error))?;
+        let _runtime = self.runtime.enter();
+        let listener = UnixListener::from_std(listener).map_err(|error| EngineError::Internal {
+            attempted: "open",
+            name: self.name.clone(),
+            why: error.to_string(),
+        })?;
+        let host = Host {
+            cvf: self.cvf.clone(),
+            description: self.description.clone(),
+            observer: self.observer.clone(),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let (alive, ended) = mpsc::channel();
+        let listening = listen(self.name.clone(), listener, host, self.visits.clone(), stopped);
+        self.runtime.spawn(async move {
+            listening.await;
+            drop::<mpsc::Sender<()>>(alive);
+        });
+        *stage = Stage::Open(place, Listening { stop, ended });
+        Ok(())
+    }
+
+    fn client(&self) -> Option<Client> {
+        self.visits.client()
+    }
+
+    fn health(&self) -> Health {
+        numbers::health(&self.cvf, &self.observer, &self.visits)
+    }
+
+    fn stats(&self) -> Stats {
+        numbers::stats(&self.cvf.stats())
+    }
+
+    fn retire(&self) -> Result<(), EngineError> {
+        let stage = std::mem::replace(&mut *self.stage.lock(), Stage::Retired);
+        let stalled = |why: String| EngineError::Stalled { name: self.name.clone(), why };
+        match stage {
+            Stage::Retired => return Ok(()),
+            Stage::Prepared(_) => {}
+            Stage::Open(place, listening) => {
+                // No new client, then no client.
+                place.remove();
+                let _ = listening.stop.send(());
+                if listening.ended.recv_timeout(QUIESCE_DEADLINE)
+                    == Err(mpsc::RecvTimeoutError::Timeout)
+                {
+                    tracing::error!(device = self.name, "its session does not end");
+                }
+            }
+        }
+        self.siblings.fetch_sub(1, Ordering::Relaxed);
+        let quiet = self.cvf.dismantle().wait(QUIESCE_DEADLINE);
+        quiet.map_err(|error| stalled(error.to_string()))
+    }
+}
+
+impl Drop for ServedCvf {
+    fn drop(&mut self) {
+        if let Err(error) = self.retire() {
+            tracing::warn!("{error}");
+        }
+    }
+}

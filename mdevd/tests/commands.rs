@@ -1,0 +1,235 @@
+//! Every command of `cvfctl` on a real daemon, right and wrong.
+
+mod support;
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+
+use support::{House, cvfctl};
+
+#[test]
+fn create_prints_what_a_vm_needs_and_again_is_already() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    let made = daemon.json(&["create", "vm1", "--queue-pairs", "4", "--mtu", "9000"]);
+    assert_eq!(made["result"], "created");
+    assert_eq!(made["name"], "vm1");
+    let socket = made["socket"].as_str().expect("a path");
+    UnixStream::connect(socket).expect("connectable as soon as it is created");
+    let device: serde_json::Value =
+        serde_json::from_str(made["qemu"].as_str().expect("text")).expect("the -device JSON");
+    assert_eq!(device["driver"], "vfio-user-pci");
+    assert_eq!(device["socket"]["path"], socket);
+    assert_eq!(device["socket"]["type"], "unix");
+
+    let again = daemon.json(&["create", "vm1", "--queue-pairs", "4", "--mtu", "9000"]);
+    assert_eq!(again["result"], "already");
+    for key in ["name", "uuid", "mac", "socket", "qemu"] {
+        assert_eq!(made[key], again[key], "{key}");
+    }
+    let said = daemon.cvfctl(&["create", "vm1", "--queue-pairs", "4", "--mtu", "9000"]);
+    for part in ["vm1 already there", "uuid", "mac", socket, "-device '{", "hot-unplugged"] {
+        assert!(said.out.contains(part), "{part}: {said:?}");
+    }
+    let other = daemon.cvfctl(&["create", "vm1"]);
+    assert_eq!((other.code, other.out.as_str()), (1, ""));
+    assert!(other.err.contains("queue-pairs 4, and queue-pairs 1"), "{other:?}");
+}
+
+#[test]
+fn choices_at_create_are_kept_and_shown() {
+    let house = House::new();
+    let daemon = house.start(&["--pf", "soft:a", "--pf", "soft:b,queue-pairs=8"]);
+    let mac = "52:54:00:AB:cd:01";
+    let args = [
+        "create", "vm1", "--pf", "b", "--personality", "virtio-net", "--queue-pairs", "2", "--mac", mac,
+        "--mtu", "1400", "--vlan", "7", "--doorbells", "mapped", "--interrupts", "msix",
+        "--socket-mode", "0600", "--socket-owner", "0", "--socket-group", "0",
+    ];
+    let made = daemon.json(&args);
+    assert_eq!(made["mac"], mac.to_lowercase());
+    assert!(made["notes"].to_string().contains("one core busy"), "{made}");
+    let shown = daemon.json(&["show", "vm1"]);
+    for (key, value) in [
+        ("pf", "b"), ("personality", "virtio-net"), ("doorbells", "mapped"), ("interrupts", "msix"),
+        ("socket_mode", "0600"), ("state", "ready"),
+    ] {
+        assert_eq!(shown[key], value, "{key}");
+    }
+    assert_eq!((&shown["queue_pairs"], &shown["mtu"], &shown["vlan"]), (&2.into(), &1400.into(), &7.into()));
+    assert_eq!(shown["health"]["driver"], "no driver");
+    assert_eq!(shown["health"]["memory"], "unknown");
+    let meta = std::fs::metadata(made["socket"].as_str().expect("a path")).expect("a socket");
+    assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+    assert_eq!((meta.uid(), meta.gid()), (0, 0));
+    let text = daemon.cvfctl(&["show", "vm1"]).out;
+    for part in ["mapped", "none", "vm1", "virtio-net", "1400"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let pf = daemon.json(&["pf", "show", "b"]);
+    assert_eq!(pf["devices"], 1);
+    let pairs = pf["resources"].as_array().expect("resources").iter().find(|r| r["kind"] == "queue-pairs");
+    assert_eq!(pairs.expect("queue pairs")["free"], 6);
+}
+
+#[test]
+fn lists_and_counters() {
+    let house = House::new();
+    let daemon = house.start(&["--pf", "soft:soft0,queue-pairs=2000"]);
+    assert_eq!(daemon.json(&["list"]), serde_json::json!([]));
+    assert!(daemon.cvfctl(&["list"]).out.contains("no devices"));
+    for n in 0..12 {
+        daemon.json(&["create", &format!("d{n:02}")]);
+    }
+    let made = daemon.json(&["create"]);
+    assert!(!made["name"].as_str().expect("a name").is_empty(), "one is made");
+    let list = daemon.json(&["list"]);
+    assert_eq!(list.as_array().expect("a list").len(), 13);
+    let text = daemon.cvfctl(&["ls"]).out;
+    assert_eq!(text.lines().count(), 14, "{text}");
+    assert!(!text.contains('\x1b'), "no colour into a pipe");
+    let stats = daemon.json(&["stats", "d00"]);
+    assert_eq!((&stats["name"], &stats["rx"]["frames"]), (&"d00".into(), &0.into()));
+    assert_eq!(stats["pairs"].as_array().expect("pairs").len(), 1);
+    assert_eq!(daemon.json(&["stats"]).as_array().expect("all").len(), 13);
+    assert!(daemon.cvfctl(&["stats"]).out.contains("RX FRAMES"));
+    assert!(daemon.cvfctl(&["stats", "d00"]).out.contains("PAIR"));
+    assert_eq!(daemon.json(&["pf", "list"])[0]["name"], "soft0");
+    assert!(daemon.cvfctl(&["pf", "list"]).out.contains("1987 of 2000"));
+    assert!(daemon.cvfctl(&["pf", "show", "soft0"]).out.contains("queue-pairs"));
+}
+
+#[test]
+fn recipes_for_qemu_and_libvirt() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    let made = daemon.json(&["create", "vm1"]);
+    let socket = made["socket"].as_str().expect("a path");
+    let qemu = daemon.cvfctl(&["show", "vm1", "--qemu", "--memory", "512M"]).out;
+    for part in ["memory-backend-memfd", "size=512M,share=on", "memory-backend=mem0", "pcie-root-port", socket] {
+        assert!(qemu.contains(part), "{part}: {qemu}");
+    }
+    let arguments = &daemon.json(&["show", "vm1", "--qemu"])["qemu_arguments"];
+    assert_eq!(arguments[0], "-machine");
+    let xml = daemon.cvfctl(&["show", "vm1", "--libvirt-xml"]).out;
+    for part in ["xmlns:qemu", "<access mode='shared'/>", "qemu:commandline", socket] {
+        assert!(xml.contains(part), "{part}: {xml}");
+    }
+    assert_eq!(daemon.cvfctl(&["show", "vm1", "--qemu", "--libvirt-xml"]).code, 2);
+    assert_eq!(daemon.cvfctl(&["show", "vm1", "--qemu", "--memory", "lots"]).code, 2);
+}
+
+#[test]
+fn refusals_say_why_and_have_their_codes() {
+    let house = House::new();
+    let daemon = house.start(&["--pf", "soft:soft0,queue-pairs=4"]);
+    daemon.json(&["create", "web", "--mac", "52:54:00:00:00:01"]);
+    let refused: [(&[&str], &str, &str); 10] = [
+        (&["create", "x", "--mac", "52:54:00:00:00:01"], "duplicate-mac", "'web' has that address"),
+        (&["create", "x", "--mac", "53:54:00:00:00:01"], "invalid-argument", "unicast"),
+        (&["create", "x", "--queue-pairs", "4"], "no-resources", "3 of 4 queue pairs"),
+        (&["create", "x", "--queue-pairs", "65"], "invalid-argument", "from 1 to 64"),
+        (&["create", "x", "--pf", "sotf0"], "not-found", "did you mean 'soft0'?"),
+        (&["create", "x/y"], "invalid-argument", "letters, digits"),
+        (&["create", "x", "--doorbells", "mapped", "--interrupts", "intx"], "invalid-argument", "intx"),
+        (&["create", "x", "--socket-owner", "no-such-user"], "invalid-argument", "no user"),
+        (&["show", "wen"], "not-found", "did you mean 'web'?"),
+        (&["pf", "show", "soft9"], "not-found", "did you mean 'soft0'?"),
+    ];
+    for (args, kind, part) in refused {
+        let said = daemon.cvfctl(args);
+        assert_eq!((said.code, said.out.as_str()), (1, ""), "{args:?}: {said:?}");
+        assert!(said.err.starts_with("cvfctl: ") && said.err.contains(part), "{args:?}: {said:?}");
+        assert_eq!(said.err.lines().count(), 1, "{said:?}");
+        let json: Vec<_> = ["--json"].iter().chain(args).copied().collect();
+        let said = daemon.cvfctl(&json);
+        let object: serde_json::Value = serde_json::from_str(&said.out).expect("an object");
+        assert_eq!((said.code, &object["error"]["kind"]), (1, &kind.into()), "{said:?}");
+        assert!(object["error"]["message"].as_str().expect("text").contains(part));
+    }
+    assert_eq!(daemon.json(&["list"]).as_array().expect("a list").len(), 1, "nothing was made");
+}
+
+#[test]
+fn wrong_usage_is_explained_with_code_2() {
+    let house = House::new();
+    let wrong: [(&[&str], &str); 9] = [
+        (&[], "Usage"),
+        (&["craete"], "create"),
+        (&["create", "--queue-pairs", "many"], "many"),
+        (&["create", "--personality", "virtio-nte"], "virtio-net"),
+        (&["create", "--doorbells", "rung"], "trapped, mapped"),
+        (&["create", "--mac", "nonsense"], "MAC"),
+        (&["create", "--socket-mode", "rw"], "octal"),
+        (&["destroy"], "<NAME>"),
+        (&["completion", "tcsh"], "bash, zsh, fish"),
+    ];
+    for (args, part) in wrong {
+        let said = cvfctl(&house.bus(), args);
+        assert_eq!(said.code, 2, "{args:?}: {said:?}");
+        assert!(said.err.contains(part), "{args:?}: {said:?}");
+    }
+    let said = cvfctl(&house.bus(), &["--json", "destroy"]);
+    let object: serde_json::Value = serde_json::from_str(&said.out).expect("an object");
+    assert_eq!((said.code, &object["error"]["kind"]), (2, &"usage".into()));
+    let said = cvfctl(&house.bus(), &["--address", "tcp:host=x", "list"]);
+    assert_eq!(said.code, 2, "{said:?}");
+}
+
+#[test]
+fn without_a_daemon_code_3_says_what_to_do() {
+    let house = House::new();
+    let said = cvfctl(&house.bus(), &["list"]);
+    assert_eq!((said.code, said.out.as_str()), (3, ""));
+    assert!(said.err.contains("Start mdevd, or give --address"), "{said:?}");
+    let said = cvfctl(&house.bus(), &["version"]);
+    assert_eq!(said.code, 0);
+    assert!(said.out.contains("mdevd not reachable"), "{said:?}");
+    for shell in ["bash", "zsh", "fish"] {
+        let said = cvfctl(&house.bus(), &["completion", shell]);
+        assert!(said.code == 0 && said.out.contains("cvfctl"), "{shell}");
+    }
+    let help = cvfctl(&house.bus(), &["--help"]);
+    assert!(help.code == 0 && help.out.contains("Exit codes"), "{help:?}");
+}
+
+#[test]
+fn addresses_are_paths_or_dbus_addresses() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    let path = house.bus().display().to_string();
+    for address in [path.clone(), format!("unix:path={path}")] {
+        let said = cvfctl("/nonexistent".as_ref(), &["--address", &address, "--json", "version"]);
+        let version: serde_json::Value = serde_json::from_str(&said.out).expect("an object");
+        assert_eq!(version["mdevd"]["pid"], daemon.pid(), "{said:?}");
+    }
+}
+
+#[test]
+fn destroying_leaves_nothing_and_unknown_is_an_error() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    let made = daemon.json(&["create", "vm1"]);
+    let gone = daemon.json(&["destroy", "vm1"]);
+    assert_eq!(gone, serde_json::json!({ "result": "destroyed", "name": "vm1" }));
+    assert!(!std::path::Path::new(made["socket"].as_str().expect("a path")).exists());
+    let said = daemon.cvfctl(&["destroy", "vm1", "--force"]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("there is no device 'vm1'"), "{said:?}");
+    let pf = daemon.json(&["pf", "show", "soft0"]);
+    for resource in pf["resources"].as_array().expect("resources") {
+        assert_eq!(resource["free"], resource["total"], "{resource}");
+    }
+}
+
+#[test]
+fn a_made_mac_is_stable_for_its_name() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    let first = daemon.json(&["create", "vm1"]);
+    daemon.json(&["create", "vm2"]);
+    daemon.json(&["destroy", "vm1"]);
+    let again = daemon.json(&["create", "vm1"]);
+    assert_eq!((&first["mac"], &first["uuid"]), (&again["mac"], &again["uuid"]));
+    assert_eq!(again["result"], "created");
+}

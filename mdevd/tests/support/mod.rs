@@ -1,0 +1,163 @@
+//! A real daemon for a test, and the two programs.
+#![allow(dead_code)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Directories of a daemon; outlives it, so that another can be started on them.
+pub struct House {
+    pub dir: TempDir,
+}
+
+impl House {
+    pub fn new() -> Self {
+        Self { dir: TempDir::new().expect("a directory") }
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    pub fn runtime(&self) -> PathBuf {
+        self.dir.path().join("run")
+    }
+
+    pub fn bus(&self) -> PathBuf {
+        self.runtime().join("mdevd.sock")
+    }
+
+    /// `mdevd` on these directories, with these further arguments.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mdevd"));
+        command.arg("--state-dir").arg(self.state()).arg("--runtime-dir").arg(self.runtime());
+        command.args(args).env_remove("MDEVD_LOG").env_remove("NOTIFY_SOCKET");
+        command
+    }
+
+    /// A daemon that is ready.
+    pub fn start(&self, args: &[&str]) -> Daemon<'_> {
+        let mut command = self.command(args);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the daemon starts");
+        let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut seen = String::new();
+        while !seen.contains(" ready ") {
+            let read = log.read_line(&mut seen).expect("readable");
+            assert!(read > 0, "the daemon ended before it was ready:\n{seen}");
+        }
+        // Drained, so that it never waits for us.
+        let rest = std::thread::spawn(move || {
+            let mut rest = Vec::new();
+            let _ = log.read_to_end(&mut rest);
+            seen + &String::from_utf8_lossy(&rest)
+        });
+        Daemon { house: self, child, log: Some(rest) }
+    }
+
+    /// Runs it where it is expected to end by itself.
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("the daemon runs")
+    }
+}
+
+pub struct Daemon<'a> {
+    house: &'a House,
+    pub child: Child,
+    log: Option<std::thread::JoinHandle<String>>,
+}
+
+impl Daemon<'_> {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `cvfctl` on this daemon.
+    pub fn cvfctl(&self, args: &[&str]) -> Said {
+        cvfctl(&self.house.bus(), args)
+    }
+
+    /// `cvfctl --json`, expected to succeed.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let args: Vec<_> = ["--json"].iter().chain(args).copied().collect();
+        let said = self.cvfctl(&args);
+        assert_eq!(said.code, 0, "{args:?}: {said:?}");
+        serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"))
+    }
+
+    /// Descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        let dir = format!("/proc/{}/fd", self.pid());
+        std::fs::read_dir(dir).expect("a process").count()
+    }
+
+    /// Memory maps it has.
+    pub fn maps(&self) -> usize {
+        let maps = format!("/proc/{}/maps", self.pid());
+        std::fs::read_to_string(maps).expect("a process").lines().count()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.pid()).expect("a pid"));
+        kill(pid, signal).expect("the daemon is there");
+    }
+
+    /// Stops it in order; returns its log.
+    pub fn stop(mut self) -> String {
+        self.signal(Signal::SIGTERM);
+        let status = self.child.wait().expect("the daemon ends");
+        let log = self.log.take().expect("a log").join().expect("readable");
+        assert!(status.success(), "{status}\n{log}");
+        log
+    }
+
+    /// Kills it without warning.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the daemon is there");
+        self.child.wait().expect("the daemon ends");
+    }
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a program said.
+#[derive(Debug)]
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Said {
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+}
+
+/// `cvfctl` on the socket `bus`.
+pub fn cvfctl(bus: &Path, args: &[&str]) -> Said {
+    let output = Command::new(env!("CARGO_BIN_EXE_cvfctl"))
+        .args(args)
+        .env("MDEVD_ADDRESS", bus)
+        .env_remove("NO_COLOR")
+        .output()
+        .expect("cvfctl runs");
+    Said::of(output)
+}
