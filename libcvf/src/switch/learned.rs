@@ -126,8 +126,8 @@ impl Learned {
         None
     }
 
-    /// Notes that `key` was seen behind `port`. `may_move(owner)` is asked before a new entry is
-    /// made: `owner` is where the address is said to be now, `None` for a new one.
+    /// Notes that `key` was seen behind `port`. `permits` is asked before an entry is made or kept for
+    /// longer; its argument is where the address is said to be until now.
     #[inline]
     pub(super) fn learn(
         &self,
@@ -140,8 +140,13 @@ impl Learned {
         let new = entry(key, port);
         for (word, seen) in set.entries.iter().zip(&set.seen) {
             if word.load(Relaxed) == new {
-                if age(now, seen.load(Relaxed)) != 0 {
-                    self.refresh(set, key, new, now);
+                let seen = seen.load(Relaxed);
+                if is_expired(now, seen) {
+                    break;
+                }
+                if age(now, seen) != 0 {
+                    let stays = permits(Some(port)) != Permit::No;
+                    self.refresh(set, key, stays.then_some(new), now);
                 }
                 return;
             }
@@ -149,23 +154,19 @@ impl Learned {
         self.learn_new(set, key, port, now, permits);
     }
 
-    /// Once a second per entry.
+    /// Once a second per entry: it was seen again, or (`None`) must go.
     #[cold]
-    fn refresh(&self, set: &Set, key: u64, entry: u64, now: u32) {
+    fn refresh(&self, set: &Set, key: u64, entry: Option<u64>, now: u32) {
         let mut found = false;
         for (word, seen) in set.entries.iter().zip(&set.seen) {
             let value = word.load(Relaxed);
-            if value == entry && !found {
+            if Some(value) == entry && !found {
                 found = true;
-                // An expired entry answers again from here on.
-                let was = seen.swap(now as u16, Relaxed);
-                if age(now, was) < 0 {
-                    seen.store(was, Relaxed);
-                } else if is_expired(now, was) {
-                    self.changed();
+                if age(now, seen.load(Relaxed)) > 0 {
+                    seen.store(now as u16, Relaxed);
                 }
             } else if value != 0 && value >> PORT_BITS == key >> SET_BITS {
-                // Two workers once learned the same address at the same time.
+                // Or two workers once learned the same address at the same time.
                 self.clear(word, value);
             }
         }
@@ -207,7 +208,10 @@ impl Learned {
                 .map(|word| word.load(Relaxed))
                 .enumerate()
         };
-        let free = || words().find(|(way, word)| *word == 0 || !live(*way));
+        let free = || {
+            let empty = words().find(|(_, word)| *word == 0);
+            empty.or_else(|| words().find(|(way, _)| !live(*way)))
+        };
         let own_oldest = || {
             words()
                 .filter(|(_, word)| port_of(*word) == port)

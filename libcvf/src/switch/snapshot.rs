@@ -51,10 +51,10 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(permute: Permutation) -> Self {
         Self {
             statics: Arc::new(Table::new()),
-            permute: Permutation::random(),
+            permute,
             learned: Arc::new(Learned::new()),
             ports: Arc::new([]),
             number: 0,
@@ -285,7 +285,7 @@ impl Snapshot {
             None => &[],
         };
         targets.lists[2] = listeners(Vid::UNTAGGED);
-        if vid != Vid::UNTAGGED && vlan.is_some() {
+        if vid != Vid::UNTAGGED && self.access_ports > 0 {
             targets.lists[3] = listeners(vid);
         }
         targets.verdict(Reason::NoReceiver)

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::filter::{FilterError, RxFilter};
 use super::learned::LearnedEntry;
 use super::lists::{Membership, place};
+use super::permute::Permutation;
 use super::port::{Port, PortConfig, PortId, PortKind, Vid};
 use super::snapshot::{CHUNK, Owner, Snapshot};
 use crate::limits::{MAX_PORT_IDS, MAX_PORTS};
@@ -68,8 +69,14 @@ impl Default for Switch {
 impl Switch {
     /// A switch without ports.
     pub fn new() -> Self {
+        Self::keyed(Permutation::random())
+    }
+
+    /// A switch whose tables are laid out by this permutation.
+    pub(super) fn keyed(permute: Permutation) -> Self {
+        let current = ArcSwap::from_pointee(Snapshot::new(permute));
         Self {
-            current: ArcSwap::from_pointee(Snapshot::new()),
+            current,
             state: Mutex::default(),
         }
     }
