@@ -81,10 +81,10 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     Ok(())
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)
 }
 
 fn start(config: &Config, runtime: Handle) -> Result<Daemon, DaemonError> {
@@ -103,18 +103,34 @@ fn start(config: &Config, runtime: Handle) -> Result<Daemon, DaemonError> {
     let catalog = Catalog::new(Arc::new(backend), Arc::new(store), config.sockets.clone());
     let restored = catalog.restore()?;
     if restored != crate::engine::Restored::default() {
-        tracing::info!(ready = restored.ready, failed = restored.failed, "devices restored");
+        tracing::info!(
+            ready = restored.ready,
+            failed = restored.failed,
+            "devices restored"
+        );
     }
-    Ok(Daemon { catalog: Arc::new(catalog), bus, _runtime_lock: lock })
+    Ok(Daemon {
+        catalog: Arc::new(catalog),
+        bus,
+        _runtime_lock: lock,
+    })
 }
 
 /// Makes a directory and its parents; the last gets `mode`, whatever the umask. One that exists stays.
 fn make_dir(what: &'static str, path: &Path, mode: u32) -> Result<(), DaemonError> {
-    let refuse = |error| DaemonError::Directory { what, path: path.to_owned(), error };
+    let refuse = |error| DaemonError::Directory {
+        what,
+        path: path.to_owned(),
+        error,
+    };
     if path.is_dir() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(refuse)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .map_err(refuse)?;
     std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(refuse)
 }
 

@@ -61,7 +61,14 @@ mod tests {
 
     #[test]
     fn shell_words_survive_a_shell() {
-        for text in ["plain", "", "two words", "it's", "$HOME `x` \"y\" \\ *", "{\"a\":1}"] {
+        for text in [
+            "plain",
+            "",
+            "two words",
+            "it's",
+            "$HOME `x` \"y\" \\ *",
+            "{\"a\":1}",
+        ] {
             let out = std::process::Command::new("sh")
                 .arg("-c")
                 .arg(format!("printf %s {}", shell_word(text)))

@@ -28,12 +28,22 @@ fn create_prints_what_a_vm_needs_and_again_is_already() {
         assert_eq!(made[key], again[key], "{key}");
     }
     let said = daemon.cvfctl(&["create", "vm1", "--queue-pairs", "4", "--mtu", "9000"]);
-    for part in ["vm1 already there", "uuid", "mac", socket, "-device '{", "hot-unplugged"] {
+    for part in [
+        "vm1 already there",
+        "uuid",
+        "mac",
+        socket,
+        "-device '{",
+        "hot-unplugged",
+    ] {
         assert!(said.out.contains(part), "{part}: {said:?}");
     }
     let other = daemon.cvfctl(&["create", "vm1"]);
     assert_eq!((other.code, other.out.as_str()), (1, ""));
-    assert!(other.err.contains("queue-pairs 4, and queue-pairs 1"), "{other:?}");
+    assert!(
+        other.err.contains("queue-pairs 4, and queue-pairs 1"),
+        "{other:?}"
+    );
 }
 
 #[test]
@@ -42,21 +52,52 @@ fn choices_at_create_are_kept_and_shown() {
     let daemon = house.start(&["--pf", "soft:a", "--pf", "soft:b,queue-pairs=8"]);
     let mac = "52:54:00:AB:cd:01";
     let args = [
-        "create", "vm1", "--pf", "b", "--personality", "virtio-net", "--queue-pairs", "2", "--mac", mac,
-        "--mtu", "1400", "--vlan", "7", "--doorbells", "mapped", "--interrupts", "msix",
-        "--socket-mode", "0600", "--socket-owner", "0", "--socket-group", "0",
+        "create",
+        "vm1",
+        "--pf",
+        "b",
+        "--personality",
+        "virtio-net",
+        "--queue-pairs",
+        "2",
+        "--mac",
+        mac,
+        "--mtu",
+        "1400",
+        "--vlan",
+        "7",
+        "--doorbells",
+        "mapped",
+        "--interrupts",
+        "msix",
+        "--socket-mode",
+        "0600",
+        "--socket-owner",
+        "0",
+        "--socket-group",
+        "0",
     ];
     let made = daemon.json(&args);
     assert_eq!(made["mac"], mac.to_lowercase());
-    assert!(made["notes"].to_string().contains("one core busy"), "{made}");
+    assert!(
+        made["notes"].to_string().contains("one core busy"),
+        "{made}"
+    );
     let shown = daemon.json(&["show", "vm1"]);
     for (key, value) in [
-        ("pf", "b"), ("personality", "virtio-net"), ("doorbells", "mapped"), ("interrupts", "msix"),
-        ("socket_mode", "0600"), ("state", "ready"),
+        ("pf", "b"),
+        ("personality", "virtio-net"),
+        ("doorbells", "mapped"),
+        ("interrupts", "msix"),
+        ("socket_mode", "0600"),
+        ("state", "ready"),
     ] {
         assert_eq!(shown[key], value, "{key}");
     }
-    assert_eq!((&shown["queue_pairs"], &shown["mtu"], &shown["vlan"]), (&2.into(), &1400.into(), &7.into()));
+    assert_eq!(
+        (&shown["queue_pairs"], &shown["mtu"], &shown["vlan"]),
+        (&2.into(), &1400.into(), &7.into())
+    );
     assert_eq!(shown["health"]["driver"], "no driver");
     assert_eq!(shown["health"]["memory"], "unknown");
     let meta = std::fs::metadata(made["socket"].as_str().expect("a path")).expect("a socket");
@@ -68,7 +109,11 @@ fn choices_at_create_are_kept_and_shown() {
     }
     let pf = daemon.json(&["pf", "show", "b"]);
     assert_eq!(pf["devices"], 1);
-    let pairs = pf["resources"].as_array().expect("resources").iter().find(|r| r["kind"] == "queue-pairs");
+    let pairs = pf["resources"]
+        .as_array()
+        .expect("resources")
+        .iter()
+        .find(|r| r["kind"] == "queue-pairs");
     assert_eq!(pairs.expect("queue pairs")["free"], 6);
 }
 
@@ -82,21 +127,32 @@ fn lists_and_counters() {
         daemon.json(&["create", &format!("d{n:02}")]);
     }
     let made = daemon.json(&["create"]);
-    assert!(!made["name"].as_str().expect("a name").is_empty(), "one is made");
+    assert!(
+        !made["name"].as_str().expect("a name").is_empty(),
+        "one is made"
+    );
     let list = daemon.json(&["list"]);
     assert_eq!(list.as_array().expect("a list").len(), 13);
     let text = daemon.cvfctl(&["ls"]).out;
     assert_eq!(text.lines().count(), 14, "{text}");
     assert!(!text.contains('\x1b'), "no colour into a pipe");
     let stats = daemon.json(&["stats", "d00"]);
-    assert_eq!((&stats["name"], &stats["rx"]["frames"]), (&"d00".into(), &0.into()));
+    assert_eq!(
+        (&stats["name"], &stats["rx"]["frames"]),
+        (&"d00".into(), &0.into())
+    );
     assert_eq!(stats["pairs"].as_array().expect("pairs").len(), 1);
     assert_eq!(daemon.json(&["stats"]).as_array().expect("all").len(), 13);
     assert!(daemon.cvfctl(&["stats"]).out.contains("RX FRAMES"));
     assert!(daemon.cvfctl(&["stats", "d00"]).out.contains("PAIR"));
     assert_eq!(daemon.json(&["pf", "list"])[0]["name"], "soft0");
     assert!(daemon.cvfctl(&["pf", "list"]).out.contains("1987 of 2000"));
-    assert!(daemon.cvfctl(&["pf", "show", "soft0"]).out.contains("queue-pairs"));
+    assert!(
+        daemon
+            .cvfctl(&["pf", "show", "soft0"])
+            .out
+            .contains("queue-pairs")
+    );
 }
 
 #[test]
@@ -105,18 +161,41 @@ fn recipes_for_qemu_and_libvirt() {
     let daemon = house.start(&[]);
     let made = daemon.json(&["create", "vm1"]);
     let socket = made["socket"].as_str().expect("a path");
-    let qemu = daemon.cvfctl(&["show", "vm1", "--qemu", "--memory", "512M"]).out;
-    for part in ["memory-backend-memfd", "size=512M,share=on", "memory-backend=mem0", "pcie-root-port", socket] {
+    let qemu = daemon
+        .cvfctl(&["show", "vm1", "--qemu", "--memory", "512M"])
+        .out;
+    for part in [
+        "memory-backend-memfd",
+        "size=512M,share=on",
+        "memory-backend=mem0",
+        "pcie-root-port",
+        socket,
+    ] {
         assert!(qemu.contains(part), "{part}: {qemu}");
     }
     let arguments = &daemon.json(&["show", "vm1", "--qemu"])["qemu_arguments"];
     assert_eq!(arguments[0], "-machine");
     let xml = daemon.cvfctl(&["show", "vm1", "--libvirt-xml"]).out;
-    for part in ["xmlns:qemu", "<access mode='shared'/>", "qemu:commandline", socket] {
+    for part in [
+        "xmlns:qemu",
+        "<access mode='shared'/>",
+        "qemu:commandline",
+        socket,
+    ] {
         assert!(xml.contains(part), "{part}: {xml}");
     }
-    assert_eq!(daemon.cvfctl(&["show", "vm1", "--qemu", "--libvirt-xml"]).code, 2);
-    assert_eq!(daemon.cvfctl(&["show", "vm1", "--qemu", "--memory", "lots"]).code, 2);
+    assert_eq!(
+        daemon
+            .cvfctl(&["show", "vm1", "--qemu", "--libvirt-xml"])
+            .code,
+        2
+    );
+    assert_eq!(
+        daemon
+            .cvfctl(&["show", "vm1", "--qemu", "--memory", "lots"])
+            .code,
+        2
+    );
 }
 
 #[test]
@@ -125,29 +204,88 @@ fn refusals_say_why_and_have_their_codes() {
     let daemon = house.start(&["--pf", "soft:soft0,queue-pairs=4"]);
     daemon.json(&["create", "web", "--mac", "52:54:00:00:00:01"]);
     let refused: [(&[&str], &str, &str); 10] = [
-        (&["create", "x", "--mac", "52:54:00:00:00:01"], "duplicate-mac", "'web' has that address"),
-        (&["create", "x", "--mac", "53:54:00:00:00:01"], "invalid-argument", "unicast"),
-        (&["create", "x", "--queue-pairs", "4"], "no-resources", "3 of 4 queue pairs"),
-        (&["create", "x", "--queue-pairs", "65"], "invalid-argument", "from 1 to 64"),
-        (&["create", "x", "--pf", "sotf0"], "not-found", "did you mean 'soft0'?"),
+        (
+            &["create", "x", "--mac", "52:54:00:00:00:01"],
+            "duplicate-mac",
+            "'web' has that address",
+        ),
+        (
+            &["create", "x", "--mac", "53:54:00:00:00:01"],
+            "invalid-argument",
+            "unicast",
+        ),
+        (
+            &["create", "x", "--queue-pairs", "4"],
+            "no-resources",
+            "3 of 4 queue pairs",
+        ),
+        (
+            &["create", "x", "--queue-pairs", "65"],
+            "invalid-argument",
+            "from 1 to 64",
+        ),
+        (
+            &["create", "x", "--pf", "sotf0"],
+            "not-found",
+            "did you mean 'soft0'?",
+        ),
         (&["create", "x/y"], "invalid-argument", "letters, digits"),
-        (&["create", "x", "--doorbells", "mapped", "--interrupts", "intx"], "invalid-argument", "intx"),
-        (&["create", "x", "--socket-owner", "no-such-user"], "invalid-argument", "no user"),
+        (
+            &[
+                "create",
+                "x",
+                "--doorbells",
+                "mapped",
+                "--interrupts",
+                "intx",
+            ],
+            "invalid-argument",
+            "intx",
+        ),
+        (
+            &["create", "x", "--socket-owner", "no-such-user"],
+            "invalid-argument",
+            "no user",
+        ),
         (&["show", "wen"], "not-found", "did you mean 'web'?"),
-        (&["pf", "show", "soft9"], "not-found", "did you mean 'soft0'?"),
+        (
+            &["pf", "show", "soft9"],
+            "not-found",
+            "did you mean 'soft0'?",
+        ),
     ];
     for (args, kind, part) in refused {
         let said = daemon.cvfctl(args);
-        assert_eq!((said.code, said.out.as_str()), (1, ""), "{args:?}: {said:?}");
-        assert!(said.err.starts_with("cvfctl: ") && said.err.contains(part), "{args:?}: {said:?}");
+        assert_eq!(
+            (said.code, said.out.as_str()),
+            (1, ""),
+            "{args:?}: {said:?}"
+        );
+        assert!(
+            said.err.starts_with("cvfctl: ") && said.err.contains(part),
+            "{args:?}: {said:?}"
+        );
         assert_eq!(said.err.lines().count(), 1, "{said:?}");
         let json: Vec<_> = ["--json"].iter().chain(args).copied().collect();
         let said = daemon.cvfctl(&json);
         let object: serde_json::Value = serde_json::from_str(&said.out).expect("an object");
-        assert_eq!((said.code, &object["error"]["kind"]), (1, &kind.into()), "{said:?}");
-        assert!(object["error"]["message"].as_str().expect("text").contains(part));
+        assert_eq!(
+            (said.code, &object["error"]["kind"]),
+            (1, &kind.into()),
+            "{said:?}"
+        );
+        assert!(
+            object["error"]["message"]
+                .as_str()
+                .expect("text")
+                .contains(part)
+        );
     }
-    assert_eq!(daemon.json(&["list"]).as_array().expect("a list").len(), 1, "nothing was made");
+    assert_eq!(
+        daemon.json(&["list"]).as_array().expect("a list").len(),
+        1,
+        "nothing was made"
+    );
 }
 
 #[test]
@@ -181,7 +319,10 @@ fn without_a_daemon_code_3_says_what_to_do() {
     let house = House::new();
     let said = cvfctl(&house.bus(), &["list"]);
     assert_eq!((said.code, said.out.as_str()), (3, ""));
-    assert!(said.err.contains("Start mdevd, or give --address"), "{said:?}");
+    assert!(
+        said.err.contains("Start mdevd, or give --address"),
+        "{said:?}"
+    );
     let said = cvfctl(&house.bus(), &["version"]);
     assert_eq!(said.code, 0);
     assert!(said.out.contains("mdevd not reachable"), "{said:?}");
@@ -190,7 +331,10 @@ fn without_a_daemon_code_3_says_what_to_do() {
         assert!(said.code == 0 && said.out.contains("cvfctl"), "{shell}");
     }
     let help = cvfctl(&house.bus(), &["--help"]);
-    assert!(help.code == 0 && help.out.contains("Exit codes"), "{help:?}");
+    assert!(
+        help.code == 0 && help.out.contains("Exit codes"),
+        "{help:?}"
+    );
 }
 
 #[test]
@@ -199,7 +343,10 @@ fn addresses_are_paths_or_dbus_addresses() {
     let daemon = house.start(&[]);
     let path = house.bus().display().to_string();
     for address in [path.clone(), format!("unix:path={path}")] {
-        let said = cvfctl("/nonexistent".as_ref(), &["--address", &address, "--json", "version"]);
+        let said = cvfctl(
+            "/nonexistent".as_ref(),
+            &["--address", &address, "--json", "version"],
+        );
         let version: serde_json::Value = serde_json::from_str(&said.out).expect("an object");
         assert_eq!(version["mdevd"]["pid"], daemon.pid(), "{said:?}");
     }
@@ -211,7 +358,10 @@ fn destroying_leaves_nothing_and_unknown_is_an_error() {
     let daemon = house.start(&[]);
     let made = daemon.json(&["create", "vm1"]);
     let gone = daemon.json(&["destroy", "vm1"]);
-    assert_eq!(gone, serde_json::json!({ "result": "destroyed", "name": "vm1" }));
+    assert_eq!(
+        gone,
+        serde_json::json!({ "result": "destroyed", "name": "vm1" })
+    );
     assert!(!std::path::Path::new(made["socket"].as_str().expect("a path")).exists());
     let said = daemon.cvfctl(&["destroy", "vm1", "--force"]);
     assert_eq!(said.code, 1);
@@ -230,6 +380,9 @@ fn a_made_mac_is_stable_for_its_name() {
     daemon.json(&["create", "vm2"]);
     daemon.json(&["destroy", "vm1"]);
     let again = daemon.json(&["create", "vm1"]);
-    assert_eq!((&first["mac"], &first["uuid"]), (&again["mac"], &again["uuid"]));
+    assert_eq!(
+        (&first["mac"], &first["uuid"]),
+        (&again["mac"], &again["uuid"])
+    );
     assert_eq!(again["result"], "created");
 }

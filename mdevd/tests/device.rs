@@ -3,9 +3,9 @@
 mod support;
 
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::io::Read;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde_json::Value;
@@ -28,12 +28,17 @@ fn memory() -> File {
 
 fn create(daemon: &Daemon<'_>, args: &[&str]) -> PathBuf {
     let args: Vec<_> = ["create"].iter().chain(args).copied().collect();
-    daemon.json(&args)["socket"].as_str().expect("a path").into()
+    daemon.json(&args)["socket"]
+        .as_str()
+        .expect("a path")
+        .into()
 }
 
 fn identity(client: &mut vfio_user::Client) -> [u8; 4] {
     let mut id = [0; 4];
-    client.region_read(CONFIG, 0, &mut id).expect("config space");
+    client
+        .region_read(CONFIG, 0, &mut id)
+        .expect("config space");
     id
 }
 
@@ -56,18 +61,30 @@ fn a_client_finds_a_virtio_net_device_and_the_operator_finds_the_client() {
     let mut client = connect(&socket);
     assert_eq!(identity(&mut client), [0xf4, 0x1a, 0x41, 0x10], "1af4:1041");
     let guest = memory();
-    client.dma_map(0, 0, 16 * MIB, std::os::fd::AsRawFd::as_raw_fd(&guest)).expect("mapped");
+    client
+        .dma_map(0, 0, 16 * MIB, std::os::fd::AsRawFd::as_raw_fd(&guest))
+        .expect("mapped");
     let shown = until(&daemon, "vm1", |shown| shown["health"]["maps"] == 1);
     assert_eq!(shown["state"], "connected");
     assert_eq!(shown["health"]["client"]["pid"], std::process::id());
     assert_eq!(shown["health"]["mapped_bytes"], 16 * MIB);
     let text = daemon.cvfctl(&["show", "vm1"]).out;
-    assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
+    assert!(
+        text.contains(&format!("process {}", std::process::id())),
+        "{text}"
+    );
 
     let busy = daemon.cvfctl(&["--json", "destroy", "vm1"]);
     assert_eq!(busy.code, 1);
-    assert!(busy.out.contains("\"busy\"") && busy.out.contains("force"), "{busy:?}");
-    assert_eq!(identity(&mut client), [0xf4, 0x1a, 0x41, 0x10], "a refusal harms nobody");
+    assert!(
+        busy.out.contains("\"busy\"") && busy.out.contains("force"),
+        "{busy:?}"
+    );
+    assert_eq!(
+        identity(&mut client),
+        [0xf4, 0x1a, 0x41, 0x10],
+        "a refusal harms nobody"
+    );
 
     daemon.json(&["destroy", "vm1", "--force"]);
     let mut id = [0; 4];
@@ -84,7 +101,11 @@ fn a_second_client_is_turned_away_and_counted() {
     let mut second = UnixStream::connect(&socket).expect("the kernel takes it");
     let mut byte = [0];
     assert_eq!(second.read(&mut byte).expect("closed in order"), 0);
-    assert_eq!(identity(&mut first), [0xf4, 0x1a, 0x41, 0x10], "the first is unharmed");
+    assert_eq!(
+        identity(&mut first),
+        [0xf4, 0x1a, 0x41, 0x10],
+        "the first is unharmed"
+    );
     let shown = daemon.json(&["show", "vm1"]);
     assert_eq!(shown["health"]["clients_refused"], 1);
     assert_eq!(shown["health"]["clients_served"], 1);
@@ -98,17 +119,34 @@ fn a_device_is_as_new_for_the_next_client() {
     for round in 1..=20 {
         let mut client = connect(&socket);
         let mut command = [0; 2];
-        client.region_read(CONFIG, 4, &mut command).expect("config space");
-        assert_eq!(command, [0, 0], "round {round}: no memory decoding, no bus master");
-        client.region_write(CONFIG, 4, &[6, 0]).expect("config space");
+        client
+            .region_read(CONFIG, 4, &mut command)
+            .expect("config space");
+        assert_eq!(
+            command,
+            [0, 0],
+            "round {round}: no memory decoding, no bus master"
+        );
+        client
+            .region_write(CONFIG, 4, &[6, 0])
+            .expect("config space");
         let guest = memory();
-        client.dma_map(0, 0, 16 * MIB, std::os::fd::AsRawFd::as_raw_fd(&guest)).expect("mapped");
+        client
+            .dma_map(0, 0, 16 * MIB, std::os::fd::AsRawFd::as_raw_fd(&guest))
+            .expect("mapped");
         let mut status = [0; 4];
-        client.region_read(VFIO_PCI_BAR0_REGION_INDEX, 0, &mut status).expect("BAR 0");
+        client
+            .region_read(VFIO_PCI_BAR0_REGION_INDEX, 0, &mut status)
+            .expect("BAR 0");
         drop(client);
-        until(&daemon, "vm1", |shown| shown["state"] == "ready" && shown["health"]["maps"] == 0);
+        until(&daemon, "vm1", |shown| {
+            shown["state"] == "ready" && shown["health"]["maps"] == 0
+        });
     }
-    assert_eq!(daemon.json(&["show", "vm1"])["health"]["clients_served"], 20);
+    assert_eq!(
+        daemon.json(&["show", "vm1"])["health"]["clients_served"],
+        20
+    );
 }
 
 #[test]
@@ -122,9 +160,20 @@ fn what_a_client_does_wrong_is_shown() {
     stream.write_all(&[0xff; 4096]).expect("sent");
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);
-    let shown = until(&daemon, "vm1", |shown| shown["state"] == "ready" && shown["health"]["clients_served"] == 1);
-    assert!(shown["health"]["last_disconnect"].as_str().expect("why").contains("broke the protocol"), "{shown}");
-    assert!(shown["health"]["last_refusal"]["count"].as_u64() >= Some(1), "{shown}");
+    let shown = until(&daemon, "vm1", |shown| {
+        shown["state"] == "ready" && shown["health"]["clients_served"] == 1
+    });
+    assert!(
+        shown["health"]["last_disconnect"]
+            .as_str()
+            .expect("why")
+            .contains("broke the protocol"),
+        "{shown}"
+    );
+    assert!(
+        shown["health"]["last_refusal"]["count"].as_u64() >= Some(1),
+        "{shown}"
+    );
     assert_eq!(identity(&mut connect(&other)), [0xf4, 0x1a, 0x41, 0x10]);
     assert_eq!(identity(&mut connect(&socket)), [0xf4, 0x1a, 0x41, 0x10]);
 }
@@ -134,19 +183,28 @@ fn a_thousand_cycles_leave_nothing() {
     let house = House::new();
     let daemon = house.start(&[]);
     create(&daemon, &["stays"]);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let client = runtime.block_on(mdevd::bus::ManagerClient::connect(&house.bus())).expect("connected");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let client = runtime
+        .block_on(mdevd::bus::ManagerClient::connect(&house.bus()))
+        .expect("connected");
     let mut times = Vec::new();
     let mut cycle = |measured: bool| {
         let start = std::time::Instant::now();
-        let made = runtime.block_on(client.create("third", mdevd::bus::Options::new())).expect("created");
+        let made = runtime
+            .block_on(client.create("third", mdevd::bus::Options::new()))
+            .expect("created");
         let socket = made["socket"].as_str().expect("a path");
         let stream = UnixStream::connect(socket).expect("connectable");
         if measured {
             times.push(start.elapsed());
         }
         drop(stream);
-        runtime.block_on(client.destroy("third", true)).expect("destroyed");
+        runtime
+            .block_on(client.destroy("third", true))
+            .expect("destroyed");
     };
     (0..20).for_each(|_| cycle(false));
     let before = (daemon.descriptors(), daemon.maps());
@@ -154,11 +212,25 @@ fn a_thousand_cycles_leave_nothing() {
     let after = (daemon.descriptors(), daemon.maps());
     times.sort();
     let at = |percent: usize| times[times.len() * percent / 100];
-    println!("create to connectable: median {:?}, 99% {:?}", at(50), at(99));
+    println!(
+        "create to connectable: median {:?}, 99% {:?}",
+        at(50),
+        at(99)
+    );
     assert_eq!(after.0, before.0, "descriptors");
     // The allocator may keep a few arenas; a leak would show a thousandfold.
-    assert!(after.1 < before.1 + 50, "maps: {} before, {} after", before.1, after.1);
-    assert_eq!(std::fs::read_dir(house.runtime().join("cvf")).expect("a directory").count(), 1);
+    assert!(
+        after.1 < before.1 + 50,
+        "maps: {} before, {} after",
+        before.1,
+        after.1
+    );
+    assert_eq!(
+        std::fs::read_dir(house.runtime().join("cvf"))
+            .expect("a directory")
+            .count(),
+        1
+    );
     assert_eq!(daemon.json(&["pf", "show", "soft0"])["devices"], 1);
 }
 
@@ -167,10 +239,17 @@ fn many_devices_cost_no_thread_each() {
     let house = House::new();
     let daemon = house.start(&["--pf", "soft:soft0,queue-pairs=1000"]);
     let threads = || {
-        std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("a process").count()
+        std::fs::read_dir(format!("/proc/{}/task", daemon.pid()))
+            .expect("a process")
+            .count()
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let client = runtime.block_on(mdevd::bus::ManagerClient::connect(&house.bus())).expect("connected");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let client = runtime
+        .block_on(mdevd::bus::ManagerClient::connect(&house.bus()))
+        .expect("connected");
     let make = |n: usize| {
         let made = runtime.block_on(client.create(&format!("d{n}"), mdevd::bus::Options::new()));
         PathBuf::from(made.expect("created")["socket"].as_str().expect("a path"))
@@ -178,8 +257,16 @@ fn many_devices_cost_no_thread_each() {
     let first = make(0);
     let before = threads();
     let sockets: Vec<_> = (1..500).map(make).collect();
-    let clients: Vec<_> = sockets.iter().step_by(10).map(|socket| connect(socket)).collect();
-    assert!(threads() <= before + 40, "{before} threads became {}", threads());
+    let clients: Vec<_> = sockets
+        .iter()
+        .step_by(10)
+        .map(|socket| connect(socket))
+        .collect();
+    assert!(
+        threads() <= before + 40,
+        "{before} threads became {}",
+        threads()
+    );
     assert_eq!(identity(&mut connect(&first)), [0xf4, 0x1a, 0x41, 0x10]);
     drop(clients);
 }

@@ -21,10 +21,13 @@ fn sockets(dir: &Path) -> Vec<String> {
     found
 }
 
-fn refused(said: Said, part: &str) {
+fn refused(said: &Said, part: &str) {
     assert_eq!(said.code, 1, "{said:?}");
     let complaint = said.err.lines().last().unwrap_or_default();
-    assert!(complaint.starts_with("mdevd: ") && complaint.contains(part), "{part}: {said:?}");
+    assert!(
+        complaint.starts_with("mdevd: ") && complaint.contains(part),
+        "{part}: {said:?}"
+    );
 }
 
 #[test]
@@ -64,7 +67,10 @@ fn definitions_come_back_after_stop_and_after_kill() {
     assert_eq!(daemon.json(&["list"]).as_array().expect("a list").len(), 3);
     UnixStream::connect(socket).expect("listening again");
     let log = daemon.stop();
-    assert!(log.contains("devices restored") && log.contains("ready=3"), "{log}");
+    assert!(
+        log.contains("devices restored") && log.contains("ready=3"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -76,7 +82,10 @@ fn what_cannot_be_rebuilt_is_kept_and_explained() {
     daemon.stop();
     let daemon = house.start(&["--pf", "soft:soft0"]);
     let list = daemon.json(&["list"]);
-    assert_eq!((&list[0]["state"], &list[1]["state"]), (&"ready".into(), &"failed".into()));
+    assert_eq!(
+        (&list[0]["state"], &list[1]["state"]),
+        (&"ready".into(), &"failed".into())
+    );
     let shown = daemon.cvfctl(&["show", "b"]).out;
     assert!(shown.contains("PF 'extra' is not configured"), "{shown}");
     assert_eq!(daemon.cvfctl(&["show", "b", "--qemu"]).code, 1);
@@ -89,16 +98,26 @@ fn what_cannot_be_rebuilt_is_kept_and_explained() {
 fn a_second_daemon_on_the_same_directories_is_refused() {
     let house = House::new();
     let daemon = house.start(&[]);
-    let pid = format!("another mdevd (process {}) uses the runtime directory", daemon.pid());
-    refused(Said::of(house.run(&[])), &pid);
+    let pid = format!(
+        "another mdevd (process {}) uses the runtime directory",
+        daemon.pid()
+    );
+    refused(&Said::of(house.run(&[])), &pid);
     // Its own runtime directory, the same state directory.
     let elsewhere = tempfile::tempdir().expect("a directory");
     let runtime = elsewhere.path().display().to_string();
     let state = format!("(process {}) uses the state directory", daemon.pid());
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mdevd"));
-    command.arg("--state-dir").arg(house.state()).args(["--runtime-dir", &runtime]);
-    refused(Said::of(command.output().expect("it runs")), &state);
-    assert_eq!(daemon.json(&["list"]), serde_json::json!([]), "the first is unharmed");
+    command
+        .arg("--state-dir")
+        .arg(house.state())
+        .args(["--runtime-dir", &runtime]);
+    refused(&Said::of(command.output().expect("it runs")), &state);
+    assert_eq!(
+        daemon.json(&["list"]),
+        serde_json::json!([]),
+        "the first is unharmed"
+    );
 }
 
 #[test]
@@ -106,13 +125,19 @@ fn directories_that_cannot_be_used_are_named() {
     let house = House::new();
     // Root may write everywhere: a file where the directory should be, and a file in its way.
     std::fs::write(house.state(), "").expect("write");
-    refused(Said::of(house.run(&[])), "cannot make the state directory");
+    refused(&Said::of(house.run(&[])), "cannot make the state directory");
     std::fs::remove_file(house.state()).expect("remove");
     std::fs::write(house.runtime(), "").expect("write");
-    refused(Said::of(house.run(&[])), "cannot make the runtime directory");
+    refused(
+        &Said::of(house.run(&[])),
+        "cannot make the runtime directory",
+    );
     std::fs::remove_file(house.runtime()).expect("remove");
     std::fs::create_dir_all(house.state().join("state.lock")).expect("mkdir");
-    refused(Said::of(house.run(&[])), "cannot write in the state directory");
+    refused(
+        &Said::of(house.run(&[])),
+        "cannot write in the state directory",
+    );
 }
 
 #[test]
@@ -120,8 +145,14 @@ fn a_read_only_state_directory_is_named() {
     // No process, root included, writes below /proc.
     let house = House::new();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mdevd"));
-    command.args(["--state-dir", "/proc/sys"]).arg("--runtime-dir").arg(house.runtime());
-    refused(Said::of(command.output().expect("it runs")), "state directory /proc/sys");
+    command
+        .args(["--state-dir", "/proc/sys"])
+        .arg("--runtime-dir")
+        .arg(house.runtime());
+    refused(
+        &Said::of(command.output().expect("it runs")),
+        "state directory /proc/sys",
+    );
 }
 
 #[test]
@@ -129,7 +160,7 @@ fn a_taken_control_socket_is_left_alone() {
     let house = House::new();
     std::fs::create_dir(house.runtime()).expect("mkdir");
     let _listener = UnixListener::bind(house.bus()).expect("bind");
-    refused(Said::of(house.run(&[])), "another process listens at");
+    refused(&Said::of(house.run(&[])), "another process listens at");
     UnixStream::connect(house.bus()).expect("the other's socket stays");
 }
 
@@ -143,8 +174,16 @@ fn a_taken_device_socket_fails_that_device_only() {
     let _other = UnixListener::bind(made["socket"].as_str().expect("a path")).expect("bind");
     let daemon = house.start(&[]);
     let list = daemon.json(&["list"]);
-    assert_eq!((&list[0]["state"], &list[1]["state"]), (&"failed".into(), &"ready".into()));
-    assert!(list[0]["reason"].as_str().expect("a reason").contains("another process listens"));
+    assert_eq!(
+        (&list[0]["state"], &list[1]["state"]),
+        (&"failed".into(), &"ready".into())
+    );
+    assert!(
+        list[0]["reason"]
+            .as_str()
+            .expect("a reason")
+            .contains("another process listens")
+    );
     let taken = house.runtime().join("cvf/c.sock");
     std::fs::write(&taken, "mine").expect("write");
     let said = daemon.cvfctl(&["create", "c"]);
@@ -171,12 +210,28 @@ fn names_too_long_for_a_socket_path_are_explained() {
 fn wrong_configuration_is_refused_with_its_place() {
     let house = House::new();
     let file = house.dir.path().join("mdevd.toml");
-    std::fs::write(&file, "log = \"info\"\n\n[[pf]]\nname = \"soft0\"\nqueue-pair = 4\n").expect("write");
+    std::fs::write(
+        &file,
+        "log = \"info\"\n\n[[pf]]\nname = \"soft0\"\nqueue-pair = 4\n",
+    )
+    .expect("write");
     let path = file.display().to_string();
-    refused(Said::of(house.run(&["--config", &path])), &format!("{path}:5: there is no key 'queue-pair'; did you mean 'queue-pairs'?"));
-    refused(Said::of(house.run(&["--log", "mdevd=loudly"])), "log level 'mdevd=loudly' cannot be");
-    refused(Said::of(house.run(&["--pf", "soft:a,workers=0"])), "--pf 'soft:a,workers=0' cannot be");
-    refused(Said::of(house.run(&["--pf", "soft:a,queue-pairs=70000"])), "70000");
+    refused(
+        &Said::of(house.run(&["--config", &path])),
+        &format!("{path}:5: there is no key 'queue-pair'; did you mean 'queue-pairs'?"),
+    );
+    refused(
+        &Said::of(house.run(&["--log", "mdevd=loudly"])),
+        "log level 'mdevd=loudly' cannot be",
+    );
+    refused(
+        &Said::of(house.run(&["--pf", "soft:a,workers=0"])),
+        "--pf 'soft:a,workers=0' cannot be",
+    );
+    refused(
+        &Said::of(house.run(&["--pf", "soft:a,queue-pairs=70000"])),
+        "70000",
+    );
     assert_eq!(Said::of(house.run(&["--nonsense"])).code, 2);
     assert!(!house.state().exists(), "nothing was made");
 }
@@ -185,13 +240,23 @@ fn wrong_configuration_is_refused_with_its_place() {
 fn a_good_configuration_is_checked_and_printed() {
     let house = House::new();
     let file = house.dir.path().join("mdevd.toml");
-    std::fs::write(&file, "socket-mode = \"0600\"\n[[pf]]\nname = \"big\"\nqueue-pairs = 512\n").expect("write");
+    std::fs::write(
+        &file,
+        "socket-mode = \"0600\"\n[[pf]]\nname = \"big\"\nqueue-pairs = 512\n",
+    )
+    .expect("write");
     let said = Said::of(house.run(&["--config", &file.display().to_string(), "--check"]));
     assert_eq!(said.code, 0, "{said:?}");
-    for part in ["socket-mode = 0600", "pf = soft:big,queue-pairs=512,workers=1"] {
+    for part in [
+        "socket-mode = 0600",
+        "pf = soft:big,queue-pairs=512,workers=1",
+    ] {
         assert!(said.out.contains(part), "{said:?}");
     }
-    assert!(!house.state().exists() && !house.runtime().exists(), "checking makes nothing");
+    assert!(
+        !house.state().exists() && !house.runtime().exists(),
+        "checking makes nothing"
+    );
     let version = Said::of(house.run(&["--version"]));
     assert!(version.out.starts_with("mdevd "), "{version:?}");
 }
@@ -219,7 +284,11 @@ fn the_service_manager_is_told() {
     let house = House::new();
     let path = house.dir.path().join("notify");
     let manager = std::os::unix::net::UnixDatagram::bind(&path).expect("bind");
-    let mut child = house.command(&[]).env("NOTIFY_SOCKET", &path).spawn().expect("it starts");
+    let mut child = house
+        .command(&[])
+        .env("NOTIFY_SOCKET", &path)
+        .spawn()
+        .expect("it starts");
     let mut buf = [0; 64];
     let len = manager.recv(&mut buf).expect("told");
     assert_eq!(&buf[..len], b"READY=1");

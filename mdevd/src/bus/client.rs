@@ -37,7 +37,9 @@ pub enum CallError {
         why: String,
     },
     /// It answers, but not as this program expects.
-    #[error("mdevd answered in a way that this cvfctl does not understand: {0}; are both of the same version?")]
+    #[error(
+        "mdevd answered in a way that this cvfctl does not understand: {0}; are both of the same version?"
+    )]
     Strange(String),
 }
 
@@ -57,17 +59,27 @@ impl ManagerClient {
     /// # Errors
     /// [`CallError::Unreachable`].
     pub async fn connect(path: &Path) -> Result<Self, CallError> {
-        let unreachable = |why: String| CallError::Unreachable { path: path.to_owned(), why };
+        let unreachable = |why: String| CallError::Unreachable {
+            path: path.to_owned(),
+            why,
+        };
         let connect = async {
-            let stream = UnixStream::connect(path).await.map_err(|error| explain(&error))?;
-            let builder = Builder::unix_stream(stream).p2p().method_timeout(CALL_DEADLINE);
+            let stream = UnixStream::connect(path)
+                .await
+                .map_err(|error| explain(&error))?;
+            let builder = Builder::unix_stream(stream)
+                .p2p()
+                .method_timeout(CALL_DEADLINE);
             builder.build().await.map_err(|error| error.to_string())
         };
         let connection = match timeout(CALL_DEADLINE, connect).await {
             Ok(connected) => connected.map_err(unreachable)?,
             Err(_) => return Err(unreachable("it does not answer; look into its log".into())),
         };
-        Ok(Self { connection, path: path.to_owned() })
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+        })
     }
 
     async fn call<B>(&self, method: &str, body: &B) -> Result<Message, CallError>
@@ -76,16 +88,19 @@ impl ManagerClient {
     {
         let destination = None::<zbus::names::BusName<'_>>;
         let interface = Some(MANAGER_INTERFACE);
-        let reply =
-            self.connection.call_method(destination, MANAGER_PATH, interface, method, body).await;
+        let reply = self
+            .connection
+            .call_method(destination, MANAGER_PATH, interface, method, body)
+            .await;
         reply.map_err(|error| match error {
             zbus::Error::MethodError(name, message, _) => CallError::Refused {
                 kind: ErrorKind::from_dbus_name(&name),
                 message: message.unwrap_or_else(|| name.to_string()),
             },
-            zbus::Error::InputOutput(error) => {
-                CallError::Unreachable { path: self.path.clone(), why: explain(&error) }
-            }
+            zbus::Error::InputOutput(error) => CallError::Unreachable {
+                path: self.path.clone(),
+                why: explain(&error),
+            },
             other => CallError::Strange(other.to_string()),
         })
     }
@@ -95,7 +110,10 @@ impl ManagerClient {
         B: serde::Serialize + DynamicType,
     {
         let reply = self.call(method, body).await?;
-        let dict: Dict = reply.body().deserialize().map_err(strange)?;
+        let dict: Dict = reply
+            .body()
+            .deserialize()
+            .map_err(|error| strange(&error))?;
         Ok(dict_to_json(&dict))
     }
 
@@ -112,8 +130,11 @@ impl ManagerClient {
     /// # Errors
     /// [`CallError`].
     pub async fn destroy(&self, name: &str, force: bool) -> Result<(), CallError> {
-        let options: Options =
-            if force { [("force", true.into())].into_iter().collect() } else { Options::new() };
+        let options: Options = if force {
+            [("force", true.into())].into_iter().collect()
+        } else {
+            Options::new()
+        };
         self.call("Destroy", &(name, options)).await.map(drop)
     }
 
@@ -123,8 +144,10 @@ impl ManagerClient {
     /// [`CallError`].
     pub async fn list(&self, after: &str, limit: u32) -> Result<(Vec<Json>, String), CallError> {
         let reply = self.call("List", &(after, limit, Options::new())).await?;
-        let (devices, next): (Vec<HashMap<String, OwnedValue>>, String) =
-            reply.body().deserialize().map_err(strange)?;
+        let (devices, next): (Vec<HashMap<String, OwnedValue>>, String) = reply
+            .body()
+            .deserialize()
+            .map_err(|error| strange(&error))?;
         Ok((devices.iter().map(dict_to_json).collect(), next))
     }
 
@@ -150,7 +173,10 @@ impl ManagerClient {
     /// [`CallError`].
     pub async fn pfs(&self) -> Result<Vec<Json>, CallError> {
         let reply = self.call("ListPfs", &(Options::new(),)).await?;
-        let pfs: Vec<HashMap<String, OwnedValue>> = reply.body().deserialize().map_err(strange)?;
+        let pfs: Vec<HashMap<String, OwnedValue>> = reply
+            .body()
+            .deserialize()
+            .map_err(|error| strange(&error))?;
         Ok(pfs.iter().map(dict_to_json).collect())
     }
 
@@ -176,10 +202,10 @@ impl ManagerClient {
 /// # Errors
 /// [`CallError::Strange`].
 pub(crate) fn typed<T: DeserializeOwned>(answer: Json) -> Result<T, CallError> {
-    serde_json::from_value(answer).map_err(strange)
+    serde_json::from_value(answer).map_err(|error| strange(&error))
 }
 
-fn strange(error: impl ToString) -> CallError {
+fn strange(error: &impl ToString) -> CallError {
     CallError::Strange(error.to_string())
 }
 

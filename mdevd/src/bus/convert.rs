@@ -29,7 +29,9 @@ pub fn to_dict(value: &impl Serialize) -> Result<Dict, String> {
 }
 
 fn object(map: Map<String, Json>) -> HashMap<String, Value<'static>> {
-    map.into_iter().filter_map(|(key, value)| Some((key, variant(value)?))).collect()
+    map.into_iter()
+        .filter_map(|(key, value)| Some((key, variant(value)?)))
+        .collect()
 }
 
 fn variant(value: Json) -> Option<Value<'static>> {
@@ -52,10 +54,18 @@ fn scalar(number: &Number) -> Value<'static> {
 }
 
 fn list(items: Vec<Json>) -> Option<Value<'static>> {
-    let texts = || items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+    let texts = || {
+        items
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned))
+            .collect()
+    };
     let numbers = || items.iter().map(Json::as_u64).collect();
     let objects = || {
-        items.iter().map(|item| item.as_object().map(|map| object(map.clone()))).collect()
+        items
+            .iter()
+            .map(|item| item.as_object().map(|map| object(map.clone())))
+            .collect()
     };
     if items.is_empty() {
         None
@@ -73,7 +83,11 @@ fn list(items: Vec<Json>) -> Option<Value<'static>> {
 
 /// `a{sv}` as an object. File descriptors are left out; texts of every kind become texts.
 pub fn dict_to_json(dict: &Dict) -> Json {
-    Json::Object(dict.iter().filter_map(|(key, value)| Some((key.clone(), json(value)?))).collect())
+    Json::Object(
+        dict.iter()
+            .filter_map(|(key, value)| Some((key.clone(), json(value)?)))
+            .collect(),
+    )
 }
 
 fn json(value: &Value<'_>) -> Option<Json> {

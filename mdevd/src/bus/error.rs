@@ -17,7 +17,10 @@ pub struct BusError {
 
 impl From<EngineError> for BusError {
     fn from(error: EngineError) -> Self {
-        Self { kind: error.kind(), message: error.to_string() }
+        Self {
+            kind: error.kind(),
+            message: error.to_string(),
+        }
     }
 }
 

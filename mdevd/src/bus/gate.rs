@@ -39,7 +39,14 @@ impl BusSocket {
     /// # Errors
     /// [`ServeError`].
     pub fn prepare(path: &Path) -> Result<Place, ServeError> {
-        Ok(Place::prepare(path, Access { owner: None, group: None, mode: 0o600 })?)
+        Ok(Place::prepare(
+            path,
+            Access {
+                owner: None,
+                group: None,
+                mode: 0o600,
+            },
+        )?)
     }
 
     /// Listens at a prepared place. Needs a tokio runtime around it.
@@ -72,7 +79,9 @@ impl BusSocket {
                 }
             };
             pause = MIN_PAUSE;
-            let Some(uid) = admitted(&stream) else { continue };
+            let Some(uid) = admitted(&stream) else {
+                continue;
+            };
             let heard = LastHeard::now(clock);
             let (engine, last) = (engine.clone(), heard.clone());
             peers.seat(heard, async move {
@@ -117,6 +126,10 @@ fn admitted(stream: &UnixStream) -> Option<u32> {
     if uid == 0 || uid == Uid::effective().as_raw() {
         return Some(uid);
     }
-    tracing::warn!(uid, pid = peer.pid(), "a peer of another user was turned away");
+    tracing::warn!(
+        uid,
+        pid = peer.pid(),
+        "a peer of another user was turned away"
+    );
     None
 }

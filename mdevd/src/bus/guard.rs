@@ -26,7 +26,10 @@ pub struct LastHeard {
 impl LastHeard {
     /// Of a peer that has just come, on a clock that began at `since`.
     pub fn now(since: Instant) -> Self {
-        let last = Self { since, micros: Arc::default() };
+        let last = Self {
+            since,
+            micros: Arc::default(),
+        };
         last.touch();
         last
     }
@@ -53,7 +56,11 @@ pub(super) struct Guarded {
 impl Guarded {
     /// `gone` is dropped when nobody reads from the peer any more, for whatever reason.
     pub(super) fn new(stream: UnixStream, heard: LastHeard, gone: oneshot::Sender<()>) -> Self {
-        Self { stream, heard, gone }
+        Self {
+            stream,
+            heard,
+            gone,
+        }
     }
 }
 
@@ -143,8 +150,11 @@ fn rest(header: &[u8; FIXED]) -> Result<usize> {
         b'B' => u32::from_be_bytes,
         _ => return refuse("unknown byte order"),
     };
-    let (body, serial, fields) =
-        (read([b0, b1, b2, b3]), read([s0, s1, s2, s3]), read([f0, f1, f2, f3]));
+    let (body, serial, fields) = (
+        read([b0, b1, b2, b3]),
+        read([s0, s1, s2, s3]),
+        read([f0, f1, f2, f3]),
+    );
     if version != 1 || !(1..=4).contains(&kind) || serial == 0 {
         return refuse("not a message of protocol version 1");
     }

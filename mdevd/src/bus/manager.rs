@@ -40,7 +40,10 @@ impl Manager {
 }
 
 fn internal(message: String) -> BusError {
-    BusError { kind: ErrorKind::Internal, message }
+    BusError {
+        kind: ErrorKind::Internal,
+        message,
+    }
 }
 
 fn dict(value: &impl Serialize) -> Result<Dict, BusError> {
@@ -81,7 +84,10 @@ impl Manager {
     /// doorbells, interrupts, socket_owner, socket_group, socket_mode.
     #[zbus(out_args("device"))]
     async fn create(&self, name: String, options: Dict) -> Result<Dict, BusError> {
-        let known: Vec<_> = CreateRequest::KEYS.into_iter().filter(|key| *key != "name").collect();
+        let known: Vec<_> = CreateRequest::KEYS
+            .into_iter()
+            .filter(|key| *key != "name")
+            .collect();
         let mut request: CreateRequest = self::options(&options, &known)?;
         request.name = Some(name).filter(|name| !name.is_empty());
         dict(&self.ask(move |engine| engine.create(request)).await?)
@@ -103,8 +109,13 @@ impl Manager {
     ) -> Result<(Vec<Dict>, String), BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         let limit = usize::try_from(limit).unwrap_or(MAX_PAGE);
-        let page = self.ask(move |engine| Ok(engine.list(&after, limit))).await?;
-        Ok((page.devices.iter().map(dict).collect::<Result<_, _>>()?, page.next))
+        let page = self
+            .ask(move |engine| Ok(engine.list(&after, limit)))
+            .await?;
+        Ok((
+            page.devices.iter().map(dict).collect::<Result<_, _>>()?,
+            page.next,
+        ))
     }
 
     /// Everything about one device.

@@ -38,7 +38,13 @@ const REJECTED: &str = "REJECTED EXTERNAL\r\n";
 impl Sasl {
     /// For a peer whose user the kernel says is `uid`; `guid` is the server's, 32 hexadecimal digits.
     pub fn new(uid: u32, guid: &str) -> Self {
-        Self { uid, guid: guid.to_owned(), line: Vec::new(), taken: 0, state: State::Nul }
+        Self {
+            uid,
+            guid: guid.to_owned(),
+            line: Vec::new(),
+            taken: 0,
+            state: State::Nul,
+        }
     }
 
     /// Takes one byte; `None`: the line is not complete.
@@ -58,7 +64,10 @@ impl Sasl {
             return None;
         }
         let line = std::mem::take(&mut self.line);
-        let Some(line) = line.strip_suffix(b"\r").and_then(|line| str::from_utf8(line).ok()) else {
+        let Some(line) = line
+            .strip_suffix(b"\r")
+            .and_then(|line| str::from_utf8(line).ok())
+        else {
             return Some(SaslStep::Refuse("a line is not text ending in CR LF"));
         };
         Some(self.command(line))
@@ -92,7 +101,12 @@ impl Sasl {
 
     /// `hex`: the user's number in decimal digits, each as two hexadecimal digits; empty: "as the kernel says".
     fn identify(&mut self, hex: &str) -> SaslStep {
-        let expected: String = self.uid.to_string().bytes().map(|b| format!("{b:02x}")).collect();
+        let expected: String = self
+            .uid
+            .to_string()
+            .bytes()
+            .map(|b| format!("{b:02x}"))
+            .collect();
         if hex.is_empty() || hex.eq_ignore_ascii_case(&expected) {
             self.state = State::Begin;
             SaslStep::Reply(format!("OK {}\r\n", self.guid))

@@ -34,7 +34,11 @@ pub async fn serve_peer(
     let (gone, left) = oneshot::channel();
     let socket = Guarded::new(stream, heard, gone);
     let connection = Builder::authenticated_socket(socket, guid)
-        .and_then(|builder| builder.p2p().serve_at(super::MANAGER_PATH, Manager::new(engine)))
+        .and_then(|builder| {
+            builder
+                .p2p()
+                .serve_at(super::MANAGER_PATH, Manager::new(engine))
+        })
         .map_err(io::Error::other)?
         .build()
         .await

@@ -35,7 +35,7 @@ pub struct Args {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Make a device; making it again as it is does nothing
-    Create(Create),
+    Create(Box<Create>),
     /// Take a device away for good
     Destroy {
         /// Device

@@ -28,40 +28,56 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
     match command {
         Command::Create(create) => {
             let name = create.name.clone().unwrap_or_default();
-            let json = client.create(&name, options(create)).await?;
+            let json = client.create(&name, options(*create)).await?;
             answer(json, render::created)
         }
         Command::Destroy { name, force } => {
             client.destroy(&name, force).await?;
             let json = json!({ "result": "destroyed", "name": name });
-            Ok(Answer { json, text: format!("{name} destroyed\n") })
+            Ok(Answer {
+                json,
+                text: format!("{name} destroyed\n"),
+            })
         }
         Command::List => {
             let devices = devices(&client).await?;
-            answer(Json::Array(devices), |devices: &Vec<_>| render::list(terminal, devices))
+            answer(Json::Array(devices), |devices: &Vec<_>| {
+                render::list(terminal, devices)
+            })
         }
-        Command::Show { name, qemu, libvirt_xml, memory } => {
+        Command::Show {
+            name,
+            qemu,
+            libvirt_xml,
+            memory,
+        } => {
             let json = client.show(&name).await?;
             if qemu || libvirt_xml {
                 return recipe(json, &memory, qemu);
             }
             answer(json, |view| render::device(terminal, view))
         }
-        Command::Stats { name: Some(name) } => {
-            answer(client.stats(&name).await?, |stats| render::stats(terminal, stats))
-        }
+        Command::Stats { name: Some(name) } => answer(client.stats(&name).await?, |stats| {
+            render::stats(terminal, stats)
+        }),
         Command::Stats { name: None } => {
             let stats = all_stats(&client).await?;
-            answer(Json::Array(stats), |all: &Vec<_>| render::all_stats(terminal, all))
+            answer(Json::Array(stats), |all: &Vec<_>| {
+                render::all_stats(terminal, all)
+            })
         }
-        Command::Pf { command: PfCommand::List } => {
+        Command::Pf {
+            command: PfCommand::List,
+        } => {
             let pfs = client.pfs().await?;
             answer(Json::Array(pfs), |pfs: &Vec<_>| render::pfs(terminal, pfs))
         }
-        Command::Pf { command: PfCommand::Show { name } } => {
-            answer(client.pf(&name).await?, |pf| render::pf(terminal, pf))
+        Command::Pf {
+            command: PfCommand::Show { name },
+        } => answer(client.pf(&name).await?, |pf| render::pf(terminal, pf)),
+        Command::Completion { .. } | Command::Version => {
+            Err(Failure::usage("not a device command"))
         }
-        Command::Completion { .. } | Command::Version => Err(Failure::usage("not a device command")),
     }
 }
 
@@ -71,7 +87,10 @@ fn answer<T: serde::de::DeserializeOwned>(
     text: impl FnOnce(&T) -> String,
 ) -> Result<Answer, Failure> {
     let typed: T = crate::bus::typed(json.clone())?;
-    Ok(Answer { text: text(&typed), json })
+    Ok(Answer {
+        text: text(&typed),
+        json,
+    })
 }
 
 fn options(create: Create) -> Options {
@@ -85,10 +104,17 @@ fn options(create: Create) -> Options {
         ("socket_group", create.socket_group),
         ("socket_mode", create.socket_mode),
     ];
-    let numbers =
-        [("queue_pairs", create.queue_pairs), ("mtu", create.mtu), ("vlan", create.vlan)];
-    let texts = texts.into_iter().filter_map(|(key, text)| Some((key, Value::from(text?))));
-    let numbers = numbers.into_iter().filter_map(|(key, number)| Some((key, Value::from(number?))));
+    let numbers = [
+        ("queue_pairs", create.queue_pairs),
+        ("mtu", create.mtu),
+        ("vlan", create.vlan),
+    ];
+    let texts = texts
+        .into_iter()
+        .filter_map(|(key, text)| Some((key, Value::from(text?))));
+    let numbers = numbers
+        .into_iter()
+        .filter_map(|(key, number)| Some((key, Value::from(number?))));
     texts.chain(numbers).collect()
 }
 
@@ -108,11 +134,17 @@ async fn devices(client: &ManagerClient) -> Result<Vec<Json>, CallError> {
 async fn all_stats(client: &ManagerClient) -> Result<Vec<Json>, CallError> {
     let mut all = Vec::new();
     for device in devices(client).await? {
-        let name = device.get("name").and_then(Json::as_str).unwrap_or_default();
+        let name = device
+            .get("name")
+            .and_then(Json::as_str)
+            .unwrap_or_default();
         match client.stats(name).await {
             Ok(stats) => all.push(stats),
             // Gone since it was listed, or just going.
-            Err(CallError::Refused { kind: Some(ErrorKind::NotFound | ErrorKind::Busy), .. }) => {}
+            Err(CallError::Refused {
+                kind: Some(ErrorKind::NotFound | ErrorKind::Busy),
+                ..
+            }) => {}
             Err(error) => return Err(error),
         }
     }
@@ -124,9 +156,17 @@ fn recipe(json: Json, memory: &str, qemu: bool) -> Result<Answer, Failure> {
     let view: DeviceView = crate::bus::typed(json)?;
     let name = &view.summary.name;
     if view.socket.is_empty() {
-        let state = view.summary.reason.as_deref().unwrap_or(view.summary.state.word());
+        let state = view
+            .summary
+            .reason
+            .as_deref()
+            .unwrap_or(view.summary.state.word());
         let message = format!("'{name}' has no socket to connect a VM to: {state}");
-        return Err(Failure { code: super::REFUSED, kind: "failed".to_owned(), message });
+        return Err(Failure {
+            code: super::REFUSED,
+            kind: "failed".to_owned(),
+            message,
+        });
     }
     let (key, text) = if qemu {
         ("qemu_command_line", hints::qemu_command_line(&view, memory))
@@ -137,14 +177,20 @@ fn recipe(json: Json, memory: &str, qemu: bool) -> Result<Answer, Failure> {
     if qemu {
         json["qemu_arguments"] = json!(hints::qemu_arguments(&view, memory));
     }
-    Ok(Answer { json, text: format!("{text}\n") })
+    Ok(Answer {
+        json,
+        text: format!("{text}\n"),
+    })
 }
 
 fn completion(name: &str) -> Answer {
     let mut script = Vec::new();
     clap_complete::generate(shell(name), &mut Args::command(), "cvfctl", &mut script);
     let text = String::from_utf8_lossy(&script).into_owned();
-    Answer { json: json!({ "shell": name, "script": text }), text }
+    Answer {
+        json: json!({ "shell": name, "script": text }),
+        text,
+    }
 }
 
 /// This program's version always; the daemon's if it is there.
@@ -155,7 +201,13 @@ async fn version(client: Result<ManagerClient, CallError>) -> Result<Answer, Fai
         Err(CallError::Unreachable { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let shown = daemon.as_ref().and_then(|d| d.get("version")?.as_str()).unwrap_or("not reachable");
+    let shown = daemon
+        .as_ref()
+        .and_then(|d| d.get("version")?.as_str())
+        .unwrap_or("not reachable");
     let text = format!("cvfctl {own}\nmdevd {shown}\n");
-    Ok(Answer { json: json!({ "cvfctl": own, "mdevd": daemon }), text })
+    Ok(Answer {
+        json: json!({ "cvfctl": own, "mdevd": daemon }),
+        text,
+    })
 }

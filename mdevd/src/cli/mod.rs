@@ -42,7 +42,11 @@ struct Failure {
 
 impl Failure {
     fn usage(message: impl Into<String>) -> Self {
-        Self { code: USAGE, kind: "usage".to_owned(), message: message.into() }
+        Self {
+            code: USAGE,
+            kind: "usage".to_owned(),
+            message: message.into(),
+        }
     }
 }
 
@@ -50,12 +54,18 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let message = error.to_string();
         let (code, kind) = match error {
-            CallError::Refused { kind: Some(kind), .. } => (REFUSED, kind.kebab()),
+            CallError::Refused {
+                kind: Some(kind), ..
+            } => (REFUSED, kind.kebab()),
             CallError::Refused { kind: None, .. } => (REFUSED, "failed"),
             CallError::Unreachable { .. } => (UNREACHABLE, "unreachable"),
             CallError::Strange(_) => (REFUSED, "protocol"),
         };
-        Self { code, kind: kind.to_owned(), message }
+        Self {
+            code,
+            kind: kind.to_owned(),
+            message,
+        }
     }
 }
 
@@ -102,7 +112,10 @@ fn usage(error: &clap::Error, json: bool) -> u8 {
 fn complain(failure: &Failure, json: bool) {
     let Failure { kind, message, .. } = failure;
     if json {
-        print(&format!("{}\n", json!({ "error": { "kind": kind, "message": message } })));
+        print(&format!(
+            "{}\n",
+            json!({ "error": { "kind": kind, "message": message } })
+        ));
     } else {
         let _ = writeln!(io::stderr(), "cvfctl: {message}");
     }

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use super::table::{Cell, number, printable, table, text, toned};
 use super::terminal::{Terminal, Tone};
 use crate::engine::{
-    Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome, PfView, State, Stats,
+    Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome, PfView, State,
+    Stats,
 };
 use crate::text::shell_word;
 
@@ -16,7 +17,9 @@ struct Lines {
 
 impl Lines {
     fn new(title: &str) -> Self {
-        Self { out: format!("{}\n", printable(title)) }
+        Self {
+            out: format!("{}\n", printable(title)),
+        }
     }
 
     fn line(&mut self, label: &str, value: impl AsRef<str>) {
@@ -75,12 +78,24 @@ pub(super) fn list(terminal: Terminal, devices: &[DeviceSummary]) -> String {
                 text(&d.personality),
                 number(d.queue_pairs),
                 text(&d.mac),
-                text(d.vlan.map_or_else(|| "-".to_owned(), |vlan| vlan.to_string())),
+                text(
+                    d.vlan
+                        .map_or_else(|| "-".to_owned(), |vlan| vlan.to_string()),
+                ),
                 text(d.reason.as_deref().unwrap_or(&d.driver)),
             ]
         })
         .collect();
-    let heading = ["NAME", "STATE", "PF", "PERSONALITY", "PAIRS", "MAC", "VLAN", "DRIVER"];
+    let heading = [
+        "NAME",
+        "STATE",
+        "PF",
+        "PERSONALITY",
+        "PAIRS",
+        "MAC",
+        "VLAN",
+        "DRIVER",
+    ];
     table(terminal, &heading, &rows)
 }
 
@@ -100,12 +115,19 @@ pub(super) fn device(terminal: Terminal, view: &DeviceView) -> String {
         lines.line("queue pairs", d.queue_pairs.to_string());
         lines.line("mac", &d.mac);
         lines.line("mtu", view.mtu.to_string());
-        lines.line("vlan", d.vlan.map_or_else(|| "none".to_owned(), |vlan| vlan.to_string()));
+        lines.line(
+            "vlan",
+            d.vlan
+                .map_or_else(|| "none".to_owned(), |vlan| vlan.to_string()),
+        );
         lines.line("doorbells", &view.doorbells);
         lines.line("interrupts", &view.interrupts);
         let owner = view.socket_owner.as_deref().unwrap_or("daemon");
         let group = view.socket_group.as_deref().unwrap_or("daemon");
-        lines.line("socket", format!("{} ({owner}:{group} {})", view.socket, view.socket_mode));
+        lines.line(
+            "socket",
+            format!("{} ({owner}:{group} {})", view.socket, view.socket_mode),
+        );
     }
     if let Some(health) = &view.health {
         health_lines(&mut lines, &d.mac, health);
@@ -116,11 +138,16 @@ pub(super) fn device(terminal: Terminal, view: &DeviceView) -> String {
 }
 
 fn health_lines(lines: &mut Lines, defined_mac: &str, health: &Health) {
-    let client = health.client.map_or_else(|| "none".to_owned(), |client| client.to_string());
+    let client = health
+        .client
+        .map_or_else(|| "none".to_owned(), |client| client.to_string());
     lines.line("client", client);
     let (served, refused) = (health.clients_served, health.clients_refused);
     if served + refused > 0 {
-        lines.line("clients", format!("{served} served, {refused} turned away while one was there"));
+        lines.line(
+            "clients",
+            format!("{served} served, {refused} turned away while one was there"),
+        );
     }
     if let Some(why) = &health.last_disconnect {
         lines.line("last client", why);
@@ -146,9 +173,19 @@ fn health_lines(lines: &mut Lines, defined_mac: &str, health: &Health) {
         lines.line("", advice);
     }
     if let Some(refusal) = &health.last_refusal {
-        lines.line("refused", format!("{} so far, last: {}", refusal.count, refusal.what));
+        lines.line(
+            "refused",
+            format!("{} so far, last: {}", refusal.count, refusal.what),
+        );
     }
-    lines.line("worker", if health.worker_polls { "polls (one core busy)" } else { "sleeps when idle" });
+    lines.line(
+        "worker",
+        if health.worker_polls {
+            "polls (one core busy)"
+        } else {
+            "sleeps when idle"
+        },
+    );
 }
 
 fn dropped(direction: &DirectionStats) -> u64 {
@@ -161,12 +198,28 @@ pub(super) fn all_stats(terminal: Terminal, all: &[Stats]) -> String {
         .iter()
         .map(|stats| {
             let (rx, tx) = (&stats.total.rx, &stats.total.tx);
-            let numbers = [rx.frames, rx.bytes, dropped(rx), tx.frames, tx.bytes, dropped(tx)];
-            std::iter::once(text(&stats.name)).chain(numbers.map(number)).collect()
+            let numbers = [
+                rx.frames,
+                rx.bytes,
+                dropped(rx),
+                tx.frames,
+                tx.bytes,
+                dropped(tx),
+            ];
+            std::iter::once(text(&stats.name))
+                .chain(numbers.map(number))
+                .collect()
         })
         .collect();
-    let heading =
-        ["NAME", "RX FRAMES", "RX BYTES", "RX DROPS", "TX FRAMES", "TX BYTES", "TX DROPS"];
+    let heading = [
+        "NAME",
+        "RX FRAMES",
+        "RX BYTES",
+        "RX DROPS",
+        "TX FRAMES",
+        "TX BYTES",
+        "TX DROPS",
+    ];
     table(terminal, &heading, &rows)
 }
 
@@ -210,7 +263,14 @@ pub(super) fn stats(terminal: Terminal, stats: &Stats) -> String {
             })
             .collect();
         let heading = [
-            "PAIR", "RX FRAMES", "RX BYTES", "RX DROPS", "TX FRAMES", "TX BYTES", "TX DROPS", "KICKS",
+            "PAIR",
+            "RX FRAMES",
+            "RX BYTES",
+            "RX DROPS",
+            "TX FRAMES",
+            "TX BYTES",
+            "TX DROPS",
+            "KICKS",
             "INTERRUPTS",
         ];
         lines.out += &table(terminal, &heading, &rows);
@@ -232,7 +292,10 @@ pub(super) fn pfs(terminal: Terminal, pfs: &[PfView]) -> String {
     let rows: Vec<Vec<Cell>> = pfs
         .iter()
         .map(|pf| {
-            let pairs = pf.resources.iter().find(|resource| resource.kind == "queue-pairs");
+            let pairs = pf
+                .resources
+                .iter()
+                .find(|resource| resource.kind == "queue-pairs");
             let pairs = pairs.map_or_else(String::new, |r| format!("{} of {}", r.free, r.total));
             vec![
                 text(&pf.name),
@@ -244,7 +307,18 @@ pub(super) fn pfs(terminal: Terminal, pfs: &[PfView]) -> String {
             ]
         })
         .collect();
-    table(terminal, &["NAME", "KIND", "DEVICES", "WORKERS", "FREE QUEUE PAIRS", "UPLINK"], &rows)
+    table(
+        terminal,
+        &[
+            "NAME",
+            "KIND",
+            "DEVICES",
+            "WORKERS",
+            "FREE QUEUE PAIRS",
+            "UPLINK",
+        ],
+        &rows,
+    )
 }
 
 /// Answer to `pf show`.
@@ -259,10 +333,23 @@ pub(super) fn pf(terminal: Terminal, pf: &PfView) -> String {
         .iter()
         .map(|resource| {
             let used = resource.total.saturating_sub(resource.free);
-            let low = if resource.free == 0 { Tone::Bad } else { Tone::Plain };
+            let low = if resource.free == 0 {
+                Tone::Bad
+            } else {
+                Tone::Plain
+            };
             let free = Cell::clone(&number(resource.free));
-            let free = if low == Tone::Bad { toned(low, "0") } else { free };
-            vec![text(&resource.kind), number(resource.total), number(used), free]
+            let free = if low == Tone::Bad {
+                toned(low, "0")
+            } else {
+                free
+            };
+            vec![
+                text(&resource.kind),
+                number(resource.total),
+                number(used),
+                free,
+            ]
         })
         .collect();
     lines.out += &table(terminal, &["RESOURCE", "TOTAL", "USED", "FREE"], &rows);

@@ -12,22 +12,34 @@ pub(super) struct Cell {
 
 /// A text.
 pub(super) fn text(text: impl Into<String>) -> Cell {
-    Cell { text: printable(&text.into()), tone: Tone::Plain, right: false }
+    Cell {
+        text: printable(&text.into()),
+        tone: Tone::Plain,
+        right: false,
+    }
 }
 
 /// A coloured text.
 pub(super) fn toned(tone: Tone, words: impl Into<String>) -> Cell {
-    Cell { tone, ..text(words) }
+    Cell {
+        tone,
+        ..text(words)
+    }
 }
 
 /// A number.
-pub(super) fn number(number: impl ToString) -> Cell {
-    Cell { right: true, ..text(number.to_string()) }
+pub(super) fn number(number: impl Into<u64>) -> Cell {
+    Cell {
+        right: true,
+        ..text(number.into().to_string())
+    }
 }
 
 /// Control characters never reach a terminal.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 const GAP: usize = 2;
@@ -46,12 +58,19 @@ pub(super) fn table(terminal: Terminal, heading: &[&str], rows: &[Vec<Cell>]) ->
         shrink(&mut widths, room);
     }
     let numbers: Vec<bool> = (0..heading.len())
-        .map(|n| rows.iter().any(|row| row.get(n).is_some_and(|cell| cell.right)))
+        .map(|n| {
+            rows.iter()
+                .any(|row| row.get(n).is_some_and(|cell| cell.right))
+        })
         .collect();
     let head: Vec<Cell> = heading
         .iter()
         .zip(&numbers)
-        .map(|(name, &right)| Cell { text: (*name).to_owned(), tone: Tone::Head, right })
+        .map(|(name, &right)| Cell {
+            text: (*name).to_owned(),
+            tone: Tone::Head,
+            right,
+        })
         .collect();
     let mut out = String::new();
     for row in std::iter::once(&head).chain(rows) {
@@ -91,5 +110,8 @@ fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+    text.chars()
+        .take(width.saturating_sub(1))
+        .chain(['…'])
+        .collect()
 }

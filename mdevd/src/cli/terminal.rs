@@ -20,8 +20,14 @@ impl Terminal {
         let asked_not = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let size = rustix::termios::tcgetwinsize(stdout());
-        let width = size.ok().map(|size| usize::from(size.ws_col)).filter(|&width| width > 0);
-        Self { width, colour: !asked_not && !dumb }
+        let width = size
+            .ok()
+            .map(|size| usize::from(size.ws_col))
+            .filter(|&width| width > 0);
+        Self {
+            width,
+            colour: !asked_not && !dumb,
+        }
     }
 
     /// `text` in the colour of `tone`.

@@ -1,10 +1,10 @@
 use clap::{CommandFactory, Parser};
 
+use super::Args;
 use super::address;
 use super::render;
 use super::table::{number, table, text, toned};
 use super::terminal::{Terminal, Tone};
-use super::Args;
 use crate::engine::{DeviceSummary, State};
 
 #[test]
@@ -26,27 +26,61 @@ fn addresses() {
     assert_eq!(parse("./x:y"), Ok("./x:y".into()));
     assert_eq!(parse("x.sock"), Ok("x.sock".into()));
     assert_eq!(parse("unix:path=/run/a%20b"), Ok("/run/a b".into()));
-    for bad in ["", "tcp:host=h,port=1", "unix:abstract=x", "unix:", "nonsense:"] {
+    assert_eq!(parse("unix:guid=0,path=/run/x"), Ok("/run/x".into()));
+    for bad in [
+        "",
+        "unix:path=",
+        "unix:path=/a%2",
+        "unix:path=/a%zz",
+        "tcp:host=h,port=1",
+        "unix:abstract=x",
+        "unix:",
+        "nonsense:",
+    ] {
         assert!(parse(bad).is_err(), "{bad}");
     }
 }
 
 fn width(text: &str) -> usize {
-    text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
+    text.lines()
+        .map(|line| line.chars().count())
+        .max()
+        .unwrap_or(0)
 }
 
 #[test]
 fn tables_fit_the_terminal() {
     let rows = vec![
-        vec![text("a".repeat(60)), text("b".repeat(50)), number(12_345)],
-        vec![text("short"), text("x"), number(1)],
+        vec![
+            text("a".repeat(60)),
+            text("b".repeat(50)),
+            number(12_345u64),
+        ],
+        vec![text("short"), text("x"), number(1u64)],
     ];
     let wide = table(Terminal::default(), &["NAME", "WHY", "N"], &rows);
     assert_eq!(width(&wide), 60 + 2 + 50 + 2 + 5);
-    let narrow = table(Terminal { width: Some(40), colour: false }, &["NAME", "WHY", "N"], &rows);
+    let narrow = table(
+        Terminal {
+            width: Some(40),
+            colour: false,
+        },
+        &["NAME", "WHY", "N"],
+        &rows,
+    );
     assert!(width(&narrow) <= 40, "{narrow}");
-    assert!(narrow.contains('…') && narrow.contains("12345"), "numbers are not cut: {narrow}");
-    let hopeless = table(Terminal { width: Some(3), colour: false }, &["NAME", "WHY", "N"], &rows);
+    assert!(
+        narrow.contains('…') && narrow.contains("12345"),
+        "numbers are not cut: {narrow}"
+    );
+    let hopeless = table(
+        Terminal {
+            width: Some(3),
+            colour: false,
+        },
+        &["NAME", "WHY", "N"],
+        &rows,
+    );
     assert!(width(&hopeless) < 30, "{hopeless}");
 }
 
@@ -56,8 +90,18 @@ fn colour_only_where_welcome_and_control_characters_never() {
     let plain = table(Terminal::default(), &["A", "B"], &rows);
     assert!(!plain.contains('\x1b'), "{plain:?}");
     assert_eq!(plain.lines().count(), 2);
-    let colour = table(Terminal { width: None, colour: true }, &["A", "B"], &rows);
-    assert!(colour.contains("\x1b[31mfailed\x1b[0m") && !colour.contains("[2J\n"), "{colour:?}");
+    let colour = table(
+        Terminal {
+            width: None,
+            colour: true,
+        },
+        &["A", "B"],
+        &rows,
+    );
+    assert!(
+        colour.contains("\x1b[31mfailed\x1b[0m") && !colour.contains("[2J\n"),
+        "{colour:?}"
+    );
     assert!(!colour.contains("\x1b[2J"), "{colour:?}");
 }
 
@@ -76,5 +120,8 @@ fn a_failed_device_shows_its_reason_in_the_list() {
         reason: Some("PF soft0 has 0 of 2 queue pairs free".into()),
     };
     let list = render::list(Terminal::default(), &[device]);
-    assert!(list.contains("failed") && list.contains("0 of 2 queue pairs free"), "{list}");
+    assert!(
+        list.contains("failed") && list.contains("0 of 2 queue pairs free"),
+        "{list}"
+    );
 }

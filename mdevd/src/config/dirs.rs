@@ -40,9 +40,13 @@ pub fn default_runtime_dir() -> Result<PathBuf, ConfigError> {
 }
 
 fn absolute(variable: &str) -> Option<PathBuf> {
-    env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
+    env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
 }
 
 fn missing(what: &str, option: &str) -> ConfigError {
-    ConfigError::Whole(format!("{what} not set, so there is no default directory; give {option}"))
+    ConfigError::Whole(format!(
+        "{what} not set, so there is no default directory; give {option}"
+    ))
 }

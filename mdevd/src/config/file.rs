@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::ConfigError;
 use super::pf::{self, PfConfig};
 use super::section::{Source, scalar};
-use super::ConfigError;
 use crate::engine::{SocketAccess, parse_mode};
 use crate::limits::MAX_CONFIG;
 
@@ -23,15 +23,28 @@ pub(super) struct FileConfig {
     pub(super) pfs: Vec<PfConfig>,
 }
 
-const KEYS: [&str; 7] =
-    ["state-dir", "runtime-dir", "log", "socket-owner", "socket-group", "socket-mode", "pf"];
+const KEYS: [&str; 7] = [
+    "state-dir",
+    "runtime-dir",
+    "log",
+    "socket-owner",
+    "socket-group",
+    "socket-mode",
+    "pf",
+];
 
 /// Reads a file.
 pub(super) fn read(file: &Path) -> Result<FileConfig, ConfigError> {
-    let unreadable = |why: String| ConfigError::Unreadable { file: file.to_owned(), why };
+    let unreadable = |why: String| ConfigError::Unreadable {
+        file: file.to_owned(),
+        why,
+    };
     let mut text = String::new();
-    let mut from = File::open(file).map_err(|error| unreadable(error.to_string()))?.take(MAX_CONFIG + 1);
-    from.read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
+    let mut from = File::open(file)
+        .map_err(|error| unreadable(error.to_string()))?
+        .take(MAX_CONFIG + 1);
+    from.read_to_string(&mut text)
+        .map_err(|error| unreadable(error.to_string()))?;
     if text.len() as u64 > MAX_CONFIG {
         return Err(unreadable(format!("it is larger than {MAX_CONFIG} bytes")));
     }
@@ -41,12 +54,15 @@ pub(super) fn read(file: &Path) -> Result<FileConfig, ConfigError> {
 /// Reads a file's text.
 pub(super) fn parse(file: &Path, text: &str) -> Result<FileConfig, ConfigError> {
     let source = Source { file, text };
-    let table = DeTable::parse(text).map_err(|error| {
-        source.complain(error.span(), error.message().replace('\n', "; "))
-    })?;
+    let table = DeTable::parse(text)
+        .map_err(|error| source.complain(error.span(), error.message().replace('\n', "; ")))?;
     let table = table.get_ref();
     source.check_keys(table, &KEYS)?;
-    let owned = |key| source.text(table, key).map(|text| text.map(|(text, _)| text.to_owned()));
+    let owned = |key| {
+        source
+            .text(table, key)
+            .map(|text| text.map(|(text, _)| text.to_owned()))
+    };
     let mut config = FileConfig {
         state_dir: directory(source, table, "state-dir")?,
         runtime_dir: directory(source, table, "runtime-dir")?,
@@ -83,7 +99,10 @@ fn directory(
 fn read_pfs(source: Source<'_>, pfs: &Spanned<DeValue<'_>>) -> Result<Vec<PfConfig>, ConfigError> {
     let tables = || {
         let array = pfs.get_ref().as_array()?;
-        array.iter().map(|pf| pf.get_ref().as_table().map(|table| (pf.span(), table))).collect()
+        array
+            .iter()
+            .map(|pf| pf.get_ref().as_table().map(|table| (pf.span(), table)))
+            .collect()
     };
     let tables: Option<Vec<_>> = tables();
     let tables = tables

@@ -72,13 +72,26 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong, with its place.
     pub fn load(args: &Args) -> Result<Self, ConfigError> {
-        let file = args.config.as_deref().map(file::read).transpose()?.unwrap_or_default();
-        let env = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        let file = args
+            .config
+            .as_deref()
+            .map(file::read)
+            .transpose()?
+            .unwrap_or_default();
+        let env = |name| {
+            std::env::var(name)
+                .ok()
+                .filter(|value: &String| !value.is_empty())
+        };
         let mut pfs = file.pfs;
         for text in &args.pf {
             let pf = PfConfig::parse(text).map_err(|why| {
                 let value = text.chars().take(120).collect();
-                ConfigError::Option { option: "--pf", value, why }
+                ConfigError::Option {
+                    option: "--pf",
+                    value,
+                    why,
+                }
             })?;
             match pfs.iter_mut().find(|other| other.name == pf.name) {
                 Some(other) => *other = pf,
@@ -90,7 +103,9 @@ impl Config {
         }
         if pfs.len() > MAX_PFS {
             let count = pfs.len();
-            return Err(ConfigError::Whole(format!("{count} PFs are configured, {MAX_PFS} can be")));
+            return Err(ConfigError::Whole(format!(
+                "{count} PFs are configured, {MAX_PFS} can be"
+            )));
         }
         check_uplinks(&pfs)?;
         let state_dir = args.state_dir.clone().or(file.state_dir);
@@ -116,8 +131,16 @@ impl std::fmt::Display for Config {
         writeln!(f, "runtime-dir = {}", self.runtime_dir.display())?;
         writeln!(f, "log = {}", self.log)?;
         let daemon = "the daemon's";
-        writeln!(f, "socket-owner = {}", self.sockets.owner.as_deref().unwrap_or(daemon))?;
-        writeln!(f, "socket-group = {}", self.sockets.group.as_deref().unwrap_or(daemon))?;
+        writeln!(
+            f,
+            "socket-owner = {}",
+            self.sockets.owner.as_deref().unwrap_or(daemon)
+        )?;
+        writeln!(
+            f,
+            "socket-group = {}",
+            self.sockets.group.as_deref().unwrap_or(daemon)
+        )?;
         writeln!(f, "socket-mode = {:04o}", self.sockets.mode)?;
         self.pfs.iter().try_for_each(|pf| writeln!(f, "pf = {pf}"))
     }
@@ -126,13 +149,16 @@ impl std::fmt::Display for Config {
 /// No interface is the uplink of two PFs.
 fn check_uplinks(pfs: &[PfConfig]) -> Result<(), ConfigError> {
     for (n, pf) in pfs.iter().enumerate() {
-        let Uplink::Tap { name, .. } = &pf.uplink else { continue };
+        let Uplink::Tap { name, .. } = &pf.uplink else {
+            continue;
+        };
         let twin = pfs[..n].iter().find(
             |other| matches!(&other.uplink, Uplink::Tap { name: taken, .. } if taken == name),
         );
         if let Some(twin) = twin {
             let (one, two) = (&twin.name, &pf.name);
-            let what = format!("PFs '{one}' and '{two}' both want tap '{name}'; give one another tap");
+            let what =
+                format!("PFs '{one}' and '{two}' both want tap '{name}'; give one another tap");
             return Err(ConfigError::Whole(what));
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use libcvf::limits::{MAX_PF_QUEUE_PAIRS, MAX_WORKERS};
+
 use crate::names::check_name;
 use crate::nearest;
 
@@ -56,8 +58,8 @@ pub(super) const KEYS: [&str; 8] = [
 /// Kinds of PF.
 pub(super) const KINDS: [&str; 1] = ["soft"];
 
-const MAX_COUNT: u32 = 1 << 20;
-const MAX_WORKERS: u32 = 256;
+/// Of anything else that a PF counts.
+const MAX_COUNT: u32 = 1 << 24;
 
 impl PfConfig {
     /// A PF of that name with the defaults.
@@ -81,13 +83,15 @@ impl PfConfig {
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut parts = text.split(',');
         let head = parts.next().unwrap_or_default();
-        let (kind, name) =
-            head.split_once(':').ok_or("write KIND:NAME first, as in soft:soft0")?;
+        let (kind, name) = head
+            .split_once(':')
+            .ok_or("write KIND:NAME first, as in soft:soft0")?;
         check_kind(kind)?;
         let mut builder = Builder::new(name)?;
         for part in parts {
-            let (key, value) =
-                part.split_once('=').ok_or_else(|| format!("write '{part}' as key=value"))?;
+            let (key, value) = part
+                .split_once('=')
+                .ok_or_else(|| format!("write '{part}' as key=value"))?;
             builder.set(key, value)?;
         }
         builder.finish()
@@ -99,7 +103,10 @@ pub(super) fn check_kind(kind: &str) -> Result<(), String> {
         return Ok(());
     }
     let hint = nearest::hint(kind, KINDS);
-    Err(format!("there is no kind of PF '{kind}', there is {}{hint}", KINDS.join(", ")))
+    Err(format!(
+        "there is no kind of PF '{kind}', there is {}{hint}",
+        KINDS.join(", ")
+    ))
 }
 
 /// Collects keys until they are complete.
@@ -112,27 +119,34 @@ pub(super) struct Builder {
 impl Builder {
     pub(super) fn new(name: &str) -> Result<Self, String> {
         check_name(name).map_err(|why| format!("PF name '{name}' cannot be: {why}"))?;
-        Ok(Self { pf: PfConfig::named(name), bridge: None, seen: Vec::new() })
+        Ok(Self {
+            pf: PfConfig::named(name),
+            bridge: None,
+            seen: Vec::new(),
+        })
     }
 
     /// Sets one key from its text.
     pub(super) fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let Some(known) = KEYS.into_iter().find(|known| *known == key) else {
             let hint = nearest::hint(key, KEYS);
-            return Err(format!("there is no key '{key}'{hint} (keys: {})", KEYS.join(", ")));
+            return Err(format!(
+                "there is no key '{key}'{hint} (keys: {})",
+                KEYS.join(", ")
+            ));
         };
         if self.seen.contains(&known) {
             return Err(format!("'{key}' is given twice"));
         }
         self.seen.push(known);
         match known {
-            "queue-pairs" => self.pf.queue_pairs = count(key, value, MAX_COUNT)?,
+            "queue-pairs" => self.pf.queue_pairs = count(key, value, MAX_PF_QUEUE_PAIRS)?,
             "rss-domains" => self.pf.rss_domains = Some(count(key, value, MAX_COUNT)?),
             "vectors" => self.pf.vectors = Some(count(key, value, MAX_COUNT)?),
             "doorbell-pages" => self.pf.doorbell_pages = Some(count(key, value, MAX_COUNT)?),
             "filters" => self.pf.filters = Some(count(key, value, MAX_COUNT)?),
             "workers" => {
-                let workers = count(key, value, MAX_WORKERS)?;
+                let workers = count(key, value, MAX_WORKERS.into())?;
                 self.pf.workers = u16::try_from(workers).map_err(|error| error.to_string())?;
             }
             "uplink" => self.pf.uplink = uplink(value)?,
@@ -146,7 +160,9 @@ impl Builder {
             match &mut self.pf.uplink {
                 Uplink::Tap { bridge: place, .. } => *place = Some(bridge),
                 Uplink::None => {
-                    return Err("'bridge' needs an uplink to put into it, as in uplink=tap:tap0".into());
+                    return Err(
+                        "'bridge' needs an uplink to put into it, as in uplink=tap:tap0".into(),
+                    );
                 }
             }
         }
@@ -157,7 +173,9 @@ impl Builder {
 fn count(key: &str, value: &str, max: u32) -> Result<u32, String> {
     match value.parse() {
         Ok(number) if (1..=max).contains(&number) => Ok(number),
-        _ => Err(format!("'{key}' is a number from 1 to {max}, not '{value}'")),
+        _ => Err(format!(
+            "'{key}' is a number from 1 to {max}, not '{value}'"
+        )),
     }
 }
 
@@ -168,7 +186,10 @@ fn uplink(value: &str) -> Result<Uplink, String> {
     let name = value
         .strip_prefix("tap:")
         .ok_or_else(|| format!("'uplink' is none or tap:NAME, not '{value}'"))?;
-    Ok(Uplink::Tap { name: interface("uplink", name)?, bridge: None })
+    Ok(Uplink::Tap {
+        name: interface("uplink", name)?,
+        bridge: None,
+    })
 }
 
 /// A name the kernel takes for an interface: 1 to 15 bytes, no '/', ':' or white space.
@@ -177,13 +198,19 @@ fn interface(key: &str, name: &str) -> Result<String, String> {
     if (1..=15).contains(&name.len()) && name != "." && name != ".." && !name.contains(bad) {
         Ok(name.to_owned())
     } else {
-        Err(format!("'{name}' in '{key}' is no interface name (1 to 15 characters, no '/' or ':')"))
+        Err(format!(
+            "'{name}' in '{key}' is no interface name (1 to 15 characters, no '/' or ':')"
+        ))
     }
 }
 
 impl fmt::Display for PfConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "soft:{},queue-pairs={},workers={}", self.name, self.queue_pairs, self.workers)?;
+        write!(
+            f,
+            "soft:{},queue-pairs={},workers={}",
+            self.name, self.queue_pairs, self.workers
+        )?;
         let counts = [
             ("rss-domains", self.rss_domains),
             ("vectors", self.vectors),
@@ -198,7 +225,10 @@ impl fmt::Display for PfConfig {
         match &self.uplink {
             Uplink::None => Ok(()),
             Uplink::Tap { name, bridge: None } => write!(f, ",uplink=tap:{name}"),
-            Uplink::Tap { name, bridge: Some(bridge) } => {
+            Uplink::Tap {
+                name,
+                bridge: Some(bridge),
+            } => {
                 write!(f, ",uplink=tap:{name},bridge={bridge}")
             }
         }

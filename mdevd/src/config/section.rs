@@ -18,10 +18,22 @@ pub(super) struct Source<'a> {
 
 impl Source<'_> {
     /// A complaint about the bytes `at`.
-    pub(super) fn complain(&self, at: Option<Range<usize>>, what: impl Into<String>) -> ConfigError {
+    pub(super) fn complain(
+        &self,
+        at: Option<Range<usize>>,
+        what: impl Into<String>,
+    ) -> ConfigError {
         let start = at.map_or(0, |at| at.start).min(self.text.len());
-        let line = self.text.as_bytes()[..start].iter().filter(|&&b| b == b'\n').count() + 1;
-        ConfigError::File { file: self.file.to_owned(), line, what: what.into() }
+        let line = self.text.as_bytes()[..start]
+            .iter()
+            .filter(|&&b| b == b'\n')
+            .count()
+            + 1;
+        ConfigError::File {
+            file: self.file.to_owned(),
+            line,
+            what: what.into(),
+        }
     }
 
     /// Refuses keys that `known` does not hold.
@@ -34,7 +46,10 @@ impl Source<'_> {
             let name: &str = key.get_ref();
             if !known.contains(&name) {
                 let hint = nearest::hint(name, known.iter().copied());
-                let what = format!("there is no key '{name}'{hint} (keys: {})", known.join(", "));
+                let what = format!(
+                    "there is no key '{name}'{hint} (keys: {})",
+                    known.join(", ")
+                );
                 return Err(self.complain(Some(key.span()), what));
             }
         }
@@ -47,7 +62,9 @@ impl Source<'_> {
         table: &'t DeTable<'_>,
         key: &str,
     ) -> Result<Option<(&'t str, Range<usize>)>, ConfigError> {
-        let Some(value) = table.get(key) else { return Ok(None) };
+        let Some(value) = table.get(key) else {
+            return Ok(None);
+        };
         match value.get_ref() {
             DeValue::String(text) => Ok(Some((text, value.span()))),
             other => Err(self.complain(
@@ -65,10 +82,17 @@ pub(super) fn scalar(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map(|number| number.to_string())
             .map_err(|_| "the number is too large".to_owned()),
-        other => Err(format!("write a number or a text here, not {}", a(other.type_str()))),
+        other => Err(format!(
+            "write a number or a text here, not {}",
+            a(other.type_str())
+        )),
     }
 }
 
 fn a(kind: &str) -> String {
-    if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { format!("an {kind}") } else { format!("a {kind}") }
+    if kind.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        format!("an {kind}")
+    } else {
+        format!("a {kind}")
+    }
 }

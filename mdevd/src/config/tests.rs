@@ -6,7 +6,9 @@ use super::file::parse;
 use super::*;
 
 fn refusal(text: &str) -> String {
-    parse(Path::new("m.toml"), text).expect_err("refused").to_string()
+    parse(Path::new("m.toml"), text)
+        .expect_err("refused")
+        .to_string()
 }
 
 fn load(args: Args) -> Result<Config, ConfigError> {
@@ -63,23 +65,50 @@ fn complaints_name_file_line_and_the_nearest_key() {
          runtime-dir, log, socket-owner, socket-group, socket-mode, pf)"
     );
     let pf = refusal("[[pf]]\nname = \"a\"\n\nqueue-pair = 3\n");
-    assert!(pf.starts_with("m.toml:4: there is no key 'queue-pair'; did you mean 'queue-pairs'?"), "{pf}");
+    assert!(
+        pf.starts_with("m.toml:4: there is no key 'queue-pair'; did you mean 'queue-pairs'?"),
+        "{pf}"
+    );
     let cases = [
-        ("log = 3", "m.toml:1: 'log' is a text in quotes, not an integer"),
+        (
+            "log = 3",
+            "m.toml:1: 'log' is a text in quotes, not an integer",
+        ),
         ("\n\nlog = ", "m.toml:3:"),
         ("state-dir = \"x\"", "absolute path"),
         ("socket-mode = \"abc\"", "socket-mode 'abc'"),
         ("pf = 3", "[[pf]]"),
         ("pf = [3]", "[[pf]]"),
         ("[[pf]]\nqueue-pairs = 1", "m.toml:1: this PF has no 'name'"),
-        ("[[pf]]\nname = \"a\"\nkind = \"sotf\"", "m.toml:3: there is no kind of PF 'sotf'"),
+        (
+            "[[pf]]\nname = \"a\"\nkind = \"sotf\"",
+            "m.toml:3: there is no kind of PF 'sotf'",
+        ),
         ("[[pf]]\nname = \"/\"", "m.toml:2: PF name '/' cannot be"),
-        ("[[pf]]\nname = \"a\"\nworkers = 0", "m.toml:3: 'workers' is a number from 1 to 256"),
-        ("[[pf]]\nname = \"a\"\nworkers = true", "m.toml:3: write a number"),
-        ("[[pf]]\nname = \"a\"\nworkers = 99999999999999999999", "m.toml:3: the number is too large"),
-        ("[[pf]]\nname = \"a\"\nuplink = \"eth0\"", "m.toml:3: 'uplink' is none or tap:NAME"),
-        ("[[pf]]\nname = \"a\"\nbridge = \"br0\"", "'bridge' needs an uplink"),
-        ("[[pf]]\nname = \"a\"\n[[pf]]\nname = \"a\"", "m.toml:3: PF 'a' is configured twice"),
+        (
+            "[[pf]]\nname = \"a\"\nworkers = 0",
+            "m.toml:3: 'workers' is a number from 1 to 64",
+        ),
+        (
+            "[[pf]]\nname = \"a\"\nworkers = true",
+            "m.toml:3: write a number",
+        ),
+        (
+            "[[pf]]\nname = \"a\"\nworkers = 99999999999999999999",
+            "m.toml:3: the number is too large",
+        ),
+        (
+            "[[pf]]\nname = \"a\"\nuplink = \"eth0\"",
+            "m.toml:3: 'uplink' is none or tap:NAME",
+        ),
+        (
+            "[[pf]]\nname = \"a\"\nbridge = \"br0\"",
+            "'bridge' needs an uplink",
+        ),
+        (
+            "[[pf]]\nname = \"a\"\n[[pf]]\nname = \"a\"",
+            "m.toml:3: PF 'a' is configured twice",
+        ),
         ("log = \"a\"\nlog = \"b\"", "m.toml:2:"),
     ];
     for (text, expected) in cases {
@@ -96,7 +125,10 @@ fn the_command_line_overrides_and_adds() {
     std::fs::write(&file, "[[pf]]\nname='a'\nworkers=3\n[[pf]]\nname='b'\n").expect("write");
     let config = load(Args {
         config: Some(file),
-        pf: vec!["soft:a,queue-pairs=8".into(), "soft:c,uplink=tap:t0,bridge=br0".into()],
+        pf: vec![
+            "soft:a,queue-pairs=8".into(),
+            "soft:c,uplink=tap:t0,bridge=br0".into(),
+        ],
         ..Args::default()
     })
     .expect("good");
@@ -114,7 +146,10 @@ fn the_command_line_overrides_and_adds() {
 
 #[test]
 fn without_any_pf_there_is_soft0() {
-    assert_eq!(load(Args::default()).expect("good").pfs, [PfConfig::named("soft0")]);
+    assert_eq!(
+        load(Args::default()).expect("good").pfs,
+        [PfConfig::named("soft0")]
+    );
 }
 
 #[test]
@@ -133,21 +168,44 @@ fn wrong_pf_options_are_explained() {
         ("soft:a,uplink=tap:a/b", "no interface name"),
     ];
     for (text, expected) in cases {
-        let error = load(Args { pf: vec![text.into()], ..Args::default() }).expect_err("refused");
+        let error = load(Args {
+            pf: vec![text.into()],
+            ..Args::default()
+        })
+        .expect_err("refused");
         let error = error.to_string();
-        assert!(error.starts_with("--pf '") && error.contains(expected), "{text}: {error}");
+        assert!(
+            error.starts_with("--pf '") && error.contains(expected),
+            "{text}: {error}"
+        );
     }
-    let two = ["soft:a,uplink=tap:t", "soft:b,uplink=tap:t"].map(str::to_owned).to_vec();
-    let error = load(Args { pf: two, ..Args::default() }).expect_err("refused").to_string();
+    let two = ["soft:a,uplink=tap:t", "soft:b,uplink=tap:t"]
+        .map(str::to_owned)
+        .to_vec();
+    let error = load(Args {
+        pf: two,
+        ..Args::default()
+    })
+    .expect_err("refused")
+    .to_string();
     assert!(error.contains("'a' and 'b' both want tap 't'"), "{error}");
 }
 
 #[test]
 fn a_missing_or_huge_file_is_named() {
-    let missing = Args { config: Some("/nonexistent/m.toml".into()), ..Args::default() };
+    let missing = Args {
+        config: Some("/nonexistent/m.toml".into()),
+        ..Args::default()
+    };
     let error = load(missing).expect_err("refused").to_string();
-    assert!(error.starts_with("cannot read the configuration /nonexistent/m.toml"), "{error}");
-    let endless = Args { config: Some("/dev/zero".into()), ..Args::default() };
+    assert!(
+        error.starts_with("cannot read the configuration /nonexistent/m.toml"),
+        "{error}"
+    );
+    let endless = Args {
+        config: Some("/dev/zero".into()),
+        ..Args::default()
+    };
     let error = load(endless).expect_err("refused").to_string();
     assert!(error.contains("larger than"), "{error}");
 }
@@ -155,7 +213,7 @@ fn a_missing_or_huge_file_is_named() {
 proptest! {
     #[test]
     fn what_is_printed_is_read_back(
-        pairs in 1u32..5000, workers in 1u16..=256, vectors in proptest::option::of(1u32..9000),
+        pairs in 1u32..5000, workers in 1u16..=64, vectors in proptest::option::of(1u32..9000),
         tap in proptest::option::of("[a-z]{1,15}"), bridge in proptest::option::of("[a-z]{1,15}")
     ) {
         let mut pf = PfConfig::named("x");

@@ -6,8 +6,8 @@ use libcvf::cvf::{Cvf, MapRequest, Quiescing};
 use vfio_user_server::vfio::{VFIO_PCI_INTX_IRQ_INDEX, VFIO_PCI_MSIX_IRQ_INDEX};
 use vfio_user_server::wire::{Backing, DmaMap, DmaUnmap, IrqAction, SetIrqs};
 use vfio_user_server::{
-    Answer, Context, Description, DescriptionError, Device, Ended, Errno, Irq, Link, Mapping, MmapArea,
-    Region, RegionRange,
+    Answer, Context, Description, DescriptionError, Device, Ended, Errno, Irq, Link, Mapping,
+    MmapArea, Region, RegionRange,
 };
 
 use super::irqs::{self, UnmaskWatch};
@@ -23,7 +23,11 @@ pub(super) fn describe(cvf: &Cvf) -> Result<Description, DescriptionError> {
         let mapping = info.map.as_ref().map(|map| Mapping {
             fd: map.fd.clone(),
             offset: map.fd_offset,
-            areas: map.areas.iter().map(|&(offset, size)| MmapArea { offset, size }).collect(),
+            areas: map
+                .areas
+                .iter()
+                .map(|&(offset, size)| MmapArea { offset, size })
+                .collect(),
         });
         let region = Region {
             size: info.size,
@@ -56,7 +60,12 @@ pub(super) struct Adapter {
 
 impl Adapter {
     pub(super) fn new(cvf: Arc<Cvf>, description: Arc<Description>) -> Self {
-        Self { cvf, description, unmask: None, leaving: None }
+        Self {
+            cvf,
+            description,
+            unmask: None,
+            leaving: None,
+        }
     }
 
     /// After the session: what must be quiet before the next client.
@@ -113,7 +122,10 @@ impl Device for Adapter {
     }
 
     fn region_write(&mut self, _: &mut Context<'_>, at: RegionRange, data: &[u8]) -> Answer<()> {
-        self.cvf.write(at.region, at.offset, data).map_err(|_| Errno::EINVAL).into()
+        self.cvf
+            .write(at.region, at.offset, data)
+            .map_err(|_| Errno::EINVAL)
+            .into()
     }
 
     fn dma_map(&mut self, _: &mut Context<'_>, map: DmaMap) -> Answer<()> {
@@ -128,7 +140,10 @@ impl Device for Adapter {
             read: map.readable,
             write: map.writable,
         };
-        self.cvf.map(request).map_err(|error| errno(error.errno())).into()
+        self.cvf
+            .map(request)
+            .map_err(|error| errno(error.errno()))
+            .into()
     }
 
     fn dma_unmap(&mut self, cx: &mut Context<'_>, unmap: DmaUnmap) -> Answer<()> {

@@ -45,7 +45,10 @@ impl RealBackend {
     pub fn start(dir: &Path, pfs: &[PfConfig], runtime: Handle) -> Result<Self, BackendError> {
         let start = |config: &PfConfig| -> Result<Pf, BackendError> {
             let function: Arc<dyn PhysicalFunction> = SoftPf::start(soft(config))?;
-            Ok(Pf { function, devices: Arc::default() })
+            Ok(Pf {
+                function,
+                devices: Arc::default(),
+            })
         };
         Ok(Self {
             dir: dir.to_owned(),
@@ -69,7 +72,11 @@ fn soft(config: &PfConfig) -> SoftPfConfig {
             Uplink::None => UplinkConfig::None,
             Uplink::Tap { name, bridge } => {
                 let (name, bridge) = (name.clone(), bridge.clone());
-                UplinkConfig::Tap(TapConfig { name, bridge, mtu: None })
+                UplinkConfig::Tap(TapConfig {
+                    name,
+                    bridge,
+                    mtu: None,
+                })
             }
         },
     }
@@ -102,10 +109,16 @@ impl Backend for RealBackend {
 
     fn compose(&self, definition: &Definition) -> Result<Arc<dyn Device>, EngineError> {
         let name = &definition.name;
-        let pf = self.pfs.iter().find(|pf| pf.function.name() == definition.pf);
+        let pf = self
+            .pfs
+            .iter()
+            .find(|pf| pf.function.name() == definition.pf);
         let pf = pf.ok_or_else(|| EngineError::NoResources {
             name: name.clone(),
-            why: format!("PF '{}' is not configured; configure it and restart", definition.pf),
+            why: format!(
+                "PF '{}' is not configured; configure it and restart",
+                definition.pf
+            ),
         })?;
         let path = self.dir.join(format!("{name}.sock"));
         let place = Access::resolve(&definition.socket)
@@ -119,6 +132,12 @@ impl Backend for RealBackend {
             why: error.to_string(),
         })?;
         let (runtime, devices) = (self.runtime.clone(), pf.devices.clone());
-        Ok(Arc::new(ServedCvf::new(cvf, Arc::new(description), place, runtime, devices)))
+        Ok(Arc::new(ServedCvf::new(
+            cvf,
+            Arc::new(description),
+            place,
+            runtime,
+            devices,
+        )))
     }
 }

@@ -12,9 +12,17 @@ pub(crate) fn socket_error(name: &str, error: &PlaceError) -> EngineError {
         PlaceError::NoUser(user) => EngineError::invalid("socket_owner", user, why),
         PlaceError::NoGroup(group) => EngineError::invalid("socket_group", group, why),
         PlaceError::TooLong { .. } => EngineError::invalid("name", name, why),
-        PlaceError::MayNotGive(_) => EngineError::Denied { attempted: "create", name, why },
+        PlaceError::MayNotGive(_) => EngineError::Denied {
+            attempted: "create",
+            name,
+            why,
+        },
         PlaceError::Live(_) | PlaceError::Foreign(_) => EngineError::SocketTaken { name, why },
-        PlaceError::Io { .. } => EngineError::Internal { attempted: "create", name, why },
+        PlaceError::Io { .. } => EngineError::Internal {
+            attempted: "create",
+            name,
+            why,
+        },
     }
 }
 

@@ -13,7 +13,13 @@ use super::sys;
 
 /// The same request in libcvf's terms.
 pub(super) fn request(irqs: wire::SetIrqs) -> IrqRequest {
-    let wire::SetIrqs { index, start, count, action, data } = irqs;
+    let wire::SetIrqs {
+        index,
+        start,
+        count,
+        action,
+        data,
+    } = irqs;
     let action = match action {
         wire::IrqAction::Mask => IrqAction::Mask,
         wire::IrqAction::Unmask => IrqAction::Unmask,
@@ -25,7 +31,13 @@ pub(super) fn request(irqs: wire::SetIrqs) -> IrqRequest {
         wire::IrqData::Connect(fds) => IrqData::Events(fds.into_iter().map(Some).collect()),
         wire::IrqData::Disconnect => IrqData::Events((0..count).map(|_| None).collect()),
     };
-    IrqRequest { index, start, count, action, data }
+    IrqRequest {
+        index,
+        start,
+        count,
+        action,
+        data,
+    }
 }
 
 /// Unmasks INTx each time the client signals; ends when dropped.

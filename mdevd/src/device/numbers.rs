@@ -5,7 +5,8 @@ use libcvf::pf::PhysicalFunction;
 use vfio_user_server::Observer;
 
 use crate::engine::{
-    Counters, DirectionStats, Health, Memory, PairCounters, PfView, Refusal, Resource, Stats, UplinkView,
+    Counters, DirectionStats, Health, Memory, PairCounters, PfView, Refusal, Resource, Stats,
+    UplinkView,
 };
 use crate::session::Visits;
 
@@ -16,7 +17,11 @@ fn direction(queue: &QueueStats) -> DirectionStats {
         large_frames: queue.large,
         multicast: queue.multicast,
         broadcast: queue.broadcast,
-        drops: queue.drops.iter().map(|&(reason, count)| (reason.to_owned(), count)).collect(),
+        drops: queue
+            .drops
+            .iter()
+            .map(|&(reason, count)| (reason.to_owned(), count))
+            .collect(),
     }
 }
 
@@ -32,7 +37,10 @@ fn counters(rx: &QueueStats, tx: &QueueStats) -> Counters {
 /// A device's counters, without its name.
 pub(super) fn stats(stats: &CvfStats) -> Stats {
     let pairs = stats.receive_queues.iter().zip(&stats.transmit_queues);
-    let pair = |(pair, (rx, tx))| PairCounters { pair, counters: counters(rx, tx) };
+    let pair = |(pair, (rx, tx))| PairCounters {
+        pair,
+        counters: counters(rx, tx),
+    };
     Stats {
         name: String::new(),
         total: counters(&stats.receive, &stats.transmit),
@@ -56,7 +64,11 @@ pub(super) fn health(cvf: &Cvf, observer: &Observer, visits: &Visits) -> Health 
     Health {
         client: visits.client(),
         driver,
-        features: health.feature_names.iter().map(|&name| name.to_owned()).collect(),
+        features: health
+            .feature_names
+            .iter()
+            .map(|&name| name.to_owned())
+            .collect(),
         memory,
         memory_advice: None,
         last_refusal: refusal(health.last_refusal, observer),
@@ -80,18 +92,30 @@ fn refusal(device: Option<libcvf::cvf::Refusal>, observer: &Observer) -> Option<
         // The device's own sentence says more.
         .filter(|last| device.is_none() || !last.reason.starts_with("the device refused"))
         .map(|last| {
-            format!("message {} refused with {:?}: {}", last.command, last.errno, last.reason)
+            format!(
+                "message {} refused with {:?}: {}",
+                last.command, last.errno, last.reason
+            )
         });
-    let parts: Vec<String> =
-        device.iter().map(|device| device.what.clone()).chain(message).collect();
+    let parts: Vec<String> = device
+        .iter()
+        .map(|device| device.what.clone())
+        .chain(message)
+        .collect();
     let count = messages.max(device.map_or(0, |device| device.count));
-    (!parts.is_empty()).then(|| Refusal { what: parts.join("; "), count })
+    (!parts.is_empty()).then(|| Refusal {
+        what: parts.join("; "),
+        count,
+    })
 }
 
 /// A PF with its capacity.
 pub(super) fn pf(pf: &dyn PhysicalFunction, devices: u64) -> PfView {
     let uplink = pf.uplink().map_or_else(
-        || UplinkView { kind: "none".to_owned(), ..UplinkView::default() },
+        || UplinkView {
+            kind: "none".to_owned(),
+            ..UplinkView::default()
+        },
         |uplink| UplinkView {
             kind: uplink.kind.to_owned(),
             name: Some(uplink.name.clone()),

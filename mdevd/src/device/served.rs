@@ -114,7 +114,9 @@ impl Device for ServedCvf {
                 return Ok(());
             }
         };
-        let listener = place.open().map_err(|error| socket_error(&self.name, &error))?;
+        let listener = place
+            .open()
+            .map_err(|error| socket_error(&self.name, &error))?;
         let _runtime = self.runtime.enter();
         let listener = UnixListener::from_std(listener).map_err(|error| EngineError::Internal {
             attempted: "open",
@@ -128,7 +130,13 @@ impl Device for ServedCvf {
         };
         let (stop, stopped) = oneshot::channel();
         let (alive, ended) = mpsc::channel();
-        let listening = listen(self.name.clone(), listener, host, self.visits.clone(), stopped);
+        let listening = listen(
+            self.name.clone(),
+            listener,
+            host,
+            self.visits.clone(),
+            stopped,
+        );
         self.runtime.spawn(async move {
             listening.await;
             drop::<mpsc::Sender<()>>(alive);
@@ -151,7 +159,10 @@ impl Device for ServedCvf {
 
     fn retire(&self) -> Result<(), EngineError> {
         let stage = std::mem::replace(&mut *self.stage.lock(), Stage::Retired);
-        let stalled = |why: String| EngineError::Stalled { name: self.name.clone(), why };
+        let stalled = |why: String| EngineError::Stalled {
+            name: self.name.clone(),
+            why,
+        };
         match stage {
             Stage::Retired => return Ok(()),
             Stage::Prepared(_) => {}

@@ -91,7 +91,10 @@ impl Catalog {
             }
             let mut names = self.names.lock();
             if let Some(definition) = entry.definition() {
-                names.macs.entry(definition.mac).or_insert_with(|| record.name.clone());
+                names
+                    .macs
+                    .entry(definition.mac)
+                    .or_insert_with(|| record.name.clone());
                 names.next_sequence = names.next_sequence.max(definition.sequence + 1);
             }
             names.entries.insert(record.name, entry);
@@ -148,11 +151,20 @@ impl Catalog {
         loop {
             let named = || name.to_owned();
             if names.stopping {
-                return Err(EngineError::Stopping { attempted, name: named() });
+                return Err(EngineError::Stopping {
+                    attempted,
+                    name: named(),
+                });
             }
-            let Some(&Entry::Changing(doing)) = names.entries.get(name) else { return Ok(names) };
+            let Some(&Entry::Changing(doing)) = names.entries.get(name) else {
+                return Ok(names);
+            };
             if self.settled.wait_until(&mut names, deadline).timed_out() {
-                return Err(EngineError::Changing { attempted, name: named(), doing });
+                return Err(EngineError::Changing {
+                    attempted,
+                    name: named(),
+                    doing,
+                });
             }
         }
     }
@@ -166,7 +178,8 @@ impl Catalog {
             }
             None => {
                 names.entries.remove(name);
-                if let Some(mac) = mac.filter(|mac| names.macs.get(mac).is_some_and(|n| n == name)) {
+                if let Some(mac) = mac.filter(|mac| names.macs.get(mac).is_some_and(|n| n == name))
+                {
                     names.macs.remove(&mac);
                 }
             }
@@ -176,7 +189,12 @@ impl Catalog {
     }
 
     /// Turns a draft into a definition with a name, a MAC and a place of its own, all reserved.
-    fn reserve(&self, names: &mut Names, name: String, draft: &Draft) -> Result<Definition, EngineError> {
+    fn reserve(
+        &self,
+        names: &mut Names,
+        name: String,
+        draft: &Draft,
+    ) -> Result<Definition, EngineError> {
         if names.entries.len() >= MAX_DEVICES {
             let why = format!("{MAX_DEVICES} devices are defined, and that is the limit");
             return Err(EngineError::NoResources { name, why });
@@ -190,12 +208,16 @@ impl Catalog {
                 }
                 None => mac,
             },
-            None => self.identity.mac(&name, |mac| names.macs.contains_key(&mac)),
+            None => self
+                .identity
+                .mac(&name, |mac| names.macs.contains_key(&mac)),
         };
         let sequence = names.next_sequence;
         names.next_sequence += 1;
         names.macs.insert(mac, name.clone());
-        names.entries.insert(name.clone(), Entry::Changing("creating"));
+        names
+            .entries
+            .insert(name.clone(), Entry::Changing("creating"));
         Ok(Definition {
             uuid: self.identity.uuid(&name),
             name,
@@ -233,7 +255,10 @@ impl Catalog {
         stored.map_err(|why| undo(store_failed("create", &definition.name, &why)))?;
         device.open().map_err(|error| {
             if let Err(why) = self.store.remove(&definition.name) {
-                tracing::error!(device = definition.name, "a refused definition stays stored: {why}");
+                tracing::error!(
+                    device = definition.name,
+                    "a refused definition stays stored: {why}"
+                );
             }
             undo(error)
         })?;
@@ -249,7 +274,11 @@ impl Catalog {
 
     fn entry(&self, name: &str) -> Result<Entry, EngineError> {
         let names = self.names.lock();
-        names.entries.get(name).cloned().ok_or_else(|| names.no_device(name))
+        names
+            .entries
+            .get(name)
+            .cloned()
+            .ok_or_else(|| names.no_device(name))
     }
 }
 
@@ -263,7 +292,10 @@ impl Engine for Catalog {
     fn create(&self, request: CreateRequest) -> Result<Created, EngineError> {
         let draft = request.check()?;
         let mut names = self.names.lock();
-        let name = draft.name.clone().unwrap_or_else(|| Self::generated_name(&names));
+        let name = draft
+            .name
+            .clone()
+            .unwrap_or_else(|| Self::generated_name(&names));
         names = self.settle(names, &name, "create")?;
         let definition = match names.entries.get(&name) {
             None => self.reserve(&mut names, name.clone(), &draft)?,
@@ -271,14 +303,24 @@ impl Engine for Catalog {
                 let existing = entry.definition().cloned();
                 let existing = existing.ok_or_else(|| unreadable(&name))?;
                 if let Some((attribute, existing, asked)) = draft.difference(&existing) {
-                    return Err(EngineError::AlreadyExists { name, attribute, existing, asked });
+                    return Err(EngineError::AlreadyExists {
+                        name,
+                        attribute,
+                        existing,
+                        asked,
+                    });
                 }
                 if let Entry::Live(live) = entry {
                     return Ok(created(Outcome::Already, &live.clone()));
                 }
                 // It failed at the start; now is another attempt.
-                names.entries.insert(name.clone(), Entry::Changing("creating"));
-                names.macs.entry(existing.mac).or_insert_with(|| name.clone());
+                names
+                    .entries
+                    .insert(name.clone(), Entry::Changing("creating"));
+                names
+                    .macs
+                    .entry(existing.mac)
+                    .or_insert_with(|| name.clone());
                 drop(names);
                 return self.revive(existing);
             }
@@ -308,9 +350,14 @@ impl Engine for Catalog {
             && let Some(client) = live.device.client()
         {
             let client = client.to_string();
-            return Err(EngineError::Connected { name: name.to_owned(), client });
+            return Err(EngineError::Connected {
+                name: name.to_owned(),
+                client,
+            });
         }
-        names.entries.insert(name.to_owned(), Entry::Changing("destroying"));
+        names
+            .entries
+            .insert(name.to_owned(), Entry::Changing("destroying"));
         drop(names);
         if let Err(why) = self.store.remove(name) {
             self.conclude(name, Some(entry), None);
@@ -327,16 +374,32 @@ impl Engine for Catalog {
 
     fn list(&self, after: &str, limit: usize) -> Page {
         let limit = limit.clamp(1, MAX_PAGE);
-        let after = if after.is_empty() { Bound::Unbounded } else { Bound::Excluded(after) };
+        let after = if after.is_empty() {
+            Bound::Unbounded
+        } else {
+            Bound::Excluded(after)
+        };
         let mut entries: Vec<_> = {
             let names = self.names.lock();
             let range = names.entries.range::<str, _>((after, Bound::Unbounded));
-            range.take(limit + 1).map(|(name, entry)| (name.clone(), entry.clone())).collect()
+            range
+                .take(limit + 1)
+                .map(|(name, entry)| (name.clone(), entry.clone()))
+                .collect()
         };
         let more = entries.len() > limit;
         entries.truncate(limit);
-        let next = entries.last().filter(|_| more).map_or_else(String::new, |(name, _)| name.clone());
-        Page { devices: entries.iter().map(|(name, entry)| entry.summary(name)).collect(), next }
+        let next = entries
+            .last()
+            .filter(|_| more)
+            .map_or_else(String::new, |(name, _)| name.clone());
+        Page {
+            devices: entries
+                .iter()
+                .map(|(name, entry)| entry.summary(name))
+                .collect(),
+            next,
+        }
     }
 
     fn show(&self, name: &str) -> Result<DeviceView, EngineError> {
@@ -345,12 +408,22 @@ impl Engine for Catalog {
 
     fn stats(&self, name: &str) -> Result<Stats, EngineError> {
         match self.entry(name)? {
-            Entry::Live(live) => Ok(Stats { name: name.to_owned(), ..live.device.stats() }),
+            Entry::Live(live) => Ok(Stats {
+                name: name.to_owned(),
+                ..live.device.stats()
+            }),
             Entry::Changing(doing) => {
                 let (attempted, name) = ("count", name.to_owned());
-                Err(EngineError::Changing { attempted, name, doing })
+                Err(EngineError::Changing {
+                    attempted,
+                    name,
+                    doing,
+                })
             }
-            Entry::Failed(_) => Ok(Stats { name: name.to_owned(), ..Stats::default() }),
+            Entry::Failed(_) => Ok(Stats {
+                name: name.to_owned(),
+                ..Stats::default()
+            }),
         }
     }
 
@@ -422,11 +495,23 @@ fn not_found<'a>(
 ) -> EngineError {
     // The name may be anything that a client sent: shown cut.
     let name: String = name.chars().take(80).collect();
-    EngineError::NotFound { what, hint: nearest::hint(&name, known), name }
+    EngineError::NotFound {
+        what,
+        hint: nearest::hint(&name, known),
+        name,
+    }
 }
 
-fn store_failed(attempted: &'static str, name: &str, why: &crate::store::StoreError) -> EngineError {
-    EngineError::StoreFailed { attempted, name: name.to_owned(), why: why.to_string() }
+fn store_failed(
+    attempted: &'static str,
+    name: &str,
+    why: &crate::store::StoreError,
+) -> EngineError {
+    EngineError::StoreFailed {
+        attempted,
+        name: name.to_owned(),
+        why: why.to_string(),
+    }
 }
 
 fn unreadable(name: &str) -> EngineError {

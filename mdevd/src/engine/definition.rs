@@ -44,12 +44,18 @@ pub trait Word: Copy + Eq + Default + 'static {
 
     /// The value with this text.
     fn from_word(word: &str) -> Option<Self> {
-        Self::WORDS.iter().find(|(text, _)| *text == word).map(|&(_, value)| value)
+        Self::WORDS
+            .iter()
+            .find(|(text, _)| *text == word)
+            .map(|&(_, value)| value)
     }
 
     /// The value's text.
     fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|&&(_, value)| value == self).map_or("?", |&(text, _)| text)
+        Self::WORDS
+            .iter()
+            .find(|&&(_, value)| value == self)
+            .map_or("?", |&(text, _)| text)
     }
 }
 
@@ -81,7 +87,11 @@ pub struct SocketAccess {
 
 impl Default for SocketAccess {
     fn default() -> Self {
-        Self { owner: None, group: None, mode: 0o660 }
+        Self {
+            owner: None,
+            group: None,
+            mode: 0o660,
+        }
     }
 }
 

@@ -98,7 +98,11 @@ impl Entry {
 
 impl Live {
     pub(super) fn state(&self) -> State {
-        if self.device.client().is_some() { State::Connected } else { State::Ready }
+        if self.device.client().is_some() {
+            State::Connected
+        } else {
+            State::Ready
+        }
     }
 }
 

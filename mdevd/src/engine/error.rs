@@ -164,7 +164,9 @@ pub enum EngineError {
         why: String,
     },
     /// The address is another device's.
-    #[error("cannot create '{name}' with MAC {mac}: '{other}' has that address; give another one, or none to have one made")]
+    #[error(
+        "cannot create '{name}' with MAC {mac}: '{other}' has that address; give another one, or none to have one made"
+    )]
     DuplicateMac {
         /// The device to be.
         name: String,
@@ -192,7 +194,9 @@ pub enum EngineError {
         why: String,
     },
     /// The store refused.
-    #[error("cannot {attempted} '{name}': its definition could not be stored ({why}); nothing was changed, see to the state directory and repeat")]
+    #[error(
+        "cannot {attempted} '{name}': its definition could not be stored ({why}); nothing was changed, see to the state directory and repeat"
+    )]
     StoreFailed {
         /// What was attempted.
         attempted: &'static str,
@@ -202,7 +206,9 @@ pub enum EngineError {
         why: String,
     },
     /// Quiescence was not reached.
-    #[error("'{name}' is gone, but the data plane was not seen to leave it within the deadline: {why}")]
+    #[error(
+        "'{name}' is gone, but the data plane was not seen to leave it within the deadline: {why}"
+    )]
     Stalled {
         /// The device.
         name: String,
@@ -233,7 +239,11 @@ impl EngineError {
     /// An argument that cannot be. The value is cut to a printable length.
     pub fn invalid(argument: &str, value: impl fmt::Display, why: impl fmt::Display) -> Self {
         let value: String = value.to_string().chars().take(80).collect();
-        Self::InvalidArgument { argument: argument.to_owned(), value, why: why.to_string() }
+        Self::InvalidArgument {
+            argument: argument.to_owned(),
+            value,
+            why: why.to_string(),
+        }
     }
 
     /// What sort of refusal this is.

@@ -60,7 +60,10 @@ fn port_id(name: &str) -> String {
 
 fn port(view: &DeviceView) -> String {
     let chassis = chassis(view.sequence);
-    format!("pcie-root-port,id={},chassis={chassis}", port_id(&view.summary.name))
+    format!(
+        "pcie-root-port,id={},chassis={chassis}",
+        port_id(&view.summary.name)
+    )
 }
 
 /// A size as QEMU takes it: decimal digits and an optional K, M, G or T.
@@ -73,7 +76,9 @@ pub fn check_memory(size: &str) -> Result<&str, String> {
     if (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && positive {
         Ok(size)
     } else {
-        Err(format!("memory size '{size}' cannot be: write a number with K, M, G or T, as in 2G"))
+        Err(format!(
+            "memory size '{size}' cannot be: write a number with K, M, G or T, as in 2G"
+        ))
     }
 }
 
@@ -83,7 +88,10 @@ fn qemu_options(view: &DeviceView, memory: &str) -> [(&'static str, String); 5] 
     [
         ("-machine", "q35,memory-backend=mem0".to_owned()),
         ("-m", memory.to_owned()),
-        ("-object", format!("memory-backend-memfd,id=mem0,size={memory},share=on")),
+        (
+            "-object",
+            format!("memory-backend-memfd,id=mem0,size={memory},share=on"),
+        ),
         ("-device", port(view)),
         ("-device", device),
     ]
@@ -92,14 +100,17 @@ fn qemu_options(view: &DeviceView, memory: &str) -> [(&'static str, String); 5] 
 /// All QEMU arguments that a VM with this device needs.
 pub fn qemu_arguments(view: &DeviceView, memory: &str) -> Vec<String> {
     let options = qemu_options(view, memory).into_iter();
-    options.flat_map(|(option, value)| [option.to_owned(), value]).collect()
+    options
+        .flat_map(|(option, value)| [option.to_owned(), value])
+        .collect()
 }
 
 /// The same, one option a line, for a shell.
 pub fn qemu_command_line(view: &DeviceView, memory: &str) -> String {
     let options = qemu_options(view, memory).into_iter();
-    let lines: Vec<_> =
-        options.map(|(option, value)| format!("{option} {}", shell_word(&value))).collect();
+    let lines: Vec<_> = options
+        .map(|(option, value)| format!("{option} {}", shell_word(&value)))
+        .collect();
     lines.join(" \\\n")
 }
 

@@ -71,7 +71,10 @@ impl CreateRequest {
 
     /// A request for `name` with everything else left to the defaults.
     pub fn named(name: &str) -> Self {
-        Self { name: Some(name.to_owned()), ..Self::default() }
+        Self {
+            name: Some(name.to_owned()),
+            ..Self::default()
+        }
     }
 
     /// Checks every attribute by itself and fills in the defaults that need no knowledge of others.
@@ -99,8 +102,16 @@ impl CreateRequest {
         let max_pairs = u64::from(MAX_QUEUE_PAIRS);
         Ok(Draft {
             queue_pairs: number("queue_pairs", self.queue_pairs.unwrap_or(1), 1, max_pairs)?,
-            mtu: number("mtu", self.mtu.unwrap_or(1500), MIN_MTU.into(), MAX_MTU.into())?,
-            vlan: self.vlan.map(|vlan| number("vlan", vlan, 1, 4094)).transpose()?,
+            mtu: number(
+                "mtu",
+                self.mtu.unwrap_or(1500),
+                MIN_MTU.into(),
+                MAX_MTU.into(),
+            )?,
+            vlan: self
+                .vlan
+                .map(|vlan| number("vlan", vlan, 1, 4094))
+                .transpose()?,
             mac: self.mac.as_deref().map(mac).transpose()?,
             socket_owner: account("socket_owner", self.socket_owner)?,
             socket_group: account("socket_group", self.socket_group)?,
@@ -149,31 +160,40 @@ impl Draft {
     /// What was not asked for and is made or taken from the daemon's defaults (MAC, PF, socket
     /// access) may be anything.
     pub fn difference(&self, existing: &Definition) -> Option<(&'static str, String, String)> {
-        fn differ<T: PartialEq + ToString>(asked: T, is: T) -> Option<(String, String)> {
+        fn differ<T: PartialEq + ToString>(asked: &T, is: &T) -> Option<(String, String)> {
             (asked != is).then(|| (is.to_string(), asked.to_string()))
         }
         let vlan = |v: Option<u16>| v.map_or_else(|| "none".to_owned(), |v| v.to_string());
         let given = |asked: &Option<String>, is: &Option<String>| {
             let is = is.clone().unwrap_or_else(|| "the daemon's".to_owned());
-            asked.clone().and_then(|asked| differ(asked, is))
+            asked.as_ref().and_then(|asked| differ(asked, &is))
         };
+        let mode = |mode: u32| format!("{mode:04o}");
         let d = existing;
         [
-            ("pf", self.pf.clone().and_then(|pf| differ(pf, d.pf.clone()))),
-            ("personality", differ(self.personality.word(), d.personality.word())),
-            ("queue-pairs", differ(self.queue_pairs, d.queue_pairs)),
-            ("mac", self.mac.and_then(|mac| differ(mac, d.mac))),
-            ("mtu", differ(self.mtu, d.mtu)),
-            ("vlan", differ(vlan(self.vlan), vlan(d.vlan))),
-            ("doorbells", differ(self.doorbells.word(), d.doorbells.word())),
-            ("interrupts", differ(self.interrupts.word(), d.interrupts.word())),
+            ("pf", self.pf.as_ref().and_then(|pf| differ(pf, &d.pf))),
+            (
+                "personality",
+                differ(&self.personality.word(), &d.personality.word()),
+            ),
+            ("queue-pairs", differ(&self.queue_pairs, &d.queue_pairs)),
+            ("mac", self.mac.and_then(|mac| differ(&mac, &d.mac))),
+            ("mtu", differ(&self.mtu, &d.mtu)),
+            ("vlan", differ(&vlan(self.vlan), &vlan(d.vlan))),
+            (
+                "doorbells",
+                differ(&self.doorbells.word(), &d.doorbells.word()),
+            ),
+            (
+                "interrupts",
+                differ(&self.interrupts.word(), &d.interrupts.word()),
+            ),
             ("socket-owner", given(&self.socket_owner, &d.socket.owner)),
             ("socket-group", given(&self.socket_group, &d.socket.group)),
             (
                 "socket-mode",
-                self.socket_mode.and_then(|mode| {
-                    differ(format!("{mode:04o}"), format!("{:04o}", d.socket.mode))
-                }),
+                self.socket_mode
+                    .and_then(|m| differ(&mode(m), &mode(d.socket.mode))),
             ),
         ]
         .into_iter()
@@ -191,11 +211,17 @@ impl Draft {
 }
 
 fn word<T: Word>(argument: &str, text: Option<&str>) -> Result<T, EngineError> {
-    let Some(text) = text else { return Ok(T::default()) };
+    let Some(text) = text else {
+        return Ok(T::default());
+    };
     T::from_word(text).ok_or_else(|| {
         let words: Vec<_> = T::WORDS.iter().map(|&(word, _)| word).collect();
         let hint = nearest::hint(text, words.iter().copied());
-        EngineError::invalid(argument, text, format!("it is one of {}{hint}", words.join(", ")))
+        EngineError::invalid(
+            argument,
+            text,
+            format!("it is one of {}{hint}", words.join(", ")),
+        )
     })
 }
 
@@ -213,7 +239,9 @@ fn mac(text: &str) -> Result<MacAddr, EngineError> {
         .parse()
         .map_err(|_| refuse("write six hexadecimal bytes as in 52:54:00:12:34:56"))?;
     if mac.is_multicast() {
-        return Err(refuse("the group bit is set; a device has a unicast address (even first byte)"));
+        return Err(refuse(
+            "the group bit is set; a device has a unicast address (even first byte)",
+        ));
     }
     if !mac.is_unicast_nonzero() {
         return Err(refuse("all zero is no address"));
@@ -227,7 +255,8 @@ fn mac(text: &str) -> Result<MacAddr, EngineError> {
 /// A sentence.
 pub fn parse_mode(text: &str) -> Result<u32, &'static str> {
     let digits = text.strip_prefix("0o").unwrap_or(text);
-    let octal = (1..=4).contains(&digits.len()) && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    let octal =
+        (1..=4).contains(&digits.len()) && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
     match u32::from_str_radix(digits, 8) {
         Ok(mode) if octal && mode <= 0o777 => Ok(mode),
         _ => Err("write permission bits in octal as in 0660"),
@@ -241,7 +270,11 @@ fn mode(text: &str) -> Result<u32, EngineError> {
 fn account(argument: &str, text: Option<String>) -> Result<Option<String>, EngineError> {
     match text {
         Some(text) if text.is_empty() || text.len() > MAX_TEXT || text.contains(['\0', ':']) => {
-            Err(EngineError::invalid(argument, text, "write a name or a number"))
+            Err(EngineError::invalid(
+                argument,
+                text,
+                "write a name or a number",
+            ))
         }
         text => Ok(text),
     }

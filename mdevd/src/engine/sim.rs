@@ -14,7 +14,9 @@ use parking_lot::Mutex;
 use super::backend::{Backend, Device};
 use super::definition::Definition;
 use super::error::EngineError;
-use super::view::{Client, Counters, Health, Memory, PairCounters, PfView, Resource, Stats, UplinkView};
+use super::view::{
+    Client, Counters, Health, Memory, PairCounters, PfView, Resource, Stats, UplinkView,
+};
 use crate::device::socket_error;
 use crate::session::{Access, Place};
 
@@ -48,8 +50,14 @@ impl SimBackend {
             used: 0,
             devices: 0,
         };
-        let shared = Shared { pfs: pfs.iter().map(pf).collect(), clients: BTreeMap::new() };
-        Self { dir: dir.to_owned(), shared: Arc::new(Mutex::new(shared)) }
+        let shared = Shared {
+            pfs: pfs.iter().map(pf).collect(),
+            clients: BTreeMap::new(),
+        };
+        Self {
+            dir: dir.to_owned(),
+            shared: Arc::new(Mutex::new(shared)),
+        }
     }
 
     /// A client appears at a device.
@@ -69,7 +77,10 @@ impl Backend for SimBackend {
             name: pf.name.clone(),
             kind: "sim".to_owned(),
             workers: 0,
-            uplink: UplinkView { kind: "none".to_owned(), ..UplinkView::default() },
+            uplink: UplinkView {
+                kind: "none".to_owned(),
+                ..UplinkView::default()
+            },
             devices: pf.devices,
             resources: vec![Resource {
                 kind: "queue-pairs".to_owned(),
@@ -88,7 +99,10 @@ impl Backend for SimBackend {
             .map_err(|error| socket_error(&name, &error))?;
         let mut shared = self.shared.lock();
         let Some(pf) = shared.pfs.iter_mut().find(|pf| pf.name == definition.pf) else {
-            let why = format!("PF '{}' is not configured; configure it and restart", definition.pf);
+            let why = format!(
+                "PF '{}' is not configured; configure it and restart",
+                definition.pf
+            );
             return Err(EngineError::NoResources { name, why });
         };
         let (asked, free) = (u64::from(definition.queue_pairs), pf.pairs - pf.used);
@@ -125,21 +139,33 @@ impl Device for SimDevice {
     fn open(&self) -> Result<(), EngineError> {
         if let Some((place, listener)) = self.live.lock().as_mut() {
             let opened = place.open();
-            *listener =
-                Some(opened.map_err(|error| socket_error(&self.definition.name, &error))?);
+            *listener = Some(opened.map_err(|error| socket_error(&self.definition.name, &error))?);
         }
         Ok(())
     }
 
     fn client(&self) -> Option<Client> {
-        self.shared.lock().clients.get(&self.definition.name).copied()
+        self.shared
+            .lock()
+            .clients
+            .get(&self.definition.name)
+            .copied()
     }
 
     fn health(&self) -> Health {
         let client = self.client();
         Health {
-            driver: if client.is_some() { "running" } else { "no driver" }.to_owned(),
-            memory: if client.is_some() { Memory::Shared } else { Memory::Unknown },
+            driver: if client.is_some() {
+                "running"
+            } else {
+                "no driver"
+            }
+            .to_owned(),
+            memory: if client.is_some() {
+                Memory::Shared
+            } else {
+                Memory::Unknown
+            },
             client,
             mac: self.definition.mac.to_string(),
             link_up: true,
@@ -148,15 +174,25 @@ impl Device for SimDevice {
     }
 
     fn stats(&self) -> Stats {
-        let pair = |pair| PairCounters { pair, counters: Counters::default() };
-        Stats { pairs: (0..self.definition.queue_pairs).map(pair).collect(), ..Stats::default() }
+        let pair = |pair| PairCounters {
+            pair,
+            counters: Counters::default(),
+        };
+        Stats {
+            pairs: (0..self.definition.queue_pairs).map(pair).collect(),
+            ..Stats::default()
+        }
     }
 
     fn retire(&self) -> Result<(), EngineError> {
         if self.live.lock().take().is_some() {
             let mut shared = self.shared.lock();
             shared.clients.remove(&self.definition.name);
-            if let Some(pf) = shared.pfs.iter_mut().find(|pf| pf.name == self.definition.pf) {
+            if let Some(pf) = shared
+                .pfs
+                .iter_mut()
+                .find(|pf| pf.name == self.definition.pf)
+            {
                 pf.used -= u64::from(self.definition.queue_pairs);
                 pf.devices -= 1;
             }

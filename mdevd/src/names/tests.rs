@@ -24,7 +24,10 @@ fn names_at_the_edges() {
     assert_eq!(check_name("a b"), Err(NameError::Character(' ')));
     assert_eq!(check_name("a\0"), Err(NameError::Character('\0')));
     assert_eq!(check_name("é"), Err(NameError::Start('é')));
-    assert_eq!(check_name(&"a".repeat(MAX_NAME + 1)), Err(NameError::TooLong(MAX_NAME + 1)));
+    assert_eq!(
+        check_name(&"a".repeat(MAX_NAME + 1)),
+        Err(NameError::TooLong(MAX_NAME + 1))
+    );
 }
 
 #[test]
@@ -36,7 +39,12 @@ fn machine_id_is_taken_only_when_it_is_one() {
         HostId::from_machine_id(&id.to_ascii_lowercase()),
         "case does not matter"
     );
-    for bad in ["", "uninitialized\n", "00000000000000000000000000000000", "xyz"] {
+    for bad in [
+        "",
+        "uninitialized\n",
+        "00000000000000000000000000000000",
+        "xyz",
+    ] {
         assert_eq!(HostId::from_machine_id(bad), None, "{bad}");
     }
 }
@@ -49,7 +57,11 @@ fn identities_are_stable_and_differ_by_name_host_and_store() {
     assert_eq!(one.uuid("vm1").get_version_num(), 5);
     let other_store = Identity::new(HostId::from_store(Uuid::from_u128(7)), Uuid::from_u128(8));
     assert_ne!(one.uuid("vm1"), other_store.uuid("vm1"));
-    assert_eq!(one.mac("vm1", |_| false), other_store.mac("vm1", |_| false), "the host decides");
+    assert_eq!(
+        one.mac("vm1", |_| false),
+        other_store.mac("vm1", |_| false),
+        "the host decides"
+    );
     let elsewhere = Identity::new(HostId::from_store(Uuid::from_u128(9)), Uuid::from_u128(7));
     assert_ne!(one.mac("vm1", |_| false), elsewhere.mac("vm1", |_| false));
 }

@@ -81,7 +81,9 @@ async fn present(session: &mut Option<Session>) -> Option<String> {
 
 fn client(stream: &UnixStream) -> Client {
     let peer = stream.peer_cred().ok();
-    let pid = peer.and_then(|peer| u32::try_from(peer.pid()?).ok()).unwrap_or(0);
+    let pid = peer
+        .and_then(|peer| u32::try_from(peer.pid()?).ok())
+        .unwrap_or(0);
     Client {
         pid,
         uid: peer.map_or(u32::MAX, |peer| peer.uid()),

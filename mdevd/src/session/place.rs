@@ -94,13 +94,20 @@ impl Place {
         for path in [path, &at] {
             let length = path.as_os_str().len();
             if length > MAX_SOCKET_PATH {
-                return Err(PlaceError::TooLong { path: path.to_owned(), length });
+                return Err(PlaceError::TooLong {
+                    path: path.to_owned(),
+                    length,
+                });
             }
         }
         vacant(path)?;
         let io = |what| {
             let path = at.clone();
-            move |error: Errno| PlaceError::Io { what, path, error: error.into() }
+            move |error: Errno| PlaceError::Io {
+                what,
+                path,
+                error: error.into(),
+            }
         };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)
@@ -108,12 +115,24 @@ impl Place {
         let address = UnixAddr::new(&at).map_err(io("addressing the socket"))?;
         // Left over by a process that had our pid and died.
         let _ = fs::remove_file(&at);
-        bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &address).map_err(io("binding the socket"))?;
+        bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &address)
+            .map_err(io("binding the socket"))?;
         let made = match fs::symlink_metadata(&at) {
             Ok(meta) => (meta.dev(), meta.ino()),
-            Err(error) => return Err(PlaceError::Io { what: "finding the socket", path: at, error }),
+            Err(error) => {
+                return Err(PlaceError::Io {
+                    what: "finding the socket",
+                    path: at,
+                    error,
+                });
+            }
         };
-        let place = Self { path: path.to_owned(), at, made, socket: Some(socket) };
+        let place = Self {
+            path: path.to_owned(),
+            at,
+            made,
+            socket: Some(socket),
+        };
         place.grant(access)?;
         Ok(place)
     }
@@ -129,7 +148,10 @@ impl Place {
         if access.owner.is_none() && access.group.is_none() {
             return Ok(());
         }
-        let (owner, group) = (access.owner.map(|u| u.as_raw()), access.group.map(|g| g.as_raw()));
+        let (owner, group) = (
+            access.owner.map(|u| u.as_raw()),
+            access.group.map(|g| g.as_raw()),
+        );
         lchown(&self.at, owner, group).map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => PlaceError::MayNotGive(self.path.clone()),
             _ => io("changing the owner of")(error),
@@ -148,7 +170,11 @@ impl Place {
     pub fn open(&mut self) -> Result<UnixListener, PlaceError> {
         let io = |what: &'static str, path: &Path| {
             let path = path.to_owned();
-            move |error: Errno| PlaceError::Io { what, path, error: error.into() }
+            move |error: Errno| PlaceError::Io {
+                what,
+                path,
+                error: error.into(),
+            }
         };
         let Some(socket) = self.socket.take() else {
             return Err(io("opening twice", &self.path)(Errno::EALREADY));
@@ -161,9 +187,13 @@ impl Place {
             Ok(()) => {}
             Err(Errno::EEXIST) => return Err(PlaceError::Foreign(self.path.clone())),
             // A file system without that flag: the look just taken has to do.
-            Err(Errno::EINVAL) => fs::rename(&self.at, &self.path).map_err(|error| {
-                PlaceError::Io { what: "renaming the socket to", path: self.path.clone(), error }
-            })?,
+            Err(Errno::EINVAL) => {
+                fs::rename(&self.at, &self.path).map_err(|error| PlaceError::Io {
+                    what: "renaming the socket to",
+                    path: self.path.clone(),
+                    error,
+                })?;
+            }
             Err(error) => return Err(io("renaming the socket to", &self.path)(error)),
         }
         self.at.clone_from(&self.path);
@@ -188,7 +218,13 @@ impl Drop for Place {
 
 /// Makes sure that nothing is at `path`: a socket that nobody listens at is removed.
 fn vacant(path: &Path) -> Result<(), PlaceError> {
-    let io = |what| move |error| PlaceError::Io { what, path: path.to_owned(), error };
+    let io = |what| {
+        move |error| PlaceError::Io {
+            what,
+            path: path.to_owned(),
+            error,
+        }
+    };
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(io("looking at")(error)),

@@ -48,7 +48,11 @@ impl DirLock {
     /// # Errors
     /// [`LockError`].
     pub fn acquire(dir: &Path, what: &'static str) -> Result<Self, LockError> {
-        let unwritable = |error| LockError::Unwritable { what, dir: dir.to_owned(), error };
+        let unwritable = |error| LockError::Unwritable {
+            what,
+            dir: dir.to_owned(),
+            error,
+        };
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -61,7 +65,11 @@ impl DirLock {
             Ok(file) => file,
             Err((mut file, Errno::EWOULDBLOCK)) => {
                 let holder = holder(&mut file);
-                return Err(LockError::Held { what, dir: dir.to_owned(), holder });
+                return Err(LockError::Held {
+                    what,
+                    dir: dir.to_owned(),
+                    holder,
+                });
             }
             Err((_, error)) => return Err(unwritable(error.into())),
         };

@@ -23,7 +23,10 @@ struct State {
 
 impl Default for MemoryStore {
     fn default() -> Self {
-        Self { id: Uuid::new_v4(), state: Mutex::default() }
+        Self {
+            id: Uuid::new_v4(),
+            state: Mutex::default(),
+        }
     }
 }
 
@@ -35,14 +38,20 @@ impl MemoryStore {
 
     /// Puts bytes under a name, whatever they are.
     pub fn put_raw(&self, name: &str, bytes: &[u8]) {
-        self.state.lock().records.insert(name.to_owned(), bytes.to_vec());
+        self.state
+            .lock()
+            .records
+            .insert(name.to_owned(), bytes.to_vec());
     }
 
     fn write(&self, change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         if state.broken {
             let why = "no space left on device".to_owned();
-            return Err(StoreError::Io { what: "flushing", why });
+            return Err(StoreError::Io {
+                what: "flushing",
+                why,
+            });
         }
         change(&mut state.records);
         Ok(())

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
+pub use self::sled::SledStore;
 pub use lock::{DirLock, LockError};
 pub use memory::MemoryStore;
 pub use record::{RecordError, decode, encode};
-pub use self::sled::SledStore;
 
 use crate::engine::Definition;
 

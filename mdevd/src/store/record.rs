@@ -31,7 +31,9 @@ const STEPS: &[Step] = &[];
 
 /// The definition as a record of the current version.
 pub fn encode(definition: &Definition) -> Vec<u8> {
-    json!({ "version": STEPS.len() + 1, "definition": definition }).to_string().into_bytes()
+    json!({ "version": STEPS.len() + 1, "definition": definition })
+        .to_string()
+        .into_bytes()
 }
 
 /// Reads a record of this or any earlier version.
@@ -48,16 +50,26 @@ pub(super) fn upgrade(bytes: &[u8], steps: &[Step]) -> Result<Value, RecordError
     let damaged = |why: &str| RecordError::Damaged(why.to_owned());
     let mut record: Value =
         serde_json::from_slice(bytes).map_err(|error| RecordError::Damaged(error.to_string()))?;
-    let version = record.get("version").and_then(Value::as_u64).ok_or_else(|| damaged("no version"))?;
-    let definition =
-        record.get_mut("definition").map(Value::take).ok_or_else(|| damaged("no definition"))?;
+    let version = record
+        .get("version")
+        .and_then(Value::as_u64)
+        .ok_or_else(|| damaged("no version"))?;
+    let definition = record
+        .get_mut("definition")
+        .map(Value::take)
+        .ok_or_else(|| damaged("no definition"))?;
     let known = steps.len() as u64 + 1;
-    let too_new = RecordError::TooNew { found: version, known };
+    let too_new = RecordError::TooNew {
+        found: version,
+        known,
+    };
     let done = match usize::try_from(version) {
         Ok(0) => return Err(damaged("version 0")),
         Ok(version) => version - 1,
         Err(_) => return Err(too_new),
     };
     let pending = steps.get(done..).ok_or(too_new)?;
-    pending.iter().try_fold(definition, |value, step| step(value))
+    pending
+        .iter()
+        .try_fold(definition, |value, step| step(value))
 }

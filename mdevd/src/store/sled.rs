@@ -48,7 +48,10 @@ impl SledStore {
             .map_err(refuse(&path))?;
         let trees = || -> ::sled::Result<(::sled::Tree, Uuid)> {
             let meta = db.open_tree("meta")?;
-            let id = match meta.get(ID)?.and_then(|bytes| Uuid::from_slice(&bytes).ok()) {
+            let id = match meta
+                .get(ID)?
+                .and_then(|bytes| Uuid::from_slice(&bytes).ok())
+            {
                 Some(id) => id,
                 None => {
                     let id = Uuid::new_v4();
@@ -61,7 +64,12 @@ impl SledStore {
             Ok((devices, id))
         };
         let (devices, id) = trees().map_err(|error| refuse(&path)(error.to_string()))?;
-        Ok(Self { db, devices, id, _lock: lock })
+        Ok(Self {
+            db,
+            devices,
+            id,
+            _lock: lock,
+        })
     }
 
     fn flush(&self) -> Result<(), StoreError> {
@@ -70,7 +78,10 @@ impl SledStore {
 }
 
 fn io(what: &'static str) -> impl Fn(::sled::Error) -> StoreError {
-    move |error| StoreError::Io { what, why: error.to_string() }
+    move |error| StoreError::Io {
+        what,
+        why: error.to_string(),
+    }
 }
 
 impl Store for SledStore {
@@ -84,14 +95,20 @@ impl Store for SledStore {
             .map(|pair| {
                 let (name, bytes) = pair.map_err(io("reading"))?;
                 let name = String::from_utf8_lossy(&name).into_owned();
-                Ok(Record { name, definition: decode(&bytes) })
+                Ok(Record {
+                    name,
+                    definition: decode(&bytes),
+                })
             })
             .collect()
     }
 
     fn put(&self, definition: &Definition) -> Result<(), StoreError> {
         let key = definition.name.as_bytes();
-        let before = self.devices.insert(key, encode(definition)).map_err(io("writing to"))?;
+        let before = self
+            .devices
+            .insert(key, encode(definition))
+            .map_err(io("writing to"))?;
         self.flush().inspect_err(|_| {
             // Not on disk, so not in memory either.
             let _ = match before {
@@ -102,7 +119,10 @@ impl Store for SledStore {
     }
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
-        let before = self.devices.remove(name.as_bytes()).map_err(io("writing to"))?;
+        let before = self
+            .devices
+            .remove(name.as_bytes())
+            .map_err(io("writing to"))?;
         self.flush().inspect_err(|_| {
             if let Some(before) = before {
                 let _ = self.devices.insert(name.as_bytes(), before);

@@ -20,13 +20,20 @@ fn definition(name: &str, sequence: u64) -> Definition {
         vlan: Some(7),
         doorbells: Doorbells::Trapped,
         interrupts: Interrupts::Intx,
-        socket: SocketAccess { owner: Some("qemu".to_owned()), group: None, mode: 0o600 },
+        socket: SocketAccess {
+            owner: Some("qemu".to_owned()),
+            group: None,
+            mode: 0o600,
+        },
     }
 }
 
 fn loaded(store: &dyn Store) -> Vec<Definition> {
     let records = store.load().expect("readable");
-    records.into_iter().map(|record| record.definition.expect("a definition")).collect()
+    records
+        .into_iter()
+        .map(|record| record.definition.expect("a definition"))
+        .collect()
 }
 
 #[test]
@@ -38,7 +45,9 @@ fn what_is_put_comes_back_after_reopening() {
         store.put(&definition("b", 2)).expect("put");
         store.put(&definition("b", 3)).expect("replace");
         store.remove("a").expect("remove");
-        store.remove("never-there").expect("removing nothing is done at once");
+        store
+            .remove("never-there")
+            .expect("removing nothing is done at once");
         store.id()
     };
     let store = SledStore::open(dir.path()).expect("the same store");
@@ -81,7 +90,10 @@ fn a_second_opening_names_the_holder() {
     let first = SledStore::open(dir.path()).expect("a store");
     let error = SledStore::open(dir.path()).expect_err("held").to_string();
     let pid = std::process::id();
-    assert!(error.contains(&format!("another mdevd (process {pid})")), "{error}");
+    assert!(
+        error.contains(&format!("another mdevd (process {pid})")),
+        "{error}"
+    );
     assert!(error.contains(&dir.path().display().to_string()), "{error}");
     drop(first);
     SledStore::open(dir.path()).expect("free again");
@@ -92,8 +104,13 @@ fn an_unusable_directory_is_named() {
     let dir = tempdir().expect("a directory");
     let file = dir.path().join("file");
     std::fs::write(&file, "").expect("write");
-    let error = SledStore::open(&file).expect_err("no directory").to_string();
-    assert!(error.contains("cannot write in the state directory"), "{error}");
+    let error = SledStore::open(&file)
+        .expect_err("no directory")
+        .to_string();
+    assert!(
+        error.contains("cannot write in the state directory"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -132,7 +149,9 @@ fn add_speed(mut value: Value) -> Result<Value, RecordError> {
 
 fn rename_speed(mut value: Value) -> Result<Value, RecordError> {
     let speed = value["speed"].take();
-    let object = value.as_object_mut().ok_or_else(|| RecordError::Damaged("not an object".into()))?;
+    let object = value
+        .as_object_mut()
+        .ok_or_else(|| RecordError::Damaged("not an object".into()))?;
     object.remove("speed");
     object.insert("mbps".into(), speed);
     Ok(value)
@@ -149,7 +168,13 @@ fn old_records_pass_every_step_and_newer_ones_are_refused() {
     assert_eq!(read(2), Ok(json!({ "name": "a", "mbps": 1 })));
     assert_eq!(read(3), Ok(json!({ "name": "a", "speed": 1 })));
     assert_eq!(read(4), Err(RecordError::TooNew { found: 4, known: 3 }));
-    assert_eq!(read(u64::MAX), Err(RecordError::TooNew { found: u64::MAX, known: 3 }));
+    assert_eq!(
+        read(u64::MAX),
+        Err(RecordError::TooNew {
+            found: u64::MAX,
+            known: 3
+        })
+    );
     assert!(matches!(read(0), Err(RecordError::Damaged(_))));
 }
 

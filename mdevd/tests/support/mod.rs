@@ -17,7 +17,9 @@ pub struct House {
 
 impl House {
     pub fn new() -> Self {
-        Self { dir: TempDir::new().expect("a directory") }
+        Self {
+            dir: TempDir::new().expect("a directory"),
+        }
     }
 
     pub fn state(&self) -> PathBuf {
@@ -35,8 +37,15 @@ impl House {
     /// `mdevd` on these directories, with these further arguments.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mdevd"));
-        command.arg("--state-dir").arg(self.state()).arg("--runtime-dir").arg(self.runtime());
-        command.args(args).env_remove("MDEVD_LOG").env_remove("NOTIFY_SOCKET");
+        command
+            .arg("--state-dir")
+            .arg(self.state())
+            .arg("--runtime-dir")
+            .arg(self.runtime());
+        command
+            .args(args)
+            .env_remove("MDEVD_LOG")
+            .env_remove("NOTIFY_SOCKET");
         command
     }
 
@@ -60,7 +69,11 @@ impl House {
             let _ = log.read_to_end(&mut rest);
             seen + &String::from_utf8_lossy(&rest)
         });
-        Daemon { house: self, child, log: Some(rest) }
+        Daemon {
+            house: self,
+            child,
+            log: Some(rest),
+        }
     }
 
     /// Runs it where it is expected to end by itself.
@@ -102,7 +115,10 @@ impl Daemon<'_> {
     /// Memory maps it has.
     pub fn maps(&self) -> usize {
         let maps = format!("/proc/{}/maps", self.pid());
-        std::fs::read_to_string(maps).expect("a process").lines().count()
+        std::fs::read_to_string(maps)
+            .expect("a process")
+            .lines()
+            .count()
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -5,7 +5,11 @@ use tempfile::{TempDir, tempdir};
 
 use super::*;
 
-const OPEN: Access = Access { owner: None, group: None, mode: 0o640 };
+const OPEN: Access = Access {
+    owner: None,
+    group: None,
+    mode: 0o640,
+};
 
 fn entries(dir: &TempDir) -> usize {
     fs::read_dir(dir.path()).expect("a directory").count()
@@ -49,17 +53,26 @@ fn a_live_socket_and_a_foreign_file_are_left_alone() {
     let live = dir.path().join("live.sock");
     let _listener = UnixListener::bind(&live).expect("bind");
     let error = Place::prepare(&live, OPEN).expect_err("taken");
-    assert!(error.is_taken() && error.to_string().contains("another process listens"), "{error}");
+    assert!(
+        error.is_taken() && error.to_string().contains("another process listens"),
+        "{error}"
+    );
 
     let file = dir.path().join("file.sock");
     fs::write(&file, "mine").expect("write");
     let error = Place::prepare(&file, OPEN).expect_err("taken");
-    assert!(error.is_taken() && error.to_string().contains("not a socket"), "{error}");
+    assert!(
+        error.is_taken() && error.to_string().contains("not a socket"),
+        "{error}"
+    );
     assert_eq!(fs::read(&file).expect("read"), b"mine");
 
     let link = dir.path().join("link.sock");
     std::os::unix::fs::symlink(&live, &link).expect("link");
-    assert!(matches!(Place::prepare(&link, OPEN), Err(PlaceError::Foreign(_))));
+    assert!(matches!(
+        Place::prepare(&link, OPEN),
+        Err(PlaceError::Foreign(_))
+    ));
     assert_eq!(entries(&dir), 3, "no temporary names");
 }
 
@@ -103,12 +116,19 @@ fn the_longest_path_works_and_one_more_byte_is_refused() {
 fn owner_and_group_are_set_when_the_process_may() {
     let dir = tempdir().expect("a directory");
     let path = dir.path().join("a.sock");
-    let access = Access { owner: Some(Uid::from_raw(4242)), group: Some(Gid::from_raw(4343)), mode: 0o600 };
+    let access = Access {
+        owner: Some(Uid::from_raw(4242)),
+        group: Some(Gid::from_raw(4343)),
+        mode: 0o600,
+    };
     match Place::prepare(&path, access) {
         Ok(mut place) => {
             let _listener = place.open().expect("open");
             let meta = fs::metadata(&path).expect("a file");
-            assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o777), (4242, 4343, 0o600));
+            assert_eq!(
+                (meta.uid(), meta.gid(), meta.mode() & 0o777),
+                (4242, 4343, 0o600)
+            );
         }
         Err(error) => assert!(
             !Uid::effective().is_root() && matches!(error, PlaceError::MayNotGive(_)),
@@ -125,7 +145,10 @@ fn unknown_accounts_are_named() {
         mode: 0o660,
     };
     let error = Access::resolve(&access(Some("no-such-user-here"), None)).expect_err("unknown");
-    assert!(error.to_string().contains("no user 'no-such-user-here'"), "{error}");
+    assert!(
+        error.to_string().contains("no user 'no-such-user-here'"),
+        "{error}"
+    );
     let error = Access::resolve(&access(None, Some("no-such-group"))).expect_err("unknown");
     assert!(error.to_string().contains("no group"), "{error}");
     let resolved = Access::resolve(&access(Some("root"), Some("17"))).expect("known");
