@@ -1,5 +1,7 @@
 //! Rings taken into use and out of use.
 
+use std::time::Instant;
+
 use super::device::{Device, QUIESCE, Rings};
 use super::health::Memory;
 use crate::mem::{PlaceError, Regions, RingCache, RingPlace, TranslateError};
@@ -110,23 +112,27 @@ impl Device {
             *slot = None;
         }
         match rings.roles.get(usize::from(queue)).copied().flatten() {
-            Some(QueueRole::Receive(pair)) => self.take_receive(pair.into()),
-            Some(QueueRole::Transmit(pair)) => self.take_transmit(pair.into()),
+            Some(QueueRole::Receive(pair)) => {
+                self.take_receive(pair.into(), Instant::now() + QUIESCE)
+            }
+            Some(QueueRole::Transmit(pair)) => {
+                self.take_transmit(pair.into(), Instant::now() + QUIESCE);
+            }
             Some(QueueRole::Control) => rings.control = None,
             None => {}
         }
     }
 
-    fn take_receive(&self, pair: usize) {
+    fn take_receive(&self, pair: usize, until: Instant) {
         let queue = self.port.receive.get(pair);
-        if let Some(mut ring) = queue.and_then(|q| q.ring.try_lock_for(QUIESCE)) {
+        if let Some(mut ring) = queue.and_then(|q| q.ring.try_lock_until(until)) {
             *ring = None;
         }
     }
 
-    fn take_transmit(&self, pair: usize) {
+    fn take_transmit(&self, pair: usize, until: Instant) {
         let queue = self.port.transmit.get(pair);
-        if let Some(mut state) = queue.and_then(|q| q.state.try_lock_for(QUIESCE)) {
+        if let Some(mut state) = queue.and_then(|q| q.state.try_lock_until(until)) {
             state.ring = None;
         }
     }
@@ -134,9 +140,12 @@ impl Device {
     /// The driver reset the device, or its client is gone: no ring, no filter of its own.
     pub(super) fn halt(&self) {
         self.port.set_running(false);
+        // One deadline for all: a worker that is stuck in one of them costs its device two seconds,
+        // and whoever waits for this reset then finds that it is still stuck.
+        let until = Instant::now() + QUIESCE;
         for pair in 0..self.port.transmit.len() {
-            self.take_transmit(pair);
-            self.take_receive(pair);
+            self.take_transmit(pair, until);
+            self.take_receive(pair, until);
         }
         let mut rings = self.rings.lock();
         rings.placed.fill(None);

@@ -149,23 +149,22 @@ impl Port {
         self.stopped.store(false, Ordering::Release);
     }
 
-    /// Waits until no worker is inside one of this port's rings or its memory: a burst holds the
-    /// queue's lock from its first to its last access. False when a queue is still busy at `until`.
-    pub fn quiesce(&self, until: Instant) -> bool {
-        let mut quiet = true;
-        for queue in &self.transmit {
-            quiet &= queue.state.try_lock_until(until).is_some();
+    /// Passes queue `number` (transmit queues first): takes and releases its lock, so that any
+    /// burst that was inside has ended. False when it is still busy at `until`.
+    fn pass(&self, number: usize, until: Instant) -> bool {
+        match number.checked_sub(self.transmit.len()) {
+            None => self.transmit[number].state.try_lock_until(until).is_some(),
+            Some(number) => self.receive[number].ring.try_lock_until(until).is_some(),
         }
-        for queue in &self.receive {
-            quiet &= queue.ring.try_lock_until(until).is_some();
-        }
-        quiet
     }
 }
 
-/// A change that counts once nobody can be using the state before it.
+/// A change that counts once nobody can be using the state before it: a burst holds the locks of
+/// its queues from its first access to its last, so every queue has to be passed once.
 pub struct Quiescing {
     port: Arc<Port>,
+    /// Queues passed so far.
+    passed: usize,
     /// Kept until then: dropping it unmaps.
     _before: Option<Arc<Regions>>,
 }
@@ -179,8 +178,20 @@ impl Quiescing {
     pub(crate) const fn new(port: Arc<Port>, before: Option<Arc<Regions>>) -> Self {
         Self {
             port,
+            passed: 0,
             _before: before,
         }
+    }
+
+    fn advance(&mut self, until: Instant) -> bool {
+        let queues = self.port.transmit.len() + self.port.receive.len();
+        while self.passed < queues {
+            if !self.port.pass(self.passed, until) {
+                return false;
+            }
+            self.passed += 1;
+        }
+        true
     }
 
     /// Waits at most `deadline`; usually returns at once, for a burst takes microseconds.
@@ -188,16 +199,16 @@ impl Quiescing {
     /// # Errors
     /// [`Stalled`].
     pub fn wait(&mut self, deadline: Duration) -> Result<(), Stalled> {
-        let quiet = self.port.quiesce(Instant::now() + deadline);
-        if quiet {
+        if self.advance(Instant::now() + deadline) {
             Ok(())
         } else {
             Err(Stalled(deadline))
         }
     }
 
-    /// True when nobody uses the old state any more.
+    /// True when nobody uses the old state any more. Blocks for about a millisecond at most: a
+    /// worker that polls gives its lock away only to somebody who waits for it.
     pub fn try_finish(&mut self) -> bool {
-        self.port.quiesce(Instant::now())
+        self.advance(Instant::now() + Duration::from_millis(1))
     }
 }
