@@ -11,7 +11,7 @@ const EMPTY: u64 = u64::MAX;
 /// Keys are evenly spread already (see [`super::permute`]).
 #[derive(Clone, Debug)]
 pub(super) struct Table<V> {
-    /// Each a power of two of slots, probed linearly, at most two thirds full.
+    /// Each a power of two of slots, probed linearly, at most half full: most look-ups end at the first.
     shards: [Arc<[Slot<V>]>; SHARDS],
 }
 
@@ -60,7 +60,7 @@ impl<V: Clone + Default> Table<V> {
 
 fn build<V: Clone + Default>(entries: impl Iterator<Item = Slot<V>> + Clone) -> Arc<[Slot<V>]> {
     let count = entries.clone().count();
-    let size = (count * 3 / 2 + 1).next_power_of_two();
+    let size = (count * 2 + 1).next_power_of_two();
     let mut slots = vec![
         Slot {
             key: EMPTY,

@@ -232,6 +232,22 @@ fn no_payload_or_less_than_one_segment_is_one_segment() {
     }
 }
 
+#[test]
+fn a_last_segment_of_one_byte_is_the_last() {
+    let spec = Spec {
+        payload: vec![1; 2001],
+        flags: 0x99,
+        ..Spec::default()
+    };
+    let built = spec.build(true);
+    let frames = cut(&meta(Gso::TcpV4, &built, 1000), &built.bytes);
+    let flags: Vec<u8> = frames
+        .iter()
+        .map(|frame| read(frame, 14).body[13])
+        .collect();
+    assert_eq!(flags, [0x90, 0x10, 0x19]);
+}
+
 /// Large-send frames often carry an IP length of 0 or of something else, and no UDP length.
 #[test]
 fn stated_lengths_and_checksums_are_not_believed() {

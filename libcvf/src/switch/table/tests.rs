@@ -46,6 +46,6 @@ fn a_change_copies_one_shard() {
     assert_eq!(shared, SHARDS - 1);
     assert!(table.shards.iter().all(|shard| {
         let used = shard.iter().filter(|slot| slot.key != EMPTY).count();
-        used < shard.len() && used * 3 <= shard.len() * 2
+        used * 2 < shard.len()
     }));
 }

@@ -67,6 +67,34 @@ fn a_number_used_again_inherits_nothing() {
     assert!(switch.learned(0).is_empty());
 }
 
+/// A worker that still holds an older snapshot may learn where the port was.
+#[test]
+fn an_address_learned_late_does_not_lead_into_another_vlan() {
+    let switch = Switch::new();
+    let access = |n, vid| PortConfig {
+        access_vlan: Some(Vid(vid)),
+        ..silent(n)
+    };
+    let mut config = access(1, 5);
+    config.filter.all_unicast = true;
+    let moves = switch.add_port(config).unwrap();
+    let asker = switch.add_port(access(2, 5)).unwrap();
+    let late = switch.snapshot();
+    switch.set_access_vlan(moves, Some(Vid(6))).unwrap();
+    let frame = |dst: PackedMac, src: PackedMac| {
+        let bytes = [dst, src].map(PackedMac::octets).concat();
+        EthView::parse(&[&bytes[..], &[8, 0]].concat()).unwrap()
+    };
+    late.forward(moves, &frame(mac(2), mac(77)), 0);
+    assert_eq!(switch.learned_count(moves), 1);
+    let snapshot = switch.load();
+    let verdict = snapshot.forward(asker, &frame(mac(77), mac(2)), 0);
+    assert!(
+        matches!(verdict, Verdict::Drop(crate::switch::Reason::NoReceiver)),
+        "{verdict:?}"
+    );
+}
+
 #[test]
 fn the_limit_of_ports() {
     let switch = Switch::new();
