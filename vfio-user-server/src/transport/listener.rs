@@ -2,15 +2,22 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// A UNIX socket that is removed when dropped.
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
+use nix::sys::stat::{Mode, fchmod};
+
+/// A UNIX socket that is removed when dropped, unless another has taken its place.
 #[derive(Debug)]
 pub struct Listener {
     listener: UnixListener,
     path: PathBuf,
+    inode: (u64, u64),
 }
 
 impl Listener {
@@ -25,14 +32,24 @@ impl Listener {
     pub fn bind(path: impl AsRef<Path>, mode: u32) -> io::Result<Self> {
         let path = path.as_ref();
         remove_stale(path)?;
-        // Bound under a private directory's protection is not ours to make; the mode is set before
-        // anybody can have been accepted.
-        let listener = UnixListener::bind(path)?;
+        let fd = socket(
+            AddressFamily::Unix,
+            SockType::Stream,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )?;
+        // The file is made with the mode that its socket has: it is never more open than asked for.
+        fchmod(&fd, Mode::from_bits_truncate(mode))?;
+        bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+        let metadata = fs::symlink_metadata(path)?;
+        let inode = (metadata.dev(), metadata.ino());
         let listener = Self {
-            listener,
+            listener: UnixListener::from(fd),
             path: path.to_owned(),
+            inode,
         };
         fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        listen(&listener.listener, Backlog::MAXCONN)?;
         Ok(listener)
     }
 
@@ -57,7 +74,11 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        let ours = fs::symlink_metadata(&self.path)
+            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.inode);
+        if ours {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -88,3 +109,6 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! What the fuzz targets do with their bytes.
+
+pub mod input;
+pub mod session;
