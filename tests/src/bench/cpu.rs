@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, ensure};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
-use std::process::Command;
 
 /// The cores of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +59,25 @@ pub fn pin_this_thread(cpu: usize) -> Result<Pinned> {
     Ok(Pinned { before })
 }
 
-/// A command that runs `program` on one core.
-pub fn on_core(cpu: usize, program: &std::path::Path) -> Command {
-    let mut command = Command::new("taskset");
-    command.arg("--cpu-list").arg(cpu.to_string()).arg(program);
-    command
+/// Keeps all threads of a process on one core; threads that they start later stay there, too.
+///
+/// # Errors
+/// Fails when the process is gone or the kernel refuses.
+pub fn pin_process(pid: u32, cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu).with_context(|| format!("name core {cpu}"))?;
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+    for task in tasks.with_context(|| format!("list the threads of {pid}"))? {
+        let name = task?.file_name();
+        let thread = name
+            .to_string_lossy()
+            .parse()
+            .context("a thread's number")?;
+        match sched_setaffinity(Pid::from_raw(thread), &set) {
+            // It may have ended since it was listed.
+            Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+            Err(error) => return Err(error).with_context(|| format!("pin {pid} to core {cpu}")),
+        }
+    }
+    Ok(())
 }

@@ -1,19 +1,19 @@
 //! mdevd itself: a soft PF, one worker, two devices, two fake VMs.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 use tempfile::TempDir;
 
 use super::contender::{Contender, Rig};
-use super::cpu::{Cores, on_core};
-use super::limits::{RING_SIZE, START};
+use super::cpu::{self, Cores};
+use super::limits::RING_SIZE;
 use super::rows::ContenderId;
+use crate::artifacts::{self, Programs};
+use crate::daemon::Daemon;
 use crate::fakevm::net::{NetRingConfig, feature};
 use crate::fakevm::{DoorbellMode, FakeVm, FakeVmConfig, InterruptMode};
-use crate::process::{self, Process, Surroundings};
+
+/// The PF of the benchmark: one worker for all.
+const PF: &str = "soft:bench,queue-pairs=8,workers=1";
 
 /// How the guests of all contenders drive their rings: as DPDK's virtio driver does, polling,
 /// without event index.
@@ -35,7 +35,7 @@ pub fn guest_config() -> FakeVmConfig {
 pub struct Mdevd {
     id: ContenderId,
     cores: Cores,
-    programs: PathBuf,
+    programs: Programs,
 }
 
 impl Mdevd {
@@ -47,7 +47,7 @@ impl Mdevd {
         Ok(Mdevd {
             id,
             cores,
-            programs: programs()?,
+            programs: artifacts::programs()?,
         })
     }
 
@@ -58,34 +58,15 @@ impl Mdevd {
         }
     }
 
-    fn daemon(&self, dir: &Path) -> Command {
-        // The whole daemon on the forwarder's core: one worker, and whatever else it does.
-        let mut command = on_core(self.cores.forwarder, &self.programs.join("mdevd"));
-        command.arg("--state-dir").arg(dir.join("state"));
-        command.arg("--runtime-dir").arg(dir.join("run"));
-        command.args(["--pf", "soft:bench,queue-pairs=8,workers=1"]);
-        command
-    }
-
-    fn control(&self, dir: &Path, args: &[&str]) -> Result<Value> {
-        let mut command = Command::new(self.programs.join("cvfctl"));
-        let socket = dir.join("run").join("mdevd.sock");
-        command
-            .arg("--address")
-            .arg(format!("unix:path={}", socket.display()));
-        command.arg("--json").args(args);
-        let text = process::check(command, Surroundings::default())?;
-        serde_json::from_str(&text).with_context(|| format!("cvfctl {}: {text}", args.join(" ")))
-    }
-
-    fn create(&self, dir: &Path, name: &str) -> Result<PathBuf> {
-        let (mode, _) = self.mode();
-        let args = ["create", name, "--queue-pairs", "1", "--doorbells", mode];
-        let reply = self.control(dir, &args)?;
-        let socket = reply["socket"].as_str();
-        Ok(socket
-            .with_context(|| format!("cvfctl names no socket: {reply}"))?
-            .into())
+    fn attach(&self, daemon: &Daemon, name: &str) -> Result<FakeVm> {
+        let (word, doorbells) = self.mode();
+        let device = daemon.create(name, &["--queue-pairs", "1", "--doorbells", word])?;
+        let config = FakeVmConfig {
+            doorbells,
+            ..guest_config()
+        };
+        let vm = FakeVm::connect(device.socket.as_ref(), config);
+        vm.with_context(|| format!("attach {name}: {}", daemon.log_tail()))
     }
 }
 
@@ -95,62 +76,32 @@ impl Contender for Mdevd {
     }
 
     fn describe(&self) -> String {
-        let command = self.daemon(Path::new("DIR"));
-        format!("{} doorbells: {command:?}", self.mode().0)
+        format!("mdevd --pf {PF}, {} doorbells", self.mode().0)
     }
 
     fn start(&self) -> Result<Rig> {
         let dir = TempDir::with_prefix("mdevd-bench-").context("make a directory")?;
-        for name in ["state", "run"] {
-            std::fs::create_dir(dir.path().join(name)).context("make a directory")?;
-        }
-        let log = dir.path().join("mdevd.log");
-        let command = self.daemon(dir.path());
-        let process = Process::start("mdevd", command, Surroundings::default(), &log)?;
-        let attach = || -> Result<Rig> {
-            process::wait_for("mdevd to answer", START, || {
-                ensure!(process.ended()?.is_none(), "mdevd ended by itself");
-                Ok(self.control(dir.path(), &["list"]).ok())
-            })?;
-            let guest = |name| -> Result<FakeVm> {
-                let socket = self.create(dir.path(), name)?;
-                let config = FakeVmConfig {
-                    doorbells: self.mode().1,
-                    ..guest_config()
-                };
-                Ok(FakeVm::connect(&socket, config)?)
-            };
-            let (mut first, mut second) = (guest("first")?, guest("second")?);
-            let macs = [first.mac()?, second.mac()?];
-            let stop = Box::new(|| Ok(()));
-            Ok(Rig {
-                first: Box::new(first),
-                second: Box::new(second),
-                macs,
-                stop,
-            })
-        };
-        let rig = attach().with_context(|| process::tail(&log))?;
+        let daemon = Daemon::start(&self.programs, dir.path(), &[PF], None)?;
+        let mut first = self.attach(&daemon, "first")?;
+        let mut second = self.attach(&daemon, "second")?;
+        let macs = [first.mac()?, second.mac()?];
+        // The whole daemon on the forwarder's core: its one worker, and whatever else it does.
+        cpu::pin_process(daemon.pid(), self.cores.forwarder)?;
         let stop = move || {
-            let ended = process.ended()?;
             ensure!(
-                ended.is_none(),
-                "mdevd ended by itself: {}",
-                process::tail(&log)
+                daemon.process().ended()?.is_none(),
+                "mdevd ended: {}",
+                daemon.log_tail()
             );
-            process.kill();
+            daemon.stop()?;
             drop(dir);
             Ok(())
         };
         Ok(Rig {
+            first: Box::new(first),
+            second: Box::new(second),
+            macs,
             stop: Box::new(stop),
-            ..rig
         })
     }
-}
-
-/// Where the programs are.
-fn programs() -> Result<PathBuf> {
-    let dir = std::env::var_os("MDEVD_LAB_PROGRAMS").map(PathBuf::from);
-    dir.context("MDEVD_LAB_PROGRAMS names no directory with mdevd and cvfctl")
 }

@@ -66,6 +66,7 @@ impl FakeVm {
             info,
             pci,
             transport,
+            correspondent: super::frame::BROADCAST,
             config,
             offered: 0,
             features: 0,
@@ -222,10 +223,12 @@ impl FakeVm {
             .transport
             .enable_queue(&mut self.client, queue, layout, vector)?;
         let region = &self.pci.bars[self.transport.notify.region as usize];
-        let mut mode = self.config.doorbells;
-        if mode == DoorbellMode::IoFds && self.control_index() == Some(queue) {
-            mode = DoorbellMode::Auto;
-        }
+        // A device may keep the slow path of its control queue to messages.
+        let mode = if queue < 2 * self.config.queue_pairs {
+            self.config.doorbells
+        } else {
+            DoorbellMode::Auto
+        };
         let bell = DoorbellFinder::new(mode, region).find(
             &mut self.client,
             &self.transport,
@@ -234,10 +237,6 @@ impl FakeVm {
         )?;
         self.doorbells.push((queue, bell));
         Ok(())
-    }
-
-    fn control_index(&self) -> Option<u16> {
-        self.control.as_ref().map(|queue| queue.index)
     }
 
     fn post_receive_buffers(&mut self) -> Result<()> {

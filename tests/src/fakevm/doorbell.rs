@@ -114,8 +114,7 @@ impl<'a> DoorbellFinder<'a> {
     }
 
     fn io_fd(&self, client: &mut Client, queue: u16, offset: u64) -> Result<Doorbell> {
-        let room = client.capabilities().max_msg_fds.min(16);
-        let entries = client.region_io_fds(self.region.index, room)?;
+        let entries = client.region_io_fds(self.region.index)?;
         let matches = |kind, flags: u32, datamatch| {
             kind == 0 && (flags & 1 == 0 || datamatch == u64::from(queue))
         };

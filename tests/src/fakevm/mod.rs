@@ -67,6 +67,8 @@ pub struct FakeVm {
     pub pci: PciFunction,
     /// The virtio structures of the function.
     pub transport: Transport,
+    /// Whom the frames of [`hostile`] scenarios are for; everybody unless set otherwise.
+    pub correspondent: [u8; 6],
     config: FakeVmConfig,
     offered: u64,
     features: u64,

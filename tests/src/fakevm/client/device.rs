@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use super::info::{DeviceInfo, IoFd, IrqInfo, RegionInfo, flags};
-use super::{Client, Ticket};
+use super::{Client, Message, Ticket};
 use crate::fakevm::error::{Error, Result};
 use crate::fakevm::limits::MAX_MESSAGE;
 use crate::fakevm::memory::Region;
@@ -11,6 +11,11 @@ use crate::fakevm::wire::{FLAG_NO_REPLY, HEADER, Header, Reader, Writer, command
 
 /// Bytes of region information without capabilities.
 const REGION_INFO_SIZE: u32 = 32;
+
+/// Bytes of a list of io fds without entries.
+const IO_FDS_SIZE: u32 = 16;
+/// Bytes of one entry.
+const IO_FD_SIZE: u32 = 40;
 
 const DMA_READABLE: u32 = 1;
 const DMA_WRITABLE: u32 = 2;
@@ -311,22 +316,22 @@ impl Client {
         self.request(command::RESET, &[], &[]).map(drop)
     }
 
-    /// `DEVICE_GET_REGION_IO_FDS` with room for `room` entries.
+    /// `DEVICE_GET_REGION_IO_FDS`, in two steps: how much there is, then all of it.
     ///
     /// # Errors
     /// As [`Client::request`]; entries that name no descriptor are a broken protocol.
-    pub fn region_io_fds(&mut self, index: u32, room: u32) -> Result<Vec<IoFd>> {
-        let argsz = 16 + room * 40;
-        let payload = Writer::new()
-            .put_u32(argsz)
-            .put_u32(0)
-            .put_u32(index)
-            .put_u32(room)
-            .finish();
-        let reply = self.request(command::GET_REGION_IO_FDS, &payload, &[])?;
+    pub fn region_io_fds(&mut self, index: u32) -> Result<Vec<IoFd>> {
+        let argsz = self.region_io_fds_step(index, IO_FDS_SIZE)?.1;
+        if argsz == IO_FDS_SIZE {
+            return Ok(Vec::new());
+        }
+        let (reply, _) = self.region_io_fds_step(index, argsz)?;
         let mut reader = Reader::new(&reply.payload);
         let (_argsz, _flags, _index) = (reader.take_u32(), reader.take_u32(), reader.take_u32());
-        let count = reader.take_u32().min(room);
+        let count = reader.take_u32();
+        if count > (argsz - IO_FDS_SIZE) / IO_FD_SIZE {
+            return Err(Error::Protocol(format!("{count} io fds in {argsz} bytes")));
+        }
         let mut entries = Vec::new();
         for _ in 0..count {
             let (offset, size) = (reader.take_u64(), reader.take_u64());
@@ -350,6 +355,22 @@ impl Client {
         }
         reader.end("DEVICE_GET_REGION_IO_FDS")?;
         Ok(entries)
+    }
+
+    fn region_io_fds_step(&mut self, index: u32, argsz: u32) -> Result<(Message, u32)> {
+        let words = Writer::new()
+            .put_u32(argsz)
+            .put_u32(0)
+            .put_u32(index)
+            .put_u32(0);
+        let reply = self.request(command::GET_REGION_IO_FDS, &words.finish(), &[])?;
+        let needed = Reader::new(&reply.payload).take_u32();
+        if needed < IO_FDS_SIZE || needed as usize > MAX_MESSAGE {
+            return Err(Error::Protocol(format!(
+                "io fds of region {index} want {needed} bytes"
+            )));
+        }
+        Ok((reply, needed))
     }
 }
 

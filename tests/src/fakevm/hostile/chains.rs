@@ -160,8 +160,16 @@ pub fn indirect_long(vm: &mut FakeVm) -> Result<()> {
 }
 
 pub fn indirect_leaves_memory(vm: &mut FakeVm) -> Result<()> {
-    let end = memory_end(vm)?;
-    lie_tx(vm, &[desc(0, end - 16, 64, DESC_INDIRECT, 0)], 0)
+    let (gpa, len) = good_frame(vm)?;
+    let last = memory_end(vm)? - 16;
+    // The entry in memory goes on in the one behind its end.
+    let entry = bytes(vm, last, 16)?;
+    entry.write(0, &gpa.to_le_bytes());
+    entry.write(
+        8,
+        &(u64::from(len) | u64::from(DESC_NEXT) << 32 | 1 << 48).to_le_bytes(),
+    );
+    lie_tx(vm, &[desc(0, last, 64, DESC_INDIRECT, 0)], 0)
 }
 
 pub fn indirect_cycle(vm: &mut FakeVm) -> Result<()> {

@@ -59,7 +59,7 @@ pub fn crumbs(vm: &mut FakeVm) -> Result<()> {
 
 fn with_header(vm: &mut FakeVm, header: &NetHeader, payload: usize) -> Result<()> {
     let mac = vm.mac()?;
-    let frame = frame::tcp4(frame::BROADCAST, mac, &vec![0x5a; payload]);
+    let frame = frame::tcp4(vm.correspondent, mac, &vec![0x5a; payload]);
     let (gpa, len) = write_frame(vm, header, &frame)?;
     push_tx(vm, &[readable(gpa, len)])
 }

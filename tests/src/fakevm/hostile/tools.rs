@@ -58,11 +58,11 @@ fn place(queue: &mut SplitQueue, descs: &[Desc], head: u16) {
     queue.write_avail_idx(at.wrapping_add(1));
 }
 
-/// A frame to everybody, with its header, in the buffer of descriptor 0. Returns where it lies
+/// A frame to the correspondent, with its header, in the buffer of descriptor 0. Returns where it lies
 /// and how long it is.
 pub fn good_frame(vm: &mut FakeVm) -> Result<(u64, u32)> {
     let mac = vm.mac()?;
-    let frame = frame::numbered(frame::BROADCAST, mac, 0x4c49_4521, 64);
+    let frame = frame::numbered(vm.correspondent, mac, 0x4c49_4521, 64);
     write_frame(vm, &NetHeader::default(), &frame)
 }
 
