@@ -200,3 +200,51 @@ fn dma_limits() {
     assert_eq!(session.dma_write(0, vec![1]), Err(Errno::ENOBUFS));
     assert!(session.next_dma_done().is_none());
 }
+
+#[test]
+fn input_stops_when_too_many_descriptors_wait() {
+    let mut session = negotiated();
+    let fd = || {
+        let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
+        nix::sys::memfd::memfd_create(c"fd", flags).unwrap()
+    };
+    for _ in 0..limits::MAX_QUEUED_FDS {
+        assert!(session.wants_input());
+        session.receive(Chunk {
+            bytes: &read(1),
+            fds: vec![fd()],
+            fds_lost: false,
+        });
+    }
+    assert!(!session.wants_input());
+    // Refused, and their descriptors closed.
+    assert!(session.next_request().is_none());
+    assert!(session.wants_input());
+}
+
+#[test]
+fn the_entries_of_an_io_fds_reply_are_limited() {
+    for (count, ok) in [(limits::MAX_IO_FDS, true), (limits::MAX_IO_FDS + 1, false)] {
+        let mut session = negotiated();
+        let mut body = (1u32 << 20).to_ne_bytes().to_vec();
+        body.extend([0; 12]);
+        let bytes = message(Command::DeviceGetRegionIoFds, &body);
+        session.receive(Chunk {
+            bytes: &bytes,
+            ..Chunk::default()
+        });
+        let request = session.next_request().unwrap();
+        let entry = crate::wire::IoFd {
+            offset: 0,
+            size: 4,
+            fd: None,
+            kind: crate::wire::IoFdKind::Ioeventfd {
+                flags: 0,
+                datamatch: 0,
+            },
+        };
+        session.complete(request.token, Ok(Reply::IoFds(vec![entry; count])));
+        let reply = Header::parse(session.output().unwrap().bytes.first_chunk().unwrap());
+        assert_eq!(!reply.error, ok);
+    }
+}

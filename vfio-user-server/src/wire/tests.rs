@@ -74,6 +74,27 @@ fn the_longest_version_reply_fits_qemus_buffer() {
     );
 }
 
+#[test]
+fn booleans_of_a_set_irqs_are_limited() {
+    use vfio_bindings::bindings::vfio;
+    let flags = vfio::VFIO_IRQ_SET_DATA_BOOL | vfio::VFIO_IRQ_SET_ACTION_TRIGGER;
+    let body = |count: u32| {
+        let mut body = Vec::new();
+        for word in [20, flags, 0, 0, count] {
+            body.extend(word.to_ne_bytes());
+        }
+        body.resize(20 + count as usize, 1);
+        body
+    };
+    let most = crate::limits::MAX_IRQ_BOOLS;
+    assert!(SetIrqsBody::parse(&body(most)).is_ok());
+    let error = SetIrqsBody::parse(&body(most + 1)).unwrap_err();
+    assert!(
+        matches!(error, WireError::TooMany { field: "count", .. }),
+        "{error}"
+    );
+}
+
 proptest! {
     #[test]
     fn headers_read_back(header in header()) {
