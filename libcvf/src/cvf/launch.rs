@@ -113,7 +113,7 @@ impl Device {
         }
         match rings.roles.get(usize::from(queue)).copied().flatten() {
             Some(QueueRole::Receive(pair)) => {
-                self.take_receive(pair.into(), Instant::now() + QUIESCE)
+                self.take_receive(pair.into(), Instant::now() + QUIESCE);
             }
             Some(QueueRole::Transmit(pair)) => {
                 self.take_transmit(pair.into(), Instant::now() + QUIESCE);

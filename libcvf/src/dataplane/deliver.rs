@@ -8,8 +8,8 @@ use super::port::Port;
 use super::scratch::{Incoming, Planned, Scratch};
 use crate::mem::{ReadSlice, Regions, fault_count};
 use crate::offload::{
-    Accepts, Checksum, Deliver, EthView, FrameMeta, Gso, SEGMENT_SCRATCH, Segmenter, VlanEdit,
-    ethertype,
+    Accepts, Checksum, Deliver, EthView, FrameMeta, Gso, Headers, Network, SEGMENT_SCRATCH,
+    Segmenter, VlanEdit,
 };
 use crate::ring::{Payload, Pushed, ReceiveRing, RingError};
 use crate::switch::{PortId, Reason, Snapshot};
@@ -65,7 +65,7 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
                     let mut meta = planned.meta;
                     let tail = frame.payload.range(head.len()..usize::MAX);
                     match self.edited(&mut head, &mut meta, edit) {
-                        Ok(_) => uplink.send(&meta, head, tail),
+                        Ok(()) => uplink.send(&meta, head, tail),
                         Err(reason) => uplink.counters().drop(reason),
                     }
                 }
@@ -178,13 +178,13 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
         }
     }
 
-    /// Applies the VLAN edit on the way from port to port to a copied head. Returns true for IPv6.
+    /// Applies the VLAN edit on the way from port to port to a copied head.
     fn edited<'h>(
         &self,
         head: &mut &'h [u8],
         meta: &mut FrameMeta,
         scratch: &'h mut [u8; SEGMENT_SCRATCH],
-    ) -> Result<bool, Drop> {
+    ) -> Result<(), Drop> {
         let view = EthView::parse(head).map_err(|_| Drop::Malformed)?;
         let edit = self.snapshot.egress(self.from, &view, self.to);
         if edit != VlanEdit::Keep {
@@ -196,7 +196,7 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
             *head = &scratch[..len];
             *meta = edit.shift(*meta);
         }
-        Ok(view.ethertype == ethertype::IPV6)
+        Ok(())
     }
 
     fn push<'h>(
@@ -207,9 +207,12 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
         mut meta: FrameMeta,
         scratch: &'h mut [u8; SEGMENT_SCRATCH],
     ) -> Result<(), Failed> {
-        let v6 = self
-            .edited(&mut head, &mut meta, scratch)
+        self.edited(&mut head, &mut meta, scratch)
             .map_err(Failed::Drop)?;
+        // Only for large UDP does the receiver's word differ by IP version; stacked tags count.
+        let v6 = meta.gso == Gso::Udp
+            && Headers::parse(head, head.len() + tail.len())
+                .is_ok_and(|headers| headers.network == Network::V6);
         match target.accepts.takes(&meta, v6) {
             Deliver::Whole => target.push(&meta, head, tail),
             Deliver::FinishChecksum => {
