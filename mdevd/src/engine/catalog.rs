@@ -26,28 +26,19 @@ use crate::store::Store;
 
 /// The devices of a daemon.
 pub struct Catalog {
-    backend: Arc<dyn Backend>,
-    store: Arc<dyn Store>,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) store: Arc<dyn Store>,
     identity: Identity,
     defaults: SocketAccess,
-    names: Mutex<Names>,
+    pub(super) names: Mutex<Names>,
     settled: Condvar,
 }
 
-/// How many definitions a restart found, and what became of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Restored {
-    /// Composed and listening.
-    pub ready: usize,
-    /// Kept as failed.
-    pub failed: usize,
-}
-
 #[derive(Default)]
-struct Names {
-    entries: BTreeMap<String, Entry>,
-    macs: HashMap<MacAddr, String>,
-    next_sequence: u64,
+pub(super) struct Names {
+    pub(super) entries: BTreeMap<String, Entry>,
+    pub(super) macs: HashMap<MacAddr, String>,
+    pub(super) next_sequence: u64,
     stopping: bool,
 }
 
@@ -62,63 +53,6 @@ impl Catalog {
             defaults,
             names: Mutex::default(),
             settled: Condvar::new(),
-        }
-    }
-
-    /// Rebuilds what the store defines, in the order of creation. What cannot be rebuilt is kept as
-    /// failed and stops nobody else.
-    ///
-    /// # Errors
-    /// The store cannot be read at all.
-    pub fn restore(&self) -> Result<Restored, crate::store::StoreError> {
-        let mut records = self.store.load()?;
-        records.sort_by_key(|record| match &record.definition {
-            Ok(definition) => (definition.sequence, record.name.clone()),
-            Err(_) => (u64::MAX, record.name.clone()),
-        });
-        let mut restored = Restored::default();
-        for record in records {
-            let entry = match record.definition {
-                Err(error) => failed(None, error.to_string()),
-                Ok(definition) => self.rebuild(definition),
-            };
-            match &entry {
-                Entry::Failed(failed) => {
-                    tracing::error!(device = record.name, "not rebuilt: {}", failed.reason);
-                    restored.failed += 1;
-                }
-                _ => restored.ready += 1,
-            }
-            let mut names = self.names.lock();
-            if let Some(definition) = entry.definition() {
-                names
-                    .macs
-                    .entry(definition.mac)
-                    .or_insert_with(|| record.name.clone());
-                names.next_sequence = names.next_sequence.max(definition.sequence + 1);
-            }
-            names.entries.insert(record.name, entry);
-        }
-        Ok(restored)
-    }
-
-    fn rebuild(&self, definition: Definition) -> Entry {
-        let other = self.names.lock().macs.get(&definition.mac).cloned();
-        if let Some(other) = other {
-            let reason = EngineError::DuplicateMac {
-                name: definition.name.clone(),
-                mac: definition.mac.to_string(),
-                other,
-            };
-            return failed(Some(definition), reason.to_string());
-        }
-        let composed = self.backend.compose(&definition).and_then(|device| {
-            device.open()?;
-            Ok(device)
-        });
-        match composed {
-            Ok(device) => Entry::Live(Arc::new(Live { definition, device })),
-            Err(error) => failed(Some(definition), error.to_string()),
         }
     }
 
@@ -170,7 +104,7 @@ impl Catalog {
     }
 
     /// Lists the reserved name as `entry`, or not at all, and frees `mac` in the latter case.
-    fn conclude(&self, name: &str, entry: Option<Entry>, mac: Option<MacAddr>) {
+    pub(super) fn conclude(&self, name: &str, entry: Option<Entry>, mac: Option<MacAddr>) {
         let mut names = self.names.lock();
         match entry {
             Some(entry) => {
@@ -439,42 +373,11 @@ impl Engine for Catalog {
     }
 }
 
-impl Catalog {
-    /// Another attempt at a device that failed to come back.
-    fn revive(&self, definition: Definition) -> Result<Created, EngineError> {
-        let name = definition.name.clone();
-        let spare = definition.clone();
-        let owner = self.names.lock().macs.get(&definition.mac).cloned();
-        let attempt = match owner.filter(|owner| *owner != name) {
-            Some(other) => Err(EngineError::DuplicateMac {
-                name: name.clone(),
-                mac: definition.mac.to_string(),
-                other,
-            }),
-            None => self.backend.compose(&definition).and_then(|device| {
-                device.open()?;
-                Ok(Arc::new(Live { definition, device }))
-            }),
-        };
-        match attempt {
-            Ok(live) => {
-                let answer = created(Outcome::Already, &live);
-                self.conclude(&name, Some(Entry::Live(live)), None);
-                Ok(answer)
-            }
-            Err(error) => {
-                self.conclude(&name, Some(failed(Some(spare), error.to_string())), None);
-                Err(error)
-            }
-        }
-    }
-}
-
-fn failed(definition: Option<Definition>, reason: String) -> Entry {
+pub(super) fn failed(definition: Option<Definition>, reason: String) -> Entry {
     Entry::Failed(Arc::new(Failed { definition, reason }))
 }
 
-fn created(result: Outcome, live: &Live) -> Created {
+pub(super) fn created(result: Outcome, live: &Live) -> Created {
     let (definition, socket) = (&live.definition, live.device.socket().display().to_string());
     Created {
         result,

@@ -11,14 +11,16 @@ mod entry;
 mod error;
 pub mod hints;
 mod request;
+mod restore;
 pub mod sim;
 mod view;
 
 pub use backend::{Backend, Device};
-pub use catalog::{Catalog, Restored};
+pub use catalog::Catalog;
 pub use definition::{Definition, Doorbells, Interrupts, Personality, SocketAccess, Word};
 pub use error::{EngineError, ErrorKind};
 pub use request::{CreateRequest, Draft, parse_mode};
+pub use restore::Restored;
 pub use view::{
     Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
     Page, PairCounters, PfView, Refusal, Resource, State, Stats, UplinkView, VersionView,

@@ -1,5 +1,6 @@
 //! Definitions in sled.
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,9 @@ const ID: &[u8] = b"id";
 #[derive(Debug)]
 pub struct SledStore {
     db: ::sled::Db,
+    /// sled's log. Its own flush asks the kernel to write, which neither waits for the disk's cache
+    /// nor for the file's length; this is what is synchronised before a reply.
+    log: File,
     devices: ::sled::Tree,
     id: Uuid,
     // Released last: fields are dropped in order.
@@ -59,21 +63,35 @@ impl SledStore {
                     id
                 }
             };
-            let devices = db.open_tree("devices")?;
-            db.flush()?;
-            Ok((devices, id))
+            Ok((db.open_tree("devices")?, id))
         };
         let (devices, id) = trees().map_err(|error| refuse(&path)(error.to_string()))?;
-        Ok(Self {
+        let io = |error: std::io::Error| refuse(&path)(error.to_string());
+        let log = File::open(path.join("db")).map_err(io)?;
+        let store = Self {
             db,
+            log,
             devices,
             id,
             _lock: lock,
-        })
+        };
+        store.flush()?;
+        // The names of the files just made must survive too.
+        for made in [path.as_path(), dir] {
+            File::open(made)
+                .and_then(|made| made.sync_all())
+                .map_err(io)?;
+        }
+        Ok(store)
     }
 
     fn flush(&self) -> Result<(), StoreError> {
-        self.db.flush().map(|_| ()).map_err(io("flushing"))
+        self.db.flush().map_err(io("flushing"))?;
+        let synced = self.log.sync_data();
+        synced.map_err(|error| StoreError::Io {
+            what: "flushing",
+            why: error.to_string(),
+        })
     }
 }
 

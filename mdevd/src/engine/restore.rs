@@ -1,0 +1,106 @@
+//! Devices that come back: at the start, and by another attempt later.
+
+use std::sync::Arc;
+
+use super::catalog::{Catalog, created, failed};
+use super::definition::Definition;
+use super::entry::{Entry, Live};
+use super::error::EngineError;
+use super::view::{Created, Outcome};
+
+/// How many definitions a restart found, and what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Composed and listening.
+    pub ready: usize,
+    /// Kept as failed.
+    pub failed: usize,
+}
+
+impl Catalog {
+    /// Rebuilds what the store defines, in the order of creation. What cannot be rebuilt is kept as
+    /// failed and stops nobody else.
+    ///
+    /// # Errors
+    /// The store cannot be read at all.
+    pub fn restore(&self) -> Result<Restored, crate::store::StoreError> {
+        let mut records = self.store.load()?;
+        records.sort_by_key(|record| match &record.definition {
+            Ok(definition) => (definition.sequence, record.name.clone()),
+            Err(_) => (u64::MAX, record.name.clone()),
+        });
+        let mut restored = Restored::default();
+        for record in records {
+            let entry = match record.definition {
+                Err(error) => failed(None, error.to_string()),
+                Ok(definition) => self.rebuild(definition),
+            };
+            match &entry {
+                Entry::Failed(failed) => {
+                    tracing::error!(device = record.name, "not rebuilt: {}", failed.reason);
+                    restored.failed += 1;
+                }
+                _ => restored.ready += 1,
+            }
+            let mut names = self.names.lock();
+            if let Some(definition) = entry.definition() {
+                names
+                    .macs
+                    .entry(definition.mac)
+                    .or_insert_with(|| record.name.clone());
+                names.next_sequence = names.next_sequence.max(definition.sequence + 1);
+            }
+            names.entries.insert(record.name, entry);
+        }
+        Ok(restored)
+    }
+
+    fn rebuild(&self, definition: Definition) -> Entry {
+        let other = self.names.lock().macs.get(&definition.mac).cloned();
+        if let Some(other) = other {
+            let reason = EngineError::DuplicateMac {
+                name: definition.name.clone(),
+                mac: definition.mac.to_string(),
+                other,
+            };
+            return failed(Some(definition), reason.to_string());
+        }
+        let composed = self.backend.compose(&definition).and_then(|device| {
+            device.open()?;
+            Ok(device)
+        });
+        match composed {
+            Ok(device) => Entry::Live(Arc::new(Live { definition, device })),
+            Err(error) => failed(Some(definition), error.to_string()),
+        }
+    }
+
+    /// Another attempt at a device that failed to come back.
+    pub(super) fn revive(&self, definition: Definition) -> Result<Created, EngineError> {
+        let name = definition.name.clone();
+        let spare = definition.clone();
+        let owner = self.names.lock().macs.get(&definition.mac).cloned();
+        let attempt = match owner.filter(|owner| *owner != name) {
+            Some(other) => Err(EngineError::DuplicateMac {
+                name: name.clone(),
+                mac: definition.mac.to_string(),
+                other,
+            }),
+            None => self.backend.compose(&definition).and_then(|device| {
+                device.open()?;
+                Ok(Arc::new(Live { definition, device }))
+            }),
+        };
+        match attempt {
+            Ok(live) => {
+                let answer = created(Outcome::Already, &live);
+                self.conclude(&name, Some(Entry::Live(live)), None);
+                Ok(answer)
+            }
+            Err(error) => {
+                self.conclude(&name, Some(failed(Some(spare), error.to_string())), None);
+                Err(error)
+            }
+        }
+    }
+}

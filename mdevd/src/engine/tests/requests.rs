@@ -1,0 +1,431 @@
+use super::*;
+
+#[test]
+fn another_definition_under_the_same_name_names_what_differs() {
+    let house = house();
+    house.catalog.create(named("vm1")).expect("created");
+    let differing = [
+        (
+            CreateRequest {
+                pf: Some("soft1".into()),
+                ..named("vm1")
+            },
+            "pf soft0, and pf soft1",
+        ),
+        (
+            CreateRequest {
+                queue_pairs: Some(2),
+                ..named("vm1")
+            },
+            "queue-pairs 1, and queue-pairs 2",
+        ),
+        (
+            CreateRequest {
+                mtu: Some(9000),
+                ..named("vm1")
+            },
+            "mtu 1500, and mtu 9000",
+        ),
+        (
+            CreateRequest {
+                vlan: Some(5),
+                ..named("vm1")
+            },
+            "vlan none, and vlan 5",
+        ),
+        (
+            CreateRequest {
+                mac: Some("02:00:00:00:00:01".into()),
+                ..named("vm1")
+            },
+            "mac 02:00:00:00:00:01",
+        ),
+        (
+            CreateRequest {
+                doorbells: Some("mapped".into()),
+                ..named("vm1")
+            },
+            "doorbells trapped",
+        ),
+        (
+            CreateRequest {
+                interrupts: Some("intx".into()),
+                ..named("vm1")
+            },
+            "interrupts msix",
+        ),
+        (
+            CreateRequest {
+                socket_mode: Some("0600".into()),
+                ..named("vm1")
+            },
+            "socket-mode 0660",
+        ),
+        (
+            CreateRequest {
+                socket_owner: Some("qemu".into()),
+                ..named("vm1")
+            },
+            "socket-owner the daemon's",
+        ),
+    ];
+    for (request, expected) in differing {
+        let error = house.catalog.create(request).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn every_argument_is_checked_at_its_edges() {
+    let house = house();
+    let some = |text: &str| Some(text.to_owned());
+    let good = [
+        CreateRequest {
+            mtu: Some(68),
+            ..named("a")
+        },
+        CreateRequest {
+            mtu: Some(65_521),
+            ..named("b")
+        },
+        CreateRequest {
+            vlan: Some(1),
+            ..named("c")
+        },
+        CreateRequest {
+            vlan: Some(4094),
+            ..named("d")
+        },
+        CreateRequest {
+            queue_pairs: Some(48),
+            ..named("e")
+        },
+        CreateRequest {
+            socket_mode: some("600"),
+            ..named("f")
+        },
+        CreateRequest {
+            personality: some("virtio-net"),
+            ..named("g")
+        },
+    ];
+    for request in good {
+        house.catalog.create(request).expect("possible");
+    }
+    let bad = [
+        (named(".x"), "name"),
+        (named(""), "name"),
+        (
+            CreateRequest {
+                pf: some("no/pf"),
+                ..named("z")
+            },
+            "pf",
+        ),
+        (
+            CreateRequest {
+                mtu: Some(67),
+                ..named("z")
+            },
+            "mtu",
+        ),
+        (
+            CreateRequest {
+                mtu: Some(65_522),
+                ..named("z")
+            },
+            "mtu",
+        ),
+        (
+            CreateRequest {
+                vlan: Some(0),
+                ..named("z")
+            },
+            "vlan",
+        ),
+        (
+            CreateRequest {
+                vlan: Some(4095),
+                ..named("z")
+            },
+            "vlan",
+        ),
+        (
+            CreateRequest {
+                queue_pairs: Some(0),
+                ..named("z")
+            },
+            "queue-pairs",
+        ),
+        (
+            CreateRequest {
+                queue_pairs: Some(65),
+                ..named("z")
+            },
+            "queue-pairs",
+        ),
+        (
+            CreateRequest {
+                queue_pairs: Some(u64::MAX),
+                ..named("z")
+            },
+            "queue-pairs",
+        ),
+        (
+            CreateRequest {
+                mac: some("02:00:00:00:00"),
+                ..named("z")
+            },
+            "mac",
+        ),
+        (
+            CreateRequest {
+                mac: some("03:00:00:00:00:01"),
+                ..named("z")
+            },
+            "unicast",
+        ),
+        (
+            CreateRequest {
+                mac: some("00:00:00:00:00:00"),
+                ..named("z")
+            },
+            "mac",
+        ),
+        (
+            CreateRequest {
+                personality: some("virtio-nte"),
+                ..named("z")
+            },
+            "did you mean 'virtio-net'?",
+        ),
+        (
+            CreateRequest {
+                doorbells: some("rung"),
+                ..named("z")
+            },
+            "trapped, mapped",
+        ),
+        (
+            CreateRequest {
+                interrupts: some("msi"),
+                ..named("z")
+            },
+            "msix, intx",
+        ),
+        (
+            CreateRequest {
+                socket_mode: some("888"),
+                ..named("z")
+            },
+            "socket-mode",
+        ),
+        (
+            CreateRequest {
+                socket_mode: some("1777"),
+                ..named("z")
+            },
+            "socket-mode",
+        ),
+        (
+            CreateRequest {
+                socket_owner: some("no-such-user"),
+                ..named("z")
+            },
+            "socket-owner",
+        ),
+        (
+            CreateRequest {
+                socket_group: some(""),
+                ..named("z")
+            },
+            "socket-group",
+        ),
+        (
+            CreateRequest {
+                doorbells: some("mapped"),
+                interrupts: some("intx"),
+                ..named("z")
+            },
+            "intx interrupts cannot map",
+        ),
+    ];
+    for (request, expected) in bad {
+        let error = house.catalog.create(request.clone()).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{request:?}");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    assert_eq!(
+        house.store.load().expect("readable").len(),
+        7,
+        "refusals leave nothing"
+    );
+}
+
+#[test]
+fn unknown_names_get_a_suggestion() {
+    let house = house();
+    house.catalog.create(named("web-1")).expect("created");
+    for error in [
+        house.catalog.destroy("web1", false).expect_err("unknown"),
+        house.catalog.show("web1").expect_err("unknown"),
+        house.catalog.stats("web1").expect_err("unknown"),
+    ] {
+        assert_eq!(
+            error.to_string(),
+            "there is no device 'web1'; did you mean 'web-1'?"
+        );
+    }
+    let error = house.catalog.pf("sotf0").expect_err("unknown");
+    assert_eq!(
+        error.to_string(),
+        "there is no PF 'sotf0'; did you mean 'soft0'?"
+    );
+    let request = CreateRequest {
+        pf: Some("soft9".into()),
+        ..named("z")
+    };
+    assert_eq!(
+        house.catalog.create(request).expect_err("unknown").kind(),
+        ErrorKind::NotFound
+    );
+}
+
+#[test]
+fn lists_are_paged_by_name() {
+    let house = house();
+    for n in 0..7 {
+        house
+            .catalog
+            .create(named(&format!("d{n}")))
+            .expect("created");
+    }
+    let mut seen = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = house.catalog.list(&after, 3);
+        assert!(page.devices.len() <= 3);
+        seen.extend(page.devices.into_iter().map(|d| d.name));
+        after = page.next;
+        if after.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["d0", "d1", "d2", "d3", "d4", "d5", "d6"]);
+    assert_eq!(
+        house.catalog.list("", 0).devices.len(),
+        1,
+        "a page is never empty by request"
+    );
+    assert_eq!(
+        house.catalog.list("", usize::MAX).devices.len(),
+        7,
+        "nor larger than {MAX_PAGE}"
+    );
+    assert_eq!(house.catalog.list("d6", MAX_PAGE).devices.len(), 0);
+}
+
+#[test]
+fn names_are_made_when_none_is_given() {
+    let house = house();
+    let one = house
+        .catalog
+        .create(CreateRequest::default())
+        .expect("created");
+    let two = house
+        .catalog
+        .create(CreateRequest::default())
+        .expect("created");
+    assert_ne!(one.name, two.name);
+    assert_ne!(one.mac, two.mac);
+    assert_ne!(one.uuid, two.uuid);
+}
+
+#[test]
+fn choices_with_a_cost_are_commented() {
+    let house = house();
+    let notes = |request| {
+        house
+            .catalog
+            .create(request)
+            .expect("created")
+            .notes
+            .join("\n")
+    };
+    assert!(notes(named("a")).contains("hot-unplugged"));
+    let intx = CreateRequest {
+        interrupts: Some("intx".into()),
+        ..named("b")
+    };
+    assert_eq!(notes(intx), "");
+    let mapped = CreateRequest {
+        doorbells: Some("mapped".into()),
+        ..named("c")
+    };
+    assert!(notes(mapped).contains("one core busy"));
+}
+
+#[test]
+fn a_vm_gets_all_it_needs() {
+    let house = house();
+    let made = house.catalog.create(named("7vm")).expect("created");
+    let view = house.catalog.show("7vm").expect("there");
+    let line = hints::qemu_command_line(&view, "1G");
+    for part in [
+        "-machine q35,memory-backend=mem0",
+        "-m 1G",
+        "memory-backend-memfd,id=mem0,size=1G,share=on",
+        "pcie-root-port,id=rp-cvf-7vm,chassis=",
+        r#""bus":"rp-cvf-7vm""#,
+        r#""id":"cvf-7vm""#,
+        &made.socket,
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    let xml = hints::libvirt_xml(&view);
+    for part in [
+        "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'",
+        "<source type='memfd'/>",
+        "<access mode='shared'/>",
+        "&quot;driver&quot;:&quot;vfio-user-pci&quot;",
+    ] {
+        assert!(xml.contains(part), "{part} in {xml}");
+    }
+    for (size, good) in [
+        ("1G", true),
+        ("512M", true),
+        ("1048576", true),
+        ("0G", false),
+        ("G", false),
+        ("1,x=y", false),
+        ("-1G", false),
+    ] {
+        assert_eq!(hints::check_memory(size).is_ok(), good, "{size}");
+    }
+}
+
+#[test]
+fn error_names_are_distinct_and_found_again() {
+    for kind in ErrorKind::ALL {
+        assert_eq!(ErrorKind::from_dbus_name(kind.dbus_name()), Some(kind));
+        let kebab: String = kind
+            .dbus_name()
+            .rsplit('.')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .fold(String::new(), |mut text, c| {
+                if c.is_ascii_uppercase() && !text.is_empty() {
+                    text.push('-');
+                }
+                text.push(c.to_ascii_lowercase());
+                text
+            });
+        assert_eq!(kebab, kind.kebab());
+    }
+    assert_eq!(
+        ErrorKind::from_dbus_name("org.freedesktop.DBus.Error.Failed"),
+        None
+    );
+}
