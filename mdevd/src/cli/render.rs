@@ -162,7 +162,7 @@ fn health_lines(lines: &mut Lines, defined_mac: &str, health: &Health) {
         lines.line("features", health.features.join(" "));
     }
     let memory = match health.memory {
-        Memory::Unknown => "nothing mapped yet",
+        Memory::Unknown => "no ring placed yet",
         Memory::Shared => "shared",
         Memory::WithoutFd => "without file descriptors",
         Memory::NotShared => "NOT SHARED",
