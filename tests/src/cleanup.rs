@@ -4,6 +4,8 @@
 //! arrives. Children need no entry to die (they die with us); they have one to be waited for.
 
 use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 type Undo = Box<dyn FnOnce() + Send>;
@@ -45,6 +47,20 @@ impl Drop for Guard {
     }
 }
 
+/// Set by the first stop signal.
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// The end of the program: undoes what is left and gives `code` to the caller, unless a stop signal
+/// has come, which then ends the program itself.
+#[must_use]
+pub fn finish(code: ExitCode) -> ExitCode {
+    while STOPPING.load(Ordering::Acquire) {
+        std::thread::park();
+    }
+    run_all();
+    code
+}
+
 /// Undoes everything that is still registered, latest first.
 pub fn run_all() {
     loop {
@@ -63,6 +79,7 @@ pub fn install() -> std::io::Result<()> {
     let set = crate::sys::block_stop_signals()?;
     std::thread::spawn(move || {
         if let Ok(signal) = set.wait() {
+            STOPPING.store(true, Ordering::Release);
             crate::ui::say("stopping, cleaning up");
             run_all();
             std::process::exit(128 + signal as i32);

@@ -130,12 +130,34 @@ impl Lab {
     }
 }
 
+/// Run directories are called this, the process id and something random.
+const RUN_PREFIX: &str = "mdevd-lab-";
+
+/// Removes what runs that were killed outright have left.
+fn sweep() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name
+            .strip_prefix(RUN_PREFIX)
+            .and_then(|rest| rest.split_once('-'));
+        let Some((pid, _)) = pid else { continue };
+        if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// A fresh directory for this run, removed on drop and on Ctrl-C.
 ///
 /// # Errors
 /// If it cannot be made.
 pub fn run_dir() -> Result<(PathBuf, cleanup::Guard)> {
-    let dir = TempDir::with_prefix("mdevd-lab-")
+    sweep();
+    let prefix = format!("{RUN_PREFIX}{}-", std::process::id());
+    let dir = TempDir::with_prefix(prefix)
         .context("make a run directory")?
         .keep();
     let gone = dir.clone();

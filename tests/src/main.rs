@@ -9,7 +9,5 @@ fn main() -> ExitCode {
         lab::ui::say(&format!("lab: {error}"));
         return ExitCode::FAILURE;
     }
-    let code = lab::verbs::run(&cli);
-    lab::cleanup::run_all();
-    code
+    lab::cleanup::finish(lab::verbs::run(&cli))
 }

@@ -2,7 +2,7 @@
 
 use crate::{cleanup, limits, sys};
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io::Read;
@@ -144,10 +144,24 @@ impl Process {
 fn end(state: &Mutex<State>) {
     let mut state = lock(state);
     if let State::Running(child) = &mut *state {
-        let _ = child.kill();
+        // The whole group: cargo leaves its compilers running otherwise.
+        let _ = killpg(Pid::from_raw(child.id() as i32), Signal::SIGKILL);
         if let Ok(status) = child.wait() {
             *state = State::Ended(status);
         }
+    }
+}
+
+/// Runs a long command whose output the person sees, to its end; killed on Ctrl-C.
+pub fn run_visible(name: &str, command: Command) -> Result<ExitStatus> {
+    let process = Process::start_bare(name, command, Surroundings::default())?;
+    let (mut pause, longest) = limits::POLL;
+    loop {
+        if let Some(status) = process.ended()? {
+            return Ok(status);
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(longest);
     }
 }
 

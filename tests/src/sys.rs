@@ -17,6 +17,8 @@ pub fn prepare_child(command: &mut Command, netns: Option<RawFd>, keep: Vec<RawF
     command.env_remove("LD_LIBRARY_PATH");
     let setup = move || -> io::Result<()> {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // The stop signals that this process blocks are inherited; children take them as usual.
+        nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
         if let Some(fd) = netns {
             // SAFETY: the caller keeps the descriptor open until after the spawn.
             let fd = unsafe { BorrowedFd::borrow_raw(fd) };
@@ -30,7 +32,7 @@ pub fn prepare_child(command: &mut Command, netns: Option<RawFd>, keep: Vec<RawF
         }
         Ok(())
     };
-    // SAFETY: the closure makes only async-signal-safe system calls (prctl, setns, fcntl), does
+    // SAFETY: the closure makes only async-signal-safe system calls (prctl, sigmask, setns, fcntl), does
     // not allocate and takes no lock, as is required between fork and exec.
     unsafe { command.pre_exec(setup) };
 }

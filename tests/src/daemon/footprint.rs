@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 
 /// Counts of what the daemon holds at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl Footprint {
             descriptors: fs::read_dir(proc("fd"))?.count(),
             mappings: maps.lines().filter(|l| is_foreign(l)).count(),
             threads: fs::read_dir(proc("task"))?.count(),
-            files: count(runtime_dir)?,
+            files: below(runtime_dir)?.len(),
         })
     }
 
@@ -55,16 +56,29 @@ fn is_foreign(line: &str) -> bool {
     path.starts_with('/') && !path.contains(".so") && !path.ends_with("/mdevd")
 }
 
-fn count(dir: &Path) -> Result<usize> {
-    let mut files = 0;
+/// Every entry below a directory.
+fn below(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
-        let entry = entry?;
-        files += 1;
-        if entry.file_type()?.is_dir() {
-            files += count(&entry.path())?;
+        let path = entry?.path();
+        if path.symlink_metadata()?.is_dir() {
+            found.extend(below(&path)?);
         }
+        found.push(path);
     }
-    Ok(files)
+    Ok(found)
+}
+
+/// Every socket below a directory; none if there is no such directory.
+pub fn sockets(dir: &Path) -> Result<Vec<PathBuf>> {
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let is_socket = |path: &PathBuf| {
+        path.symlink_metadata()
+            .is_ok_and(|m| m.file_type().is_socket())
+    };
+    Ok(below(dir)?.into_iter().filter(is_socket).collect())
 }
 
 #[cfg(test)]

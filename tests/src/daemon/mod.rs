@@ -181,6 +181,14 @@ impl Daemon {
         Footprint::of(self.pid(), &self.runtime_dir())
     }
 
+    /// Sockets in the runtime directory.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn sockets(&self) -> Result<Vec<PathBuf>> {
+        footprint::sockets(&self.runtime_dir())
+    }
+
     fn wait_answering(&self) -> Result<()> {
         let answering = process::wait_for("mdevd to answer", limits::DAEMON_START, || {
             if let Some(status) = self.process.ended()? {

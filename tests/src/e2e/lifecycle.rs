@@ -103,13 +103,8 @@ fn restart(suite: &Suite) -> Result<()> {
     for graceful in [true, false] {
         if graceful {
             daemon.stop()?;
-            let left = daemon.runtime_dir();
-            let sockets = std::fs::read_dir(&left).map(Iterator::count).unwrap_or(0);
-            ensure!(
-                sockets <= 1,
-                "{sockets} entries left in {} after a stop",
-                left.display()
-            );
+            let left = daemon.sockets()?;
+            ensure!(left.is_empty(), "left after a stop: {left:?}");
         } else {
             daemon.process().kill();
         }

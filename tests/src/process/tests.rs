@@ -71,3 +71,23 @@ fn a_child_outlives_the_thread_that_asked_for_it() {
 fn the_tail_of_a_missing_log_is_empty() {
     assert_eq!(tail(Path::new("/nonexistent")), "");
 }
+
+#[test]
+fn a_child_takes_the_signals_that_its_parent_blocks() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let path = log.path().to_owned();
+    // If this test comes first, the spawning thread starts here and has them blocked too.
+    let process = thread::spawn(move || {
+        crate::sys::block_stop_signals().unwrap();
+        Process::start(
+            "sleeper",
+            sh("exec sleep 1000"),
+            Surroundings::default(),
+            &path,
+        )
+        .unwrap()
+    });
+    let process = process.join().unwrap();
+    process.signal(Signal::SIGTERM).unwrap();
+    assert!(!process.wait(limits::SETTLE).unwrap().success());
+}

@@ -197,13 +197,8 @@ fn take_away(rig: Rig) -> Result<()> {
         "still there: {list}"
     );
     daemon.stop()?;
-    let sockets: Vec<_> = std::fs::read_dir(daemon.runtime_dir())
-        .map(|entries| entries.filter_map(|e| Some(e.ok()?.path())).collect())
-        .unwrap_or_default();
-    ensure!(
-        sockets.iter().all(|p| p.is_dir()),
-        "sockets are left: {sockets:?}"
-    );
+    let sockets = daemon.sockets()?;
+    ensure!(sockets.is_empty(), "sockets are left: {sockets:?}");
     let links = netns.links()?;
     if !links.is_empty() {
         bail!("interfaces are left on the host's side: {links:?}");

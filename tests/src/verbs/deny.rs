@@ -56,7 +56,7 @@ impl Tool {
                 .arg(&root);
             install.env("CARGO_TARGET_DIR", root.join("build"));
             install.stdin(Stdio::null()).stdout(std::io::stderr());
-            let status = process::spawn(install, Surroundings::default())?.wait()?;
+            let status = process::run_visible("cargo install", install)?;
             let _ = std::fs::remove_dir_all(root.join("build"));
             if !status.success() {
                 bail!("cargo-deny could not be installed: {status}");
