@@ -22,6 +22,14 @@ pub const MAX_CONTROL_COMMAND: usize = 4096;
 pub const MAX_DMA_MAPS: usize = 65_535;
 /// Mappings of clients' memory files in the whole process.
 pub const MAX_FILE_MAPPINGS: usize = 262_144;
+/// Mappings of memory files that one device may hold at a time. Each costs the process a descriptor
+/// and an address-space area, of which there are few for all devices together.
+pub const MAX_DEVICE_FILES: usize = 64;
+/// Most bytes of address space that one device's mappings of memory files may take.
+pub const MAX_DEVICE_FILE_SPACE: u64 = 8 << 40;
+/// Most bytes of address space that the mappings of all devices may take: three quarters of what a
+/// 47-bit process has.
+pub const MAX_FILE_SPACE: u64 = 96 << 40;
 /// Largest memory file that is mapped whole, in bytes; of larger ones only what is asked for.
 pub const MAX_WHOLE_FILE_MAP: u64 = 4 << 40;
 /// Most bytes of address space that the maps of one device may take.

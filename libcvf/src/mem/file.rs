@@ -10,7 +10,8 @@ use vm_memory::FileOffset;
 use vm_memory::mmap::{MmapRegion, MmapRegionError};
 
 use super::fault::Guarded;
-use crate::limits::MAX_WHOLE_FILE_MAP;
+use super::space::Reserved;
+use crate::limits::{MAX_DEVICE_FILE_SPACE, MAX_DEVICE_FILES, MAX_WHOLE_FILE_MAP};
 
 /// Why a file cannot back guest memory here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +46,24 @@ pub enum FileError {
         crate::limits::MAX_FILE_MAPPINGS
     )]
     TooMany,
+    /// The device's share of mappings is used up.
+    #[error(
+        "the device holds its limit of {MAX_DEVICE_FILES} memory files: unmap what lies in others, \
+         or use fewer and larger files"
+    )]
+    DeviceFiles,
+    /// The device's share of address space is used up.
+    #[error(
+        "its memory files would take more than {MAX_DEVICE_FILE_SPACE:#x} bytes of address space: \
+         use smaller ones"
+    )]
+    DeviceSpace,
+    /// The address space that all devices share is used up.
+    #[error(
+        "the memory files of all devices take {:#x} bytes of address space, the limit",
+        crate::limits::MAX_FILE_SPACE
+    )]
+    Space,
 }
 
 /// Identity of a file's memory: maps of the same file share one mapping.
@@ -61,6 +80,8 @@ pub struct MappedFile {
     // In this order: a fault must never find an entry whose range is somebody else's.
     guard: Guarded,
     region: MmapRegion,
+    /// Given back once nothing is mapped there.
+    space: Reserved,
     /// File offset of the mapping's first byte.
     offset: u64,
     id: FileId,
@@ -71,8 +92,11 @@ impl MappedFile {
     /// many small maps of a guest behind a virtual IOMMU cost one mapping; the aligned superset
     /// else (hugetlbfs refuses offsets that are not multiples of its page size).
     ///
+    /// `known` are all mappings that the device holds.
+    ///
     /// # Errors
-    /// [`FileError`], when the file is of the wrong kind or too short, or the kernel refuses.
+    /// [`FileError`], when the file is of the wrong kind or too short, a share is used up, or the
+    /// kernel refuses.
     pub(super) fn map(
         fd: OwnedFd,
         offset: u64,
@@ -91,7 +115,9 @@ impl MappedFile {
         };
         let past_end = |len| FileError::PastEnd { offset, size, len };
         let end = offset.checked_add(size).ok_or_else(|| past_end(0))?;
-        if let Some(file) = known.iter().find(|f| f.id == id && f.covers(offset, end)) {
+        // A mapping whose file was truncated shows zeroes for good, so it is never shared anew.
+        let same = |f: &&Arc<Self>| f.id == id && f.covers(offset, end) && !f.faulted();
+        if let Some(file) = known.iter().find(same) {
             return Ok(Arc::clone(file));
         }
         let kind = fstatfs(&fd).map_err(|errno| FileError::System {
@@ -115,6 +141,14 @@ impl MappedFile {
                 end.next_multiple_of(page).min(file_len),
             )
         };
+        if known.len() >= MAX_DEVICE_FILES {
+            return Err(FileError::DeviceFiles);
+        }
+        let held: u64 = known.iter().map(|f| f.space.bytes()).sum();
+        if last - first > MAX_DEVICE_FILE_SPACE.saturating_sub(held) {
+            return Err(FileError::DeviceSpace);
+        }
+        let space = Reserved::take(last - first).ok_or(FileError::Space)?;
         let region = Self::mmap(fd, first, last - first, writable)?;
         let start = region.as_ptr() as usize;
         // What the kernel maps is whole pages, and what replaces them after a fault must be too.
@@ -123,6 +157,7 @@ impl MappedFile {
         Ok(Arc::new(Self {
             guard,
             region,
+            space,
             offset: first,
             id,
         }))

@@ -10,9 +10,6 @@ use super::file::{FileError, MappedFile};
 use super::regions::{Region, Regions};
 use crate::limits::{MAX_DMA_MAPS, MAX_MAPPED_BYTES};
 
-/// Files looked through for one that a new map can share.
-const KNOWN_FILES: usize = 64;
-
 /// A client's wish to make guest memory reachable.
 #[derive(Debug)]
 pub struct MapRequest {
@@ -92,6 +89,14 @@ impl MapError {
                 source: FileError::System { errno, .. },
                 ..
             } => *errno,
+            Self::File {
+                source: FileError::DeviceFiles | FileError::DeviceSpace,
+                ..
+            } => Errno::ENOSPC,
+            Self::File {
+                source: FileError::TooMany | FileError::Space,
+                ..
+            } => Errno::ENOMEM,
             Self::File { .. } => Errno::EINVAL,
         }
     }
@@ -101,7 +106,8 @@ impl MapError {
 #[derive(Debug, Default)]
 pub struct GuestMemory {
     current: ArcSwap<Regions>,
-    /// Held while changing; the files that recent maps shared.
+    /// Held while changing; every mapping of a file that is alive, those of unmapped regions that
+    /// somebody still looks at included.
     change: Mutex<Vec<Weak<MappedFile>>>,
 }
 
@@ -156,17 +162,10 @@ impl GuestMemory {
         };
         if let Some(fd) = fd {
             files.retain(|f| f.strong_count() > 0);
-            let known: Vec<_> = files
-                .iter()
-                .rev()
-                .take(KNOWN_FILES)
-                .filter_map(Weak::upgrade)
-                .collect();
+            let known: Vec<_> = files.iter().rev().filter_map(Weak::upgrade).collect();
             let file = MappedFile::map(fd, fd_offset, size, write, &known)
                 .map_err(|source| MapError::File { iova, size, source })?;
             if !known.iter().any(|f| Arc::ptr_eq(f, &file)) {
-                let surplus = files.len().saturating_sub(KNOWN_FILES);
-                files.drain(..surplus);
                 files.push(Arc::downgrade(&file));
             }
             region.host = file.host(fd_offset);

@@ -12,6 +12,7 @@ mod iovec;
 mod regions;
 mod ring_view;
 mod slice;
+mod space;
 
 pub use fault::fault_count;
 pub use file::{FileError, MappedFile};

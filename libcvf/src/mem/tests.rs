@@ -228,6 +228,78 @@ fn the_table_of_maps_is_bounded() {
     );
 }
 
+#[test]
+fn a_device_holds_few_files_however_many_maps_it_makes() {
+    let memory = GuestMemory::default();
+    let files = crate::limits::MAX_DEVICE_FILES as u64;
+    for n in 0..files {
+        memory
+            .map(request(n * PAGE, PAGE, Some(memfd(1)), 0))
+            .unwrap();
+    }
+    let refused = memory
+        .map(request(files * PAGE, PAGE, Some(memfd(1)), 0))
+        .unwrap_err();
+    assert_eq!(refused.errno(), nix::errno::Errno::ENOSPC);
+    assert!(refused.to_string().contains("64 memory files"), "{refused}");
+    drop(memory.unmap(0, PAGE).unwrap());
+    memory.map(request(0, PAGE, Some(memfd(1)), 0)).unwrap();
+}
+
+/// Sparse files are free for their maker; the address space they are mapped in is everybody's.
+#[test]
+fn a_device_takes_only_its_share_of_address_space() {
+    let sparse = |size: u64| {
+        let fd = memfd(0);
+        nix::unistd::ftruncate(&fd, size as i64).unwrap();
+        Some(fd)
+    };
+    let memory = GuestMemory::default();
+    let (share, whole) = (
+        crate::limits::MAX_DEVICE_FILE_SPACE,
+        crate::limits::MAX_WHOLE_FILE_MAP,
+    );
+    for n in 0..share / whole {
+        memory
+            .map(request(n * PAGE, PAGE, sparse(whole), 0))
+            .unwrap();
+    }
+    let refused = memory
+        .map(request(1 << 40, PAGE, sparse(PAGE), 0))
+        .unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            MapError::File {
+                source: FileError::DeviceSpace,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    drop(memory.clear());
+    memory.map(request(0, PAGE, sparse(PAGE), 0)).unwrap();
+}
+
+#[test]
+fn a_truncated_mapping_is_not_shared_with_later_maps() {
+    let fd = patterned(2);
+    let memory = GuestMemory::default();
+    let map = |at| {
+        let fd = Some(fd.try_clone().unwrap());
+        memory.map(request(at, 2 * PAGE, fd, 0)).unwrap();
+    };
+    map(0);
+    nix::unistd::ftruncate(fd.as_fd(), 0).unwrap();
+    assert_eq!(read(&memory.load(), 0, 1).unwrap(), [0]);
+    assert!(memory.load().faulted());
+    nix::unistd::ftruncate(fd.as_fd(), 2 * PAGE as i64).unwrap();
+    let file = std::fs::File::from(fd.try_clone().unwrap());
+    file.write_all_at(&[0x77], 0).unwrap();
+    map(2 * PAGE);
+    assert_eq!(read(&memory.load(), 2 * PAGE, 1).unwrap(), [0x77]);
+}
+
 /// As a guest behind a virtual IOMMU has it: neighbours in its addresses, scattered in the file.
 #[test]
 fn a_scattered_ring_is_joined() {
