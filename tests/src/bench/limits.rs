@@ -8,8 +8,11 @@ pub const REPETITIONS: u32 = 5;
 pub const WARM_UP: Duration = Duration::from_millis(300);
 /// How long it counts.
 pub const MEASURE: Duration = Duration::from_secs(1);
-/// How long nothing may arrive before what is under way counts as lost.
+/// How long nothing may arrive before new frames are sent in place of those under
+/// way.
 pub const STALL: Duration = Duration::from_millis(50);
+/// How long nothing may arrive after the last frame was sent before the rest counts as lost.
+pub const DRAIN: Duration = Duration::from_millis(500);
 /// How long nothing may arrive before the contender counts as broken.
 pub const BROKEN: Duration = Duration::from_secs(5);
 /// How long a contender may take to listen.

@@ -1,5 +1,7 @@
 //! mdevd itself: a soft PF, one worker, two devices, two fake VMs.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
@@ -47,7 +49,7 @@ impl Mdevd {
         Ok(Mdevd {
             id,
             cores,
-            programs: artifacts::programs()?,
+            programs: programs()?,
         })
     }
 
@@ -87,6 +89,7 @@ impl Contender for Mdevd {
         let macs = [first.mac()?, second.mac()?];
         // The whole daemon on the forwarder's core: its one worker, and whatever else it does.
         cpu::pin_process(daemon.pid(), self.cores.forwarder)?;
+        cpu::prefer_process(daemon.pid())?;
         let stop = move || {
             ensure!(
                 daemon.process().ended()?.is_none(),
@@ -103,5 +106,20 @@ impl Contender for Mdevd {
             macs,
             stop: Box::new(stop),
         })
+    }
+}
+
+/// The daemon and its tool: those in the directory that `MDEVD_LAB_PROGRAMS` names, or else
+/// built as they are released.
+///
+/// # Errors
+/// Fails when they do not build.
+pub fn programs() -> Result<Programs> {
+    match std::env::var_os("MDEVD_LAB_PROGRAMS").map(PathBuf::from) {
+        Some(dir) => Ok(Programs {
+            mdevd: dir.join("mdevd"),
+            cvfctl: dir.join("cvfctl"),
+        }),
+        None => artifacts::programs(),
     }
 }

@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod contender;
 pub mod cpu;
+pub mod direction;
 pub mod limits;
 pub mod machine;
 pub mod mdevd;
@@ -63,6 +64,7 @@ pub fn run(args: &BenchArgs) -> Result<Value> {
     let contenders = contenders.collect::<Result<Vec<_>>>()?;
     let machine = machine::describe(&contenders, cores);
     let _pinned = cpu::pin_this_thread(cores.driver)?;
+    let _preferred = cpu::prefer_this_thread();
     let mut samples = Vec::new();
     for repetition in 0..args.repetitions {
         // Everybody comes first once in a while.
@@ -102,7 +104,7 @@ fn turn(
     let mut rig = contender
         .start()
         .with_context(|| format!("start {}", contender.name()))?;
-    for workload in workloads_of(rows, id) {
+    for (run, workload) in workloads_of(rows, id).into_iter().enumerate() {
         let Rig {
             first,
             second,
@@ -113,6 +115,7 @@ fn turn(
             first: first.as_mut(),
             second: second.as_mut(),
             macs: *macs,
+            run: run as u16,
         };
         let measured = traffic::drive(guests, workload)
             .with_context(|| format!("{} through {}", workload.name, contender.name()))?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use super::contender::{Contender, Rig};
-use super::cpu::Cores;
+use super::cpu::{self, Cores};
 use super::limits::{HUGE_PAGES, START};
 use super::machine;
 use super::rows::ContenderId;
@@ -93,6 +93,7 @@ impl Contender for Testpmd {
             Ok((attach(first, &process)?, attach(second, &process)?))
         };
         let (first, second) = attach().with_context(|| process::tail(&log))?;
+        cpu::prefer_process(process.pid())?;
         let stop = move || {
             let ended = process.ended()?;
             anyhow::ensure!(

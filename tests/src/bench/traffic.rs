@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
-use super::limits::{BROKEN, COMPARE_ONE_OF, MEASURE, RING_SIZE, ROUNDS_PER_LOOK, STALL, WARM_UP};
+use super::direction::Direction;
+use super::limits::{BROKEN, DRAIN, MEASURE, ROUNDS_PER_LOOK, STALL, WARM_UP};
 use super::rows::Workload;
-use crate::fakevm::frame::{self, PAYLOAD};
+use crate::fakevm::frame;
 use crate::fakevm::limits::BURST;
 use crate::fakevm::net::{NetGuest, rx_queue, tx_queue};
 
@@ -25,6 +26,9 @@ pub struct Guests<'a> {
     pub second: &'a mut dyn NetGuest,
     /// Addresses of both.
     pub macs: [[u8; 6]; 2],
+    /// Number of the run, different from those before it on the same guests: frames of an
+    /// earlier run that come late are told apart by it.
+    pub run: u16,
 }
 
 /// What came of one run.
@@ -55,103 +59,6 @@ impl Measured {
     }
 }
 
-/// What one direction has done so far.
-struct Direction {
-    template: Vec<u8>,
-    window: u64,
-    sent: u64,
-    received: u64,
-    /// Number that the next frame should have.
-    expected: u64,
-    lost: u64,
-    reordered: u64,
-    damaged: u64,
-    kicks: u64,
-    scratch: Vec<u8>,
-}
-
-impl Direction {
-    fn new(from: &mut dyn NetGuest, macs: [[u8; 6]; 2], len: usize) -> Self {
-        let template = frame::numbered(macs[1], macs[0], 0, len);
-        let mut buffer = vec![0; crate::fakevm::net::HEADER_LEN];
-        buffer.extend_from_slice(&template);
-        from.pair(0).tx.prepare(&buffer);
-        Direction {
-            scratch: vec![0; template.len()],
-            template,
-            window: u64::from(RING_SIZE),
-            sent: 0,
-            received: 0,
-            expected: 0,
-            lost: 0,
-            reordered: 0,
-            damaged: 0,
-            kicks: 0,
-        }
-    }
-
-    fn under_way(&self) -> u64 {
-        self.sent - self.received - self.lost
-    }
-
-    #[inline]
-    fn send(&mut self, from: &mut dyn NetGuest) -> Result<()> {
-        let room = self
-            .window
-            .saturating_sub(self.under_way())
-            .min(BURST as u64);
-        let tx = &mut from.pair(0).tx;
-        tx.reap()?;
-        let start = self.sent;
-        while self.sent < start + room && tx.push_prepared(self.template.len(), PAYLOAD, self.sent)
-        {
-            self.sent += 1;
-        }
-        if tx.publish() {
-            self.kicks += 1;
-            from.kick(tx_queue(0))?;
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn receive(&mut self, to: &mut dyn NetGuest) -> Result<()> {
-        let rx = &mut to.pair(0).rx;
-        let count = rx.poll_burst(BURST, |frame| {
-            let number = frame.stamp(PAYLOAD);
-            if frame.len != self.template.len() || number >= self.sent {
-                self.damaged += 1;
-                return;
-            }
-            if number.is_multiple_of(COMPARE_ONE_OF) {
-                frame.copy_to(&mut self.scratch);
-                let after = PAYLOAD + 8;
-                if self.scratch[..PAYLOAD] != self.template[..PAYLOAD]
-                    || self.scratch[after..] != self.template[after..]
-                {
-                    self.damaged += 1;
-                }
-            }
-            if number >= self.expected {
-                self.expected = number + 1;
-            } else {
-                self.reordered += 1;
-            }
-        })?;
-        self.received += count as u64;
-        if rx.publish() {
-            self.kicks += 1;
-            to.kick(rx_queue(0))?;
-        }
-        Ok(())
-    }
-
-    /// Gives up what is under way, so that the window opens again.
-    fn give_up(&mut self) {
-        self.lost += self.under_way();
-    }
-}
-
 /// Runs one workload.
 ///
 /// # Errors
@@ -161,13 +68,14 @@ pub fn drive(guests: Guests<'_>, workload: &Workload) -> Result<Measured> {
         first,
         second,
         macs,
+        run,
     } = guests;
     let len = workload.wire_len - CHECK_SEQUENCE;
     introduce(first, second, macs)?;
-    let mut forth = Direction::new(first, macs, len);
-    let mut back = Direction::new(second, [macs[1], macs[0]], len);
+    let mut forth = Direction::new(first, macs, len, u64::from(run) * 2 + 2);
+    let mut back = Direction::new(second, [macs[1], macs[0]], len, u64::from(run) * 2 + 3);
     if !workload.both_ways {
-        back.window = 0;
+        back.close();
     }
     let clock = Instant::now();
     let mut counting: Option<(Duration, u64)> = None;
@@ -199,7 +107,7 @@ pub fn drive(guests: Guests<'_>, workload: &Workload) -> Result<Measured> {
         seconds,
         sent: forth.sent + back.sent,
         received: forth.received + back.received,
-        lost: forth.lost + back.lost,
+        lost: forth.missing() + back.missing(),
         reordered: forth.reordered + back.reordered,
         damaged: forth.damaged + back.damaged,
         kicks: forth.kicks + back.kicks,
@@ -263,26 +171,24 @@ fn discard(guest: &mut dyn NetGuest) -> Result<usize> {
     Ok(count)
 }
 
-/// Receives what is still under way; what does not come is lost.
+/// Receives what is still missing, until all is there or nothing comes any more.
 fn collect(
     first: &mut dyn NetGuest,
     second: &mut dyn NetGuest,
     forth: &mut Direction,
     back: &mut Direction,
 ) -> Result<()> {
-    let mut quiet = Instant::now() + STALL;
+    let mut quiet = Instant::now() + DRAIN;
     let mut before = 0;
-    while forth.under_way() + back.under_way() > 0 && Instant::now() < quiet {
+    while forth.missing() + back.missing() > 0 && Instant::now() < quiet {
         back.receive(first)?;
         forth.receive(second)?;
         let received = forth.received + back.received;
         if received != before {
             before = received;
-            quiet = Instant::now() + STALL;
+            quiet = Instant::now() + DRAIN;
         }
     }
-    forth.give_up();
-    back.give_up();
     Ok(())
 }
 

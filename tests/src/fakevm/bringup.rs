@@ -118,10 +118,16 @@ impl FakeVm {
             self.enable(queue.index, &layout)?;
             self.control = Some(queue);
         }
-        let bits = self.transport.status(&mut self.client)?;
-        self.transport
-            .set_status(&mut self.client, bits | status::DRIVER_OK)?;
-        self.post_receive_buffers()?;
+        for pair in &mut self.pairs {
+            pair.rx.publish();
+        }
+        let bits = self.transport.status(&mut self.client)? | status::DRIVER_OK;
+        self.transport.set_status(&mut self.client, bits)?;
+        // The write is posted: what others send arrives only once the device has seen it.
+        if self.transport.status(&mut self.client)? != bits {
+            return Err(Error::Device("DRIVER_OK was not accepted".into()));
+        }
+        self.kick_receive_queues()?;
         if pairs > 1 && self.set_queue_pairs(pairs)? != Ack::Ok {
             return Err(Error::Device(format!("{pairs} queue pairs were refused")));
         }
@@ -239,11 +245,10 @@ impl FakeVm {
         Ok(())
     }
 
-    fn post_receive_buffers(&mut self) -> Result<()> {
+    /// Buffers may be there before `DRIVER_OK`, notifications come after it (virtio 1.3 3.1.1).
+    fn kick_receive_queues(&mut self) -> Result<()> {
         for index in 0..self.pairs() {
-            if self.pair(index).rx.publish() {
-                self.kick(rx_queue(index))?;
-            }
+            self.kick(rx_queue(index))?;
         }
         Ok(())
     }

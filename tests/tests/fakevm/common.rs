@@ -1,9 +1,7 @@
 //! A daemon with devices, and the questions that all tests ask.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use lab::artifacts::{self, Programs};
 use lab::daemon::{Daemon, Device};
 use lab::fakevm::frame;
 use lab::fakevm::net::feature;
@@ -30,7 +28,8 @@ impl Host {
     /// Starts a daemon with this PF.
     pub fn with(pf: &str) -> Self {
         let dir = TempDir::with_prefix("mdevd-test-").expect("a directory");
-        let daemon = Daemon::start(&programs(), dir.path(), &[pf], None).expect("a daemon");
+        let programs = lab::bench::mdevd::programs().expect("mdevd and cvfctl");
+        let daemon = Daemon::start(&programs, dir.path(), &[pf], None).expect("a daemon");
         Host { daemon, _dir: dir }
     }
 
@@ -61,16 +60,6 @@ impl Host {
                 self.daemon.log_tail()
             )
         })
-    }
-}
-
-fn programs() -> Programs {
-    match std::env::var_os("MDEVD_LAB_PROGRAMS").map(PathBuf::from) {
-        Some(dir) => Programs {
-            mdevd: dir.join("mdevd"),
-            cvfctl: dir.join("cvfctl"),
-        },
-        None => artifacts::programs().expect("mdevd and cvfctl"),
     }
 }
 

@@ -1,0 +1,147 @@
+//! One direction of a run: what was sent, what came, and what is under way.
+
+use anyhow::Result;
+
+use super::limits::{COMPARE_ONE_OF, RING_SIZE};
+use crate::fakevm::frame::{self, PAYLOAD};
+use crate::fakevm::limits::BURST;
+use crate::fakevm::net::{HEADER_LEN, NetGuest, rx_queue, tx_queue};
+
+/// Bits of a frame's number; those above say which run and direction it belongs to.
+const NUMBER_BITS: u32 = 44;
+
+/// What one direction has done so far.
+pub struct Direction {
+    template: Vec<u8>,
+    /// Upper bits of every number: run and direction.
+    tag: u64,
+    window: u64,
+    /// Frames sent.
+    pub sent: u64,
+    /// Frames received.
+    pub received: u64,
+    /// Number that the next frame should have.
+    expected: u64,
+    /// Frames under way that were given up, so that the window opens again. They may still come.
+    written_off: u64,
+    /// Frames that came after a later one.
+    pub reordered: u64,
+    /// Frames that came changed.
+    pub damaged: u64,
+    /// Doorbells rung.
+    pub kicks: u64,
+    scratch: Vec<u8>,
+}
+
+impl Direction {
+    /// Prepares a guest to send frames of `len` bytes, marked by `tag`.
+    pub fn new(from: &mut dyn NetGuest, macs: [[u8; 6]; 2], len: usize, tag: u64) -> Self {
+        let template = frame::numbered(macs[1], macs[0], 0, len);
+        let mut buffer = vec![0; HEADER_LEN];
+        buffer.extend_from_slice(&template);
+        from.pair(0).tx.prepare(&buffer);
+        Direction {
+            scratch: vec![0; template.len()],
+            template,
+            tag: tag << NUMBER_BITS,
+            window: u64::from(RING_SIZE),
+            sent: 0,
+            received: 0,
+            expected: 0,
+            written_off: 0,
+            reordered: 0,
+            damaged: 0,
+            kicks: 0,
+        }
+    }
+
+    /// Sends nothing in this direction.
+    pub fn close(&mut self) {
+        self.window = 0;
+    }
+
+    /// Frames that may still come.
+    pub fn under_way(&self) -> u64 {
+        self.sent.saturating_sub(self.received + self.written_off)
+    }
+
+    /// Frames that have not come.
+    pub fn missing(&self) -> u64 {
+        self.sent.saturating_sub(self.received)
+    }
+
+    /// Pushes a burst, as far as the window is open.
+    ///
+    /// # Errors
+    /// Fails when the guest has lost its device.
+    #[inline]
+    pub fn send(&mut self, from: &mut dyn NetGuest) -> Result<()> {
+        let room = self
+            .window
+            .saturating_sub(self.under_way())
+            .min(BURST as u64);
+        let tx = &mut from.pair(0).tx;
+        tx.reap()?;
+        let start = self.sent;
+        while self.sent < start + room
+            && tx.push_prepared(self.template.len(), PAYLOAD, self.tag | self.sent)
+        {
+            self.sent += 1;
+        }
+        if tx.publish() {
+            self.kicks += 1;
+            from.kick(tx_queue(0))?;
+        }
+        Ok(())
+    }
+
+    /// Takes a burst and checks every frame.
+    ///
+    /// # Errors
+    /// Fails when the guest has lost its device.
+    #[inline]
+    pub fn receive(&mut self, to: &mut dyn NetGuest) -> Result<()> {
+        let rx = &mut to.pair(0).rx;
+        rx.poll_burst(BURST, |frame| {
+            let stamp = frame.stamp(PAYLOAD);
+            let number = stamp & (u64::MAX >> (64 - NUMBER_BITS));
+            if stamp - number != self.tag {
+                // Left over from an earlier run, or rubbish that is missed at the end.
+                return;
+            }
+            self.received += 1;
+            if frame.len != self.template.len() || number >= self.sent {
+                self.damaged += 1;
+                return;
+            }
+            if number.is_multiple_of(COMPARE_ONE_OF) {
+                frame.copy_to(&mut self.scratch);
+                let after = PAYLOAD + 8;
+                if self.scratch[..PAYLOAD] != self.template[..PAYLOAD]
+                    || self.scratch[after..] != self.template[after..]
+                {
+                    self.damaged += 1;
+                }
+            }
+            if number >= self.expected {
+                self.expected = number + 1;
+            } else {
+                self.reordered += 1;
+            }
+        })?;
+        // What was given up has come after all.
+        self.written_off = self
+            .written_off
+            .min(self.sent - self.received.min(self.sent));
+        if rx.publish() {
+            self.kicks += 1;
+            to.kick(rx_queue(0))?;
+        }
+        Ok(())
+    }
+
+    /// Gives up what is under way, so that the window opens again.
+    pub fn give_up(&mut self) {
+        self.written_off += self.under_way();
+    }
+}
