@@ -61,6 +61,7 @@ impl Cvf {
         let config = PortConfig {
             kind: PortKind::Cvf,
             access_vlan: spec.vlan.map(Vid),
+            reserved: Some(PackedMac::new(spec.mac.0)),
             ..PortConfig::cvf(PackedMac::new(spec.mac.0))
         };
         pf.fabric()

@@ -73,6 +73,9 @@ pub struct PortConfig {
     pub filter: RxFilter,
     /// Frames whose source is not an address of the port's own unicast list are dropped.
     pub spoof_check: bool,
+    /// An address that no other port of the VLAN may take as its own, even while this port's
+    /// filter does not list it: a device that uses another one for a while gets its own back.
+    pub reserved: Option<PackedMac>,
 }
 
 impl PortConfig {
@@ -83,6 +86,7 @@ impl PortConfig {
             access_vlan: None,
             filter: RxFilter::station(mac),
             spoof_check: false,
+            reserved: None,
         }
     }
 
@@ -93,6 +97,7 @@ impl PortConfig {
             access_vlan: None,
             filter: RxFilter::default(),
             spoof_check: false,
+            reserved: None,
         }
     }
 }

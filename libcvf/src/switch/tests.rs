@@ -61,6 +61,7 @@ fn port() -> impl Strategy<Value = PortConfig> {
             access_vlan,
             filter,
             spoof_check,
+            reserved: None,
         }
     })
 }

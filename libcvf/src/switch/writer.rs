@@ -54,6 +54,8 @@ struct State {
     ports: HashMap<PortId, PortConfig>,
     /// Static addresses, by address first: a trunk (VLAN 0) conflicts with every VLAN.
     owners: BTreeMap<(PackedMac, Vid), PortId>,
+    /// Addresses that ports keep for themselves, listed in their filters or not.
+    reserved: BTreeMap<(PackedMac, Vid), PortId>,
     /// Numbers never used start here.
     fresh: u32,
     /// Numbers of removed ports, oldest first.
@@ -106,6 +108,7 @@ impl Switch {
         let snapshot = self.current.load_full();
         snapshot.learned.open(id, config.kind == PortKind::Uplink);
         self.change(&mut state, id, Some(&config));
+        state.reserve(id, &config);
         state.ports.insert(id, config);
         Ok(id)
     }
@@ -119,7 +122,9 @@ impl Switch {
         let mut state = self.state.lock();
         state.config(id)?;
         self.change(&mut state, id, None);
-        state.ports.remove(&id);
+        if let Some(old) = state.ports.remove(&id) {
+            state.release(&old);
+        }
         state.freed.push_back(id.0);
         Ok(())
     }
@@ -190,7 +195,12 @@ impl Switch {
         }
         state.check(Some(id), &config)?;
         self.change(&mut state, id, Some(&config));
-        state.ports.insert(id, config);
+        state.reserve(id, &config);
+        if let Some(old) = state.ports.insert(id, config)
+            && vid_of(&old) != vid_of(&state.ports[&id])
+        {
+            state.release(&old);
+        }
         Ok(())
     }
 
@@ -226,6 +236,18 @@ impl State {
         self.ports.get(&id).ok_or(SwitchError::NoSuchPort(id))
     }
 
+    fn reserve(&mut self, id: PortId, config: &PortConfig) {
+        if let Some(mac) = config.reserved {
+            self.reserved.insert((mac, vid_of(config)), id);
+        }
+    }
+
+    fn release(&mut self, config: &PortConfig) {
+        if let Some(mac) = config.reserved {
+            self.reserved.remove(&(mac, vid_of(config)));
+        }
+    }
+
     /// A number for a new port. Late reuse keeps snapshots and learned entries of the number's last
     /// owner from meaning the next one.
     fn take_number(&mut self) -> Option<PortId> {
@@ -243,22 +265,24 @@ impl State {
             return Err(SwitchError::BadVlan(vid));
         }
         config.filter.check()?;
-        for mac in config.filter.unicast.iter().copied() {
+        let own = config.filter.unicast.iter().copied();
+        for mac in own.chain(config.reserved) {
             let taken = |(key, port): (&(PackedMac, Vid), &PortId)| {
                 let clash = config
                     .access_vlan
                     .is_none_or(|vid| key.1 == vid || key.1.0 == 0);
                 (clash && Some(*port) != id).then_some((key.1, *port))
             };
-            let mut present = self.owners.range((mac, Vid(0))..=(mac, Vid(u16::MAX)));
-            let found = match config.access_vlan {
-                None => present.find_map(taken),
+            let found = |table: &BTreeMap<(PackedMac, Vid), PortId>| match config.access_vlan {
+                None => table
+                    .range((mac, Vid(0))..=(mac, Vid(u16::MAX)))
+                    .find_map(taken),
                 // Two look-ups instead of a walk over all VLANs.
                 Some(vid) => [Vid::UNTAGGED, vid]
                     .into_iter()
-                    .find_map(|vid| self.owners.get_key_value(&(mac, vid)).and_then(taken)),
+                    .find_map(|vid| table.get_key_value(&(mac, vid)).and_then(taken)),
             };
-            if let Some((vid, port)) = found {
+            if let Some((vid, port)) = found(&self.owners).or_else(|| found(&self.reserved)) {
                 return Err(SwitchError::AddressTaken { mac, vid, port });
             }
         }
