@@ -263,3 +263,45 @@ fn rings_that_leave_and_come_back() {
         assert_eq!(b.receive(), Some(frame(2, 1, 70)), "what waited is sent");
     }
 }
+
+/// A device that uses another address for a while must get its own back: nobody else may take it.
+#[test]
+fn an_assigned_address_cannot_be_stolen_while_it_is_not_in_use() {
+    const CTRL: u64 = 1 << 17 | 1 << 18 | 1 << 23;
+    let pf = pf(4);
+    let (a, b) = (compose(&pf, spec(1)), compose(&pf, spec(2)));
+    let (mut a, mut b) = (Guest::new(&a), Guest::new(&b));
+    a.start(CTRL);
+    b.start(CTRL);
+    assert_eq!(a.command(2, &[1, 1, 2, 0, 0, 0, 0, 9]), 0, "A uses another");
+    assert_eq!(b.command(2, &[1, 1, 2, 0, 0, 0, 0, 1]), 1, "as its own");
+    let listed = [1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+    assert_eq!(b.command(2, &listed), 1, "or in its filter");
+    a.start(CTRL);
+    b.send(&frame(1, 2, 60));
+    assert_eq!(a.receive(), Some(frame(1, 2, 60)));
+}
+
+/// A reset must not bring a device back on the private pages that replaced its truncated memory.
+#[test]
+fn a_reset_does_not_revive_truncated_memory() {
+    let pf = pf(4);
+    let (a, b) = (compose(&pf, spec(1)), compose(&pf, spec(2)));
+    let (mut a, mut b) = (Guest::new(&a), Guest::new(&b));
+    a.start(0);
+    b.start(0);
+    let fd = a.fd();
+    nix::unistd::ftruncate(&fd, 0).expect("ftruncate");
+    a.kick(1);
+    eventually(|| a.cvf.health().reason).expect("the device is stopped");
+    nix::unistd::ftruncate(&fd, 8 << 20).expect("ftruncate");
+    a.start(0);
+    let reason = a.cvf.health().reason.expect("it is stopped again");
+    assert!(reason.contains("map it anew"), "{reason}");
+    drop(a.cvf.unmap_all());
+    map(&a.cvf, Some(fd), 0, 8 << 20);
+    a.start(0);
+    assert_eq!(a.cvf.health().reason, None);
+    b.send(&frame(1, 2, 60));
+    assert_eq!(a.receive(), Some(frame(1, 2, 60)));
+}

@@ -57,6 +57,14 @@ impl Device {
         let queues = rings.placed.len() as u16;
         rings.roles = (0..queues).map(&mut roles).collect();
         let regions = self.port.memory.load();
+        if regions.faulted() {
+            // What replaces a truncated file is ours: the device must not fill it.
+            self.port.stop(
+                "the client truncated the file behind the guest's memory: it has to map it anew"
+                    .into(),
+            );
+            return;
+        }
         for queue in 0..queues {
             let index = usize::from(queue);
             let (Some(config), Some(role)) = (rings.placed[index], rings.roles[index]) else {

@@ -172,6 +172,8 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
         if port.truncated(faults, &regions, under_ring) {
             *state = None;
         }
+        // Before the lock goes: whoever waits for it may unmap then, which is not for a worker to do.
+        drop(regions);
         drop(state);
         if interrupt && port.interrupts.queue(queue.vector.get()) {
             queue.counters.interrupts.add_shared(1);

@@ -283,6 +283,8 @@ fn serve(
         port.stop(format!("transmit queue {number}: {error}"));
         return Served::Gone;
     }
+    // Before the lock goes: whoever waits for it may unmap then, which is not for a worker to do.
+    drop(regions);
     drop(guard);
     match done {
         Ok(true) if port.interrupts.queue(queue.vector.get()) => {
