@@ -2,6 +2,8 @@
 
 mod guest;
 
+use std::sync::Arc;
+
 use guest::{Guest, SIZE, compose, eventually, frame, map, pf, spec};
 
 /// Runs `spoil` on one device and checks that it is stopped with a reason that contains `why`, that
@@ -304,4 +306,36 @@ fn a_reset_does_not_revive_truncated_memory() {
     assert_eq!(a.cvf.health().reason, None);
     b.send(&frame(1, 2, 60));
     assert_eq!(a.receive(), Some(frame(1, 2, 60)));
+}
+
+/// The client shares the eventfd's file description: it can fill it and let writes block.
+#[test]
+fn a_full_eventfd_that_would_block_is_not_written() {
+    use libcvf::cvf::{IrqAction, IrqData, IrqRequest};
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let pf = pf(4);
+    let cvf = compose(&pf, spec(1));
+    let event = nix::sys::eventfd::EventFd::new().expect("eventfd");
+    let request = |data| IrqRequest {
+        index: 2,
+        start: 0,
+        count: 1,
+        action: IrqAction::Trigger,
+        data,
+    };
+    let shared = std::os::fd::AsFd::as_fd(&event)
+        .try_clone_to_owned()
+        .expect("dup");
+    cvf.set_irqs(request(IrqData::Events(vec![Some(shared)])))
+        .expect("taken");
+    fcntl(&event, FcntlArg::F_SETFL(OFlag::O_RDWR)).expect("blocking again");
+    event.write(u64::MAX - 1).expect("full");
+    let (done, finished) = std::sync::mpsc::channel();
+    let thread = Arc::clone(&cvf);
+    std::thread::spawn(move || {
+        let _ = thread.set_irqs(request(IrqData::None));
+        let _ = done.send(());
+    });
+    let waited = finished.recv_timeout(std::time::Duration::from_secs(5));
+    assert_eq!(waited, Ok(()), "the interrupt blocks whoever sends it");
 }

@@ -2,12 +2,13 @@
 //!
 //! Masking by the client is honoured with a pending bit. Workers fire lines without a lock.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use arc_swap::ArcSwapOption;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// ISR bit of queues (virtio 1.3 4.1.4.5).
 const ISR_QUEUE: u8 = 1;
@@ -52,8 +53,11 @@ impl Line {
             }
         }
         match &*self.fd.load() {
-            // A full counter (EAGAIN) is an interrupt that is still unread: nothing is lost.
-            Some(fd) => nix::unistd::write(fd.as_fd(), &1u64.to_ne_bytes()).is_ok(),
+            // A full counter is an interrupt that is still unread: nothing is lost. It is not left to
+            // EAGAIN: the client shares the file description and can take O_NONBLOCK off it.
+            Some(fd) => {
+                writable(fd.as_fd()) && nix::unistd::write(fd.as_fd(), &1u64.to_ne_bytes()).is_ok()
+            }
             None => false,
         }
     }
@@ -223,6 +227,11 @@ impl Interrupts {
         });
         Ok(())
     }
+}
+
+fn writable(fd: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 /// A worker writes to it, so it must be an eventfd, and one that does not block.
