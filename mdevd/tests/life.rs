@@ -298,3 +298,32 @@ fn the_service_manager_is_told() {
     assert_eq!(&buf[..len], b"STOPPING=1");
     assert!(child.wait().expect("it ends").success());
 }
+
+/// `mdevd 2>&1 | head`: who reads the log may leave.
+#[test]
+fn a_log_that_nobody_reads_harms_nothing() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    let house = House::new();
+    let mut command = house.command(&["--log", "debug"]);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the daemon starts");
+    let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
+    let mut seen = String::new();
+    while !seen.contains(" ready ") {
+        assert!(log.read_line(&mut seen).expect("readable") > 0, "{seen}");
+    }
+    drop(log);
+    let said = support::cvfctl(&house.bus(), &["create", "vm1"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let path = house.runtime().join("cvf").join("vm1.sock");
+    drop(UnixStream::connect(path).expect("it listens"));
+    let said = support::cvfctl(&house.bus(), &["destroy", "vm1", "--force"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().expect("a pid"));
+    nix::sys::signal::kill(pid, Signal::SIGTERM).expect("it is there");
+    assert!(child.wait().expect("it ends").success());
+}

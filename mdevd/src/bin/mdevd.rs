@@ -31,6 +31,9 @@ fn start(args: &Args) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(colour)
+        // Else a log that cannot be written is complained about where it cannot be written either,
+        // which panics.
+        .log_internal_errors(false)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
