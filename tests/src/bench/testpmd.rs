@@ -11,6 +11,7 @@ use super::cpu::{self, Cores};
 use super::limits::{HUGE_PAGES, START};
 use super::machine;
 use super::rows::ContenderId;
+use crate::fakevm::memory::HugePages;
 use crate::host;
 use crate::process::{self, Process, Surroundings};
 use crate::vhost::{VhostConfig, VhostGuest};
@@ -131,44 +132,5 @@ fn guest_config() -> VhostConfig {
         rings: ours.rings,
         features: ours.features,
         memory: ours.memory_plan(),
-    }
-}
-
-/// Huge pages set aside for DPDK; what was there before is restored when dropped.
-#[derive(Debug)]
-struct HugePages {
-    before: Option<u64>,
-}
-
-impl HugePages {
-    const COUNT: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
-    const FREE: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
-
-    /// Makes sure that `pages` are free; none where that cannot be had.
-    fn reserve(pages: u64) -> Option<Self> {
-        let read = |path: &str| {
-            std::fs::read_to_string(path)
-                .ok()?
-                .trim()
-                .parse::<u64>()
-                .ok()
-        };
-        let (count, free) = (read(Self::COUNT)?, read(Self::FREE)?);
-        if free >= pages {
-            return Some(HugePages { before: None });
-        }
-        std::fs::write(Self::COUNT, (count + pages - free).to_string()).ok()?;
-        let reserved = HugePages {
-            before: Some(count),
-        };
-        (read(Self::FREE)? >= pages).then_some(reserved)
-    }
-}
-
-impl Drop for HugePages {
-    fn drop(&mut self) {
-        if let Some(before) = self.before {
-            let _ = std::fs::write(Self::COUNT, before.to_string());
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Guest memory: files at guest physical addresses, in all the kinds that a server may meet.
 
+mod huge;
 mod layout;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
+pub use self::huge::HugePages;
 pub use self::layout::{Backing, MemoryPlan, RegionPlan};
 use super::error::{Error, Result};
 use super::mem::Shared;

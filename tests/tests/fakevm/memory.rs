@@ -1,6 +1,6 @@
 //! Guest memory in all its kinds, and memory that comes and goes.
 
-use lab::fakevm::memory::{Backing, MemoryPlan, RegionPlan};
+use lab::fakevm::memory::{Backing, HUGE_PAGE, HugePages, MemoryPlan, RegionPlan};
 use lab::fakevm::net::NetGuest;
 use lab::fakevm::{FakeVm, FakeVmConfig, frame};
 
@@ -40,30 +40,18 @@ fn huge_pages_work() {
     let host = Host::new();
     let config = FakeVmConfig::default();
     let plan = config.hugetlb_plan();
-    let probe = lab::fakevm::memory::GuestMemory::new(&plan);
-    let touched = probe
-        .ok()
-        .filter(|_| free_huge_pages() * (2 << 20) >= plan.size());
-    if touched.is_none() {
+    let pages = HugePages::reserve(plan.size() / HUGE_PAGE);
+    if pages.is_none() {
         assert!(
             std::env::var_os("CI").is_none(),
-            "this machine has no free huge pages"
+            "this machine gives no huge pages"
         );
         return;
     }
-    drop(touched);
     let mut one = host.vm_with("one", &[], with(plan));
     let mut two = host.vm("two");
     introduce(&mut [&mut one, &mut two]);
     pass(&mut one, &mut two, 1);
-}
-
-fn free_huge_pages() -> u64 {
-    let path = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
-    std::fs::read_to_string(path)
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(0)
 }
 
 /// Brings a driver up on memory that cannot work, sends, and tells what the daemon shows.
