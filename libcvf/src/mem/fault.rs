@@ -6,13 +6,16 @@
 //! [`fault_count`] after each burst, stops the device. A fault anywhere else is given back to the
 //! default action: it is a bug of ours.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 use parking_lot::Mutex;
 
 use crate::limits::MAX_FILE_MAPPINGS;
 
 struct Slot {
+    /// Odd while the range changes, so that the handler never takes one slot's start with the length
+    /// of its next owner: it would put zero pages over somebody else's memory.
+    version: AtomicUsize,
     start: AtomicUsize,
     len: AtomicUsize,
     faulted: AtomicBool,
@@ -20,6 +23,7 @@ struct Slot {
 
 static SLOTS: [Slot; MAX_FILE_MAPPINGS] = [const {
     Slot {
+        version: AtomicUsize::new(0),
         start: AtomicUsize::new(0),
         len: AtomicUsize::new(0),
         faulted: AtomicBool::new(false),
@@ -32,6 +36,28 @@ static FREE: Mutex<Free> = Mutex::new(Free {
     returned: Vec::new(),
     installed: false,
 });
+
+impl Slot {
+    fn set(&self, start: usize, len: usize) {
+        self.version.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::Release);
+        self.start.store(start, Ordering::Relaxed);
+        self.len.store(len, Ordering::Relaxed);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Start and length that belong together; `None` while they change. Safe in a signal handler.
+    fn get(&self) -> Option<(usize, usize)> {
+        let before = self.version.load(Ordering::Acquire);
+        let range = (
+            self.start.load(Ordering::Relaxed),
+            self.len.load(Ordering::Relaxed),
+        );
+        fence(Ordering::Acquire);
+        let after = self.version.load(Ordering::Relaxed);
+        (before == after && before.is_multiple_of(2)).then_some(range)
+    }
+}
 
 struct Free {
     returned: Vec<usize>,
@@ -70,8 +96,7 @@ impl Guarded {
         };
         let entry = &SLOTS[slot];
         entry.faulted.store(false, Ordering::Relaxed);
-        entry.start.store(start, Ordering::Relaxed);
-        entry.len.store(len, Ordering::Release);
+        entry.set(start, len);
         Some(Self { slot })
     }
 
@@ -83,9 +108,7 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        let entry = &SLOTS[self.slot];
-        entry.len.store(0, Ordering::Release);
-        entry.start.store(0, Ordering::Relaxed);
+        SLOTS[self.slot].set(0, 0);
         FREE.lock().returned.push(self.slot);
     }
 }
@@ -106,8 +129,10 @@ extern "C" fn on_sigbus(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc
     // SAFETY: with SA_SIGINFO the kernel passes a valid siginfo.
     let address = unsafe { (*info).si_addr() } as usize;
     for slot in &SLOTS[..HIGH_WATER.load(Ordering::Acquire)] {
-        let len = slot.len.load(Ordering::Acquire);
-        let start = slot.start.load(Ordering::Relaxed);
+        // The slot of the mapping that faulted does not change: whoever touches it keeps it.
+        let Some((start, len)) = slot.get() else {
+            continue;
+        };
         if len == 0 || address < start || address - start >= len {
             continue;
         }
