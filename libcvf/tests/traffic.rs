@@ -100,6 +100,36 @@ fn without_merged_buffers_a_frame_that_does_not_fit_is_counted() {
     assert_eq!(drops, Some(vec![("buffer-too-small", 1)]));
 }
 
+/// virtio 1.3 5.1.4.1
+#[test]
+fn a_frame_above_the_agreed_mtu_is_not_passed_to_the_driver() {
+    const MTU: u64 = 1 << 3;
+    let pf = pf(4);
+    let (a, b) = (compose(&pf, spec(1)), compose(&pf, spec(2)));
+    let (mut a, mut b) = (Guest::new(&a), Guest::new(&b));
+    a.start(MTU);
+    b.start(MTU);
+    a.send(&frame(2, 1, 1515));
+    a.send(&frame(2, 1, 1514));
+    assert_eq!(
+        b.receive().map(|f| f.len()),
+        Some(1514),
+        "1,500 bytes of payload are fine"
+    );
+    assert_eq!(b.cvf.stats().receive.drops, vec![("exceeds-mtu", 1)]);
+    let mut tagged = frame(2, 1, 1518);
+    tagged[12..16].copy_from_slice(&[0x81, 0, 0, 7]);
+    a.send(&tagged);
+    assert_eq!(b.receive(), Some(tagged), "a tag is no payload");
+    b.start(0);
+    a.send(&frame(2, 1, 1600));
+    assert_eq!(
+        b.receive().map(|f| f.len()),
+        Some(1600),
+        "a driver that agreed to none takes it"
+    );
+}
+
 #[test]
 fn partial_checksums_pass_or_are_finished() {
     let pf = pf(4);

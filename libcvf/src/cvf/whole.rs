@@ -116,6 +116,8 @@ impl Cvf {
                 merge: has(bits::MRG_RXBUF),
             };
             self.device.port.set_accepts(receive_offloads(features));
+            let mtu = has(bits::MTU).then_some(self.device.spec.mtu);
+            self.device.port.set_mtu(mtu);
             self.device.launch(|queue| personality.role(queue));
             host.commands = true;
         }

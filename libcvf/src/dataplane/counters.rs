@@ -60,6 +60,8 @@ drops! {
     NoBuffer = "no-buffer",
     /// Receiver: its buffers are too small.
     BufferTooSmall = "buffer-too-small",
+    /// Receiver: longer than the MTU that its driver agreed to.
+    ExceedsMtu = "exceeds-mtu",
     /// Receiver: it takes no such large-send frame and software could not cut it.
     Unsegmentable = "unsegmentable",
     /// Uplink: the kernel refused it (interface down, queue full).

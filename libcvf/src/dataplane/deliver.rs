@@ -127,7 +127,7 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
             return;
         };
         let regions = port.memory.load();
-        let accepts = port.accepts();
+        let (accepts, mtu) = (port.accepts(), port.mtu());
         let mut pushed = false;
         let mut failure = None;
         for index in range {
@@ -145,6 +145,7 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
                 ring: ring.as_mut(),
                 regions: &regions,
                 accepts,
+                mtu,
                 counters: &queue.counters,
             };
             match self.push(&mut target, head, tail, planned.meta, edit) {
@@ -234,12 +235,17 @@ struct Target<'t> {
     ring: &'t mut dyn ReceiveRing,
     regions: &'t Regions,
     accepts: Accepts,
+    mtu: u32,
     counters: &'t QueueCounters,
 }
 
 impl Target<'_> {
     #[inline]
     fn push(&mut self, meta: &FrameMeta, head: &[u8], tail: Payload<'_>) -> Result<(), Failed> {
+        let len = head.len() + tail.len();
+        if len > self.mtu as usize && meta.gso == Gso::None && self.exceeds_mtu(head, len) {
+            return Err(Failed::Drop(Drop::ExceedsMtu));
+        }
         match self.ring.push(self.regions, meta, head, tail)? {
             Pushed::Done => {}
             Pushed::NoBuffer => return Err(Failed::Drop(Drop::NoBuffer)),
@@ -261,6 +267,18 @@ impl Target<'_> {
             kind.add(1);
         }
         Ok(())
+    }
+}
+
+impl Target<'_> {
+    /// virtio 1.3 5.1.4.1: nothing whose payload is longer than the MTU is passed to the driver,
+    /// large-send frames aside. Link header and tags do not count.
+    fn exceeds_mtu(&self, head: &[u8], len: usize) -> bool {
+        let link = match Headers::parse(head, len) {
+            Ok(headers) => usize::from(headers.l3_offset),
+            Err(_) => EthView::parse(head).map_or(0, |view| usize::from(view.offset)),
+        };
+        len - link.min(len) > self.mtu as usize
     }
 }
 

@@ -30,6 +30,7 @@ pub struct Port {
     running: AtomicBool,
     active_pairs: AtomicU16,
     accepts: AtomicU16,
+    mtu: AtomicU32,
     stopped: AtomicBool,
     away: AtomicBool,
     fault: Mutex<Option<String>>,
@@ -49,6 +50,7 @@ impl Port {
             running: AtomicBool::new(false),
             active_pairs: AtomicU16::new(1),
             accepts: AtomicU16::new(0),
+            mtu: AtomicU32::new(u32::MAX),
             stopped: AtomicBool::new(false),
             away: AtomicBool::new(false),
             fault: Mutex::new(None),
@@ -93,6 +95,17 @@ impl Port {
     /// Sets what its driver takes.
     pub fn set_accepts(&self, accepts: Accepts) {
         self.accepts.store(accepts.0, Ordering::Relaxed);
+    }
+
+    /// The MTU its driver agreed to, in bytes; `u32::MAX` where it agreed to none.
+    pub fn mtu(&self) -> u32 {
+        self.mtu.load(Ordering::Relaxed)
+    }
+
+    /// Sets the MTU that frames to the driver keep to; `None`: no limit.
+    pub fn set_mtu(&self, mtu: Option<u16>) {
+        self.mtu
+            .store(mtu.map_or(u32::MAX, u32::from), Ordering::Relaxed);
     }
 
     /// Stops the device because of what its guest or client did: nothing is served until a reset.

@@ -136,7 +136,6 @@ fn jumbo_frames_span_buffers() {
 
 /// virtio 1.3 5.1.4.1: nothing above the MTU is passed to the driver.
 #[test]
-#[ignore = "the daemon delivers frames above the receiver's MTU"]
 fn frames_above_the_mtu_are_not_delivered() {
     let host = Host::new();
     let mut one = host.vm_with("one", &["--mtu", "9000"], FakeVmConfig::default());
