@@ -230,44 +230,62 @@ pub fn mac(end: End<'_>) -> Result<String> {
         .run(&format!("cat /sys/class/net/{}/address", end.interface))
 }
 
-/// Finds the highest rate at which no frame is lost, by halving the distance, in short bursts.
+/// Frames sent as fast as they go, to find where the search for the loss-free rate begins.
+const BLAST: u64 = 20_000;
+
+/// Halvings of the distance between a rate that loses frames and one that does not.
+const ROUNDS: u32 = 4;
+
+/// Finds a rate at which both ends send to each other at the same time and no frame is lost: a
+/// search in runs of one second, then a run of three seconds that must bear the result out.
 ///
 /// # Errors
 /// If no rate is free of loss.
-pub fn loss_free_rate(from: End<'_>, to: End<'_>, size: usize) -> Result<u64> {
-    let probe = |stream: u32, rate: u64, seconds: u64| -> Result<FlowReport> {
-        let limit = Duration::from_secs(60);
-        let count = if rate == 0 { 20_000 } else { rate * seconds };
-        Flow::start(
-            from,
-            to,
-            &FrameRun {
-                stream,
-                size,
-                rate,
-                count,
-                limit,
-            },
-        )?
-        .finish()
+pub fn loss_free_rate(a: End<'_>, b: End<'_>, size: usize) -> Result<u64> {
+    let limit = Duration::from_secs(60);
+    let mut stream = 9000;
+    let mut probe = |rate: u64, seconds: u64| -> Result<bool> {
+        stream += 2;
+        let count = rate * seconds;
+        let run = |stream| FrameRun {
+            stream,
+            size,
+            rate,
+            count,
+            limit,
+        };
+        let there = Flow::start(a, b, &run(stream))?;
+        let back = Flow::start(b, a, &run(stream + 1))?;
+        let flows = [there.finish()?, back.finish()?];
+        let in_time = |f: &FlowReport| f.send.seconds < seconds as f64 + 0.5;
+        Ok(flows.iter().all(|f| f.is_perfect() && in_time(f)))
     };
-    let blast = probe(9000, 0, 1)?;
+    let run = FrameRun {
+        stream: 9000,
+        size,
+        rate: 0,
+        count: BLAST,
+        limit,
+    };
+    let blast = Flow::start(a, b, &run)?.finish()?;
     let top = (blast.send.sent as f64 / blast.send.seconds.max(0.001)) as u64;
-    let (mut good, mut bad) = (0, top.max(200));
-    for round in 1..=4 {
+    let (mut good, mut bad) = (0, top.max(400));
+    for _ in 0..ROUNDS {
         let rate = (good + bad) / 2;
-        let report = probe(9000 + round, rate, 1)?;
-        let kept_pace = report.send.seconds < 1.5;
-        if report.is_perfect() && kept_pace {
+        if probe(rate, 1)? {
             good = rate;
         } else {
             bad = rate;
         }
     }
-    if good == 0 {
-        bail!("frames are lost at every rate tried, down to {bad} a second");
+    let mut rate = good.max(bad / 2);
+    while rate > 0 {
+        if probe(rate, 3)? {
+            return Ok(rate);
+        }
+        rate /= 2;
     }
-    Ok(good)
+    bail!("frames are lost at every rate tried")
 }
 
 /// Runs iperf3 from one guest to another for a few seconds; bits a second that arrived.

@@ -181,6 +181,19 @@ impl Daemon {
         Footprint::of(self.pid(), &self.runtime_dir())
     }
 
+    /// Waits until the daemon holds no more than `before`: idle threads of a pool end by and by.
+    ///
+    /// # Errors
+    /// If something is left.
+    pub fn back_to(&self, before: &Footprint) -> Result<()> {
+        let mut last = before.clone();
+        let given_back = process::wait_for("everything to be given back", limits::SETTLE, || {
+            last = self.footprint()?;
+            Ok(last.no_more_than(before).is_ok().then_some(()))
+        });
+        given_back.with_context(|| format!("before {before:?}, now {last:?}"))
+    }
+
     /// Sockets in the runtime directory.
     ///
     /// # Errors

@@ -38,28 +38,15 @@ fn churn(rig: &Rig) -> Result<()> {
         cycle(rig)?;
     }
     let before = rig.daemon.footprint()?;
-    let (mut times, frames) = rig.beside_traffic(|| {
+    let (mut times, _) = rig.beside_traffic(|| {
         (0..CYCLES)
             .map(|n| cycle(rig).with_context(|| format!("cycle {n}")))
             .collect::<Result<Vec<_>>>()
     })?;
-    // Threads that have just ended are still counted for a moment.
-    crate::process::wait_for(
-        "what the cycles used to be given back",
-        crate::limits::SETTLE,
-        || {
-            Ok(rig
-                .daemon
-                .footprint()?
-                .no_more_than(&before)
-                .is_ok()
-                .then_some(()))
-        },
-    )
-    .with_context(|| format!("before {before:?}, now {:?}", rig.daemon.footprint()))?;
+    rig.daemon.back_to(&before)?;
     times.sort_by(f64::total_cmp);
     ui::say(&format!(
-        "    {CYCLES} cycles; `cvfctl create` to connected: median {:.1} ms, longest {:.1} ms; {frames:?}",
+        "    {CYCLES} cycles; `cvfctl create` to connected: median {:.1} ms, longest {:.1} ms",
         times[times.len() / 2] * 1e3,
         times[times.len() - 1] * 1e3
     ));

@@ -65,7 +65,7 @@ fn killed(rig: &Rig) -> Result<()> {
     rig.daemon
         .wait_show("c", "the client to be gone", |v| v["state"] == "ready")?;
     rig.daemon.destroy("c")?;
-    rig.daemon.footprint()?.no_more_than(&before)
+    rig.daemon.back_to(&before)
 }
 
 fn destroyed(rig: &Rig) -> Result<()> {
@@ -82,7 +82,7 @@ fn destroyed(rig: &Rig) -> Result<()> {
         .expect("not-found", &["c"])?;
     rig.ping_both_ways()?;
     drop(vm);
-    rig.daemon.footprint()?.no_more_than(&before)
+    rig.daemon.back_to(&before)
 }
 
 fn restart(suite: &Suite) -> Result<()> {

@@ -155,6 +155,8 @@ pub fn run(only: &[String]) -> Result<Report> {
         lab: Arc::new(Lab::prepare()?),
         programs: OnceLock::new(),
     };
+    // Built now, so that no test waits for a compiler.
+    suite.programs()?;
     let mut report = Report::default();
     let mut rig: Option<Rig> = None;
     for test in all().into_iter().filter(chosen) {

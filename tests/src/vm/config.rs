@@ -160,8 +160,8 @@ impl VmConfig {
         add(&[
             "-chardev",
             &format!("socket,id=qmp,fd={qmp}"),
-            "-mon",
-            "chardev=qmp,mode=control",
+            "-qmp",
+            "chardev:qmp",
         ]);
         if self.interactive {
             add(&["-chardev", "stdio,id=console,signal=off"]);
