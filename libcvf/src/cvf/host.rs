@@ -44,15 +44,16 @@ impl<'d> DeviceHost<'d> {
                 state
                     .ring
                     .as_mut()
-                    .is_some_and(|ring| ring.looks_untouched(&regions))
+                    .map(|ring| ring.looks_untouched(&regions))
             }
             QueueRole::Receive(pair) => {
                 let mut ring = device.port.receive[usize::from(pair)].ring.lock();
-                ring.as_mut()
-                    .is_some_and(|ring| ring.looks_untouched(&regions))
+                ring.as_mut().map(|ring| ring.looks_untouched(&regions))
             }
-            QueueRole::Control => false,
+            QueueRole::Control => None,
         };
+        // Only a data ring in place is evidence, either way.
+        let Some(untouched) = untouched else { return };
         let mut memory = device.memory.lock();
         if !untouched {
             *memory = Memory::Shared;
