@@ -291,7 +291,7 @@ fn refusals_say_why_and_have_their_codes() {
 #[test]
 fn wrong_usage_is_explained_with_code_2() {
     let house = House::new();
-    let wrong: [(&[&str], &str); 9] = [
+    let wrong: [(&[&str], &str); 10] = [
         (&[], "Usage"),
         (&["craete"], "create"),
         (&["create", "--queue-pairs", "many"], "many"),
@@ -299,6 +299,7 @@ fn wrong_usage_is_explained_with_code_2() {
         (&["create", "--doorbells", "rung"], "trapped, mapped"),
         (&["create", "--mac", "nonsense"], "MAC"),
         (&["create", "--socket-mode", "rw"], "octal"),
+        (&["create", ""], "NAME"),
         (&["destroy"], "<NAME>"),
         (&["completion", "tcsh"], "bash, zsh, fish"),
     ];

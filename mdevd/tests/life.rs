@@ -225,6 +225,10 @@ fn wrong_configuration_is_refused_with_its_place() {
         "log level 'mdevd=loudly' cannot be",
     );
     refused(
+        &Said::of(house.run(&["--log", "loud"])),
+        "'loud' is none of off, error, warn",
+    );
+    refused(
         &Said::of(house.run(&["--pf", "soft:a,workers=0"])),
         "--pf 'soft:a,workers=0' cannot be",
     );

@@ -68,7 +68,7 @@ fn hint(errno: Errno) -> &'static str {
         Errno::EBUSY => " (somebody else has it open)",
         Errno::EINVAL => " (an interface of that name exists and is no TAP with virtio headers)",
         Errno::ENOENT => " (is the tun module there?)",
-        Errno::ENODEV => " (no such interface)",
+        Errno::ENODEV => " (no such interface; a bridge must be made beforehand)",
         _ => "",
     }
 }

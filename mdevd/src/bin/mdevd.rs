@@ -7,6 +7,7 @@ use clap::Parser;
 use mdevd::config::{Args, Config};
 use mdevd::{daemon, limits};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
 
 fn start(args: &Args) -> anyhow::Result<()> {
     let config = Config::load(args)?;
+    check_log(&config.log)?;
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| anyhow::anyhow!("log level '{}' cannot be: {error}", config.log))?;
     if args.check {
@@ -44,4 +46,21 @@ fn start(args: &Args) -> anyhow::Result<()> {
     // What still blocks has had its deadlines; the process ends with or without it.
     runtime.shutdown_timeout(limits::QUIESCE_DEADLINE);
     Ok(outcome?)
+}
+
+/// A word alone is a level: taken for the name of a target, a slip would silence all but that.
+fn check_log(log: &str) -> anyhow::Result<()> {
+    let alone = |part: &&str| !part.is_empty() && !part.contains(['=', '[']);
+    match log
+        .split(',')
+        .map(str::trim)
+        .filter(alone)
+        .find(|part| part.parse::<LevelFilter>().is_err())
+    {
+        None => Ok(()),
+        Some(part) => anyhow::bail!(
+            "log level '{log}' cannot be: '{part}' is none of off, error, warn, info, debug, trace; \
+             for one target write target=level"
+        ),
+    }
 }

@@ -98,6 +98,7 @@ pub enum PfCommand {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Create {
     /// Name; made if absent
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub name: Option<String>,
     /// Cut it from this PF [default: the first]
     #[arg(long)]

@@ -127,7 +127,7 @@ pub enum EngineError {
     /// A client is connected.
     #[error(
         "cannot destroy '{name}': {client} is connected to it; stop that VM or unplug the device \
-         first, or repeat with force to cut it off"
+         first, or repeat with --force to cut it off"
     )]
     Connected {
         /// The device.
