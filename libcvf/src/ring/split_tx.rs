@@ -11,6 +11,7 @@ use crate::offload::FrameMeta;
 
 /// Shortest frame: the two addresses and a type.
 const MIN_FRAME: u64 = 14;
+const CACHE_LINE: usize = 64;
 
 /// Device side of a transmit queue.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl SplitTransmit {
     }
 }
 
-/// Reads the header and settles what kind of frame a chain of `bytes` is.
+/// Settles from its length whether a chain of `bytes` is a frame.
 fn frame<'m>(burst: &Burst<'m>, id: u16, first: usize, bytes: u64) -> Frame {
     let mut frame = Frame {
         meta: FrameMeta::default(),
@@ -68,19 +69,29 @@ fn frame<'m>(burst: &Burst<'m>, id: u16, first: usize, bytes: u64) -> Frame {
         frame.fault = Some(FrameFault::Long);
         return frame;
     }
+    frame.len = len as u32;
+    // The sender's processor wrote these lines last: ask for them now, read them once the whole
+    // burst has been asked for.
+    if let Some(start) = burst.pieces.read(first) {
+        start.prefetch();
+        start.skip(CACHE_LINE).prefetch();
+    }
+    frame
+}
+
+/// Reads the header of a frame that has a sane length.
+fn read_header(burst: &Burst<'_>, frame: &mut Frame) {
     let mut bytes = [0; header::LEN];
     let whole = Frame {
         skip: 0,
         len: header::LEN as u32,
-        ..frame
+        ..*frame
     };
     burst.payload(&whole).read(&mut bytes);
-    frame.len = len as u32;
     match header::parse(&bytes) {
         Some(meta) => frame.meta = meta,
         None => frame.fault = Some(FrameFault::Short),
     }
-    frame
 }
 
 impl TransmitRing for SplitTransmit {
@@ -119,6 +130,13 @@ impl TransmitRing for SplitTransmit {
             };
             burst.frames.push(taken);
             self.next = self.next.wrapping_add(1);
+        }
+        for index in 0..burst.frames.len() {
+            let mut frame = burst.frames[index];
+            if frame.fault.is_none() {
+                read_header(burst, &mut frame);
+                burst.frames[index] = frame;
+            }
         }
         Ok(())
     }
