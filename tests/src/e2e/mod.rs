@@ -19,7 +19,7 @@ pub mod traffic;
 use crate::artifacts::{self, Programs};
 use crate::lab::Lab;
 use crate::{host, ui};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rig::Rig;
 use serde::Serialize;
 use std::fmt;
@@ -151,6 +151,12 @@ pub fn all() -> Vec<Test> {
 /// If the lab cannot be prepared.
 pub fn run(only: &[String]) -> Result<Report> {
     let chosen = |t: &Test| only.is_empty() || only.iter().any(|o| t.name.contains(o.as_str()));
+    if let Some(o) = only
+        .iter()
+        .find(|o| !all().iter().any(|t| t.name.contains(o.as_str())))
+    {
+        bail!("no end-to-end test has '{o}' in its name; see --list");
+    }
     let suite = Suite {
         lab: Arc::new(Lab::prepare()?),
         programs: OnceLock::new(),

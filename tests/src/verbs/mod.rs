@@ -59,10 +59,10 @@ pub struct TestArgs {
 #[derive(Clone, Debug, Args)]
 pub struct ShellArgs {
     /// Devices to attach.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=8))]
     pub devices: u32,
     /// Virtual CPUs of the guest.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub cpus: u32,
 }
 
