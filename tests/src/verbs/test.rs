@@ -124,12 +124,7 @@ fn in_process(tally: &mut Tally) {
         "warnings",
     ];
     tally.step("lints", cargo_step("lints", &clippy, &[]));
-    let doc = [
-        "doc",
-        "--workspace",
-        "--no-deps",
-        "--document-private-items",
-    ];
+    let doc = ["doc", "--workspace", "--no-deps"];
     tally.step("documents", cargo_step("documents", &doc, deny_warnings));
     tally.step("unit and integration tests", unit_tests());
     let doctests = ["test", "--workspace", "--doc", "--all-features"];
