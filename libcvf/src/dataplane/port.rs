@@ -146,7 +146,7 @@ impl Port {
         self.away.store(true, Ordering::SeqCst);
     }
 
-    /// True once after [`Self::set_away`]: with memory mapped anew the queues want to be scheduled.
+    /// True once after `set_away`: with memory mapped anew the queues want to be scheduled.
     pub fn take_away(&self) -> bool {
         self.away.swap(false, Ordering::SeqCst)
     }
