@@ -131,6 +131,38 @@ fn a_frame_above_the_agreed_mtu_is_not_passed_to_the_driver() {
 }
 
 #[test]
+fn a_jumbo_frame_of_exactly_the_mtu_passes() {
+    use std::os::unix::fs::FileExt;
+    const FEATURES: u64 = 1 << 3 | MRG_RXBUF;
+    let pf = pf(4);
+    let jumbo = |last| CvfSpec {
+        mtu: 9000,
+        ..spec(last)
+    };
+    let (a, b) = (compose(&pf, jumbo(1)), compose(&pf, jumbo(2)));
+    let (mut a, mut b) = (Guest::new(&a), Guest::new(&b));
+    a.start(FEATURES);
+    b.start(FEATURES);
+    for ethertype in [[0x88, 0xb5], [8, 0]] {
+        let mut sent = frame(2, 1, 9014);
+        sent[12..14].copy_from_slice(&ethertype);
+        sent[14..34].copy_from_slice(&[
+            0x45, 0, 0x23, 0x28, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+        ]);
+        let at = Guest::buffer(2, 1);
+        a.ram.write_all_at(&[0; 12], at).unwrap();
+        a.ram.write_all_at(&sent, at + 12).unwrap();
+        a.descriptor(1, 9, at, 9026, 0, 0);
+        a.offer(1, 9);
+        a.kick(1);
+        let got = b.receive();
+        assert_eq!(b.cvf.stats().receive.drops, vec![]);
+        assert_eq!(a.cvf.stats().transmit.drops, vec![]);
+        assert_eq!(got, Some(sent));
+    }
+}
+
+#[test]
 fn partial_checksums_pass_or_are_finished() {
     let pf = pf(4);
     let (a, b) = (compose(&pf, spec(1)), compose(&pf, spec(2)));
