@@ -19,6 +19,9 @@ for conf in all default; do
     echo 0 > /proc/sys/net/ipv6/conf/$conf/autoconf
     echo 0 > /proc/sys/net/ipv6/conf/$conf/accept_dad
 done
+# An address is answered for only on its own interface, though several are on one network.
+echo 1 > /proc/sys/net/ipv4/conf/all/arp_ignore
+echo 2 > /proc/sys/net/ipv4/conf/all/arp_announce
 hostname "$(sed -n 's/.*lab\.name=\([^ ]*\).*/\1/p' /proc/cmdline)"
 if grep -q 'lab\.shell' /proc/cmdline; then
     (while :; do cd /root; setsid cttyhack sh; done) &
