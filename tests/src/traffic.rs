@@ -94,6 +94,8 @@ impl FlowReport {
 pub struct FrameReport {
     /// Frames a second that each flow was asked for.
     pub rate: u64,
+    /// Which run of the same work this was; more than 1 if the guests could not bear the rate.
+    pub run: u32,
     /// Frames sent.
     pub sent: u64,
     /// Frames received.
@@ -105,9 +107,10 @@ pub struct FrameReport {
 impl FrameReport {
     /// Adds up flows that ran at `rate`.
     #[must_use]
-    pub fn of(rate: u64, flows: &[FlowReport]) -> Self {
+    pub fn of(rate: u64, run: u32, flows: &[FlowReport]) -> Self {
         let mut total = FrameReport {
             rate,
+            run,
             sent: 0,
             received: 0,
             lost: 0,

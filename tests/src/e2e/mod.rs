@@ -3,6 +3,7 @@
 //! Most share a [`Rig`]: one daemon and two guests with a device each, booted once because booting
 //! is what takes the time. A rig on which a test failed is thrown away.
 
+mod beside;
 mod churn;
 mod controls;
 pub mod hotplug;

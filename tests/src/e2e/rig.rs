@@ -5,21 +5,18 @@ use super::{CannotRun, Suite};
 use crate::daemon::{Daemon, Device};
 use crate::lab::Lab;
 use crate::netns::Netns;
-use crate::traffic::{self, End, Flow, FlowReport, FrameReport, FrameRun};
+use crate::traffic::{self, End};
 use crate::vm::{Vm, VmConfig};
 use crate::{host, ui};
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Name of the uplink's interface on the host's side.
 pub const TAP: &str = "tap0";
 
 /// Address of the host's side.
 pub const HOST: &str = "192.0.2.254";
-
-/// Length of the numbered frames that run beside other work.
-const FRAME: usize = 200;
 
 /// Queue pairs of each guest's first device; the guests have as many CPUs.
 pub const PAIRS: u32 = 4;
@@ -185,58 +182,6 @@ impl Rig {
     pub fn ping_both_ways(&self) -> Result<()> {
         traffic::ping_all(&self.a.vm, &self.b.main.address, 5, "")?;
         traffic::ping_all(&self.b.vm, &self.a.main.address, 5, "")
-    }
-
-    /// Does `work` while both guests send each other numbered frames at half their loss-free rate,
-    /// none of which may be lost, doubled or damaged.
-    ///
-    /// # Errors
-    /// If `work` fails or a frame is not accounted for.
-    pub fn beside_traffic<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<(T, FrameReport)> {
-        let (a, b) = (self.a.end(), self.b.end());
-        let rate = (traffic::loss_free_rate(a, b, FRAME)? / 2).max(1);
-        let before = self.drops()?;
-        let limit = Duration::from_secs(600);
-        let run = |stream| FrameRun {
-            stream,
-            size: FRAME,
-            rate,
-            count: 0,
-            limit,
-        };
-        let there = Flow::start(a, b, &run(1))?;
-        let back = Flow::start(b, a, &run(2))?;
-        let result = work();
-        there.stop()?;
-        back.stop()?;
-        let flows = [there.finish()?, back.finish()?];
-        let value = result?;
-        let report = FrameReport::of(rate, &flows);
-        ui::say(&format!(
-            "    at {rate} frames/s each way: {} sent, {} received, {} lost",
-            report.sent, report.received, report.lost
-        ));
-        if !flows.iter().all(FlowReport::is_perfect) {
-            bail!(
-                "frames were not all delivered once and intact: {flows:?}\n  drops before {before}\n  \
-                 drops after {}",
-                self.drops()?
-            );
-        }
-        ensure!(report.sent > 0, "no frame was sent: {report:?}");
-        Ok((value, report))
-    }
-
-    /// What the two guests' devices have dropped so far, by reason.
-    fn drops(&self) -> Result<String> {
-        let mut text = String::new();
-        for guest in [&self.a, &self.b] {
-            let name = &guest.main.device.name;
-            let stats = self.daemon.ctl(&["stats", name])?;
-            let (rx, tx) = (&stats["rx"]["drops"], &stats["tx"]["drops"]);
-            text.push_str(&format!("{name}: rx {rx} tx {tx} "));
-        }
-        Ok(text)
     }
 
     /// Adds the daemon's log and state to a failure.
