@@ -18,10 +18,10 @@ pub use health::{Health, Memory, Refusal};
 pub use irq::{IrqAction, IrqData, IrqError, IrqRequest};
 pub use regions::{RegionInfo, RegionMap};
 pub use spec::{ComposeError, CvfSpec};
-pub use stats::{CvfStats, QueueStats};
+pub use stats::CvfStats;
 pub use whole::Cvf;
 
-pub use crate::dataplane::{Quiescing, Stalled};
+pub use crate::dataplane::{QueueStats, Quiescing, Stalled};
 pub use crate::mem::{MapError, MapRequest};
 pub use crate::pci::AccessError;
 pub use crate::personality::{Doorbells, Interrupts};

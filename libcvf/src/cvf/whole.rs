@@ -12,7 +12,7 @@ use super::irq::{self, IrqError, IrqRequest};
 use super::regions::{self, CONFIG, RegionInfo};
 use super::spec::{ComposeError, CvfSpec};
 use super::stats::CvfStats;
-use crate::control::{ControlRequest, Gatekeeper};
+use crate::control::Gatekeeper;
 use crate::dataplane::{Endpoint, LineKind, Port, Quiescing};
 use crate::ledger::Slice;
 use crate::mem::{MapError, MapRequest, fault_count};
@@ -295,11 +295,6 @@ impl Cvf {
     /// Asks the driver to announce itself. True if it will.
     pub fn announce(&self) -> bool {
         self.act(|personality, host| personality.announce(host))
-    }
-
-    /// Applies a control request in the guest's name, for tests of policy.
-    pub fn control(&self, request: &ControlRequest) -> crate::control::ControlReply {
-        self.device.request(request)
     }
 
     /// How it is.

@@ -14,6 +14,7 @@ mod interrupts;
 mod port;
 mod queue;
 mod scratch;
+mod stats;
 mod steer;
 mod worker;
 
@@ -23,3 +24,4 @@ pub use interrupts::{Interrupts, LineError, LineKind};
 pub use port::{Port, Quiescing, Stalled};
 pub use queue::{ReceiveQueue, TransmitQueue, TransmitState, VectorCell};
 pub use scratch::{Incoming, Scratch};
+pub use stats::QueueStats;

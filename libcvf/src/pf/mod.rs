@@ -12,8 +12,7 @@ pub use tap::{TapConfig, TapError};
 
 use std::sync::Arc;
 
-use crate::cvf::QueueStats;
-use crate::dataplane::Fabric;
+use crate::dataplane::{Fabric, QueueStats};
 use crate::ledger::{Inventory, Ledger};
 
 /// How a PF reaches the outside.

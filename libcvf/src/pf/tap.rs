@@ -15,8 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::{UplinkState, sys};
-use crate::cvf::QueueStats;
-use crate::dataplane::{Drop, Fabric, Incoming, QueueCounters, Scratch, Uplink};
+use crate::dataplane::{Drop, Fabric, Incoming, QueueCounters, QueueStats, Scratch, Uplink};
 use crate::limits::{BURST, MAX_FRAME};
 use crate::mem::write_frame;
 use crate::offload::{FrameMeta, Gso};
