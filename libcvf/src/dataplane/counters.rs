@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::offload::{FrameMeta, Gso, PackedMac};
+
 /// A number that only grows. One writer at a time (the holder of the queue's lock), any readers.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -96,5 +98,51 @@ impl QueueCounters {
     /// Frames dropped for a reason.
     pub fn dropped(&self, reason: Drop) -> u64 {
         self.drops[reason as usize].get()
+    }
+}
+
+/// What a burst adds to its queue's counters, written there once.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    frames: u64,
+    bytes: u64,
+    large: u64,
+    multicast: u64,
+    broadcast: u64,
+}
+
+impl Tally {
+    /// One frame of `len` bytes.
+    #[inline]
+    pub(super) fn add(&mut self, to: PackedMac, len: usize, meta: &FrameMeta) {
+        self.frames += 1;
+        self.bytes += len as u64;
+        self.large += u64::from(meta.gso != Gso::None);
+        if to.is_multicast() {
+            let broadcast = to.is_broadcast();
+            self.broadcast += u64::from(broadcast);
+            self.multicast += u64::from(!broadcast);
+        }
+    }
+
+    /// Frames added.
+    pub(super) const fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Adds it all up in `counters`, whose one writer the caller is.
+    pub(super) fn record(&self, counters: &QueueCounters) {
+        if self.frames == 0 {
+            return;
+        }
+        counters.frames.add(self.frames);
+        counters.bytes.add(self.bytes);
+        if self.large > 0 {
+            counters.large.add(self.large);
+        }
+        if self.multicast + self.broadcast > 0 {
+            counters.multicast.add(self.multicast);
+            counters.broadcast.add(self.broadcast);
+        }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use super::counters::{Drop, QueueCounters};
+use super::counters::{Drop, Tally};
 use super::fabric::Endpoint;
 use super::port::Port;
 use super::scratch::{Incoming, Planned, Scratch};
 use crate::mem::{ReadSlice, Regions, fault_count};
 use crate::offload::{
-    Accepts, Checksum, Deliver, EthView, FrameMeta, Gso, Headers, Network, SEGMENT_SCRATCH,
-    Segmenter, VlanEdit,
+    Accepts, Checksum, Deliver, EthView, FrameMeta, Gso, Headers, Network, PackedMac,
+    SEGMENT_SCRATCH, Segmenter, VlanEdit,
 };
 use crate::ring::{Payload, Pushed, ReceiveRing, RingError};
 use crate::switch::{PortId, Reason, Snapshot};
@@ -127,8 +127,9 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
             return;
         };
         let regions = port.memory.load();
+        ring.expect(&regions, range.len());
         let (accepts, mtu) = (port.accepts(), port.mtu());
-        let mut pushed = false;
+        let mut tally = Tally::default();
         let mut failure = None;
         for index in range {
             let Some((frame, planned)) = self.take(index, Some(number), scratch) else {
@@ -146,16 +147,17 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
                 regions: &regions,
                 accepts,
                 mtu,
-                counters: &queue.counters,
+                tally: &mut tally,
             };
             match self.push(&mut target, head, tail, planned.meta, edit) {
-                Ok(()) => pushed = true,
+                Ok(()) => {}
                 Err(Failed::Drop(reason)) => queue.counters.drop(reason),
                 Err(Failed::Ring(error)) => failure = Some(error),
             }
         }
+        tally.record(&queue.counters);
         let mut interrupt = false;
-        if pushed && failure.is_none() {
+        if tally.frames() > 0 && failure.is_none() {
             match ring.publish(&regions) {
                 Ok(wanted) => interrupt = wanted,
                 Err(error) => failure = Some(error),
@@ -188,6 +190,9 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
         meta: &mut FrameMeta,
         scratch: &'h mut [u8; SEGMENT_SCRATCH],
     ) -> Result<(), Drop> {
+        if !self.snapshot.edits() {
+            return Ok(());
+        }
         let view = EthView::parse(head).map_err(|_| Drop::Malformed)?;
         let edit = self.snapshot.egress(self.from, &view, self.to);
         if edit != VlanEdit::Keep {
@@ -236,7 +241,7 @@ struct Target<'t> {
     regions: &'t Regions,
     accepts: Accepts,
     mtu: u32,
-    counters: &'t QueueCounters,
+    tally: &'t mut Tally,
 }
 
 impl Target<'_> {
@@ -251,21 +256,10 @@ impl Target<'_> {
             Pushed::NoBuffer => return Err(Failed::Drop(Drop::NoBuffer)),
             Pushed::TooSmall => return Err(Failed::Drop(Drop::BufferTooSmall)),
         }
-        let counters = self.counters;
-        counters.frames.add(1);
-        counters.bytes.add((head.len() + tail.len()) as u64);
-        if meta.gso != Gso::None {
-            counters.large.add(1);
-        }
-        if head[0] & 1 != 0 {
-            let broadcast = head[..6] == [0xff; 6];
-            let kind = if broadcast {
-                &counters.broadcast
-            } else {
-                &counters.multicast
-            };
-            kind.add(1);
-        }
+        let to = head
+            .first_chunk()
+            .map_or(PackedMac::ZERO, |to| PackedMac::new(*to));
+        self.tally.add(to, len, meta);
         Ok(())
     }
 }

@@ -1,21 +1,41 @@
 //! From a burst to its destinations.
 
-use super::counters::{Drop, QueueCounters};
+use super::counters::{Drop, QueueCounters, Tally};
 use super::deliver::{self, Batch};
 use super::fabric::{Endpoint, Fabric};
 use super::scratch::{Incoming, Planned, Scratch, head_len};
 use crate::limits::BURST;
-use crate::offload::EthView;
-use crate::switch::{PortId, Verdict};
+use crate::offload::{EthView, PackedMac};
+use crate::switch::{PortId, Snapshot, Verdict};
 
-/// What the sender's side counts for a burst.
+/// The last answer of a burst: frames of one flow come in rows.
 #[derive(Default)]
-struct Tally {
-    frames: u64,
-    bytes: u64,
-    large: u64,
-    multicast: u64,
-    broadcast: u64,
+struct Memo {
+    addresses: Option<(PackedMac, PackedMac)>,
+    to: PortId,
+}
+
+impl Memo {
+    /// What [`Snapshot::forward`] says, asked once for frames in a row that are alike. Within a burst
+    /// neither the snapshot nor the time changes.
+    #[inline]
+    fn forward<'s>(
+        &mut self,
+        snapshot: &'s Snapshot,
+        from: PortId,
+        view: &EthView,
+        now: u32,
+    ) -> Verdict<'s> {
+        let addresses = Some((view.dst, view.src)).filter(|_| view.tag.is_none());
+        if addresses.is_some() && addresses == self.addresses {
+            return Verdict::Port(self.to);
+        }
+        let verdict = snapshot.forward(from, view, now);
+        if let Verdict::Port(to) = verdict {
+            (self.addresses, self.to) = (addresses, to);
+        }
+        verdict
+    }
 }
 
 impl Fabric {
@@ -31,7 +51,7 @@ impl Fabric {
     ) {
         let snapshot = self.switch().load();
         let (ports, now) = (self.ports(), self.now());
-        let mut tally = Tally::default();
+        let (mut tally, mut memo) = (Tally::default(), Memo::default());
         let mut pending = false;
         for index in 0..count.min(BURST) {
             scratch.plan[index] = Planned::default();
@@ -49,7 +69,7 @@ impl Fabric {
                 counters.drop(Drop::BadOffload);
                 continue;
             };
-            tally.add(&view, total, &meta);
+            tally.add(view.dst, total, &meta);
             let head = head.len() as u16;
             let planned = Planned {
                 to: None,
@@ -57,7 +77,7 @@ impl Fabric {
                 head,
                 queue: 0,
             };
-            match snapshot.forward(from, &view, now) {
+            match memo.forward(&snapshot, from, &view, now) {
                 Verdict::Port(to) => {
                     scratch.plan[index] = Planned {
                         to: Some(to),
@@ -106,7 +126,7 @@ impl Fabric {
         end: usize,
         from: PortId,
         incoming: &impl Fn(usize) -> Option<Incoming<'a>>,
-        snapshot: &crate::switch::Snapshot,
+        snapshot: &Snapshot,
         ports: &[Option<Endpoint>],
         scratch: &mut Scratch,
     ) {
@@ -120,31 +140,6 @@ impl Fabric {
                 };
                 batch.deliver(index..end, ports.get(to.index()), scratch);
             }
-        }
-    }
-}
-
-impl Tally {
-    fn add(&mut self, view: &EthView, len: usize, meta: &crate::offload::FrameMeta) {
-        self.frames += 1;
-        self.bytes += len as u64;
-        self.large += u64::from(meta.gso != crate::offload::Gso::None);
-        if view.dst.is_multicast() {
-            let broadcast = view.dst.is_broadcast();
-            self.broadcast += u64::from(broadcast);
-            self.multicast += u64::from(!broadcast);
-        }
-    }
-
-    fn record(&self, counters: &QueueCounters) {
-        counters.frames.add(self.frames);
-        counters.bytes.add(self.bytes);
-        if self.large > 0 {
-            counters.large.add(self.large);
-        }
-        if self.multicast + self.broadcast > 0 {
-            counters.multicast.add(self.multicast);
-            counters.broadcast.add(self.broadcast);
         }
     }
 }

@@ -216,6 +216,15 @@ impl Regions {
         })
     }
 
+    /// Translates many addresses in a row.
+    #[inline]
+    pub fn cursor(&self) -> Cursor<'_> {
+        Cursor {
+            regions: self,
+            last: None,
+        }
+    }
+
     /// Runs that are contiguous in host memory, as `(host, len)`; `None` when more than `limit`.
     pub(super) fn raw_pieces(
         &self,
@@ -320,5 +329,59 @@ impl Regions {
             bytes: self.bytes - size,
             serial: next_serial(),
         })
+    }
+}
+
+/// Translation that remembers the region of the last address: a ring's buffers mostly lie in one.
+/// It knows the usual case only, a buffer in one piece; for all others there is
+/// [`Regions::readable`] and [`Regions::writable`], which also say what is wrong.
+#[derive(Clone, Debug)]
+pub struct Cursor<'m> {
+    regions: &'m Regions,
+    last: Option<&'m Region>,
+}
+
+impl<'m> Cursor<'m> {
+    pub(super) const fn serial(&self) -> u64 {
+        self.regions.serial
+    }
+
+    #[inline]
+    fn region(&mut self, address: u64) -> Option<&'m Region> {
+        match self.last {
+            Some(region) if address.wrapping_sub(region.iova) < region.size => Some(region),
+            _ => {
+                self.last = self.regions.find(address);
+                self.last
+            }
+        }
+    }
+
+    /// Host address of a range that lies in one region.
+    #[inline]
+    fn whole(&mut self, address: u64, len: u32, access: Access) -> Option<usize> {
+        let region = self.region(address)?;
+        let skip = address - region.iova;
+        let allowed = match access {
+            Access::Read => region.read,
+            Access::Write => region.write,
+        };
+        let fits = u64::from(len) <= region.size - skip;
+        // The region lies wholly inside a mapping of this address space.
+        (fits && allowed && region.file.is_some()).then(|| region.host + skip as usize)
+    }
+
+    /// The buffer, if it is one readable piece.
+    #[inline]
+    pub fn read(&mut self, address: u64, len: u32) -> Option<ReadSlice<'m>> {
+        self.whole(address, len, Access::Read)
+            .map(|host| ReadSlice::new(host, len as usize))
+    }
+
+    /// The buffer, if it is one writable piece.
+    #[inline]
+    pub fn write(&mut self, address: u64, len: u32) -> Option<WriteSlice<'m>> {
+        self.whole(address, len, Access::Write)
+            .map(|host| WriteSlice::new(host, len as usize))
     }
 }

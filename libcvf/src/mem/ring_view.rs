@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use super::fault::Guarded;
 use super::file::MappedFile;
+use super::prefetch;
 use super::regions::{Access, Regions, TranslateError};
 
 const PAGE: usize = 4096;
@@ -386,6 +387,13 @@ impl RingView<'_> {
             words.0.load(Ordering::Relaxed),
             words.1.load(Ordering::Relaxed),
         ))
+    }
+
+    /// Asks the processor to fetch descriptor `index`, which need not exist.
+    #[inline]
+    pub fn prefetch_descriptor(&self, index: u16) {
+        let at = self.descriptors + Descriptor::SIZE * usize::from(index);
+        prefetch::to_read(at as *const u8);
     }
 
     /// True while nothing was ever made available and the descriptor table reads as zeroes: after a

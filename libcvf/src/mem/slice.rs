@@ -7,6 +7,8 @@
 use std::marker::PhantomData;
 
 use super::Regions;
+use super::copy::copy;
+use super::prefetch;
 
 /// Memory that may be read.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +57,7 @@ impl<'m> ReadSlice<'m> {
     }
 
     /// What follows the first `skip` bytes; empty when there is nothing.
+    #[inline]
     #[must_use]
     pub fn skip(self, skip: usize) -> Self {
         let skip = skip.min(self.len);
@@ -66,6 +69,7 @@ impl<'m> ReadSlice<'m> {
     }
 
     /// The first `len` bytes, or all there are.
+    #[inline]
     #[must_use]
     pub fn first(self, len: usize) -> Self {
         Self {
@@ -80,7 +84,7 @@ impl<'m> ReadSlice<'m> {
         let len = self.len.min(into.len());
         // SAFETY: `len` bytes are mapped at `base` for `'m`; `into` is an exclusive local buffer, and
         // exclusive borrows never point into guest memory, so the two do not overlap.
-        unsafe { std::ptr::copy_nonoverlapping(self.base, into.as_mut_ptr(), len) };
+        unsafe { copy(self.base, into.as_mut_ptr(), len) };
         len
     }
 
@@ -90,18 +94,14 @@ impl<'m> ReadSlice<'m> {
     pub fn copy_to(&self, to: WriteSlice<'_>) -> usize {
         let len = self.len.min(to.len);
         // SAFETY: both ends are mapped for `len` bytes, and `copy` allows overlap.
-        unsafe { std::ptr::copy(self.base, to.base, len) };
+        unsafe { copy(self.base, to.base, len) };
         len
     }
 
     /// Asks the processor to fetch the first line.
     #[inline]
     pub fn prefetch(&self) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: prefetch never faults, whatever the address.
-        unsafe {
-            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(self.base.cast());
-        }
+        prefetch::to_read(self.base);
     }
 
     pub(super) const fn as_raw(&self) -> (*const u8, usize) {
@@ -130,6 +130,7 @@ impl WriteSlice<'_> {
     }
 
     /// What follows the first `skip` bytes; empty when there is nothing.
+    #[inline]
     #[must_use]
     pub fn skip(self, skip: usize) -> Self {
         let skip = skip.min(self.len);
@@ -140,13 +141,23 @@ impl WriteSlice<'_> {
         }
     }
 
+    /// Asks the processor to fetch the first line, to be written.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch::to_write(self.base);
+    }
+
+    pub(super) fn as_raw(&self) -> (usize, usize) {
+        (self.base as usize, self.len)
+    }
+
     /// Copies from `bytes`; returns how many fitted.
     #[inline]
     pub fn write(&self, bytes: &[u8]) -> usize {
         let len = self.len.min(bytes.len());
         // SAFETY: `len` bytes are mapped at `base`; shared borrows never point into guest memory, so
         // the two do not overlap.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base, len) };
+        unsafe { copy(bytes.as_ptr(), self.base, len) };
         len
     }
 }
@@ -210,6 +221,7 @@ impl<'m> SliceList<'m> {
     }
 
     /// Adds a readable slice; false when the list is full.
+    #[inline]
     pub fn push_read(&mut self, slice: ReadSlice<'m>) -> bool {
         self.push(Raw {
             base: slice.base as usize,
@@ -219,6 +231,7 @@ impl<'m> SliceList<'m> {
     }
 
     /// Adds a writable slice; false when the list is full.
+    #[inline]
     pub fn push_write(&mut self, slice: WriteSlice<'m>) -> bool {
         self.push(Raw {
             base: slice.base as usize,
@@ -227,6 +240,7 @@ impl<'m> SliceList<'m> {
         })
     }
 
+    #[inline]
     fn push(&mut self, raw: Raw) -> bool {
         if self.raw.len() == self.limit {
             return false;

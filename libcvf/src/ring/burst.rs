@@ -75,6 +75,15 @@ impl<'m> Burst<'m> {
     /// The bytes of a frame of this burst.
     #[inline]
     pub fn payload(&self, frame: &Frame) -> Payload<'_> {
+        if frame.count == 1
+            && let Some(only) = self.pieces.read(frame.first as usize)
+        {
+            return Payload {
+                pieces: Pieces::One(only),
+                skip: usize::from(frame.skip),
+                len: frame.len as usize,
+            };
+        }
         Payload {
             pieces: Pieces::List {
                 list: &self.pieces,
@@ -127,6 +136,7 @@ impl<'a> Payload<'a> {
     }
 
     /// Part of it; clipped to what there is.
+    #[inline]
     #[must_use]
     pub fn range(self, range: Range<usize>) -> Self {
         let start = range.start.min(self.len);
@@ -166,6 +176,9 @@ impl<'a> Payload<'a> {
     /// Copies the first bytes into `into`; returns how many.
     #[inline]
     pub fn read(self, into: &mut [u8]) -> usize {
+        if let Pieces::One(slice) = self.pieces {
+            return slice.skip(self.skip).first(self.len).read(into);
+        }
         let mut done = 0;
         for piece in self.pieces() {
             done += piece.read(&mut into[done..]);

@@ -14,7 +14,12 @@ const GSO_UDP_L4: u8 = 5;
 const GSO_ECN: u8 = 0x80;
 
 /// What a sender says. An unknown `gso_type` is not a frame that can be delivered: `None`.
+#[inline]
 pub(crate) fn parse(bytes: &[u8; LEN]) -> Option<FrameMeta> {
+    if bytes[0] & (NEEDS_CSUM | DATA_VALID) == 0 && bytes[1] == 0 {
+        // The others say nothing then.
+        return Some(FrameMeta::default());
+    }
     let word = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
     let csum = if bytes[0] & NEEDS_CSUM != 0 {
         Csum::Partial {
@@ -44,6 +49,7 @@ pub(crate) fn parse(bytes: &[u8; LEN]) -> Option<FrameMeta> {
 }
 
 /// What a receiver is told.
+#[inline]
 pub(crate) fn build(meta: &FrameMeta, buffers: u16) -> [u8; LEN] {
     let mut bytes = [0; LEN];
     match meta.csum {

@@ -101,6 +101,10 @@ pub trait TransmitRing: Send {
 
 /// Device to guest.
 pub trait ReceiveRing: Send {
+    /// Looks up where the next `frames` frames will go, so that the memory is there when they come.
+    /// Changes nothing that anybody sees.
+    fn expect(&mut self, regions: &Regions, frames: usize);
+
     /// Copies one frame, `head` followed by `tail`, into the next buffers.
     ///
     /// # Errors

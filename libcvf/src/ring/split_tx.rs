@@ -6,7 +6,9 @@ use super::header;
 use super::notify::Notify;
 use super::{RingError, RingFeatures, TransmitRing};
 use crate::limits::{BURST, MAX_FRAME};
-use crate::mem::{Access, PlaceError, Regions, RingCache, RingPlace};
+use crate::mem::{
+    Access, Cursor, Descriptor, PlaceError, ReadSlice, Regions, RingCache, RingPlace, RingView,
+};
 use crate::offload::FrameMeta;
 
 /// Shortest frame: the two addresses and a type.
@@ -47,7 +49,24 @@ impl SplitTransmit {
     }
 }
 
+/// The usual chain: one readable descriptor in one piece of memory. What is found here is used as it
+/// was loaded; anything else is walked from its beginning.
+#[inline]
+fn plain<'m>(view: RingView<'_>, cursor: &mut Cursor<'m>, id: u16) -> Option<ReadSlice<'m>> {
+    let Descriptor {
+        address,
+        len,
+        flags,
+        ..
+    } = view.descriptor(id)?;
+    if flags != 0 || len == 0 {
+        return None;
+    }
+    cursor.read(address, len)
+}
+
 /// Settles from its length whether a chain of `bytes` is a frame.
+#[inline]
 fn frame<'m>(burst: &Burst<'m>, id: u16, first: usize, bytes: u64) -> Frame {
     let mut frame = Frame {
         meta: FrameMeta::default(),
@@ -80,6 +99,7 @@ fn frame<'m>(burst: &Burst<'m>, id: u16, first: usize, bytes: u64) -> Frame {
 }
 
 /// Reads the header of a frame that has a sane length.
+#[inline]
 fn read_header(burst: &Burst<'_>, frame: &mut Frame) {
     let mut bytes = [0; header::LEN];
     let whole = Frame {
@@ -112,9 +132,24 @@ impl TransmitRing for SplitTransmit {
             regions,
             indirect: self.features.indirect,
         };
-        for _ in 0..usize::from(waiting).min(BURST) {
-            let id = view.available_entry(self.next);
+        // Everything is asked for before any of it is waited for.
+        let mut heads = [0; BURST];
+        let heads = &mut heads[..usize::from(waiting).min(BURST)];
+        for (ahead, head) in (0..).zip(&mut *heads) {
+            *head = view.available_entry(self.next.wrapping_add(ahead));
+            view.prefetch_descriptor(*head);
+        }
+        let mut cursor = regions.cursor();
+        for &id in &*heads {
             let first = burst.pieces.len();
+            if let Some(piece) = plain(view, &mut cursor, id)
+                && burst.pieces.push_read(piece)
+            {
+                let taken = frame(burst, id, first, piece.len() as u64);
+                burst.frames.push(taken);
+                self.next = self.next.wrapping_add(1);
+                continue;
+            }
             let taken = match walk.pieces(id, Access::Read, &mut burst.pieces) {
                 Ok(bytes) => frame(burst, id, first, bytes),
                 Err(Stop::Full) => {

@@ -118,11 +118,17 @@ impl Snapshot {
         self.port(from).ok_or(Reason::UnknownPort)?.ingress(frame)
     }
 
+    /// True when [`Self::egress`] may say anything but to keep the frame as it is.
+    #[inline]
+    pub const fn edits(&self) -> bool {
+        self.access_ports > 0
+    }
+
     /// What happens to the outer tag of a frame that came in through `from`, was not dropped, and
     /// leaves through `to`.
     #[inline]
     pub fn egress(&self, from: PortId, frame: &EthView, to: PortId) -> VlanEdit {
-        if self.access_ports == 0 {
+        if !self.edits() {
             return VlanEdit::Keep;
         }
         let (Some(from), Some(to)) = (self.port(from), self.port(to)) else {
