@@ -14,6 +14,8 @@ pub const MAX_MTU: u16 = 65_521;
 pub const MAX_FRAME: usize = 65_535 + 14 + 8;
 /// Bytes of a frame's start that are copied before anything is decided about it.
 pub const HEADER_COPY: usize = 128;
+/// Bytes of that which are copied first: they say where an untagged frame goes.
+pub const FLOW_COPY: usize = 16;
 /// Most unicast and multicast addresses a guest may put into its filter, each.
 pub const MAX_FILTER_MACS: usize = 64;
 /// Longest control command that is read, in bytes (two full MAC tables fit).

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::offload::{FrameMeta, Gso, PackedMac};
+use crate::offload::PackedMac;
 
 /// A number that only grows. One writer at a time (the holder of the queue's lock), any readers.
 #[derive(Debug, Default)]
@@ -114,15 +114,32 @@ pub(super) struct Tally {
 impl Tally {
     /// One frame of `len` bytes.
     #[inline]
-    pub(super) fn add(&mut self, to: PackedMac, len: usize, meta: &FrameMeta) {
+    pub(super) fn add(&mut self, to: PackedMac, len: usize, large: bool) {
         self.frames += 1;
         self.bytes += len as u64;
-        self.large += u64::from(meta.gso != Gso::None);
+        self.large += u64::from(large);
         if to.is_multicast() {
             let broadcast = to.is_broadcast();
             self.broadcast += u64::from(broadcast);
             self.multicast += u64::from(!broadcast);
         }
+    }
+
+    /// As [`Self::add`], for a frame that begins with `head`.
+    #[inline]
+    pub(super) fn add_start(&mut self, head: &[u8], len: usize, large: bool) {
+        match head.first_chunk() {
+            Some(to) if to[0] & 1 != 0 => self.add(PackedMac::new(*to), len, large),
+            _ => self.add_unicast(len, large),
+        }
+    }
+
+    /// As [`Self::add`], for what is known to be unicast.
+    #[inline]
+    pub(super) const fn add_unicast(&mut self, len: usize, large: bool) {
+        self.frames += 1;
+        self.bytes += len as u64;
+        self.large += large as u64;
     }
 
     /// Frames added.

@@ -2,18 +2,21 @@
 
 use std::ops::Range;
 
-use super::counters::{Drop, Tally};
-use super::fabric::Endpoint;
+use super::counters::{Drop, QueueCounters, Tally};
+use super::fabric::{Endpoint, Uplink};
 use super::port::Port;
-use super::scratch::{Incoming, Planned, Scratch};
+use super::scratch::Scratch;
+use crate::limits::{BURST, HEADER_COPY, MAX_SEGMENT_HEADERS};
 use crate::mem::{ReadSlice, Regions, fault_count};
 use crate::offload::{
-    Accepts, Checksum, Deliver, EthView, FrameMeta, Gso, Headers, Network, PackedMac,
-    SEGMENT_SCRATCH, Segmenter, VlanEdit,
+    Accepts, Checksum, Deliver, EthView, FrameMeta, Gso, Headers, Network, SEGMENT_SCRATCH,
+    Segmenter, VlanEdit,
 };
-use crate::ring::{Payload, Pushed, ReceiveRing, RingError};
+use crate::ring::{Burst, Frames, Payload, Pushed, ReceiveRing, RingError};
 use crate::switch::{PortId, Reason, Snapshot};
 
+/// Bytes of a link header without tag.
+const ETHERNET: usize = 14;
 /// Most bytes summed in one go.
 const SUM_CHUNK: usize = 2048;
 
@@ -25,12 +28,16 @@ pub(super) const fn refusal(reason: Reason) -> Drop {
     }
 }
 
-/// Frames from one port to one other.
-pub(super) struct Batch<'s, F> {
+/// A burst that came in at one port, on its way to others.
+pub(super) struct Batch<'s, 'm> {
     pub from: PortId,
-    pub to: PortId,
-    pub incoming: &'s F,
     pub snapshot: &'s Snapshot,
+    pub burst: &'s mut Burst<'m>,
+    pub scratch: &'s mut Scratch,
+    /// Frames about which nothing is said.
+    pub plain: Frames,
+    /// Bytes of the longest of those.
+    pub longest: usize,
 }
 
 /// Why a frame was not pushed.
@@ -45,128 +52,113 @@ impl From<RingError> for Failed {
     }
 }
 
-impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
-    /// Delivers those frames of `range` that go to this destination, and marks them as done.
+impl Batch<'_, '_> {
+    /// Delivers `frames` to one destination.
     pub(super) fn deliver(
-        &self,
-        range: Range<usize>,
+        &mut self,
+        to: PortId,
+        frames: Frames,
         endpoint: Option<&Option<Endpoint>>,
-        scratch: &mut Scratch,
     ) {
         match endpoint {
-            Some(Some(Endpoint::Device(port))) => self.to_device(range, port, scratch),
+            Some(Some(Endpoint::Device(port))) => self.give_device(to, frames, port),
             Some(Some(Endpoint::Uplink(uplink))) => {
-                for index in range {
-                    let Some((frame, planned)) = self.take(index, None, scratch) else {
-                        continue;
-                    };
-                    let Scratch { heads, edit, .. } = &mut *scratch;
-                    let mut head = &heads[index][..usize::from(planned.head)];
-                    let mut meta = planned.meta;
-                    let tail = frame.payload.range(head.len()..usize::MAX);
-                    match self.edited(&mut head, &mut meta, edit) {
-                        Ok(()) => uplink.send(&meta, head, tail),
-                        Err(reason) => uplink.counters().drop(reason),
-                    }
+                for index in frames {
+                    self.give_uplink(to, index, uplink.as_ref());
                 }
             }
             // The port left between the look-up and now.
-            _ => {
-                for index in range {
-                    self.take(index, None, scratch);
-                }
-            }
+            _ => {}
         }
     }
 
-    /// The frame at `index`, if it is one of this batch; it is marked as done.
-    fn take(
-        &self,
-        index: usize,
-        queue: Option<u16>,
-        scratch: &mut Scratch,
-    ) -> Option<(Incoming<'a>, Planned)> {
-        let planned = scratch.plan[index];
-        if planned.to != Some(self.to) || queue.is_some_and(|q| q != planned.queue) {
-            return None;
-        }
-        scratch.plan[index].to = None;
-        (self.incoming)(index).map(|frame| (frame, planned))
+    /// Copies as much of a frame's beginning as anybody looks at.
+    pub(super) fn full_head(&mut self, index: usize) -> &[u8] {
+        let large = self
+            .burst
+            .frames()
+            .get(index)
+            .is_some_and(|frame| frame.meta.is_large());
+        let len = if large {
+            MAX_SEGMENT_HEADERS
+        } else {
+            HEADER_COPY
+        };
+        self.burst.copy_head(index, len)
     }
 
-    fn to_device(&self, range: Range<usize>, port: &Port, scratch: &mut Scratch) {
+    fn give_uplink(&mut self, to: PortId, index: usize, uplink: &dyn Uplink) {
+        self.full_head(index);
+        let Some(frame) = self.burst.frames().get(index) else {
+            return;
+        };
+        let mut meta = FrameMeta::from(frame.meta);
+        let (mut head, tail) = self.burst.parts(index);
+        let way = Way {
+            from: self.from,
+            to,
+            snapshot: self.snapshot,
+        };
+        match way.edited(&mut head, &mut meta, &mut self.scratch.edit) {
+            Ok(()) => uplink.send(&meta, head, tail),
+            Err(reason) => uplink.counters().drop(reason),
+        }
+    }
+
+    fn give_device(&mut self, to: PortId, mut frames: Frames, port: &Port) {
         let pairs = port.active_pairs();
-        if pairs > 1 {
-            for index in range.clone() {
-                let planned = &mut scratch.plan[index];
-                if planned.to == Some(self.to) {
-                    let head = &scratch.heads[index][..usize::from(planned.head)];
-                    planned.queue = super::steer::queue(head, pairs);
-                }
-            }
+        if pairs == 1 {
+            return self.give_queue(to, frames, port, 0);
         }
-        for index in range.clone() {
-            let planned = scratch.plan[index];
-            if planned.to == Some(self.to) {
-                self.to_queue(index..range.end, port, planned.queue, scratch);
+        let mut queues = [0; BURST];
+        for index in frames {
+            queues[index] = super::steer::queue(self.full_head(index), pairs);
+        }
+        while let Some(first) = frames.next() {
+            let mut mine = Frames::one(first);
+            for index in frames.filter(|index| queues[*index] == queues[first]) {
+                mine.add(Frames::one(index));
             }
+            frames.remove(mine);
+            self.give_queue(to, mine, port, queues[first]);
         }
     }
 
-    fn to_queue(&self, range: Range<usize>, port: &Port, number: u16, scratch: &mut Scratch) {
+    fn give_queue(&mut self, to: PortId, frames: Frames, port: &Port, number: u16) {
         let queue = &port.receive[usize::from(number)];
         let faults = fault_count();
         let mut state = queue.ring.lock();
-        let ring = state.as_mut().filter(|_| port.running());
-        let Some(ring) = ring else {
-            for index in range {
-                if self.take(index, Some(number), scratch).is_some() {
-                    queue.counters.drop(Drop::NotReady);
-                }
-            }
+        let Some(ring) = state.as_mut().filter(|_| port.running()) else {
+            frames.for_each(|_| queue.counters.drop(Drop::NotReady));
             return;
         };
         let regions = port.memory.load();
-        ring.expect(&regions, range.len());
-        let (accepts, mtu) = (port.accepts(), port.mtu());
-        let mut tally = Tally::default();
-        let mut failure = None;
-        for index in range {
-            let Some((frame, planned)) = self.take(index, Some(number), scratch) else {
-                continue;
-            };
-            if failure.is_some() {
-                queue.counters.drop(Drop::NotReady);
-                continue;
-            }
-            let Scratch { heads, edit, .. } = &mut *scratch;
-            let head = &heads[index][..usize::from(planned.head)];
-            let tail = frame.payload.range(head.len()..usize::MAX);
-            let mut target = Target {
-                ring: ring.as_mut(),
-                regions: &regions,
-                accepts,
-                mtu,
-                tally: &mut tally,
-            };
-            match self.push(&mut target, head, tail, planned.meta, edit) {
-                Ok(()) => {}
-                Err(Failed::Drop(reason)) => queue.counters.drop(reason),
-                Err(Failed::Ring(error)) => failure = Some(error),
-            }
-        }
-        tally.record(&queue.counters);
+        let mut filling = Filling {
+            way: Way {
+                from: self.from,
+                to,
+                snapshot: self.snapshot,
+            },
+            accepts: port.accepts(),
+            mtu: port.mtu(),
+            regions: &regions,
+            counters: &queue.counters,
+            tally: Tally::default(),
+        };
+        let filled = self.fill(&mut filling, ring.as_mut(), frames);
+        let pushed = filling.tally.frames() > 0;
+        filling.tally.record(&queue.counters);
         let mut interrupt = false;
-        if tally.frames() > 0 && failure.is_none() {
-            match ring.publish(&regions) {
-                Ok(wanted) => interrupt = wanted,
-                Err(error) => failure = Some(error),
+        let published = filled.and_then(|()| {
+            if pushed {
+                interrupt = ring.publish(&regions)?;
             }
-        }
-        match failure {
+            Ok(())
+        });
+        match published {
             // Its memory may come back: frames until then are dropped.
-            None | Some(RingError::Away(_)) => {}
-            Some(error) => {
+            Ok(()) | Err(RingError::Away(_)) => {}
+            Err(error) => {
                 *state = None;
                 port.stop(format!("receive queue {number}: {error}"));
             }
@@ -183,6 +175,95 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
         }
     }
 
+    /// Pushes `frames` into a ring, as many as it takes.
+    ///
+    /// # Errors
+    /// The ring cannot go on; frames from there on were counted as dropped.
+    fn fill(
+        &mut self,
+        filling: &mut Filling<'_>,
+        ring: &mut dyn ReceiveRing,
+        mut frames: Frames,
+    ) -> Result<(), RingError> {
+        let usual = self.usual(filling, frames);
+        while !frames.is_empty() {
+            let filled = match frames.before(frames.without(usual)) {
+                run if run.is_empty() => Ok(Frames::default()),
+                run => ring.push_plain(filling.regions, self.burst, run),
+            };
+            let filled = filled.and_then(|done| {
+                filling.count(self.burst, done);
+                frames.remove(done);
+                match frames.next() {
+                    Some(index) => self.push(filling, ring, index),
+                    None => Ok(()),
+                }
+            });
+            if let Err(error) = filled {
+                frames.for_each(|_| filling.counters.drop(Drop::NotReady));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of `frames` to which nothing is done on the way.
+    #[inline]
+    fn usual(&self, filling: &Filling<'_>, frames: Frames) -> Frames {
+        if self.snapshot.edits() {
+            return Frames::default();
+        }
+        // The MTU counts what is behind the link header, and this is the shortest.
+        let limit = (filling.mtu as usize).saturating_add(ETHERNET);
+        let mut usual = frames.and(self.plain);
+        if self.longest > limit {
+            for index in usual {
+                if self.burst.frames()[index].len() > limit {
+                    usual.remove(Frames::one(index));
+                }
+            }
+        }
+        usual
+    }
+
+    /// Pushes one frame, with whatever has to be done to it.
+    ///
+    /// # Errors
+    /// The ring cannot go on; the frame was counted as dropped, as it is where it is not pushed for
+    /// another reason.
+    fn push(
+        &mut self,
+        filling: &mut Filling<'_>,
+        ring: &mut dyn ReceiveRing,
+        index: usize,
+    ) -> Result<(), RingError> {
+        self.full_head(index);
+        let meta = self.burst.frames()[index].meta.into();
+        let (head, tail) = self.burst.parts(index);
+        let mut target = Target { ring, filling };
+        match target.deliver(head, tail, meta, &mut self.scratch.edit) {
+            Ok(()) => Ok(()),
+            Err(Failed::Drop(reason)) => {
+                filling.counters.drop(reason);
+                Ok(())
+            }
+            Err(Failed::Ring(error)) => {
+                filling.counters.drop(Drop::NotReady);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// From port to port.
+#[derive(Clone, Copy)]
+struct Way<'s> {
+    from: PortId,
+    to: PortId,
+    snapshot: &'s Snapshot,
+}
+
+impl Way<'_> {
     /// Applies the VLAN edit on the way from port to port to a copied head.
     fn edited<'h>(
         &self,
@@ -206,65 +287,81 @@ impl<'a, F: Fn(usize) -> Option<Incoming<'a>>> Batch<'_, F> {
         }
         Ok(())
     }
+}
 
-    fn push<'h>(
-        &self,
-        target: &mut Target<'_>,
+/// What belongs to a receive ring for the length of a burst.
+struct Filling<'t> {
+    way: Way<'t>,
+    accepts: Accepts,
+    mtu: u32,
+    regions: &'t Regions,
+    counters: &'t QueueCounters,
+    tally: Tally,
+}
+
+impl Filling<'_> {
+    /// Counts frames that were pushed as they are.
+    #[inline]
+    fn count(&mut self, burst: &Burst<'_>, done: Frames) {
+        for index in done {
+            let (head, tail) = burst.parts(index);
+            self.tally.add_start(head, head.len() + tail.len(), false);
+        }
+    }
+}
+
+/// A receive ring that is being filled.
+struct Target<'t, 'f> {
+    ring: &'t mut dyn ReceiveRing,
+    filling: &'t mut Filling<'f>,
+}
+
+impl Target<'_, '_> {
+    /// Pushes a frame in the form that its receiver takes.
+    fn deliver<'h>(
+        &mut self,
         mut head: &'h [u8],
         tail: Payload<'_>,
         mut meta: FrameMeta,
         scratch: &'h mut [u8; SEGMENT_SCRATCH],
     ) -> Result<(), Failed> {
-        self.edited(&mut head, &mut meta, scratch)
+        self.filling
+            .way
+            .edited(&mut head, &mut meta, scratch)
             .map_err(Failed::Drop)?;
         // Only for large UDP does the receiver's word differ by IP version; stacked tags count.
         let v6 = meta.gso == Gso::Udp
             && Headers::parse(head, head.len() + tail.len())
                 .is_ok_and(|headers| headers.network == Network::V6);
-        match target.accepts.takes(&meta, v6) {
-            Deliver::Whole => target.push(&meta, head, tail),
+        match self.filling.accepts.takes(&meta, v6) {
+            Deliver::Whole => self.push(&meta, head, tail),
             Deliver::FinishChecksum => {
                 let mut copy = [0; SEGMENT_SCRATCH];
                 let copy = &mut copy[..head.len()];
                 copy.copy_from_slice(head);
                 finish_checksum(&meta, copy, tail).map_err(Failed::Drop)?;
-                target.push(&FrameMeta::default(), copy, tail)
+                self.push(&FrameMeta::default(), copy, tail)
             }
-            Deliver::Segment => segment(target, &meta, head, tail),
+            Deliver::Segment => segment(self, &meta, head, tail),
         }
     }
-}
 
-/// A receive ring with what belongs to it for the length of a burst.
-struct Target<'t> {
-    ring: &'t mut dyn ReceiveRing,
-    regions: &'t Regions,
-    accepts: Accepts,
-    mtu: u32,
-    tally: &'t mut Tally,
-}
-
-impl Target<'_> {
-    #[inline]
     fn push(&mut self, meta: &FrameMeta, head: &[u8], tail: Payload<'_>) -> Result<(), Failed> {
         let len = head.len() + tail.len();
-        if len > self.mtu as usize && meta.gso == Gso::None && self.exceeds_mtu(head, len) {
+        if len > self.filling.mtu as usize && meta.gso == Gso::None && self.exceeds_mtu(head, len) {
             return Err(Failed::Drop(Drop::ExceedsMtu));
         }
-        match self.ring.push(self.regions, meta, head, tail)? {
+        match self.ring.push(self.filling.regions, meta, head, tail)? {
             Pushed::Done => {}
             Pushed::NoBuffer => return Err(Failed::Drop(Drop::NoBuffer)),
             Pushed::TooSmall => return Err(Failed::Drop(Drop::BufferTooSmall)),
         }
-        let to = head
-            .first_chunk()
-            .map_or(PackedMac::ZERO, |to| PackedMac::new(*to));
-        self.tally.add(to, len, meta);
+        self.filling
+            .tally
+            .add_start(head, len, meta.gso != Gso::None);
         Ok(())
     }
-}
 
-impl Target<'_> {
     /// virtio 1.3 5.1.4.1: nothing whose payload is longer than the MTU is passed to the driver,
     /// large-send frames aside. Link header and tags do not count.
     fn exceeds_mtu(&self, head: &[u8], len: usize) -> bool {
@@ -272,7 +369,7 @@ impl Target<'_> {
             Ok(headers) => usize::from(headers.l3_offset),
             Err(_) => EthView::parse(head).map_or(0, |view| usize::from(view.offset)),
         };
-        len - link.min(len) > self.mtu as usize
+        len - link.min(len) > self.filling.mtu as usize
     }
 }
 
@@ -310,7 +407,7 @@ fn finish_checksum(meta: &FrameMeta, head: &mut [u8], tail: Payload<'_>) -> Resu
 
 /// Cuts a large-send frame and pushes the pieces, all or as many as there are buffers.
 fn segment(
-    target: &mut Target<'_>,
+    target: &mut Target<'_, '_>,
     meta: &FrameMeta,
     head: &[u8],
     tail: Payload<'_>,

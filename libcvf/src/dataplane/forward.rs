@@ -3,143 +3,127 @@
 use super::counters::{Drop, QueueCounters, Tally};
 use super::deliver::{self, Batch};
 use super::fabric::{Endpoint, Fabric};
-use super::scratch::{Incoming, Planned, Scratch, head_len};
-use crate::limits::BURST;
-use crate::offload::{EthView, PackedMac};
-use crate::switch::{PortId, Snapshot, Verdict};
+use super::scratch::Scratch;
+use super::sorted::Sorted;
+use crate::limits::{FLOW_COPY, HEADER_COPY};
+use crate::offload::{EthView, FrameMeta};
+use crate::ring::{Burst, Frames};
+use crate::switch::{PortId, Verdict};
 
-/// The last answer of a burst: frames of one flow come in rows.
-#[derive(Default)]
-struct Memo {
-    addresses: Option<(PackedMac, PackedMac)>,
-    to: PortId,
-}
+/// What decides where an untagged frame goes: both addresses, and the type that says that it is one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Flow(u64, u32, u16);
 
-impl Memo {
-    /// What [`Snapshot::forward`] says, asked once for frames in a row that are alike. Within a burst
-    /// neither the snapshot nor the time changes.
+impl Flow {
     #[inline]
-    fn forward<'s>(
-        &mut self,
-        snapshot: &'s Snapshot,
-        from: PortId,
-        view: &EthView,
-        now: u32,
-    ) -> Verdict<'s> {
-        let addresses = Some((view.dst, view.src)).filter(|_| view.tag.is_none());
-        if addresses.is_some() && addresses == self.addresses {
-            return Verdict::Port(self.to);
-        }
-        let verdict = snapshot.forward(from, view, now);
-        if let Verdict::Port(to) = verdict {
-            (self.addresses, self.to) = (addresses, to);
-        }
-        verdict
+    fn of(head: &[u8]) -> Option<Self> {
+        let &[a, b, c, d, e, f, g, h, i, j, k, l, m, n] = head.first_chunk()?;
+        Some(Self(
+            u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+            u32::from_ne_bytes([i, j, k, l]),
+            u16::from_ne_bytes([m, n]),
+        ))
     }
 }
 
+/// The last answer of a burst: frames of one flow come in rows, and within a burst neither the
+/// snapshot nor the time changes. Only ever about a frame for one port.
+#[derive(Default)]
+struct Memo {
+    flow: Option<Flow>,
+    /// The destination's place among the sorted.
+    place: usize,
+}
+
 impl Fabric {
-    /// Forwards up to [`BURST`] frames that came in at `from`. `incoming` tells frame by frame;
-    /// `None` is one to pass over. The sender's counters are `counters`, whose lock the caller holds.
-    pub fn forward<'a>(
+    /// Forwards the frames of a burst that came in at `from`. The sender's counters are `counters`,
+    /// whose lock the caller holds.
+    pub fn forward(
         &self,
         from: PortId,
-        count: usize,
-        incoming: impl Fn(usize) -> Option<Incoming<'a>>,
+        burst: &mut Burst<'_>,
         counters: &QueueCounters,
         scratch: &mut Scratch,
     ) {
         let snapshot = self.switch().load();
         let (ports, now) = (self.ports(), self.now());
         let (mut tally, mut memo) = (Tally::default(), Memo::default());
-        let mut pending = false;
-        for index in 0..count.min(BURST) {
-            scratch.plan[index] = Planned::default();
-            let Some(frame) = incoming(index) else {
+        let mut sorted = Sorted::default();
+        let mut batch = Batch {
+            from,
+            snapshot: &snapshot,
+            burst,
+            scratch,
+            plain: Frames::default(),
+            longest: 0,
+        };
+        for index in 0..batch.burst.frames().len() {
+            let frame = &batch.burst.frames()[index];
+            if frame.fault.is_some() {
+                counters.drop(Drop::Malformed);
                 continue;
-            };
-            let head = &mut scratch.heads[index][..head_len(&frame)];
-            frame.payload.read(head);
-            let total = frame.payload.len();
+            }
+            let (total, large) = (frame.len(), frame.meta.is_large());
+            if frame.meta.is_plain() {
+                batch.plain.add(Frames::one(index));
+                batch.longest = batch.longest.max(total);
+                let flow = Flow::of(batch.burst.copy_head(index, FLOW_COPY));
+                if memo.flow.is_some() && flow == memo.flow {
+                    tally.add_unicast(total, false);
+                    sorted.again(memo.place, index);
+                    continue;
+                }
+            } else if !batch.check(index) {
+                counters.drop(Drop::BadOffload);
+                continue;
+            }
+            let head = batch.burst.copy_head(index, HEADER_COPY);
             let Ok(view) = EthView::parse(head) else {
                 counters.drop(Drop::Malformed);
                 continue;
             };
-            let Ok(meta) = frame.meta.check(head, total) else {
-                counters.drop(Drop::BadOffload);
-                continue;
-            };
-            tally.add(view.dst, total, &meta);
-            let head = head.len() as u16;
-            let planned = Planned {
-                to: None,
-                meta,
-                head,
-                queue: 0,
-            };
-            match memo.forward(&snapshot, from, &view, now) {
+            let flow = Flow::of(head).filter(|_| view.tag.is_none());
+            tally.add(view.dst, total, large);
+            match snapshot.forward(from, &view, now) {
                 Verdict::Port(to) => {
-                    scratch.plan[index] = Planned {
-                        to: Some(to),
-                        ..planned
-                    };
-                    pending = true;
+                    let place = sorted.add(to, index);
+                    memo = Memo { flow, place };
                 }
                 Verdict::Many(targets) => {
                     // What was planned goes first: a sender's frames keep their order.
-                    if std::mem::take(&mut pending) {
-                        self.flush(index, from, &incoming, &snapshot, &ports, scratch);
-                    }
+                    flush(&mut batch, &mut sorted, &ports);
+                    memo = Memo::default();
                     for to in targets {
-                        scratch.plan[index] = Planned {
-                            to: Some(to),
-                            ..planned
-                        };
-                        let batch = Batch {
-                            from,
-                            to,
-                            incoming: &incoming,
-                            snapshot: &snapshot,
-                        };
-                        batch.deliver(index..index + 1, ports.get(to.index()), scratch);
+                        batch.deliver(to, Frames::one(index), ports.get(to.index()));
                     }
                 }
                 Verdict::Drop(reason) => counters.drop(deliver::refusal(reason)),
             }
         }
-        if pending {
-            self.flush(
-                count.min(BURST),
-                from,
-                &incoming,
-                &snapshot,
-                &ports,
-                scratch,
-            );
-        }
+        flush(&mut batch, &mut sorted, &ports);
         tally.record(counters);
     }
+}
 
-    /// Delivers what is planned below `end`, destination by destination.
-    fn flush<'a>(
-        &self,
-        end: usize,
-        from: PortId,
-        incoming: &impl Fn(usize) -> Option<Incoming<'a>>,
-        snapshot: &Snapshot,
-        ports: &[Option<Endpoint>],
-        scratch: &mut Scratch,
-    ) {
-        for index in 0..end {
-            if let Some(to) = scratch.plan[index].to {
-                let batch = Batch {
-                    from,
-                    to,
-                    incoming,
-                    snapshot,
-                };
-                batch.deliver(index..end, ports.get(to.index()), scratch);
+impl Batch<'_, '_> {
+    /// Checks what the sender says about a frame against its headers; false when it contradicts them.
+    fn check(&mut self, index: usize) -> bool {
+        let (meta, total) = match self.burst.frames().get(index) {
+            Some(frame) => (FrameMeta::from(frame.meta), frame.len()),
+            None => return false,
+        };
+        let checked = meta.check(self.full_head(index), total);
+        match (checked, self.burst.frame_mut(index)) {
+            (Ok(checked), Some(frame)) => {
+                frame.meta = checked.into();
+                true
             }
+            _ => false,
         }
     }
+}
+
+/// Delivers what was sorted, destination by destination.
+fn flush(batch: &mut Batch<'_, '_>, sorted: &mut Sorted, ports: &[Option<Endpoint>]) {
+    sorted.drain(|to, frames| batch.deliver(to, frames, ports.get(to.index())));
 }

@@ -14,10 +14,9 @@ use parking_lot::Mutex;
 use std::os::fd::AsFd;
 use std::thread::JoinHandle;
 
-use super::counters::Drop;
 use super::fabric::Fabric;
 use super::port::Port;
-use super::scratch::{Incoming, Scratch};
+use super::scratch::Scratch;
 use crate::mem::fault_count;
 use crate::ring::{BurstBuffers, RingError};
 
@@ -255,21 +254,7 @@ fn serve(
     let done = taken.and_then(|()| {
         ring.suppress(&regions);
         state.suppressed = true;
-        let frames = burst.frames();
-        let incoming = |index: usize| {
-            let frame = &frames[index];
-            if frame.fault.is_some() {
-                return None;
-            }
-            Some(Incoming {
-                meta: frame.meta,
-                payload: burst.payload(frame),
-            })
-        };
-        for _ in frames.iter().filter(|frame| frame.fault.is_some()) {
-            queue.counters.drop(Drop::Malformed);
-        }
-        fabric.forward(port.id(), frames.len(), incoming, &queue.counters, scratch);
+        fabric.forward(port.id(), &mut burst, &queue.counters, scratch);
         ring.give_back(&regions, &burst)
     });
     if port.truncated(faults, &regions, ring.faulted()) {
@@ -283,6 +268,7 @@ fn serve(
         port.stop(format!("transmit queue {number}: {error}"));
         return Served::Gone;
     }
+    drop(burst);
     // Before the lock goes: whoever waits for it may unmap then, which is not for a worker to do.
     drop(regions);
     drop(guard);

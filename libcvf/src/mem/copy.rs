@@ -2,53 +2,42 @@
 
 use std::ptr;
 
-/// Sixteen bytes at a time.
-type Lane = [u64; 2];
+/// Sixteen bytes in one register.
+#[cfg(target_arch = "x86_64")]
+type Lane = std::arch::x86_64::__m128i;
+#[cfg(not(target_arch = "x86_64"))]
+type Lane = u128;
 
 /// Longest copy that is made in place of a call.
 const INLINE: usize = 128;
 
-/// Loads and stores `L` at both ends of a range, `N` from each; everything is loaded before
-/// anything is stored, so the two ranges may overlap.
-///
-/// # Safety
-/// As [`copy`]; `N * size_of::<L>() <= len <= 2 * N * size_of::<L>()`.
-#[inline(always)]
-unsafe fn ends<L: Copy, const N: usize>(from: *const u8, to: *mut u8, len: usize) {
-    let lane = size_of::<L>();
-    // SAFETY: the first N and the last N lanes lie within `len`, by this function's condition; no
-    // alignment is assumed.
-    unsafe {
-        let front: [L; N] =
-            std::array::from_fn(|n| ptr::read_unaligned(from.add(n * lane).cast::<L>()));
-        let back: [L; N] = std::array::from_fn(|n| {
-            ptr::read_unaligned(from.add(len - (n + 1) * lane).cast::<L>())
-        });
-        for (n, value) in front.into_iter().enumerate() {
-            ptr::write_unaligned(to.add(n * lane).cast::<L>(), value);
-        }
-        for (n, value) in back.into_iter().enumerate() {
-            ptr::write_unaligned(to.add(len - (n + 1) * lane).cast::<L>(), value);
-        }
-    }
+/// Names a value for each offset, all loaded before the first is stored: registers, not memory, are
+/// between load and store, and the two ranges may overlap.
+macro_rules! lanes {
+    ($type:ty, $from:ident, $to:ident: $($value:ident = $at:expr),+) => {{
+        $(let $value = ptr::read_unaligned($from.add($at).cast::<$type>());)+
+        $(ptr::write_unaligned($to.add($at).cast::<$type>(), $value);)+
+    }};
 }
 
 /// Copies `len` bytes; short copies without a call. The ranges may overlap.
 ///
 /// # Safety
 /// `from` is mapped readable and `to` writable for `len` bytes.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
-    // SAFETY: the caller's promise; each arm keeps the bounds that `ends` asks for.
+    // SAFETY: by the caller's promise; in each arm the lanes at the front and those at the back lie
+    // within `len`. No alignment is assumed.
     unsafe {
         match len {
-            65..=INLINE => ends::<Lane, 4>(from, to, len),
-            32..=64 => ends::<Lane, 2>(from, to, len),
-            16..=31 => ends::<Lane, 1>(from, to, len),
-            8..=15 => ends::<u64, 1>(from, to, len),
-            4..=7 => ends::<u32, 1>(from, to, len),
-            2..=3 => ends::<u16, 1>(from, to, len),
-            1 => ends::<u8, 1>(from, to, len),
+            33..=64 => lanes!(Lane, from, to: a = 0, b = 16, c = len - 32, d = len - 16),
+            65..=INLINE => lanes!(Lane, from, to: a = 0, b = 16, c = 32, d = 48,
+                e = len - 64, f = len - 48, g = len - 32, h = len - 16),
+            16..=32 => lanes!(Lane, from, to: a = 0, b = len - 16),
+            8..=15 => lanes!(u64, from, to: a = 0, b = len - 8),
+            4..=7 => lanes!(u32, from, to: a = 0, b = len - 4),
+            2..=3 => lanes!(u16, from, to: a = 0, b = len - 2),
+            1 => lanes!(u8, from, to: a = 0),
             0 => {}
             _ => ptr::copy(from, to, len),
         }

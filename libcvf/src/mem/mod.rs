@@ -5,7 +5,6 @@
 //! guest can write: what leaves this module are [`ReadSlice`]s and [`WriteSlice`]s, bounded by the
 //! life of the [`Regions`] snapshot they were translated with.
 
-mod ahead;
 mod copy;
 mod fault;
 mod file;
@@ -17,7 +16,6 @@ mod ring_view;
 mod slice;
 mod space;
 
-pub use ahead::Ahead;
 pub use fault::fault_count;
 pub use file::{FileError, MappedFile};
 pub use guest::{GuestMemory, MapError, MapRequest};

@@ -221,7 +221,11 @@ impl Regions {
     pub fn cursor(&self) -> Cursor<'_> {
         Cursor {
             regions: self,
-            last: None,
+            iova: 0,
+            size: 0,
+            host: 0,
+            read: false,
+            write: false,
         }
     }
 
@@ -338,37 +342,38 @@ impl Regions {
 #[derive(Clone, Debug)]
 pub struct Cursor<'m> {
     regions: &'m Regions,
-    last: Option<&'m Region>,
+    iova: u64,
+    /// 0: no region yet.
+    size: u64,
+    host: usize,
+    read: bool,
+    write: bool,
 }
 
 impl<'m> Cursor<'m> {
-    pub(super) const fn serial(&self) -> u64 {
-        self.regions.serial
-    }
-
-    #[inline]
-    fn region(&mut self, address: u64) -> Option<&'m Region> {
-        match self.last {
-            Some(region) if address.wrapping_sub(region.iova) < region.size => Some(region),
-            _ => {
-                self.last = self.regions.find(address);
-                self.last
-            }
-        }
+    /// Goes to the region of an address.
+    #[cold]
+    fn seek(&mut self, address: u64) -> Option<()> {
+        let region = self.regions.find(address)?;
+        let usable = region.file.is_some();
+        (self.iova, self.size, self.host) = (region.iova, region.size, region.host);
+        (self.read, self.write) = (region.read && usable, region.write && usable);
+        Some(())
     }
 
     /// Host address of a range that lies in one region.
     #[inline]
     fn whole(&mut self, address: u64, len: u32, access: Access) -> Option<usize> {
-        let region = self.region(address)?;
-        let skip = address - region.iova;
+        if address.wrapping_sub(self.iova) >= self.size {
+            self.seek(address)?;
+        }
+        let skip = address - self.iova;
         let allowed = match access {
-            Access::Read => region.read,
-            Access::Write => region.write,
+            Access::Read => self.read,
+            Access::Write => self.write,
         };
-        let fits = u64::from(len) <= region.size - skip;
         // The region lies wholly inside a mapping of this address space.
-        (fits && allowed && region.file.is_some()).then(|| region.host + skip as usize)
+        (u64::from(len) <= self.size - skip && allowed).then(|| self.host + skip as usize)
     }
 
     /// The buffer, if it is one readable piece.

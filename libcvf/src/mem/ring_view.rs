@@ -389,6 +389,19 @@ impl RingView<'_> {
         ))
     }
 
+    /// Address and length of the usual chain: one descriptor with exactly these flags. What is found
+    /// here is to be used as it is; anything else is walked from its beginning.
+    #[inline]
+    pub fn plain(&self, index: u16, flags: u16) -> Option<(u64, u32)> {
+        let Descriptor {
+            address,
+            len,
+            flags: found,
+            ..
+        } = self.descriptor(index)?;
+        (found == flags && len > 0).then_some((address, len))
+    }
+
     /// Asks the processor to fetch descriptor `index`, which need not exist.
     #[inline]
     pub fn prefetch_descriptor(&self, index: u16) {

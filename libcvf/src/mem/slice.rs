@@ -88,6 +88,22 @@ impl<'m> ReadSlice<'m> {
         len
     }
 
+    /// Eight bytes at `at`, as they stand; `None` when there are not so many.
+    #[inline]
+    pub fn get64(&self, at: usize) -> Option<u64> {
+        // SAFETY: the bytes are mapped at `base` for `'m`; no alignment is assumed.
+        (at.checked_add(8)? <= self.len)
+            .then(|| unsafe { self.base.add(at).cast::<u64>().read_unaligned() })
+    }
+
+    /// As [`Self::get64`], four bytes.
+    #[inline]
+    pub fn get32(&self, at: usize) -> Option<u32> {
+        // SAFETY: as there.
+        (at.checked_add(4)? <= self.len)
+            .then(|| unsafe { self.base.add(at).cast::<u32>().read_unaligned() })
+    }
+
     /// Copies the first bytes to `to`; returns how many. The two may overlap (two devices of one
     /// client can share a file).
     #[inline]
@@ -109,7 +125,7 @@ impl<'m> ReadSlice<'m> {
     }
 }
 
-impl WriteSlice<'_> {
+impl<'m> WriteSlice<'m> {
     /// `base..base + len` must be mapped writable for `'m`, by a guest's mapping.
     pub(super) const fn new(base: usize, len: usize) -> Self {
         Self {
@@ -147,8 +163,22 @@ impl WriteSlice<'_> {
         prefetch::to_write(self.base);
     }
 
-    pub(super) fn as_raw(&self) -> (usize, usize) {
-        (self.base as usize, self.len)
+    /// Stores eight bytes at `at` as they are, if there is room.
+    #[inline]
+    pub fn put64(&self, at: usize, value: u64) {
+        if at.checked_add(8).is_some_and(|end| end <= self.len) {
+            // SAFETY: the bytes are mapped at `base`, writable; no alignment is assumed.
+            unsafe { self.base.add(at).cast::<u64>().write_unaligned(value) };
+        }
+    }
+
+    /// As [`Self::put64`], four bytes.
+    #[inline]
+    pub fn put32(&self, at: usize, value: u32) {
+        if at.checked_add(4).is_some_and(|end| end <= self.len) {
+            // SAFETY: as there.
+            unsafe { self.base.add(at).cast::<u32>().write_unaligned(value) };
+        }
     }
 
     /// Copies from `bytes`; returns how many fitted.

@@ -15,11 +15,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::{UplinkState, sys};
-use crate::dataplane::{Drop, Fabric, Incoming, QueueCounters, QueueStats, Scratch, Uplink};
+use crate::dataplane::{Drop, Fabric, QueueCounters, QueueStats, Scratch, Uplink};
 use crate::limits::{BURST, MAX_FRAME};
 use crate::mem::write_frame;
 use crate::offload::{FrameMeta, Gso};
-use crate::ring::{Payload, header};
+use crate::ring::{BurstBuffers, Payload, header};
 use crate::switch::PortId;
 
 const TUN_F_CSUM: u32 = 1;
@@ -204,7 +204,7 @@ impl std::ops::Drop for TapReader {
 
 fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
     let mut buffers = vec![0u8; BURST * (header::LEN + MAX_FRAME)];
-    let mut scratch = Scratch::default();
+    let (mut scratch, mut lent) = (Scratch::default(), BurstBuffers::default());
     loop {
         let mut fds = [
             PollFd::new(tap.fd.as_fd(), PollFlags::POLLIN),
@@ -251,15 +251,13 @@ fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
             return;
         };
         fabric.tick(Instant::now());
-        let incoming = |i: usize| {
-            let (index, meta, len) = frames[i];
+        let mut burst = lent.lend();
+        for &(index, meta, len) in &frames[..count] {
             let start = index * (header::LEN + MAX_FRAME) + header::LEN;
-            Some(Incoming {
-                meta,
-                payload: Payload::from(&buffers[start..start + len]),
-            })
-        };
-        fabric.forward(port, count, incoming, &tap.receive, &mut scratch);
+            burst.push(meta.into(), &buffers[start..start + len]);
+        }
+        fabric.forward(port, &mut burst, &tap.receive, &mut scratch);
+        drop(burst);
         if gone {
             return;
         }

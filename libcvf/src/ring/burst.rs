@@ -1,10 +1,11 @@
 //! A burst of frames on its way through the device, still in their sender's memory.
 
-use std::ops::Range;
+use arrayvec::ArrayVec;
 
-use crate::limits::{BURST, MAX_FRAME_PIECES};
+use super::payload::{Payload, Rest};
+use crate::limits::{BURST, MAX_FRAME_PIECES, MAX_SEGMENT_HEADERS};
 use crate::mem::{ReadSlice, SliceList, SlicePool};
-use crate::offload::FrameMeta;
+use crate::offload::PackedMeta;
 
 /// Why a frame is not one, although its ring is fine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,173 +20,193 @@ pub enum FrameFault {
 
 /// One frame of a burst.
 #[derive(Clone, Copy, Debug)]
-pub struct Frame {
-    /// What travels beside it.
-    pub meta: FrameMeta,
-    /// Bytes, without the ring format's own header.
-    pub len: u32,
+pub struct Frame<'m> {
+    /// What travels beside it: as its sender says, or as it was checked.
+    pub meta: PackedMeta,
     /// What is wrong with it; such a frame is only given back.
     pub fault: Option<FrameFault>,
     pub(super) id: u16,
-    pub(super) skip: u16,
-    pub(super) first: u32,
-    pub(super) count: u32,
+    /// Bytes of its beginning that were copied.
+    head: u16,
+    /// Its first piece.
+    pub(super) start: ReadSlice<'m>,
+    /// Bytes in further pieces.
+    pub(super) more: u32,
+    /// Where those are in the burst's list.
+    pub(super) next: u32,
 }
+
+impl<'m> Frame<'m> {
+    /// A frame in one piece.
+    #[inline]
+    pub(super) const fn new(id: u16, start: ReadSlice<'m>) -> Self {
+        Self {
+            meta: PackedMeta::PLAIN,
+            fault: None,
+            id,
+            head: 0,
+            start,
+            more: 0,
+            next: 0,
+        }
+    }
+
+    /// Its bytes.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.start.len() + self.more as usize
+    }
+
+    /// True without a byte.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its bytes; `pieces` is its burst's list.
+    #[inline]
+    pub(super) fn bytes<'a>(&self, pieces: &'a SliceList<'m>) -> Payload<'a>
+    where
+        'm: 'a,
+    {
+        let rest = Rest {
+            list: Some(pieces),
+            next: self.next as usize,
+        };
+        Payload::new(self.start, self.more as usize, rest)
+    }
+
+    /// Leaves out the first `len` bytes.
+    #[inline]
+    pub(super) fn skip(&mut self, pieces: &SliceList<'m>, len: usize) {
+        if self.more == 0 {
+            self.start = self.start.skip(len);
+            return;
+        }
+        let mut skip = len;
+        while skip >= self.start.len()
+            && self.more > 0
+            && let Some(piece) = pieces.read(self.next as usize)
+        {
+            skip -= self.start.len();
+            self.start = piece.first(self.more as usize);
+            self.more -= self.start.len() as u32;
+            self.next += 1;
+        }
+        self.start = self.start.skip(skip);
+    }
+}
+
+/// The copied beginnings of a burst's frames.
+type Heads = [[u8; MAX_SEGMENT_HEADERS]; BURST];
 
 /// Room for a burst, kept by a worker.
 #[derive(Debug)]
 pub struct BurstBuffers {
     pieces: SlicePool,
-    frames: Vec<Frame>,
+    heads: Box<Heads>,
 }
 
 impl Default for BurstBuffers {
     fn default() -> Self {
         Self {
             pieces: SlicePool::new(MAX_FRAME_PIECES + BURST),
-            frames: Vec::with_capacity(BURST),
+            heads: Box::new([[0; MAX_SEGMENT_HEADERS]; BURST]),
         }
     }
 }
 
 impl BurstBuffers {
     /// An empty burst.
+    #[inline]
     pub fn lend(&mut self) -> Burst<'_> {
-        self.frames.clear();
         Burst {
             pieces: self.pieces.lend(),
-            frames: &mut self.frames,
+            frames: ArrayVec::new(),
+            heads: &mut self.heads,
         }
     }
 }
 
-/// Frames taken from one ring.
+/// Frames taken from one ring, or read from somewhere else.
 #[derive(Debug)]
 pub struct Burst<'m> {
+    /// Pieces of frames that have more than one.
     pub(super) pieces: SliceList<'m>,
-    pub(super) frames: &'m mut Vec<Frame>,
+    pub(super) frames: ArrayVec<Frame<'m>, BURST>,
+    heads: &'m mut Heads,
 }
 
 impl<'m> Burst<'m> {
+    /// Adds a frame that lies in local memory; false when the burst is full.
+    pub fn push(&mut self, meta: PackedMeta, bytes: &'m [u8]) -> bool {
+        let mut frame = Frame::new(0, bytes.into());
+        frame.meta = meta;
+        self.frames.try_push(frame).is_ok()
+    }
+
     /// The frames, in the order the driver made them available.
-    pub fn frames(&self) -> &[Frame] {
+    #[inline]
+    pub fn frames(&self) -> &[Frame<'m>] {
+        &self.frames
+    }
+
+    /// A frame to be changed: what travels beside it.
+    #[inline]
+    pub fn frame_mut(&mut self, index: usize) -> Option<&mut Frame<'m>> {
+        self.frames.get_mut(index)
+    }
+
+    /// The bytes of frame `index` as its sender may still change them.
+    #[inline]
+    pub fn payload(&self, index: usize) -> Option<Payload<'_>> {
         self.frames
+            .get(index)
+            .map(|frame| frame.bytes(&self.pieces))
     }
 
-    /// The bytes of a frame of this burst.
+    /// Copies the beginning of a frame, up to `len` bytes in all, or what there is of it; bytes that
+    /// were copied before stay as they are. Returns what is copied now.
     #[inline]
-    pub fn payload(&self, frame: &Frame) -> Payload<'_> {
-        if frame.count == 1
-            && let Some(only) = self.pieces.read(frame.first as usize)
-        {
-            return Payload {
-                pieces: Pieces::One(only),
-                skip: usize::from(frame.skip),
-                len: frame.len as usize,
-            };
+    pub fn copy_head(&mut self, index: usize, len: usize) -> &[u8] {
+        let (Some(frame), Some(head)) = (self.frames.get_mut(index), self.heads.get_mut(index))
+        else {
+            return &[];
+        };
+        let from = usize::from(frame.head);
+        let to = len.min(frame.len()).min(head.len()).max(from);
+        if from == 0 && to <= frame.start.len() {
+            frame.start.read(&mut head[..to]);
+        } else {
+            frame
+                .bytes(&self.pieces)
+                .range(from..to)
+                .read(&mut head[from..to]);
         }
-        Payload {
-            pieces: Pieces::List {
-                list: &self.pieces,
-                first: frame.first as usize,
-                count: frame.count as usize,
-            },
-            skip: usize::from(frame.skip),
-            len: frame.len as usize,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Pieces<'a> {
-    List {
-        list: &'a SliceList<'a>,
-        first: usize,
-        count: usize,
-    },
-    One(ReadSlice<'a>),
-}
-
-/// Bytes in pieces, somewhere in somebody's memory.
-#[derive(Clone, Copy, Debug)]
-pub struct Payload<'a> {
-    pieces: Pieces<'a>,
-    skip: usize,
-    len: usize,
-}
-
-impl<'a> From<&'a [u8]> for Payload<'a> {
-    fn from(bytes: &'a [u8]) -> Self {
-        Self {
-            pieces: Pieces::One(bytes.into()),
-            skip: 0,
-            len: bytes.len(),
-        }
-    }
-}
-
-impl<'a> Payload<'a> {
-    /// Bytes.
-    pub const fn len(&self) -> usize {
-        self.len
+        frame.head = to as u16;
+        &head[..to]
     }
 
-    /// True without a byte.
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Part of it; clipped to what there is.
+    /// The copied beginning of a frame, and what follows it in its sender's memory.
     #[inline]
-    #[must_use]
-    pub fn range(self, range: Range<usize>) -> Self {
-        let start = range.start.min(self.len);
-        let end = range.end.clamp(start, self.len);
-        Self {
-            skip: self.skip + start,
-            len: end - start,
-            ..self
-        }
-    }
-
-    /// Its pieces, in order.
-    #[inline]
-    pub fn pieces(self) -> impl Iterator<Item = ReadSlice<'a>> {
-        let (mut skip, mut left, mut at) = (self.skip, self.len, 0);
-        std::iter::from_fn(move || {
-            while left > 0 {
-                let piece = match self.pieces {
-                    Pieces::List { list, first, count } if at < count => list.read(first + at)?,
-                    Pieces::One(slice) if at == 0 => slice,
-                    _ => return None,
-                };
-                at += 1;
-                if skip >= piece.len() {
-                    skip -= piece.len();
-                    continue;
-                }
-                let piece = piece.skip(skip).first(left);
-                skip = 0;
-                left -= piece.len();
-                return Some(piece);
+    pub fn parts(&self, index: usize) -> (&[u8], Payload<'_>) {
+        match (self.frames.get(index), self.heads.get(index)) {
+            (Some(frame), Some(head)) => {
+                let head = &head[..usize::from(frame.head)];
+                (
+                    head,
+                    frame.bytes(&self.pieces).range(head.len()..usize::MAX),
+                )
             }
-            None
-        })
+            _ => (&[], Payload::from(&[][..])),
+        }
     }
 
-    /// Copies the first bytes into `into`; returns how many.
+    /// [`Self::parts`] of a frame that lies in one piece.
     #[inline]
-    pub fn read(self, into: &mut [u8]) -> usize {
-        if let Pieces::One(slice) = self.pieces {
-            return slice.skip(self.skip).first(self.len).read(into);
-        }
-        let mut done = 0;
-        for piece in self.pieces() {
-            done += piece.read(&mut into[done..]);
-            if done == into.len() {
-                break;
-            }
-        }
-        done
+    pub(super) fn plain_parts(&self, index: usize) -> Option<(&[u8], ReadSlice<'m>)> {
+        let (frame, head) = (self.frames.get(index)?, self.heads.get(index)?);
+        let head = head.get(..usize::from(frame.head))?;
+        (frame.more == 0).then(|| (head, frame.start.skip(head.len())))
     }
 }

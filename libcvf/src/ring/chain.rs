@@ -53,6 +53,7 @@ enum Table<'m> {
 }
 
 /// What a chain's walker is given.
+#[derive(Clone, Copy)]
 pub(super) struct Walk<'v, 'm> {
     pub view: RingView<'v>,
     pub regions: &'m Regions,

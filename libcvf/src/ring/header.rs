@@ -1,10 +1,12 @@
 //! `struct virtio_net_hdr` (virtio 1.3 5.1.6): 12 bytes in front of every frame.
 
-use crate::offload::{Csum, FrameMeta, Gso};
+use crate::offload::{Csum, FrameMeta, Gso, PackedMeta};
 
 /// Bytes of the header with `VIRTIO_F_VERSION_1` and without hash report.
 pub(crate) const LEN: usize = 12;
 
+/// Flags that are looked at and the kind of large-send frame.
+const PLAIN_MASK: u64 = (NEEDS_CSUM | DATA_VALID) as u64 | 0xff00;
 const NEEDS_CSUM: u8 = 1;
 const DATA_VALID: u8 = 2;
 const GSO_TCPV4: u8 = 1;
@@ -14,12 +16,7 @@ const GSO_UDP_L4: u8 = 5;
 const GSO_ECN: u8 = 0x80;
 
 /// What a sender says. An unknown `gso_type` is not a frame that can be delivered: `None`.
-#[inline]
 pub(crate) fn parse(bytes: &[u8; LEN]) -> Option<FrameMeta> {
-    if bytes[0] & (NEEDS_CSUM | DATA_VALID) == 0 && bytes[1] == 0 {
-        // The others say nothing then.
-        return Some(FrameMeta::default());
-    }
     let word = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
     let csum = if bytes[0] & NEEDS_CSUM != 0 {
         Csum::Partial {
@@ -48,33 +45,52 @@ pub(crate) fn parse(bytes: &[u8; LEN]) -> Option<FrameMeta> {
     })
 }
 
-/// What a receiver is told.
+/// What a sender says, from its words as they stand in memory; see [`parse`].
 #[inline]
-pub(crate) fn build(meta: &FrameMeta, buffers: u16) -> [u8; LEN] {
+pub(crate) fn parse_words(low: u64, high: u32) -> Option<PackedMeta> {
+    let low = u64::from_le(low);
+    if low & PLAIN_MASK == 0 {
+        // The other fields say nothing then.
+        return Some(PackedMeta::PLAIN);
+    }
     let mut bytes = [0; LEN];
+    bytes[..8].copy_from_slice(&low.to_le_bytes());
+    bytes[8..].copy_from_slice(&high.to_ne_bytes());
+    parse(&bytes).map(PackedMeta::from)
+}
+
+/// What a receiver is told, as two words in memory order.
+#[inline]
+pub(crate) fn words(meta: &FrameMeta, buffers: u16) -> (u64, u32) {
+    let mut low = 0;
+    let mut high = u32::from(buffers) << 16;
     match meta.csum {
         Csum::None => {}
-        Csum::Valid => bytes[0] = DATA_VALID,
+        Csum::Valid => low |= u64::from(DATA_VALID),
         Csum::Partial { start, offset } => {
-            bytes[0] = NEEDS_CSUM;
-            bytes[6..8].copy_from_slice(&start.to_le_bytes());
-            bytes[8..10].copy_from_slice(&offset.to_le_bytes());
+            low |= u64::from(NEEDS_CSUM) | u64::from(start) << 48;
+            high |= u32::from(offset);
         }
     }
-    bytes[1] = match meta.gso {
-        Gso::None => 0,
+    let gso = match meta.gso {
+        Gso::None => return (low.to_le(), high.to_le()),
         Gso::TcpV4 => GSO_TCPV4,
         Gso::TcpV6 => GSO_TCPV6,
         Gso::Ufo => GSO_UDP,
         Gso::Udp => GSO_UDP_L4,
     };
-    if meta.gso != Gso::None {
-        if meta.ecn {
-            bytes[1] |= GSO_ECN;
-        }
-        bytes[2..4].copy_from_slice(&meta.hdr_len.to_le_bytes());
-        bytes[4..6].copy_from_slice(&meta.gso_size.to_le_bytes());
+    low |= u64::from(gso) << 8 | u64::from(meta.hdr_len) << 16 | u64::from(meta.gso_size) << 32;
+    if meta.ecn {
+        low |= u64::from(GSO_ECN) << 8;
     }
-    bytes[10..12].copy_from_slice(&buffers.to_le_bytes());
+    (low.to_le(), high.to_le())
+}
+
+/// What a receiver is told, as bytes.
+pub(crate) fn build(meta: &FrameMeta, buffers: u16) -> [u8; LEN] {
+    let (low, high) = words(meta, buffers);
+    let mut bytes = [0; LEN];
+    bytes[..8].copy_from_slice(&low.to_ne_bytes());
+    bytes[8..].copy_from_slice(&high.to_ne_bytes());
     bytes
 }

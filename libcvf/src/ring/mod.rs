@@ -6,19 +6,26 @@
 mod burst;
 mod chain;
 mod control;
+mod frames;
 pub(crate) mod header;
 mod notify;
+mod payload;
 mod split_rx;
 mod split_tx;
 
-pub use burst::{Burst, BurstBuffers, Frame, FrameFault, Payload};
+pub use burst::{Burst, BurstBuffers, Frame, FrameFault};
 pub use chain::ChainError;
 pub use control::{Command, ControlRing};
+pub use frames::Frames;
+pub use payload::Payload;
 pub use split_rx::SplitReceive;
 pub use split_tx::SplitTransmit;
 
 use crate::mem::{PlaceError, Regions};
 use crate::offload::FrameMeta;
+
+/// Bytes of a cache line.
+const CACHE_LINE: usize = 64;
 
 /// What a split ring's driver negotiated, as far as the ring is concerned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,9 +108,18 @@ pub trait TransmitRing: Send {
 
 /// Device to guest.
 pub trait ReceiveRing: Send {
-    /// Looks up where the next `frames` frames will go, so that the memory is there when they come.
-    /// Changes nothing that anybody sees.
-    fn expect(&mut self, regions: &Regions, frames: usize);
+    /// Copies frames of a burst that have nothing to be said about, in order, each into one buffer.
+    /// Returns those that are done: the ring stops at the first for which it needs anything but one
+    /// plain buffer for a frame in one piece, and that one wants a [`Self::push`].
+    ///
+    /// # Errors
+    /// [`RingError::Away`].
+    fn push_plain(
+        &mut self,
+        regions: &Regions,
+        burst: &Burst<'_>,
+        frames: Frames,
+    ) -> Result<Frames, RingError>;
 
     /// Copies one frame, `head` followed by `tail`, into the next buffers.
     ///

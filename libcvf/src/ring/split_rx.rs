@@ -1,14 +1,16 @@
 //! A receive queue in split format, with or without mergeable buffers (virtio 1.3 5.1.6.3).
 
-use super::burst::Payload;
+use arrayvec::ArrayVec;
+
 use super::chain::{Stop, Walk};
 use super::header;
 use super::notify::Notify;
-use super::{Pushed, ReceiveRing, RingError, RingFeatures};
+use super::payload::Payload;
+use super::{Burst, CACHE_LINE, Frames, Pushed, ReceiveRing, RingError, RingFeatures};
 use crate::limits::{BURST, MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
 use crate::mem::{
-    Access, Ahead, Descriptor, PlaceError, ReadSlice, Regions, RingCache, RingPlace, RingView,
-    SliceList, SlicePool,
+    Access, Descriptor, PlaceError, ReadSlice, Regions, RingCache, RingPlace, RingView, SliceList,
+    SlicePool,
 };
 use crate::offload::FrameMeta;
 
@@ -24,9 +26,6 @@ pub struct SplitReceive {
     next: u16,
     /// The available index when it was last looked at.
     seen: u16,
-    suppressed: bool,
-    /// The buffers from `next` on, as far as they were looked up.
-    ahead: Ahead,
     pieces: SlicePool,
     /// Buffers of the frame in hand: descriptor number and bytes.
     buffers: Vec<(u16, u64)>,
@@ -40,7 +39,7 @@ struct Done {
     /// Next used entry to write.
     used: u16,
     /// Descriptor number and bytes.
-    entries: Vec<(u16, u32)>,
+    entries: ArrayVec<(u16, u32), DONE>,
 }
 
 impl SplitReceive {
@@ -54,26 +53,129 @@ impl SplitReceive {
         regions: &Regions,
     ) -> Result<Self, PlaceError> {
         let mut cache = RingCache::new(place)?;
-        cache.view(regions)?;
+        let mut notify = Notify::new(features.event_idx);
+        // Buffers are looked for when a frame comes; nobody needs to ring for them.
+        notify.suppress(cache.view(regions)?, 0);
         Ok(Self {
             cache,
             features,
-            notify: Notify::new(features.event_idx),
+            notify,
             next: 0,
             seen: 0,
-            suppressed: false,
-            ahead: Ahead::default(),
             pieces: SlicePool::new(MAX_FRAME_PIECES),
             buffers: Vec::with_capacity(MAX_MERGED_BUFFERS),
             done: Done {
                 used: 0,
-                entries: Vec::with_capacity(DONE),
+                entries: ArrayVec::new(),
             },
         })
     }
+}
 
-    /// [`ReceiveRing::push`] for any chain: every descriptor is followed, several buffers are merged.
-    fn push_walked(
+/// Writes into one slice after the other.
+struct Scatter<'a, 'm> {
+    list: &'a SliceList<'m>,
+    index: usize,
+    offset: usize,
+}
+
+impl Scatter<'_, '_> {
+    #[inline]
+    fn put(&mut self, mut from: ReadSlice<'_>) {
+        while !from.is_empty() {
+            let Some(to) = self.list.write(self.index).map(|to| to.skip(self.offset)) else {
+                return;
+            };
+            let done = from.copy_to(to);
+            from = from.skip(done);
+            if done == to.len() {
+                self.index += 1;
+                self.offset = 0;
+            } else {
+                self.offset += done;
+            }
+        }
+    }
+}
+
+impl Done {
+    #[inline]
+    fn stage(&mut self, view: RingView<'_>, id: u16, len: u32) {
+        if self.entries.is_full() {
+            self.write(view);
+        }
+        self.entries.push((id, len));
+    }
+
+    #[inline]
+    fn write(&mut self, view: RingView<'_>) {
+        for &(id, len) in &self.entries {
+            view.set_used(self.used, id, len);
+            self.used = self.used.wrapping_add(1);
+        }
+        self.entries.clear();
+    }
+}
+
+impl ReceiveRing for SplitReceive {
+    fn push_plain(
+        &mut self,
+        regions: &Regions,
+        burst: &Burst<'_>,
+        frames: Frames,
+    ) -> Result<Frames, RingError> {
+        let view = self.cache.view(regions)?;
+        let mut done = Frames::default();
+        // The driver's index is looked at when what is known of it would not do.
+        if usize::from(self.seen.wrapping_sub(self.next)) < frames.count() {
+            let to = view.available_index();
+            if to.wrapping_sub(self.next) > view.size() {
+                // Said where one frame is pushed.
+                return Ok(done);
+            }
+            self.seen = to;
+        }
+        // Everything is asked for before any of it is waited for.
+        let mut heads = [0; BURST];
+        let waiting = usize::from(self.seen.wrapping_sub(self.next));
+        let heads = &mut heads[..frames.count().min(waiting)];
+        for (ahead, head) in (0..).zip(&mut *heads) {
+            *head = view.available_entry(self.next.wrapping_add(ahead));
+            view.prefetch_descriptor(*head);
+        }
+        let mut buffers: ArrayVec<_, BURST> = ArrayVec::new();
+        let mut cursor = regions.cursor();
+        for &id in &*heads {
+            let plain = view
+                .plain(id, Descriptor::WRITE)
+                .and_then(|(address, len)| cursor.write(address, len));
+            let Some(buffer) = plain else { break };
+            buffer.prefetch();
+            buffer.skip(CACHE_LINE).prefetch();
+            buffers.push((id, buffer));
+        }
+        let (low, high) = header::words(&FrameMeta::default(), 1);
+        for (index, &(id, buffer)) in frames.zip(&buffers) {
+            let Some((head, tail)) = burst.plain_parts(index) else {
+                break;
+            };
+            let len = header::LEN + head.len() + tail.len();
+            if len > buffer.len() {
+                break;
+            }
+            buffer.put64(0, low);
+            buffer.put32(8, high);
+            let rest = buffer.skip(header::LEN);
+            rest.write(head);
+            tail.copy_to(rest.skip(head.len()));
+            self.done.stage(view, id, len as u32);
+            done.add(Frames::one(index));
+        }
+        self.next = self.next.wrapping_add(done.count() as u16);
+        Ok(done)
+    }
+
+    fn push(
         &mut self,
         regions: &Regions,
         meta: &FrameMeta,
@@ -134,118 +236,8 @@ impl SplitReceive {
             left -= len;
             self.done.stage(view, id, len as u32);
         }
-        self.ahead.skip(self.buffers.len());
         self.next = at;
         Ok(Pushed::Done)
-    }
-}
-
-impl Done {
-    #[inline]
-    fn stage(&mut self, view: RingView<'_>, id: u16, len: u32) {
-        if self.entries.len() == DONE {
-            self.write(view);
-        }
-        self.entries.push((id, len));
-    }
-
-    #[inline]
-    fn write(&mut self, view: RingView<'_>) {
-        for &(id, len) in &self.entries {
-            view.set_used(self.used, id, len);
-            self.used = self.used.wrapping_add(1);
-        }
-        self.entries.clear();
-    }
-}
-
-/// Writes into one slice after the other.
-struct Scatter<'a, 'm> {
-    list: &'a SliceList<'m>,
-    index: usize,
-    offset: usize,
-}
-
-impl Scatter<'_, '_> {
-    #[inline]
-    fn put(&mut self, mut from: ReadSlice<'_>) {
-        while !from.is_empty() {
-            let Some(to) = self.list.write(self.index).map(|to| to.skip(self.offset)) else {
-                return;
-            };
-            let done = from.copy_to(to);
-            from = from.skip(done);
-            if done == to.len() {
-                self.index += 1;
-                self.offset = 0;
-            } else {
-                self.offset += done;
-            }
-        }
-    }
-}
-
-impl ReceiveRing for SplitReceive {
-    #[inline]
-    fn expect(&mut self, regions: &Regions, frames: usize) {
-        let Ok(view) = self.cache.view(regions) else {
-            return;
-        };
-        let have = self.ahead.len(regions);
-        let frames = frames.min(Ahead::ROOM);
-        if have >= frames {
-            return;
-        }
-        // How far the driver is, if that is sane; what is not shows when it is used.
-        let to = view.available_index();
-        let waiting = to.wrapping_sub(self.next);
-        if waiting > view.size() {
-            return;
-        }
-        self.seen = to;
-        let wanted = have..frames.min(usize::from(waiting)).max(have);
-        for at in wanted.clone() {
-            let id = view.available_entry(self.next.wrapping_add(at as u16));
-            view.prefetch_descriptor(id);
-        }
-        let mut cursor = regions.cursor();
-        for at in wanted {
-            let id = view.available_entry(self.next.wrapping_add(at as u16));
-            let plain = view
-                .descriptor(id)
-                .filter(|descriptor| descriptor.flags == Descriptor::WRITE)
-                .map(|descriptor| (descriptor.address, descriptor.len));
-            self.ahead.add(&mut cursor, id, plain);
-        }
-    }
-
-    fn push(
-        &mut self,
-        regions: &Regions,
-        meta: &FrameMeta,
-        head: &[u8],
-        tail: Payload<'_>,
-    ) -> Result<Pushed, RingError> {
-        let view = self.cache.view(regions)?;
-        if !self.suppressed {
-            // Buffers are looked for when a frame comes; nobody needs to ring for them.
-            self.notify.suppress(view, self.next);
-            self.suppressed = true;
-        }
-        let need = header::LEN + head.len() + tail.len();
-        if let Some((id, buffer)) = self.ahead.front(regions, need) {
-            self.ahead.skip(1);
-            buffer.write(&header::build(meta, 1));
-            let rest = buffer.skip(header::LEN);
-            let mut rest = rest.skip(rest.write(head));
-            for piece in tail.pieces() {
-                rest = rest.skip(piece.copy_to(rest));
-            }
-            self.done.stage(view, id, need as u32);
-            self.next = self.next.wrapping_add(1);
-            return Ok(Pushed::Done);
-        }
-        self.push_walked(regions, meta, head, tail)
     }
 
     fn publish(&mut self, regions: &Regions) -> Result<bool, RingError> {

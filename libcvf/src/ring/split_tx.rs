@@ -1,19 +1,18 @@
 //! A transmit queue in split format.
 
+use std::ops::RangeInclusive;
+
 use super::burst::{Burst, Frame, FrameFault};
 use super::chain::{Stop, Walk};
 use super::header;
 use super::notify::Notify;
-use super::{RingError, RingFeatures, TransmitRing};
+use super::{CACHE_LINE, RingError, RingFeatures, TransmitRing};
 use crate::limits::{BURST, MAX_FRAME};
-use crate::mem::{
-    Access, Cursor, Descriptor, PlaceError, ReadSlice, Regions, RingCache, RingPlace, RingView,
-};
-use crate::offload::FrameMeta;
+use crate::mem::{Access, PlaceError, ReadSlice, Regions, RingCache, RingPlace, SliceList};
+use crate::offload::PackedMeta;
 
 /// Shortest frame: the two addresses and a type.
 const MIN_FRAME: u64 = 14;
-const CACHE_LINE: usize = 64;
 
 /// Device side of a transmit queue.
 #[derive(Debug)]
@@ -49,66 +48,62 @@ impl SplitTransmit {
     }
 }
 
-/// The usual chain: one readable descriptor in one piece of memory. What is found here is used as it
-/// was loaded; anything else is walked from its beginning.
-#[inline]
-fn plain<'m>(view: RingView<'_>, cursor: &mut Cursor<'m>, id: u16) -> Option<ReadSlice<'m>> {
-    let Descriptor {
-        address,
-        len,
-        flags,
-        ..
-    } = view.descriptor(id)?;
-    if flags != 0 || len == 0 {
-        return None;
+/// The chain at `id`, whatever it looks like; `None` when the burst has no room for it.
+#[cold]
+fn walked<'m>(
+    walk: Walk<'_, 'm>,
+    id: u16,
+    burst: &mut Burst<'m>,
+) -> Result<Option<Frame<'m>>, RingError> {
+    let first = burst.pieces.len();
+    let mut frame = Frame::new(id, ReadSlice::from(&[][..]));
+    frame.next = first as u32;
+    match walk.pieces(id, Access::Read, &mut burst.pieces) {
+        Ok(bytes) => {
+            frame.fault = fault(bytes);
+            if frame.fault.is_none() {
+                frame.more = bytes as u32;
+                frame.skip(&burst.pieces, 0);
+            }
+        }
+        Err(Stop::Full) => {
+            burst.pieces.truncate(first);
+            if !burst.frames.is_empty() {
+                return Ok(None);
+            }
+            frame.fault = Some(FrameFault::Scattered);
+        }
+        Err(Stop::Bad(source)) => return Err(RingError::Chain { head: id, source }),
     }
-    cursor.read(address, len)
+    Ok(Some(frame))
 }
 
-/// Settles from its length whether a chain of `bytes` is a frame.
-#[inline]
-fn frame<'m>(burst: &Burst<'m>, id: u16, first: usize, bytes: u64) -> Frame {
-    let mut frame = Frame {
-        meta: FrameMeta::default(),
-        len: 0,
-        fault: None,
-        id,
-        skip: header::LEN as u16,
-        first: first as u32,
-        count: (burst.pieces.len() - first) as u32,
-    };
-    let Some(len) = bytes
-        .checked_sub(header::LEN as u64)
-        .filter(|len| *len >= MIN_FRAME)
-    else {
-        frame.fault = Some(FrameFault::Short);
-        return frame;
-    };
-    if len > MAX_FRAME as u64 {
-        frame.fault = Some(FrameFault::Long);
-        return frame;
+/// Bytes of a chain that is a frame with its header.
+const LENGTHS: RangeInclusive<u32> =
+    header::LEN as u32 + MIN_FRAME as u32..=(header::LEN + MAX_FRAME) as u32;
+
+/// What is wrong with a chain of `bytes` that should be a frame.
+fn fault(bytes: u64) -> Option<FrameFault> {
+    match bytes.checked_sub(header::LEN as u64) {
+        None | Some(0..MIN_FRAME) => Some(FrameFault::Short),
+        Some(len) if len > MAX_FRAME as u64 => Some(FrameFault::Long),
+        Some(_) => None,
     }
-    frame.len = len as u32;
-    // The sender's processor wrote these lines last: ask for them now, read them once the whole
-    // burst has been asked for.
-    if let Some(start) = burst.pieces.read(first) {
-        start.prefetch();
-        start.skip(CACHE_LINE).prefetch();
-    }
-    frame
 }
 
-/// Reads the header of a frame that has a sane length.
+/// Reads and skips the header of a frame that has a sane length.
 #[inline]
-fn read_header(burst: &Burst<'_>, frame: &mut Frame) {
-    let mut bytes = [0; header::LEN];
-    let whole = Frame {
-        skip: 0,
-        len: header::LEN as u32,
-        ..*frame
+fn read_header<'m>(pieces: &SliceList<'m>, frame: &mut Frame<'m>) {
+    let meta = match (frame.start.get64(0), frame.start.get32(8)) {
+        (Some(low), Some(high)) => header::parse_words(low, high),
+        _ => {
+            let mut bytes = [0; header::LEN];
+            frame.bytes(pieces).read(&mut bytes);
+            header::parse(&bytes).map(PackedMeta::from)
+        }
     };
-    burst.payload(&whole).read(&mut bytes);
-    match header::parse(&bytes) {
+    frame.skip(pieces, header::LEN);
+    match meta {
         Some(meta) => frame.meta = meta,
         None => frame.fault = Some(FrameFault::Short),
     }
@@ -117,60 +112,49 @@ fn read_header(burst: &Burst<'_>, frame: &mut Frame) {
 impl TransmitRing for SplitTransmit {
     fn take<'m>(&mut self, regions: &'m Regions, burst: &mut Burst<'m>) -> Result<(), RingError> {
         let view = self.cache.view(regions)?;
-        let size = view.size();
         let to = view.available_index();
         let waiting = to.wrapping_sub(self.next);
-        if waiting > size {
+        if waiting > view.size() {
             return Err(RingError::IndexJump {
                 from: self.next,
                 to,
-                size,
+                size: view.size(),
             });
         }
-        let walk = Walk {
-            view,
-            regions,
-            indirect: self.features.indirect,
-        };
-        // Everything is asked for before any of it is waited for.
+        // Everything is asked for before any of it is waited for: first the descriptors, then the
+        // lines that the sender's processor wrote last, header and first bytes of each frame.
         let mut heads = [0; BURST];
         let heads = &mut heads[..usize::from(waiting).min(BURST)];
         for (ahead, head) in (0..).zip(&mut *heads) {
             *head = view.available_entry(self.next.wrapping_add(ahead));
             view.prefetch_descriptor(*head);
         }
+        let walk = Walk {
+            view,
+            regions,
+            indirect: self.features.indirect,
+        };
         let mut cursor = regions.cursor();
         for &id in &*heads {
-            let first = burst.pieces.len();
-            if let Some(piece) = plain(view, &mut cursor, id)
-                && burst.pieces.push_read(piece)
-            {
-                let taken = frame(burst, id, first, piece.len() as u64);
-                burst.frames.push(taken);
-                self.next = self.next.wrapping_add(1);
-                continue;
-            }
-            let taken = match walk.pieces(id, Access::Read, &mut burst.pieces) {
-                Ok(bytes) => frame(burst, id, first, bytes),
-                Err(Stop::Full) => {
-                    burst.pieces.truncate(first);
-                    if !burst.frames.is_empty() {
-                        break;
-                    }
-                    let mut frame = frame(burst, id, first, 0);
-                    frame.fault = Some(FrameFault::Scattered);
-                    frame
-                }
-                Err(Stop::Bad(source)) => return Err(RingError::Chain { head: id, source }),
+            let plain = view
+                .plain(id, 0)
+                .filter(|(_, len)| LENGTHS.contains(len))
+                .and_then(|(address, len)| cursor.read(address, len));
+            let frame = match plain {
+                Some(start) => Frame::new(id, start),
+                None => match walked(walk, id, burst)? {
+                    Some(frame) => frame,
+                    None => break,
+                },
             };
-            burst.frames.push(taken);
-            self.next = self.next.wrapping_add(1);
+            frame.start.prefetch();
+            frame.start.skip(CACHE_LINE).prefetch();
+            burst.frames.push(frame);
         }
-        for index in 0..burst.frames.len() {
-            let mut frame = burst.frames[index];
+        self.next = self.next.wrapping_add(burst.frames.len() as u16);
+        for frame in &mut burst.frames {
             if frame.fault.is_none() {
-                read_header(burst, &mut frame);
-                burst.frames[index] = frame;
+                read_header(&burst.pieces, frame);
             }
         }
         Ok(())

@@ -175,15 +175,27 @@ proptest! {
         let mut burst = buffers.lend();
         ring.take(&regions, &mut burst).unwrap();
         prop_assert_eq!(burst.frames().len(), made.len());
-        for (frame, (_, bytes)) in burst.frames().iter().zip(&made) {
+        for (index, (_, bytes)) in made.iter().enumerate() {
+            let (frame, payload) = (burst.frames()[index], burst.payload(index).unwrap());
             prop_assert!(frame.fault.is_none());
-            let mut got = vec![0; frame.len as usize];
-            prop_assert_eq!(burst.payload(frame).read(&mut got), bytes.len());
+            let mut got = vec![0; frame.len()];
+            prop_assert_eq!(payload.read(&mut got), bytes.len());
             prop_assert_eq!(&got, bytes);
             let middle = bytes.len() / 3..bytes.len() * 2 / 3;
             let mut part = vec![0; middle.len()];
-            burst.payload(frame).range(middle.clone()).read(&mut part);
+            payload.range(middle.clone()).read(&mut part);
             prop_assert_eq!(&part[..], &bytes[middle]);
+        }
+        // Copied in two steps, a head is what one step would copy.
+        for (index, (_, bytes)) in made.iter().enumerate() {
+            burst.copy_head(index, 16);
+            let head = burst.copy_head(index, 128);
+            prop_assert_eq!(head, &bytes[..bytes.len().min(128)]);
+            let (head, tail) = burst.parts(index);
+            prop_assert_eq!(head.len() + tail.len(), bytes.len());
+            let mut got = vec![0; tail.len()];
+            tail.read(&mut got);
+            prop_assert_eq!(&got, &bytes[head.len()..]);
         }
         prop_assert_eq!(driver.used(), 0, "nothing is given back before its time");
         ring.give_back(&regions, &burst).unwrap();

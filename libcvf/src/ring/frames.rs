@@ -1,0 +1,97 @@
+//! Which frames of a burst.
+
+use crate::limits::BURST;
+
+/// Frames of a burst, one bit each; an iterator over their numbers, lowest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frames(u32);
+
+const _: () = assert!(BURST == u32::BITS as usize);
+
+impl Frames {
+    /// The one frame `index`.
+    #[inline]
+    pub const fn one(index: usize) -> Self {
+        Self(1 << (index % BURST))
+    }
+
+    /// True without a frame.
+    #[inline]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// How many.
+    #[inline]
+    pub const fn count(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// Adds those of `other`.
+    #[inline]
+    pub const fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Takes those of `other` out.
+    #[inline]
+    pub const fn remove(&mut self, other: Self) {
+        self.0 &= !other.0;
+    }
+
+    /// Those that are before the first of `other`; all, if that is empty.
+    #[inline]
+    #[must_use]
+    pub const fn before(self, other: Self) -> Self {
+        Self(self.0 & other.0.wrapping_sub(1) & !other.0)
+    }
+
+    /// Those that are in both.
+    #[inline]
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Those that are not in `other`.
+    #[inline]
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+impl Iterator for Frames {
+    type Item = usize;
+
+    /// The lowest number, so that a sender's frames keep their order.
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let index = self.0.trailing_zeros() as usize;
+        self.0 &= self.0 - 1;
+        Some(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn as_sets_of_numbers(a: u32, b: u32) {
+            let set = |word: u32| (0..32).filter(move |bit| word >> bit & 1 != 0);
+            let (x, y) = (Frames(a), Frames(b));
+            prop_assert!(x.eq(set(a)));
+            prop_assert_eq!(x.count(), set(a).count());
+            prop_assert!(x.and(y).eq(set(a).filter(|n| set(b).any(|m| m == *n))));
+            prop_assert!(x.without(y).eq(set(a).filter(|n| set(b).all(|m| m != *n))));
+            let first = set(b).next().unwrap_or(32);
+            prop_assert!(x.before(y).eq(set(a).filter(|n| *n < first)));
+        }
+    }
+}
