@@ -5,7 +5,7 @@ pub const MAX_QUEUE_PAIRS: u16 = 64;
 /// Most entries a ring may have (virtio 1.3 2.7: a power of two, at most 32768).
 pub const MAX_RING_SIZE: u16 = 1024;
 /// Frames handled in one burst.
-pub const BURST: usize = 32;
+pub const BURST: usize = 64;
 /// Smallest and largest MTU a device may be given, in bytes.
 pub const MIN_MTU: u16 = 68;
 /// See [`MIN_MTU`].

@@ -16,13 +16,13 @@ struct Flow(u64, u32, u16);
 
 impl Flow {
     #[inline]
-    fn of(head: &[u8]) -> Option<Self> {
-        let &[a, b, c, d, e, f, g, h, i, j, k, l, m, n] = head.first_chunk()?;
-        Some(Self(
+    fn of(head: &[u8; FLOW_COPY]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, _, _] = *head;
+        Self(
             u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
             u32::from_ne_bytes([i, j, k, l]),
             u16::from_ne_bytes([m, n]),
-        ))
+        )
     }
 }
 
@@ -67,7 +67,7 @@ impl Fabric {
             if frame.meta.is_plain() {
                 batch.plain.add(Frames::one(index));
                 batch.longest = batch.longest.max(total);
-                let flow = Flow::of(batch.burst.copy_head(index, FLOW_COPY));
+                let flow = batch.burst.copy_flow(index).map(Flow::of);
                 if memo.flow.is_some() && flow == memo.flow {
                     tally.add_unicast(total, false);
                     sorted.again(memo.place, index);
@@ -82,7 +82,10 @@ impl Fabric {
                 counters.drop(Drop::Malformed);
                 continue;
             };
-            let flow = Flow::of(head).filter(|_| view.tag.is_none());
+            let flow = head
+                .first_chunk()
+                .map(Flow::of)
+                .filter(|_| view.tag.is_none());
             tally.add(view.dst, total, large);
             match snapshot.forward(from, &view, now) {
                 Verdict::Port(to) => {

@@ -14,6 +14,8 @@ use super::prefetch;
 use super::regions::{Access, Regions, TranslateError};
 
 const PAGE: usize = 4096;
+/// Used entries in a cache line.
+const USED_PER_LINE: usize = 8;
 /// Runs of host memory one area may be scattered over (128 KiB of descriptors in 4 KiB pages need 32).
 const MAX_RUNS: usize = 64;
 
@@ -402,6 +404,18 @@ impl RingView<'_> {
         (found == flags && len > 0).then_some((address, len))
     }
 
+    /// Asks the processor to fetch the lines that `count` used entries from `index` on will be written
+    /// to: a store waits for its line, and those behind it wait in order.
+    #[inline]
+    pub fn prefetch_used(&self, index: u16, count: usize) {
+        let mut at = 0;
+        while at <= count {
+            let index = self.index(index.wrapping_add(at.min(count) as u16));
+            prefetch::to_write((self.used + 4 + 8 * index) as *const u8);
+            at += USED_PER_LINE;
+        }
+    }
+
     /// Asks the processor to fetch descriptor `index`, which need not exist.
     #[inline]
     pub fn prefetch_descriptor(&self, index: u16) {
@@ -432,6 +446,19 @@ impl RingView<'_> {
         let words = unsafe { (&*(at as *const AtomicU32), &*((at + 4) as *const AtomicU32)) };
         words.0.store(u32::from(id).to_le(), Ordering::Relaxed);
         words.1.store(len.to_le(), Ordering::Relaxed);
+    }
+
+    /// [`Self::set_used`] for entries from `index` on; returns the index behind them.
+    #[inline]
+    pub fn set_used_all(&self, index: u16, entries: impl Iterator<Item = (u16, u32)>) -> u16 {
+        // The position stays in a register: kept in the ring's own memory it would be stored and
+        // loaded again for every entry, which takes longer than the entry.
+        let mut at = index;
+        for (id, len) in entries {
+            self.set_used(at, id, len);
+            at = at.wrapping_add(1);
+        }
+        at
     }
 
     /// Publishes all used entries before `index`.

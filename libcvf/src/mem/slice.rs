@@ -172,6 +172,15 @@ impl<'m> WriteSlice<'m> {
         }
     }
 
+    /// As [`Self::put64`], sixteen bytes.
+    #[inline]
+    pub fn put128(&self, at: usize, value: &[u8; 16]) {
+        if at.checked_add(16).is_some_and(|end| end <= self.len) {
+            // SAFETY: as there; a shared borrow never points into guest memory.
+            unsafe { copy(value.as_ptr(), self.base.add(at), 16) };
+        }
+    }
+
     /// As [`Self::put64`], four bytes.
     #[inline]
     pub fn put32(&self, at: usize, value: u32) {

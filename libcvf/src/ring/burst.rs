@@ -3,7 +3,7 @@
 use arrayvec::ArrayVec;
 
 use super::payload::{Payload, Rest};
-use crate::limits::{BURST, MAX_FRAME_PIECES, MAX_SEGMENT_HEADERS};
+use crate::limits::{BURST, FLOW_COPY, MAX_FRAME_PIECES, MAX_SEGMENT_HEADERS};
 use crate::mem::{ReadSlice, SliceList, SlicePool};
 use crate::offload::PackedMeta;
 
@@ -165,9 +165,22 @@ impl<'m> Burst<'m> {
             .map(|frame| frame.bytes(&self.pieces))
     }
 
+    /// [`Self::copy_head`] of the first bytes of a frame of which nothing was copied yet; `None` for a
+    /// shorter one.
+    #[inline]
+    pub fn copy_flow(&mut self, index: usize) -> Option<&[u8; FLOW_COPY]> {
+        let (frame, head) = (self.frames.get_mut(index)?, self.heads.get_mut(index)?);
+        let head = head.first_chunk_mut::<FLOW_COPY>()?;
+        if frame.start.len() < FLOW_COPY || frame.head != 0 {
+            return None;
+        }
+        frame.start.read(head);
+        frame.head = FLOW_COPY as u16;
+        Some(head)
+    }
+
     /// Copies the beginning of a frame, up to `len` bytes in all, or what there is of it; bytes that
     /// were copied before stay as they are. Returns what is copied now.
-    #[inline]
     pub fn copy_head(&mut self, index: usize, len: usize) -> &[u8] {
         let (Some(frame), Some(head)) = (self.frames.get_mut(index), self.heads.get_mut(index))
         else {
@@ -202,11 +215,12 @@ impl<'m> Burst<'m> {
         }
     }
 
-    /// [`Self::parts`] of a frame that lies in one piece.
+    /// A frame that lies in one piece, all of it as its sender may still change it, and the copy of its
+    /// beginning that counts.
     #[inline]
-    pub(super) fn plain_parts(&self, index: usize) -> Option<(&[u8], ReadSlice<'m>)> {
+    pub(super) fn plain(&self, index: usize) -> Option<(ReadSlice<'m>, &[u8])> {
         let (frame, head) = (self.frames.get(index)?, self.heads.get(index)?);
         let head = head.get(..usize::from(frame.head))?;
-        (frame.more == 0).then(|| (head, frame.start.skip(head.len())))
+        (frame.more == 0).then_some((frame.start, head))
     }
 }

@@ -7,7 +7,7 @@ use super::header;
 use super::notify::Notify;
 use super::payload::Payload;
 use super::{Burst, CACHE_LINE, Frames, Pushed, ReceiveRing, RingError, RingFeatures};
-use crate::limits::{BURST, MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
+use crate::limits::{BURST, FLOW_COPY, MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
 use crate::mem::{
     Access, Descriptor, PlaceError, ReadSlice, Regions, RingCache, RingPlace, RingView, SliceList,
     SlicePool,
@@ -109,10 +109,7 @@ impl Done {
 
     #[inline]
     fn write(&mut self, view: RingView<'_>) {
-        for &(id, len) in &self.entries {
-            view.set_used(self.used, id, len);
-            self.used = self.used.wrapping_add(1);
-        }
+        self.used = view.set_used_all(self.used, self.entries.iter().copied());
         self.entries.clear();
     }
 }
@@ -136,6 +133,7 @@ impl ReceiveRing for SplitReceive {
             self.seen = to;
         }
         // Everything is asked for before any of it is waited for.
+        view.prefetch_used(self.done.used, frames.count());
         let mut heads = [0; BURST];
         let waiting = usize::from(self.seen.wrapping_sub(self.next));
         let heads = &mut heads[..frames.count().min(waiting)];
@@ -155,22 +153,31 @@ impl ReceiveRing for SplitReceive {
             buffers.push((id, buffer));
         }
         let (low, high) = header::words(&FrameMeta::default(), 1);
-        for (index, &(id, buffer)) in frames.zip(&buffers) {
-            let Some((head, tail)) = burst.plain_parts(index) else {
+        let mut lens: ArrayVec<u32, BURST> = ArrayVec::new();
+        for (index, (_, buffer)) in frames.zip(&buffers) {
+            let Some((frame, head)) = burst.plain(index) else {
                 break;
             };
-            let len = header::LEN + head.len() + tail.len();
+            let len = header::LEN + frame.len();
             if len > buffer.len() {
                 break;
             }
             buffer.put64(0, low);
             buffer.put32(8, high);
             let rest = buffer.skip(header::LEN);
-            rest.write(head);
-            tail.copy_to(rest.skip(head.len()));
-            self.done.stage(view, id, len as u32);
+            // All of it as it is now, and over that what was decided about.
+            frame.copy_to(rest);
+            match head.first_chunk() {
+                Some(flow) if head.len() == FLOW_COPY => rest.put128(0, flow),
+                _ => _ = rest.write(head),
+            }
+            lens.push(len as u32);
             done.add(Frames::one(index));
         }
+        self.done.write(view);
+        let entries = buffers.iter().zip(&lens);
+        let entries = entries.map(|(&(id, _), &len)| (id, len));
+        self.done.used = view.set_used_all(self.done.used, entries);
         self.next = self.next.wrapping_add(done.count() as u16);
         Ok(done)
     }

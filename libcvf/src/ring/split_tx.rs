@@ -125,6 +125,7 @@ impl TransmitRing for SplitTransmit {
         // lines that the sender's processor wrote last, header and first bytes of each frame.
         let mut heads = [0; BURST];
         let heads = &mut heads[..usize::from(waiting).min(BURST)];
+        view.prefetch_used(self.used, heads.len());
         for (ahead, head) in (0..).zip(&mut *heads) {
             *head = view.available_entry(self.next.wrapping_add(ahead));
             view.prefetch_descriptor(*head);
@@ -162,10 +163,7 @@ impl TransmitRing for SplitTransmit {
 
     fn give_back(&mut self, regions: &Regions, burst: &Burst<'_>) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
-        for frame in burst.frames() {
-            view.set_used(self.used, frame.id, 0);
-            self.used = self.used.wrapping_add(1);
-        }
+        self.used = view.set_used_all(self.used, burst.frames().iter().map(|frame| (frame.id, 0)));
         view.publish_used(self.used);
         Ok(self.notify.wants_interrupt(view, self.used))
     }
