@@ -209,6 +209,21 @@ fn wrong_pf_options_are_explained() {
 }
 
 #[test]
+fn one_name_twice_on_the_command_line_is_refused() {
+    let twice = ["soft:a,queue-pairs=8", "soft:b", "soft:a,workers=2"];
+    let error = load(Args {
+        pf: twice.map(str::to_owned).to_vec(),
+        ..Args::default()
+    })
+    .expect_err("refused")
+    .to_string();
+    assert_eq!(
+        error,
+        "--pf 'soft:a,workers=2' cannot be: PF 'a' is given twice; give each a name of its own"
+    );
+}
+
+#[test]
 fn a_missing_or_huge_file_is_named() {
     let missing = Args {
         config: Some("/nonexistent/m.toml".into()),
