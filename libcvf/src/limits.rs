@@ -10,6 +10,8 @@ pub const BURST: usize = 32;
 pub const MIN_MTU: u16 = 68;
 /// See [`MIN_MTU`].
 pub const MAX_MTU: u16 = 65_521;
+/// Largest VLAN id (IEEE 802.1Q: 0 is no VLAN, 4095 is reserved).
+pub const MAX_VLAN: u16 = 4094;
 /// Most bytes of one frame without its virtio header: a 64 KiB large-send frame, link header and tags.
 pub const MAX_FRAME: usize = 65_535 + 14 + 8;
 /// Bytes of a frame's start that are copied before anything is decided about it.

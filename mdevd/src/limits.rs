@@ -14,6 +14,8 @@ pub const MAX_PAGE: usize = 1000;
 pub const MAX_SOCKET_PATH: usize = 107;
 /// Longest text taken from a client for any one argument, in bytes.
 pub const MAX_TEXT: usize = 256;
+/// Characters of such a text that are repeated in a refusal.
+pub const MAX_SHOWN: usize = 80;
 /// Largest configuration file, in bytes.
 pub const MAX_CONFIG: u64 = 1 << 20;
 /// Most connections to the daemon's private bus socket at a time.

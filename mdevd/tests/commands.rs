@@ -203,7 +203,7 @@ fn refusals_say_why_and_have_their_codes() {
     let house = House::new();
     let daemon = house.start(&["--pf", "soft:soft0,queue-pairs=4"]);
     daemon.json(&["create", "web", "--mac", "52:54:00:00:00:01"]);
-    let refused: [(&[&str], &str, &str); 10] = [
+    let refused: [(&[&str], &str, &str); 11] = [
         (
             &["create", "x", "--mac", "52:54:00:00:00:01"],
             "duplicate-mac",
@@ -222,12 +222,17 @@ fn refusals_say_why_and_have_their_codes() {
         (
             &["create", "x", "--queue-pairs", "65"],
             "invalid-argument",
-            "from 1 to 64",
+            "cannot create 'x': queue-pairs \"65\" cannot be: it is from 1 to 64",
+        ),
+        (
+            &["create", "x", "--mtu", "18446744073709551615"],
+            "invalid-argument",
+            "cannot create 'x': mtu \"18446744073709551615\" cannot be: it is from 68 to 65521",
         ),
         (
             &["create", "x", "--pf", "sotf0"],
             "not-found",
-            "did you mean 'soft0'?",
+            "cannot create 'x': there is no PF 'sotf0'; did you mean 'soft0'? 'cvfctl pf list'",
         ),
         (&["create", "x/y"], "invalid-argument", "letters, digits"),
         (
@@ -247,7 +252,11 @@ fn refusals_say_why_and_have_their_codes() {
             "invalid-argument",
             "no user",
         ),
-        (&["show", "wen"], "not-found", "did you mean 'web'?"),
+        (
+            &["show", "wen"],
+            "not-found",
+            "did you mean 'web'? 'cvfctl list' shows what there is",
+        ),
         (
             &["pf", "show", "soft9"],
             "not-found",
@@ -291,10 +300,18 @@ fn refusals_say_why_and_have_their_codes() {
 #[test]
 fn wrong_usage_is_explained_with_code_2() {
     let house = House::new();
-    let wrong: [(&[&str], &str); 10] = [
+    let wrong: [(&[&str], &str); 12] = [
         (&[], "Usage"),
         (&["craete"], "create"),
-        (&["create", "--queue-pairs", "many"], "many"),
+        (
+            &["create", "--queue-pairs", "many"],
+            "'many' for '--queue-pairs <N>': write a number from 1 to 64",
+        ),
+        (&["create", "--mtu", "x"], "write a number from 68 to 65521"),
+        (
+            &["create", "--vlan", "0x5"],
+            "write a number from 1 to 4094",
+        ),
         (&["create", "--personality", "virtio-nte"], "virtio-net"),
         (&["create", "--doorbells", "rung"], "trapped, mapped"),
         (&["create", "--mac", "nonsense"], "MAC"),

@@ -210,6 +210,7 @@ async fn errors_have_their_names() {
     let (name, text) = error_name(create("vm2", "queue_pair", 1u64.into()).await);
     assert_eq!(name, ErrorKind::InvalidArgument.dbus_name());
     assert!(text.contains("did you mean 'queue_pairs'?"), "{text}");
+    assert!(text.starts_with("cannot create 'vm2': "), "{text}");
     let (_, text) = error_name(create("vm2", "name", "x".into()).await);
     assert!(text.contains("no such option"), "{text}");
     let (name, _) = error_name(call(&connection, "Nonsense", &()).await);

@@ -4,6 +4,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use libcvf::control::MacAddr;
+use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 
 use crate::engine::hints::check_memory;
 use crate::engine::{Doorbells, Interrupts, Personality, Word, parse_mode};
@@ -107,16 +108,16 @@ pub struct Create {
     #[arg(long, value_parser = words::<Personality>())]
     pub personality: Option<String>,
     /// Receive/transmit queue pairs [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(1, MAX_QUEUE_PAIRS))]
     pub queue_pairs: Option<u64>,
     /// MAC address [default: made from the name]
     #[arg(long, value_parser = mac)]
     pub mac: Option<String>,
     /// Largest frame payload in bytes [default: 1500]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = number(MIN_MTU, MAX_MTU))]
     pub mtu: Option<u64>,
     /// Access VLAN [default: none]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = number(1, MAX_VLAN))]
     pub vlan: Option<u64>,
     /// trapped: by message, the worker sleeps when idle; mapped: by shared memory, the worker polls and
     /// keeps a core busy [default: trapped]
@@ -138,6 +139,17 @@ pub struct Create {
 
 fn words<T: Word>() -> PossibleValuesParser {
     PossibleValuesParser::new(T::WORDS.iter().map(|&(word, _)| word))
+}
+
+/// Reads a number. Whether it is in range is the daemon's to say; what is no number learns the range here.
+fn number(
+    min: u16,
+    max: u16,
+) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        text.parse()
+            .map_err(|_| format!("write a number from {min} to {max}"))
+    }
 }
 
 fn mac(text: &str) -> Result<String, <MacAddr as std::str::FromStr>::Err> {

@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::backend::Backend;
 use super::definition::{Definition, SocketAccess};
 use super::entry::{Entry, Failed, Live};
-use super::error::EngineError;
+use super::error::{EngineError, shown};
 use super::request::{CreateRequest, Draft};
 use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats};
 use super::{Engine, hints};
@@ -199,31 +199,8 @@ impl Catalog {
         Ok(Arc::new(Live { definition, device }))
     }
 
-    fn generated_name(names: &Names) -> String {
-        (names.next_sequence..)
-            .map(|n| format!("cvf{n}"))
-            .find(|name| !names.entries.contains_key(name))
-            .unwrap_or_default()
-    }
-
-    fn entry(&self, name: &str) -> Result<Entry, EngineError> {
-        let names = self.names.lock();
-        names
-            .entries
-            .get(name)
-            .cloned()
-            .ok_or_else(|| names.no_device(name))
-    }
-}
-
-impl Names {
-    fn no_device(&self, name: &str) -> EngineError {
-        not_found("device", name, self.entries.keys().map(String::as_str))
-    }
-}
-
-impl Engine for Catalog {
-    fn create(&self, request: CreateRequest) -> Result<Created, EngineError> {
+    /// [`Engine::create`].
+    fn make(&self, request: CreateRequest) -> Result<Created, EngineError> {
         let draft = request.check()?;
         let mut names = self.names.lock();
         let name = draft
@@ -273,6 +250,36 @@ impl Engine for Catalog {
                 Err(error)
             }
         }
+    }
+
+    fn generated_name(names: &Names) -> String {
+        (names.next_sequence..)
+            .map(|n| format!("cvf{n}"))
+            .find(|name| !names.entries.contains_key(name))
+            .unwrap_or_default()
+    }
+
+    fn entry(&self, name: &str) -> Result<Entry, EngineError> {
+        let names = self.names.lock();
+        names
+            .entries
+            .get(name)
+            .cloned()
+            .ok_or_else(|| names.no_device(name))
+    }
+}
+
+impl Names {
+    fn no_device(&self, name: &str) -> EngineError {
+        not_found("device", name, self.entries.keys().map(String::as_str))
+    }
+}
+
+impl Engine for Catalog {
+    fn create(&self, request: CreateRequest) -> Result<Created, EngineError> {
+        let name = request.name.clone();
+        self.make(request)
+            .map_err(|error| error.creating(name.as_deref()))
     }
 
     fn destroy(&self, name: &str, force: bool) -> Result<(), EngineError> {
@@ -396,9 +403,10 @@ fn not_found<'a>(
     name: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> EngineError {
-    // The name may be anything that a client sent: shown cut.
-    let name: String = name.chars().take(80).collect();
+    // The name may be anything that a client sent.
+    let name = shown(name);
     EngineError::NotFound {
+        attempted: String::new(),
         what,
         hint: nearest::hint(&name, known),
         name,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::limits::MAX_SHOWN;
+
 /// What sort of refusal: stable, for programs. The sentence is for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -115,8 +117,10 @@ pub enum EngineError {
         asked: String,
     },
     /// Unknown name.
-    #[error("there is no {what} '{name}'{hint}")]
+    #[error("{attempted}there is no {what} '{name}'{}", look(what, hint))]
     NotFound {
+        /// "cannot create 'x': ", or empty where the name says it all.
+        attempted: String,
         /// "device" or "PF".
         what: &'static str,
         /// The name.
@@ -154,8 +158,10 @@ pub enum EngineError {
         why: String,
     },
     /// Not a possible value.
-    #[error("{} {value:?} cannot be: {why}", argument.replace('_', "-"))]
+    #[error("{attempted}{} {value:?} cannot be: {why}", argument.replace('_', "-"))]
     InvalidArgument {
+        /// "cannot create 'x': ", or empty.
+        attempted: String,
         /// The argument, by its name on the bus.
         argument: String,
         /// What was given.
@@ -238,12 +244,26 @@ pub enum EngineError {
 impl EngineError {
     /// An argument that cannot be. The value is cut to a printable length.
     pub fn invalid(argument: &str, value: impl fmt::Display, why: impl fmt::Display) -> Self {
-        let value: String = value.to_string().chars().take(80).collect();
         Self::InvalidArgument {
+            attempted: String::new(),
             argument: argument.to_owned(),
-            value,
+            value: shown(&value.to_string()),
             why: why.to_string(),
         }
+    }
+
+    /// The same where a device was to be made, under `name` if it was given one.
+    pub(crate) fn creating(mut self, name: Option<&str>) -> Self {
+        if let Self::InvalidArgument { attempted, .. } | Self::NotFound { attempted, .. } =
+            &mut self
+            && attempted.is_empty()
+        {
+            *attempted = match name {
+                Some(name) => format!("cannot create '{}': ", shown(name)),
+                None => "cannot create a device: ".to_owned(),
+            };
+        }
+        self
     }
 
     /// What sort of refusal this is.
@@ -263,4 +283,16 @@ impl EngineError {
             Self::Internal { .. } => ErrorKind::Internal,
         }
     }
+}
+
+/// What a client sent, cut to a length that a sentence can hold.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).collect()
+}
+
+/// Where to look for a name that is not there: a tail for a sentence, behind `hint`.
+fn look(what: &str, hint: &str) -> String {
+    let stop = if hint.is_empty() { ";" } else { "" };
+    let list = if what == "PF" { "pf list" } else { "list" };
+    format!("{hint}{stop} 'cvfctl {list}' shows what there is")
 }

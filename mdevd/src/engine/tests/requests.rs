@@ -254,8 +254,27 @@ fn every_argument_is_checked_at_its_edges() {
     for (request, expected) in bad {
         let error = house.catalog.create(request.clone()).expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{request:?}");
-        assert!(error.to_string().contains(expected), "{error}");
+        let error = error.to_string();
+        let name = request.name.unwrap_or_default();
+        let attempted = format!("cannot create '{name}': ");
+        assert!(
+            error.starts_with(&attempted) && error.contains(expected),
+            "{error}"
+        );
     }
+    let nameless = CreateRequest {
+        name: None,
+        mtu: Some(67),
+        ..CreateRequest::default()
+    };
+    assert_eq!(
+        house
+            .catalog
+            .create(nameless)
+            .expect_err("refused")
+            .to_string(),
+        "cannot create a device: mtu \"67\" cannot be: it is from 68 to 65521"
+    );
     assert_eq!(
         house.store.load().expect("readable").len(),
         7,
@@ -274,13 +293,18 @@ fn unknown_names_get_a_suggestion() {
     ] {
         assert_eq!(
             error.to_string(),
-            "there is no device 'web1'; did you mean 'web-1'?"
+            "there is no device 'web1'; did you mean 'web-1'? 'cvfctl list' shows what there is"
         );
     }
     let error = house.catalog.pf("sotf0").expect_err("unknown");
     assert_eq!(
         error.to_string(),
-        "there is no PF 'sotf0'; did you mean 'soft0'?"
+        "there is no PF 'sotf0'; did you mean 'soft0'? 'cvfctl pf list' shows what there is"
+    );
+    let error = house.catalog.show("elsewhere").expect_err("unknown");
+    assert_eq!(
+        error.to_string(),
+        "there is no device 'elsewhere'; 'cvfctl list' shows what there is"
     );
     let request = CreateRequest {
         pf: Some("soft9".into()),
