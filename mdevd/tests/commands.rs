@@ -133,6 +133,13 @@ fn lists_and_counters() {
     );
     let list = daemon.json(&["list"]);
     assert_eq!(list.as_array().expect("a list").len(), 13);
+    for device in list.as_array().expect("a list") {
+        let name = device["name"].as_str().expect("a name");
+        let socket = house.runtime().join(format!("cvf/{name}.sock"));
+        assert_eq!(device["socket"], socket.display().to_string());
+        assert_eq!(device["mtu"], 1500);
+        assert!(device.get("vlan").is_none(), "absent where there is none");
+    }
     let text = daemon.cvfctl(&["ls"]).out;
     assert_eq!(text.lines().count(), 14, "{text}");
     assert!(!text.contains('\x1b'), "no colour into a pipe");
@@ -195,6 +202,30 @@ fn recipes_for_qemu_and_libvirt() {
             .cvfctl(&["show", "vm1", "--qemu", "--memory", "lots"])
             .code,
         2
+    );
+    for ignored in [
+        &["show", "vm1", "--memory", "2G"][..],
+        &["show", "vm1", "--libvirt-xml", "--memory", "2G"],
+    ] {
+        let said = daemon.cvfctl(ignored);
+        assert!(said.code == 2 && said.err.contains("--memory"), "{said:?}");
+    }
+    daemon.json(&["create", "vm2", "--vlan", "9"]);
+    let both = daemon.json(&["show", "vm1", "vm2"]);
+    assert_eq!(
+        (&both[0]["name"], &both[1]["vlan"]),
+        (&"vm1".into(), &9.into())
+    );
+    assert_eq!(daemon.json(&["list"])[1]["vlan"], 9);
+    let qemu = daemon.json(&["show", "vm1", "vm2", "--qemu"]);
+    assert_eq!(qemu["names"], serde_json::json!(["vm1", "vm2"]));
+    let line = qemu["qemu_command_line"].as_str().expect("text");
+    assert_eq!(line.matches("-object ").count(), 1, "{line}");
+    assert_eq!(line.matches("vfio-user-pci").count(), 2, "{line}");
+    let twice = daemon.cvfctl(&["show", "vm1", "vm1", "--qemu"]);
+    assert!(
+        twice.code == 2 && twice.err.contains("given twice"),
+        "{twice:?}"
     );
 }
 

@@ -48,19 +48,20 @@ pub enum Command {
     /// List the devices
     #[command(visible_alias = "ls")]
     List,
-    /// Show a device: definition, health, what a VM needs
+    /// Show devices: definition, health, what a VM needs
     Show {
-        /// Device
-        name: String,
-        /// Print all QEMU arguments that a VM with it needs
+        /// Devices
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Print all QEMU arguments that one VM with them needs
         #[arg(long, conflicts_with = "libvirt_xml")]
         qemu: bool,
-        /// Print the parts of a libvirt domain that a VM with it needs
+        /// Print the parts of a libvirt domain that one VM with them needs
         #[arg(long)]
         libvirt_xml: bool,
-        /// Memory of that VM, for --qemu
-        #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = memory)]
-        memory: String,
+        /// Memory of that VM, for --qemu [default: 1G]
+        #[arg(long, value_name = "SIZE", requires = "qemu", conflicts_with = "libvirt_xml", value_parser = memory)]
+        memory: Option<String>,
     },
     /// Show counters of a device, or of all
     Stats {

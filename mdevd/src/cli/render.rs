@@ -99,8 +99,13 @@ pub(super) fn list(terminal: Terminal, devices: &[DeviceSummary]) -> String {
     table(terminal, &heading, &rows)
 }
 
-/// Answer to `show`.
-pub(super) fn device(terminal: Terminal, view: &DeviceView) -> String {
+/// Answer to `show`, one paragraph a device.
+pub(super) fn devices(terminal: Terminal, views: &[DeviceView]) -> String {
+    let each: Vec<_> = views.iter().map(|view| device(terminal, view)).collect();
+    each.join("\n")
+}
+
+fn device(terminal: Terminal, view: &DeviceView) -> String {
     let d = &view.summary;
     let mut lines = Lines::new(&d.name);
     let state = terminal.paint(tone(d.state), d.state.word());
@@ -114,7 +119,7 @@ pub(super) fn device(terminal: Terminal, view: &DeviceView) -> String {
         lines.line("personality", &d.personality);
         lines.line("queue pairs", d.queue_pairs.to_string());
         lines.line("mac", &d.mac);
-        lines.line("mtu", view.mtu.to_string());
+        lines.line("mtu", d.mtu.to_string());
         lines.line(
             "vlan",
             d.vlan
@@ -126,7 +131,7 @@ pub(super) fn device(terminal: Terminal, view: &DeviceView) -> String {
         let group = view.socket_group.as_deref().unwrap_or("daemon");
         lines.line(
             "socket",
-            format!("{} ({owner}:{group} {})", view.socket, view.socket_mode),
+            format!("{} ({owner}:{group} {})", d.socket, view.socket_mode),
         );
     }
     if let Some(health) = &view.health {

@@ -395,7 +395,7 @@ fn a_vm_gets_all_it_needs() {
     let house = house();
     let made = house.catalog.create(named("7vm")).expect("created");
     let view = house.catalog.show("7vm").expect("there");
-    let line = hints::qemu_command_line(&view, "1G");
+    let line = hints::qemu_command_line(std::slice::from_ref(&view), "1G");
     for part in [
         "-machine q35,memory-backend=mem0",
         "-m 1G",
@@ -407,7 +407,7 @@ fn a_vm_gets_all_it_needs() {
     ] {
         assert!(line.contains(part), "{part} in {line}");
     }
-    let xml = hints::libvirt_xml(&view);
+    let xml = hints::libvirt_xml(&[view]);
     for part in [
         "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'",
         "<source type='memfd'/>",
@@ -452,4 +452,43 @@ fn error_names_are_distinct_and_found_again() {
         ErrorKind::from_dbus_name("org.freedesktop.DBus.Error.Failed"),
         None
     );
+}
+
+#[test]
+fn a_vm_with_several_devices_gets_machine_and_memory_once() {
+    let house = house();
+    let shown = |name: &str, sequence: u64| {
+        house.catalog.create(named(name)).expect("created");
+        let mut view = house.catalog.show(name).expect("there");
+        view.sequence = sequence;
+        view
+    };
+    // 127 apart: by themselves they would have the same chassis number.
+    let views = [shown("a", 3), shown("b", 130), shown("c", 4)];
+    let arguments = hints::qemu_arguments(&views, "2G");
+    let count = |what: &str| arguments.iter().filter(|arg| *arg == what).count();
+    assert_eq!(
+        [
+            count("-machine"),
+            count("-m"),
+            count("-object"),
+            count("-device")
+        ],
+        [1, 1, 1, 6]
+    );
+    let ports: Vec<_> = arguments
+        .iter()
+        .filter_map(|arg| arg.strip_prefix("pcie-root-port,"))
+        .collect();
+    assert_eq!(
+        ports,
+        [
+            "id=rp-cvf-a,chassis=131",
+            "id=rp-cvf-b,chassis=132",
+            "id=rp-cvf-c,chassis=133"
+        ]
+    );
+    let xml = hints::libvirt_xml(&views);
+    assert_eq!(xml.matches("<qemu:arg value='-device'/>").count(), 6);
+    assert_eq!(xml.matches("memoryBacking>").count(), 2);
 }
