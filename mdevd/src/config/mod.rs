@@ -13,7 +13,7 @@ pub use dirs::{BUS_SOCKET, DEVICE_DIR, default_runtime_dir, default_state_dir};
 pub use pf::{PfConfig, Uplink};
 
 use crate::engine::SocketAccess;
-use crate::limits::MAX_PFS;
+use crate::limits::{MAX_PFS, MAX_SHOWN};
 
 /// A configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -144,7 +144,7 @@ fn options(texts: &[String]) -> Result<Vec<PfConfig>, ConfigError> {
     for text in texts {
         let refuse = |why| ConfigError::Option {
             option: "--pf",
-            value: text.chars().take(120).collect(),
+            value: text.chars().take(MAX_SHOWN).collect(),
             why,
         };
         let pf = PfConfig::parse(text).map_err(refuse)?;

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::definition::{Definition, Doorbells, Interrupts};
 use super::view::DeviceView;
+use crate::limits::MAX_MEMORY_DIGITS;
 use crate::text::{shell_word, xml_escape};
 
 /// The device's id in QEMU.
@@ -88,7 +89,10 @@ fn device_options(views: &[DeviceView]) -> Vec<String> {
 pub fn check_memory(size: &str) -> Result<&str, String> {
     let digits = size.strip_suffix(['K', 'M', 'G', 'T']).unwrap_or(size);
     let positive = digits.bytes().any(|b| b != b'0');
-    if (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && positive {
+    if (1..=MAX_MEMORY_DIGITS).contains(&digits.len())
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && positive
+    {
         Ok(size)
     } else {
         Err(format!(
