@@ -15,7 +15,7 @@ use zbus::{Connection, Message};
 use super::convert::{Dict, dict_to_json};
 use super::{MANAGER_INTERFACE, MANAGER_PATH};
 use crate::engine::ErrorKind;
-use crate::limits::CALL_DEADLINE;
+use crate::limits::{CALL_DEADLINE, MAX_PAUSE, MIN_PAUSE};
 
 /// Why a call has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,9 +64,7 @@ impl ManagerClient {
             why,
         };
         let connect = async {
-            let stream = UnixStream::connect(path)
-                .await
-                .map_err(|error| explain(&error))?;
+            let stream = dial(path).await.map_err(|error| explain(&error))?;
             let builder = Builder::unix_stream(stream)
                 .p2p()
                 .method_timeout(CALL_DEADLINE);
@@ -194,6 +192,21 @@ impl ManagerClient {
     /// [`CallError`].
     pub async fn version(&self) -> Result<Json, CallError> {
         self.ask("Version", &(Options::new(),)).await
+    }
+}
+
+/// Connects as soon as the daemon's backlog has room: a full one is no refusal (connect(2), `EAGAIN`).
+/// Whoever calls has a deadline.
+pub(super) async fn dial(path: &Path) -> io::Result<UnixStream> {
+    let mut pause = MIN_PAUSE;
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+            connected => return connected,
+        }
     }
 }
 

@@ -377,13 +377,33 @@ async fn a_peer_that_never_reads_stalls_only_itself() {
     drop(stuck);
 }
 
+#[tokio::test]
+async fn a_full_backlog_is_waited_for() {
+    let dir = tempdir().expect("a directory");
+    let path = dir.path().join("bus");
+    let mut place = BusSocket::prepare(&path).expect("a place");
+    let listener = place.open().expect("a listener");
+    let mut waiting = Vec::new();
+    let full = loop {
+        match UnixStream::connect(&path).await {
+            Ok(stream) => waiting.push(stream),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
+    let dialled = tokio::spawn(async move { client::dial(&path).await });
+    tokio::task::yield_now().await;
+    listener.accept().expect("room is made");
+    dialled.await.expect("no panic").expect("connected");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_peers_make_room_for_new_ones() {
     let bus = Bus::new();
     let path = bus.listen();
     let mut idle = Vec::new();
     for _ in 0..MAX_BUS_CONNECTIONS {
-        idle.push(UnixStream::connect(&path).await.expect("connect"));
+        idle.push(client::dial(&path).await.expect("connect"));
     }
     for _ in 0..3 {
         let client = ManagerClient::connect(&path).await.expect("room is made");
