@@ -422,6 +422,47 @@ fn destroying_leaves_nothing_and_unknown_is_an_error() {
 }
 
 #[test]
+fn link_and_announcement_without_a_driver() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    daemon.json(&["create", "vm1"]);
+    for changed in [true, false] {
+        let set = daemon.json(&["set", "vm1", "link=down"]);
+        assert_eq!(
+            set,
+            serde_json::json!({ "name": "vm1", "changed": changed })
+        );
+        assert_eq!(daemon.json(&["show", "vm1"])["health"]["link_up"], false);
+    }
+    assert_eq!(
+        daemon.cvfctl(&["set", "vm1", "link=up"]).out,
+        "vm1 changed\n"
+    );
+    let refused: [(&[&str], u8, &str); 7] = [
+        (
+            &["announce", "vm1"],
+            1,
+            "cannot announce 'vm1': no driver runs",
+        ),
+        (&["announce", "vm2"], 1, "there is no device 'vm2'"),
+        (&["set", "vm2", "link=up"], 1, "there is no device 'vm2'"),
+        (
+            &["set", "vm1", "link=upp"],
+            1,
+            "cannot change 'vm1': link \"upp\"",
+        ),
+        (&["set", "vm1", "lnik=up"], 2, "did you mean 'link'?"),
+        (&["set", "vm1", "link=up", "link=down"], 2, "given twice"),
+        (&["set", "vm1"], 2, "ATTRIBUTE=VALUE"),
+    ];
+    for (args, code, part) in refused {
+        let said = daemon.cvfctl(args);
+        assert_eq!(said.code, i32::from(code), "{args:?}: {said:?}");
+        assert!(said.err.contains(part), "{args:?}: {said:?}");
+    }
+}
+
+#[test]
 fn a_made_mac_is_stable_for_its_name() {
     let house = House::new();
     let daemon = house.start(&[]);

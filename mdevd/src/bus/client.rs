@@ -136,6 +136,23 @@ impl ManagerClient {
         self.call("Destroy", &(name, options)).await.map(drop)
     }
 
+    /// Changes attributes of a device while it runs.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn set(&self, name: &str, attributes: Options) -> Result<Json, CallError> {
+        self.ask("Set", &(name, attributes)).await
+    }
+
+    /// Asks the guest's driver to announce itself.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn announce(&self, name: &str) -> Result<(), CallError> {
+        let body = (name, Options::new());
+        self.call("Announce", &body).await.map(drop)
+    }
+
     /// One page: devices, and where the next one begins.
     ///
     /// # Errors

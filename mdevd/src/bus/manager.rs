@@ -9,7 +9,7 @@ use zbus::interface;
 
 use super::convert::{Dict, dict_to_json, to_dict};
 use super::error::BusError;
-use crate::engine::{CreateRequest, Engine, EngineError, ErrorKind, VersionView};
+use crate::engine::{CreateRequest, Engine, EngineError, ErrorKind, SetRequest, VersionView};
 use crate::limits::MAX_PAGE;
 use crate::nearest;
 
@@ -99,6 +99,20 @@ impl Manager {
     async fn destroy(&self, name: String, options: Dict) -> Result<(), BusError> {
         let DestroyOptions { force } = self::options(&options, &["force"])?;
         self.ask(move |engine| engine.destroy(&name, force)).await
+    }
+
+    /// Changes attributes of a device while it runs. Options: link: up or down.
+    #[zbus(out_args("changed"))]
+    async fn set(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        let request: SetRequest = self::options(&options, &SetRequest::KEYS)
+            .map_err(|error| error.on("change", &name))?;
+        dict(&self.ask(move |engine| engine.set(&name, request)).await?)
+    }
+
+    /// Asks the guest's driver to announce its addresses to the network.
+    async fn announce(&self, name: String, options: Dict) -> Result<(), BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        self.ask(move |engine| engine.announce(&name)).await
     }
 
     /// Up to `limit` devices with names after `after`; `next` is the `after` of the next page, or empty.

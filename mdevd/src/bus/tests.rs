@@ -151,6 +151,21 @@ async fn every_method_answers() {
         dict_to_json(&reply.body().deserialize().expect("a{sv}"))["api"],
         API
     );
+    for changed in [true, false] {
+        let down: HashMap<&str, Value<'_>> = [("link", "down".into())].into_iter().collect();
+        let reply = call(&connection, "Set", &("vm1", down)).await.expect("set");
+        let set = dict_to_json(&reply.body().deserialize().expect("a{sv}"));
+        assert_eq!(set, json!({ "name": "vm1", "changed": changed }));
+    }
+    let client = Client {
+        pid: 1,
+        uid: 2,
+        gid: 3,
+    };
+    bus.backend.connect("vm1", client);
+    call(&connection, "Announce", &("vm1", no_options()))
+        .await
+        .expect("asked");
     let force: HashMap<&str, Value<'_>> = [("force", Value::from(true))].into_iter().collect();
     call(&connection, "Destroy", &("vm1", force))
         .await
@@ -207,6 +222,15 @@ async fn errors_have_their_names() {
         assert_eq!(name, kind.dbus_name());
         assert!(!text.is_empty());
     }
+    let (name, text) = error_name(call(&connection, "Announce", &("vm1", no_options())).await);
+    assert_eq!(name, ErrorKind::NotReady.dbus_name());
+    assert!(
+        text.starts_with("cannot announce 'vm1': no driver"),
+        "{text}"
+    );
+    let (name, text) = error_name(call(&connection, "Set", &("vm1", no_options())).await);
+    assert_eq!(name, ErrorKind::InvalidArgument.dbus_name());
+    assert!(text.contains("nothing is to be changed"), "{text}");
     let (name, text) = error_name(create("vm2", "queue_pair", 1u64.into()).await);
     assert_eq!(name, ErrorKind::InvalidArgument.dbus_name());
     assert!(text.contains("did you mean 'queue_pairs'?"), "{text}");
@@ -250,7 +274,8 @@ async fn the_interface_describes_itself() {
     let xml: String = reply.body().deserialize().expect("text");
     assert!(xml.contains("io.mdevd1.Manager"), "{xml}");
     for method in [
-        "Create", "Destroy", "List", "Show", "Stats", "ListPfs", "ShowPf", "Version",
+        "Create", "Destroy", "Set", "Announce", "List", "Show", "Stats", "ListPfs", "ShowPf",
+        "Version",
     ] {
         assert!(
             xml.contains(&format!("<method name=\"{method}\">")),

@@ -7,7 +7,8 @@ use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 
 use crate::engine::hints::check_memory;
-use crate::engine::{Doorbells, Interrupts, Personality, Word, parse_mode};
+use crate::engine::{Doorbells, Interrupts, Personality, SetRequest, Word, parse_mode};
+use crate::nearest;
 
 /// Composes virtual functions (CVFs) and shows how they fare
 #[derive(Clone, Debug, Parser)]
@@ -44,6 +45,19 @@ pub enum Command {
         /// Cut off a client that is connected
         #[arg(long)]
         force: bool,
+    },
+    /// Change attributes of a device while it runs
+    Set {
+        /// Device
+        name: String,
+        /// What to change: link=up, link=down
+        #[arg(required = true, value_name = "ATTRIBUTE=VALUE", value_parser = attribute)]
+        attributes: Vec<(&'static str, String)>,
+    },
+    /// Ask the guest's driver to announce its addresses to the network
+    Announce {
+        /// Device
+        name: String,
     },
     /// List the devices
     #[command(visible_alias = "ls")]
@@ -136,6 +150,25 @@ pub struct Create {
     /// Permissions of the socket [default: 0660]
     #[arg(long, value_name = "MODE", value_parser = mode)]
     pub socket_mode: Option<String>,
+}
+
+/// `ATTRIBUTE=VALUE` of one that can be set.
+fn attribute(text: &str) -> Result<(&'static str, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("write ATTRIBUTE=VALUE, as in link=down")?;
+    let known = SetRequest::KEYS;
+    match known
+        .into_iter()
+        .find(|known| known.replace('_', "-") == key)
+    {
+        Some(known) => Ok((known, value.to_owned())),
+        None => Err(format!(
+            "there is no attribute '{key}' to set{} (attributes: {})",
+            nearest::hint(key, known),
+            known.join(", ")
+        )),
+    }
 }
 
 fn words<T: Word>() -> PossibleValuesParser {

@@ -39,6 +39,18 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
                 text: format!("{name} destroyed\n"),
             })
         }
+        Command::Set { name, attributes } => {
+            let json = client.set(&name, settings(attributes)?).await?;
+            answer(json, render::changed)
+        }
+        Command::Announce { name } => {
+            client.announce(&name).await?;
+            let json = json!({ "result": "asked", "name": name });
+            Ok(Answer {
+                json,
+                text: format!("the driver of {name} was asked to announce itself\n"),
+            })
+        }
         Command::List => {
             let devices = devices(&client).await?;
             answer(Json::Array(devices), |devices: &Vec<_>| {
@@ -98,6 +110,17 @@ fn answer<T: serde::de::DeserializeOwned>(
         text: text(&typed),
         json,
     })
+}
+
+/// Each attribute once.
+fn settings(attributes: Vec<(&'static str, String)>) -> Result<Options, Failure> {
+    let mut settings = Options::new();
+    for (key, value) in attributes {
+        if settings.insert(key, Value::from(value)).is_some() {
+            return Err(Failure::usage(format!("'{key}' is given twice")));
+        }
+    }
+    Ok(settings)
 }
 
 fn options(create: Create) -> Options {

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::table::{Cell, number, printable, table, text, toned};
 use super::terminal::{Terminal, Tone};
 use crate::engine::{
-    Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome, PfView, State,
-    Stats,
+    Changed, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome, PfView,
+    State, Stats,
 };
 use crate::text::shell_word;
 
@@ -52,6 +52,12 @@ pub(super) fn created(made: &Created) -> String {
     lines.line("qemu", qemu_option(&made.qemu));
     notes(&mut lines.out, &made.notes);
     lines.out
+}
+
+/// Answer to `set`.
+pub(super) fn changed(set: &Changed) -> String {
+    let what = if set.changed { "changed" } else { "already so" };
+    format!("{} {what}\n", printable(&set.name))
 }
 
 fn tone(state: State) -> Tone {

@@ -17,6 +17,7 @@ use super::definition::{Definition, SocketAccess};
 use super::entry::{Entry, Failed, Live};
 use super::error::{EngineError, shown};
 use super::request::{CreateRequest, Draft};
+use super::set::{Changed, Changes, Link, SetRequest};
 use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats};
 use super::{Engine, hints};
 use crate::limits::{CHANGE_DEADLINE, MAX_DEVICES, MAX_PAGE};
@@ -259,6 +260,24 @@ impl Catalog {
             .unwrap_or_default()
     }
 
+    /// The device of that name, composed, for a command that leaves its definition alone.
+    fn live(&self, name: &str, attempted: &'static str) -> Result<Arc<Live>, EngineError> {
+        let named = || name.to_owned();
+        match self.entry(name)? {
+            Entry::Live(live) => Ok(live),
+            Entry::Changing(doing) => Err(EngineError::Changing {
+                attempted,
+                name: named(),
+                doing,
+            }),
+            Entry::Failed(failed) => Err(EngineError::NotReady {
+                attempted,
+                name: named(),
+                why: format!("it is not composed: {}", failed.reason),
+            }),
+        }
+    }
+
     fn entry(&self, name: &str) -> Result<Entry, EngineError> {
         let names = self.names.lock();
         names
@@ -311,6 +330,31 @@ impl Engine for Catalog {
         self.conclude(name, None, entry.definition().map(|d| d.mac));
         tracing::info!(device = name, force, "destroyed");
         retired
+    }
+
+    fn set(&self, name: &str, request: SetRequest) -> Result<Changed, EngineError> {
+        let Changes { link } = request.check().map_err(|error| error.on("change", name))?;
+        let live = self.live(name, "change")?;
+        let changed = link.is_some_and(|link| live.device.set_link(link == Link::Up));
+        tracing::info!(device = name, ?link, changed, "set");
+        Ok(Changed {
+            name: name.to_owned(),
+            changed,
+        })
+    }
+
+    fn announce(&self, name: &str) -> Result<(), EngineError> {
+        if self.live(name, "announce")?.device.announce() {
+            tracing::info!(device = name, "its driver was asked to announce itself");
+            return Ok(());
+        }
+        Err(EngineError::NotReady {
+            attempted: "announce",
+            name: name.to_owned(),
+            why: "no driver runs in the guest that agreed to announce itself (GUEST_ANNOUNCE and STATUS \
+                  among the features of 'cvfctl show'); start the VM, or send from the guest itself"
+                .to_owned(),
+        })
     }
 
     fn list(&self, after: &str, limit: usize) -> Page {

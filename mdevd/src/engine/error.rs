@@ -29,13 +29,15 @@ pub enum ErrorKind {
     Stalled,
     /// The daemon is stopping.
     Stopping,
+    /// The device, or the driver in the guest, is not in a state to do it.
+    NotReady,
     /// A fault of the daemon itself.
     Internal,
 }
 
 impl ErrorKind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AlreadyExists,
         Self::NotFound,
         Self::Busy,
@@ -47,6 +49,7 @@ impl ErrorKind {
         Self::StoreFailed,
         Self::Stalled,
         Self::Stopping,
+        Self::NotReady,
         Self::Internal,
     ];
 
@@ -64,6 +67,7 @@ impl ErrorKind {
             Self::StoreFailed => "io.mdevd1.Error.StoreFailed",
             Self::Stalled => "io.mdevd1.Error.Stalled",
             Self::Stopping => "io.mdevd1.Error.Stopping",
+            Self::NotReady => "io.mdevd1.Error.NotReady",
             Self::Internal => "io.mdevd1.Error.Internal",
         }
     }
@@ -82,6 +86,7 @@ impl ErrorKind {
             Self::StoreFailed => "store-failed",
             Self::Stalled => "stalled",
             Self::Stopping => "stopping",
+            Self::NotReady => "not-ready",
             Self::Internal => "internal",
         }
     }
@@ -229,6 +234,16 @@ pub enum EngineError {
         /// The device.
         name: String,
     },
+    /// Nothing is there that could do it.
+    #[error("cannot {attempted} '{name}': {why}")]
+    NotReady {
+        /// What was attempted.
+        attempted: &'static str,
+        /// The device.
+        name: String,
+        /// What is missing, and what to do.
+        why: String,
+    },
     /// A fault of ours.
     #[error("cannot {attempted} '{name}': {why}; this is a fault of the daemon, its log says more")]
     Internal {
@@ -252,18 +267,37 @@ impl EngineError {
         }
     }
 
-    /// The same where a device was to be made, under `name` if it was given one.
-    pub(crate) fn creating(mut self, name: Option<&str>) -> Self {
+    /// The same where `verb` was attempted on `name`.
+    pub(crate) fn on(mut self, verb: &str, name: &str) -> Self {
         if let Self::InvalidArgument { attempted, .. } | Self::NotFound { attempted, .. } =
             &mut self
             && attempted.is_empty()
         {
-            *attempted = match name {
-                Some(name) => format!("cannot create '{}': ", shown(name)),
-                None => "cannot create a device: ".to_owned(),
-            };
+            *attempted = format!("cannot {verb} '{}': ", shown(name));
         }
         self
+    }
+
+    /// The same where a device was to be made, under `name` if it was given one.
+    pub(crate) fn creating(self, name: Option<&str>) -> Self {
+        match (name, self) {
+            (Some(name), error) => error.on("create", name),
+            (
+                None,
+                Self::InvalidArgument {
+                    argument,
+                    value,
+                    why,
+                    ..
+                },
+            ) => Self::InvalidArgument {
+                attempted: "cannot create a device: ".to_owned(),
+                argument,
+                value,
+                why,
+            },
+            (None, error) => error,
+        }
     }
 
     /// What sort of refusal this is.
@@ -280,6 +314,7 @@ impl EngineError {
             Self::StoreFailed { .. } => ErrorKind::StoreFailed,
             Self::Stalled { .. } => ErrorKind::Stalled,
             Self::Stopping { .. } => ErrorKind::Stopping,
+            Self::NotReady { .. } => ErrorKind::NotReady,
             Self::Internal { .. } => ErrorKind::Internal,
         }
     }
