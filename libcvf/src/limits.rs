@@ -1,15 +1,19 @@
 //! Every limit of this crate, named once.
 
+use std::time::Duration;
+
 /// Most queue pairs one CVF may have (virtio 1.3 5.1.5: a driver may ask for up to 0x8000).
 pub const MAX_QUEUE_PAIRS: u16 = 64;
 /// Most entries a ring may have (virtio 1.3 2.7: a power of two, at most 32768).
 pub const MAX_RING_SIZE: u16 = 1024;
 /// Frames handled in one burst.
-pub const BURST: usize = 64;
+pub const BURST: usize = 32;
 /// Smallest and largest MTU a device may be given, in bytes.
 pub const MIN_MTU: u16 = 68;
 /// See [`MIN_MTU`].
 pub const MAX_MTU: u16 = 65_521;
+/// Largest VLAN id (IEEE 802.1Q: 0 is no VLAN, 4095 is reserved).
+pub const MAX_VLAN: u16 = 4094;
 /// Most bytes of one frame without its virtio header: a 64 KiB large-send frame, link header and tags.
 pub const MAX_FRAME: usize = 65_535 + 14 + 8;
 /// Bytes of a frame's start that are copied before anything is decided about it.
@@ -77,5 +81,17 @@ pub const MAX_LEARNS_PER_SECOND_CVF: u32 = 256;
 pub const MAX_LEARNS_PER_SECOND_UPLINK: u32 = 16_384;
 /// Most queue pairs a soft PF may have: 65,536 devices of one pair.
 pub const MAX_PF_QUEUE_PAIRS: u32 = 65_536;
+/// Longest interface name, in bytes: `IFNAMSIZ` without the final zero.
+pub const MAX_INTERFACE_NAME: usize = 15;
+/// Characters of a refused text that its refusal repeats.
+pub const MAX_SHOWN: usize = 64;
+/// Runs of host memory one area of a ring may be scattered over (128 KiB of descriptors in 4 KiB pages
+/// need 32).
+pub const MAX_RING_RUNS: usize = 64;
+/// Pieces, headers included, that one frame may have on its way into a file descriptor.
+pub const MAX_WRITE_PIECES: usize = 128;
+/// Time a worker has to let go of a queue that is changed or of memory that goes away; then that
+/// client is given up.
+pub const QUIESCE_DEADLINE: Duration = Duration::from_secs(2);
 /// Most worker threads of one PF.
 pub const MAX_WORKERS: u16 = 64;

@@ -8,12 +8,18 @@ pub const MAX_NAME: usize = 63;
 pub const MAX_DEVICES: usize = 65_536;
 /// Most PFs one daemon is configured with.
 pub const MAX_PFS: usize = 64;
+/// Most of anything else than queue pairs and workers that a PF counts.
+pub const MAX_PF_COUNT: u32 = 1 << 24;
 /// Most entries of one page of a list.
 pub const MAX_PAGE: usize = 1000;
 /// Longest socket path: `sun_path` without its terminating NUL, in bytes.
 pub const MAX_SOCKET_PATH: usize = 107;
+/// Most digits of a memory size.
+pub const MAX_MEMORY_DIGITS: usize = 15;
 /// Longest text taken from a client for any one argument, in bytes.
 pub const MAX_TEXT: usize = 256;
+/// Characters of such a text that are repeated in a refusal.
+pub const MAX_SHOWN: usize = 80;
 /// Largest configuration file, in bytes.
 pub const MAX_CONFIG: u64 = 1 << 20;
 /// Most connections to the daemon's private bus socket at a time.
@@ -25,12 +31,17 @@ pub const MAX_SASL_BYTES: usize = 1024;
 /// Time a peer has to authenticate.
 pub const SASL_DEADLINE: Duration = Duration::from_secs(5);
 /// Time the data plane has to leave memory or a device alone; then that client is cut off.
-pub const QUIESCE_DEADLINE: Duration = Duration::from_secs(2);
+pub const QUIESCE_DEADLINE: Duration = libcvf::limits::QUIESCE_DEADLINE;
 /// Time one command waits for another one that is changing the same device.
 pub const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
 /// Time `cvfctl` waits for an answer.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// Threads for blocking work (store flushes, composing), at most.
 pub const BLOCKING_THREADS: usize = 32;
+/// Pauses between attempts, growing from the first to the second: to accept while the system has no
+/// descriptors, to connect while the daemon's backlog is full.
+pub const MIN_PAUSE: Duration = Duration::from_millis(5);
+/// See [`MIN_PAUSE`].
+pub const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// Connections a device's listener holds while nobody accepts.
 pub const SOCKET_BACKLOG: i32 = 8;

@@ -133,6 +133,13 @@ fn lists_and_counters() {
     );
     let list = daemon.json(&["list"]);
     assert_eq!(list.as_array().expect("a list").len(), 13);
+    for device in list.as_array().expect("a list") {
+        let name = device["name"].as_str().expect("a name");
+        let socket = house.runtime().join(format!("cvf/{name}.sock"));
+        assert_eq!(device["socket"], socket.display().to_string());
+        assert_eq!(device["mtu"], 1500);
+        assert!(device.get("vlan").is_none(), "absent where there is none");
+    }
     let text = daemon.cvfctl(&["ls"]).out;
     assert_eq!(text.lines().count(), 14, "{text}");
     assert!(!text.contains('\x1b'), "no colour into a pipe");
@@ -196,6 +203,30 @@ fn recipes_for_qemu_and_libvirt() {
             .code,
         2
     );
+    for ignored in [
+        &["show", "vm1", "--memory", "2G"][..],
+        &["show", "vm1", "--libvirt-xml", "--memory", "2G"],
+    ] {
+        let said = daemon.cvfctl(ignored);
+        assert!(said.code == 2 && said.err.contains("--memory"), "{said:?}");
+    }
+    daemon.json(&["create", "vm2", "--vlan", "9"]);
+    let both = daemon.json(&["show", "vm1", "vm2"]);
+    assert_eq!(
+        (&both[0]["name"], &both[1]["vlan"]),
+        (&"vm1".into(), &9.into())
+    );
+    assert_eq!(daemon.json(&["list"])[1]["vlan"], 9);
+    let qemu = daemon.json(&["show", "vm1", "vm2", "--qemu"]);
+    assert_eq!(qemu["names"], serde_json::json!(["vm1", "vm2"]));
+    let line = qemu["qemu_command_line"].as_str().expect("text");
+    assert_eq!(line.matches("-object ").count(), 1, "{line}");
+    assert_eq!(line.matches("vfio-user-pci").count(), 2, "{line}");
+    let twice = daemon.cvfctl(&["show", "vm1", "vm1", "--qemu"]);
+    assert!(
+        twice.code == 2 && twice.err.contains("given twice"),
+        "{twice:?}"
+    );
 }
 
 #[test]
@@ -203,7 +234,7 @@ fn refusals_say_why_and_have_their_codes() {
     let house = House::new();
     let daemon = house.start(&["--pf", "soft:soft0,queue-pairs=4"]);
     daemon.json(&["create", "web", "--mac", "52:54:00:00:00:01"]);
-    let refused: [(&[&str], &str, &str); 10] = [
+    let refused: [(&[&str], &str, &str); 11] = [
         (
             &["create", "x", "--mac", "52:54:00:00:00:01"],
             "duplicate-mac",
@@ -222,12 +253,17 @@ fn refusals_say_why_and_have_their_codes() {
         (
             &["create", "x", "--queue-pairs", "65"],
             "invalid-argument",
-            "from 1 to 64",
+            "cannot create 'x': queue-pairs \"65\" cannot be: it is from 1 to 64",
+        ),
+        (
+            &["create", "x", "--mtu", "18446744073709551615"],
+            "invalid-argument",
+            "cannot create 'x': mtu \"18446744073709551615\" cannot be: it is from 68 to 65521",
         ),
         (
             &["create", "x", "--pf", "sotf0"],
             "not-found",
-            "did you mean 'soft0'?",
+            "cannot create 'x': there is no PF 'sotf0'; did you mean 'soft0'? 'cvfctl pf list'",
         ),
         (&["create", "x/y"], "invalid-argument", "letters, digits"),
         (
@@ -247,7 +283,11 @@ fn refusals_say_why_and_have_their_codes() {
             "invalid-argument",
             "no user",
         ),
-        (&["show", "wen"], "not-found", "did you mean 'web'?"),
+        (
+            &["show", "wen"],
+            "not-found",
+            "did you mean 'web'? 'cvfctl list' shows what there is",
+        ),
         (
             &["pf", "show", "soft9"],
             "not-found",
@@ -291,10 +331,18 @@ fn refusals_say_why_and_have_their_codes() {
 #[test]
 fn wrong_usage_is_explained_with_code_2() {
     let house = House::new();
-    let wrong: [(&[&str], &str); 10] = [
+    let wrong: [(&[&str], &str); 12] = [
         (&[], "Usage"),
         (&["craete"], "create"),
-        (&["create", "--queue-pairs", "many"], "many"),
+        (
+            &["create", "--queue-pairs", "many"],
+            "'many' for '--queue-pairs <N>': write a number from 1 to 64",
+        ),
+        (&["create", "--mtu", "x"], "write a number from 68 to 65521"),
+        (
+            &["create", "--vlan", "0x5"],
+            "write a number from 1 to 4094",
+        ),
         (&["create", "--personality", "virtio-nte"], "virtio-net"),
         (&["create", "--doorbells", "rung"], "trapped, mapped"),
         (&["create", "--mac", "nonsense"], "MAC"),
@@ -370,6 +418,47 @@ fn destroying_leaves_nothing_and_unknown_is_an_error() {
     let pf = daemon.json(&["pf", "show", "soft0"]);
     for resource in pf["resources"].as_array().expect("resources") {
         assert_eq!(resource["free"], resource["total"], "{resource}");
+    }
+}
+
+#[test]
+fn link_and_announcement_without_a_driver() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    daemon.json(&["create", "vm1"]);
+    for changed in [true, false] {
+        let set = daemon.json(&["set", "vm1", "link=down"]);
+        assert_eq!(
+            set,
+            serde_json::json!({ "name": "vm1", "changed": changed })
+        );
+        assert_eq!(daemon.json(&["show", "vm1"])["health"]["link_up"], false);
+    }
+    assert_eq!(
+        daemon.cvfctl(&["set", "vm1", "link=up"]).out,
+        "vm1 changed\n"
+    );
+    let refused: [(&[&str], u8, &str); 7] = [
+        (
+            &["announce", "vm1"],
+            1,
+            "cannot announce 'vm1': no driver runs",
+        ),
+        (&["announce", "vm2"], 1, "there is no device 'vm2'"),
+        (&["set", "vm2", "link=up"], 1, "there is no device 'vm2'"),
+        (
+            &["set", "vm1", "link=upp"],
+            1,
+            "cannot change 'vm1': link \"upp\"",
+        ),
+        (&["set", "vm1", "lnik=up"], 2, "did you mean 'link'?"),
+        (&["set", "vm1", "link=up", "link=down"], 2, "given twice"),
+        (&["set", "vm1"], 2, "ATTRIBUTE=VALUE"),
+    ];
+    for (args, code, part) in refused {
+        let said = daemon.cvfctl(args);
+        assert_eq!(said.code, i32::from(code), "{args:?}: {said:?}");
+        assert!(said.err.contains(part), "{args:?}: {said:?}");
     }
 }
 

@@ -236,6 +236,19 @@ fn wrong_configuration_is_refused_with_its_place() {
         &Said::of(house.run(&["--pf", "soft:a,queue-pairs=70000"])),
         "70000",
     );
+    refused(
+        &Said::of(house.run(&["--pf", "soft:a", "--pf", "soft:a,workers=2"])),
+        "PF 'a' is given twice",
+    );
+    let file = house.dir.path().join("mdevd.toml");
+    std::fs::write(&file, "\nsocket-owner = \"no-such-user\"\n").expect("write");
+    let file = file.display().to_string();
+    for check in [&["--config", &file, "--check"][..], &["--config", &file]] {
+        refused(
+            &Said::of(house.run(check)),
+            "mdevd.toml:2: 'socket-owner': there is no user 'no-such-user' on this host",
+        );
+    }
     assert_eq!(Said::of(house.run(&["--nonsense"])).code, 2);
     assert!(!house.state().exists(), "nothing was made");
 }

@@ -1,7 +1,7 @@
 //! The gatekeeper that applies where no profile says otherwise.
 
 use libcvf::control::{ControlRequest, Denial, DeviceFacts, Gatekeeper, MacAddr};
-use libcvf::limits::MAX_FILTER_MACS;
+use libcvf::limits::{MAX_FILTER_MACS, MAX_VLAN};
 
 /// Names of the rules, as refusals carry them.
 pub mod rule {
@@ -18,9 +18,6 @@ pub mod rule {
     /// Queue pairs come from the device's slice.
     pub const QUEUE_PAIRS: &str = "queue-pairs";
 }
-
-/// Largest VLAN id of IEEE 802.1Q; 4095 is reserved.
-const MAX_VLAN: u16 = 4094;
 
 /// Refuses what cannot be right for any device; allows everything else.
 #[derive(Clone, Copy, Debug, Default)]

@@ -56,6 +56,14 @@ impl Region {
         }
     }
 
+    /// A region of registers: accesses have 1, 2, 4 or 8 bytes and are naturally aligned.
+    pub fn registers(size: u64) -> Self {
+        Self {
+            registers_only: true,
+            ..Self::read_write(size)
+        }
+    }
+
     /// A region that is only read, such as an expansion ROM.
     pub fn read_only(size: u64) -> Self {
         Self {
@@ -174,6 +182,16 @@ pub enum DescriptionError {
         offset: u64,
         /// Its bytes.
         size: u64,
+    },
+    /// A base address register that PCI does not have.
+    #[error(
+        "BAR {index} of {size} bytes: there are BARs 0 to 5, of a power of two from 16 bytes on"
+    )]
+    BadBar {
+        /// Which one.
+        index: u32,
+        /// Its bytes.
+        size: u32,
     },
     /// A mapping whose file offsets do not fit.
     #[error("region {region}: file offset {offset:#x} is not page-aligned or too large to map")]

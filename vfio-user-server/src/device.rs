@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::describe::Description;
 use crate::errno::Errno;
+use crate::irq_table::IrqTable;
 use crate::link::Link;
 use crate::mailbox::{Deferred, Mailbox};
 use crate::session::{Ended, Reply, Token};
@@ -121,7 +122,37 @@ pub struct RegionRange {
     pub count: u32,
 }
 
+impl RegionRange {
+    /// What a region whose content is `bytes` answers to a read here.
+    pub fn read(self, bytes: &[u8]) -> Answer<Vec<u8>> {
+        let found = self.within(bytes.len()).map(|range| bytes[range].to_vec());
+        Answer::now(found.ok_or(Errno::EINVAL))
+    }
+
+    /// What it answers to a write of `data` here.
+    pub fn write(self, bytes: &mut [u8], data: &[u8]) -> Answer<()> {
+        match self.within(bytes.len()) {
+            Some(range) if range.len() == data.len() => {
+                bytes[range].copy_from_slice(data);
+                Answer::ok(())
+            }
+            _ => Answer::err(Errno::EINVAL),
+        }
+    }
+
+    /// It as a range of `size` bytes, inside of them.
+    fn within(self, size: usize) -> Option<std::ops::Range<usize>> {
+        let start = usize::try_from(self.offset).ok()?;
+        let end = start.checked_add(usize::try_from(self.count).ok()?)?;
+        (end <= size).then_some(start..end)
+    }
+}
+
 /// A device served to one client at a time.
+///
+/// What it must say is what it is made of, how its regions are read and written, and what reset does.
+/// The rest has defaults: of a device that reaches no guest memory, and whose interrupts, if it has any,
+/// are in an [`IrqTable`].
 ///
 /// Object safe. Methods are called one at a time and must be quick: the thread (or task) that calls
 /// them also moves the bytes. What takes long is deferred.
@@ -143,8 +174,18 @@ pub trait Device: Send {
     }
 
     /// The client is gone: drop its maps, fds and pending work. Called exactly once for each
-    /// `connected`, whatever ended the session.
-    fn disconnected(&mut self, why: &Ended);
+    /// `connected`, whatever ended the session. Clears [`Device::irqs`] by default.
+    fn disconnected(&mut self, why: &Ended) {
+        let _ = why;
+        if let Some(irqs) = self.irqs() {
+            irqs.clear();
+        }
+    }
+
+    /// Where its interrupts go, for the defaults of [`Device::set_irqs`] and [`Device::disconnected`].
+    fn irqs(&mut self) -> Option<&mut IrqTable> {
+        None
+    }
 
     /// REGION_READ: returns exactly `at.count` bytes.
     fn region_read(&mut self, cx: &mut Context<'_>, at: RegionRange) -> Answer<Vec<u8>>;
@@ -153,12 +194,20 @@ pub trait Device: Send {
     /// next after the previous has been answered, up to the first that fails.
     fn region_write(&mut self, cx: &mut Context<'_>, at: RegionRange, data: &[u8]) -> Answer<()>;
 
-    /// DMA_MAP: the client shares memory. Without an fd it can be reached through [`Link`] only.
-    fn dma_map(&mut self, cx: &mut Context<'_>, map: DmaMap) -> Answer<()>;
+    /// DMA_MAP: the client shares memory. Without an fd it can be reached through [`Link`] only. By
+    /// default the device does not want it: the map is dropped at once.
+    fn dma_map(&mut self, cx: &mut Context<'_>, map: DmaMap) -> Answer<()> {
+        let _ = (cx, map);
+        Answer::ok(())
+    }
 
     /// DMA_UNMAP of one map or of all. When this is answered the device must have let go of the
-    /// memory, transfers in flight included. On an error the map stays.
-    fn dma_unmap(&mut self, cx: &mut Context<'_>, unmap: DmaUnmap) -> Answer<()>;
+    /// memory, transfers in flight included. On an error the map stays. The default is for devices with
+    /// the default [`Device::dma_map`], which hold nothing.
+    fn dma_unmap(&mut self, cx: &mut Context<'_>, unmap: DmaUnmap) -> Answer<()> {
+        let _ = (cx, unmap);
+        Answer::ok(())
+    }
 
     /// DMA_UNMAP that asks for the map's dirty pages. Unsupported by default.
     fn dma_unmap_dirty(
@@ -171,8 +220,14 @@ pub trait Device: Send {
         Answer::err(Errno::EINVAL)
     }
 
-    /// SET_IRQS in every form.
-    fn set_irqs(&mut self, cx: &mut Context<'_>, irqs: SetIrqs) -> Answer<()>;
+    /// SET_IRQS in every form. By default [`Device::irqs`] applies it, or nobody can.
+    fn set_irqs(&mut self, cx: &mut Context<'_>, irqs: SetIrqs) -> Answer<()> {
+        let _ = cx;
+        match self.irqs() {
+            Some(table) => table.apply(irqs).into(),
+            None => Answer::err(Errno::EINVAL),
+        }
+    }
 
     /// RESET: back to the state after power-on; maps and interrupt fds stay.
     fn reset(&mut self, cx: &mut Context<'_>) -> Answer<()>;

@@ -12,6 +12,7 @@
 pub mod limits;
 pub mod wire;
 
+mod config_space;
 mod describe;
 mod device;
 mod dma_table;
@@ -26,6 +27,7 @@ mod session;
 mod sys;
 mod transport;
 
+pub use config_space::ConfigSpace;
 pub use describe::{Description, DescriptionError, Irq, Mapping, MmapArea, Region};
 pub use device::{Answer, Body, Context, Device, RegionRange};
 pub use dma_table::{DmaTable, DmaTableError};

@@ -72,5 +72,8 @@ pub const MAX_MMAP_AREAS: usize = 4096;
 /// Entries in one REGION_IO_FDS reply.
 pub const MAX_IO_FDS: usize = 4096;
 
+/// Bytes of a [`crate::ConfigSpace`]: what PCI has without extended capabilities.
+pub const CONFIG_SPACE: usize = 256;
+
 /// Bytes read from a socket at once.
 pub const READ_CHUNK: usize = 64 << 10;

@@ -5,115 +5,72 @@
 
 use std::sync::Arc;
 
-use vfio_user_server::blocking::{Listener, serve_all};
+use vfio_user_server::blocking::serve_at;
 use vfio_user_server::vfio::{
     VFIO_PCI_CONFIG_REGION_INDEX as CONFIG, VFIO_PCI_INTX_IRQ_INDEX as INTX,
 };
-use vfio_user_server::wire::{DmaMap, DmaUnmap, SetIrqs};
-use vfio_user_server::{
-    Answer, Config, Context, Description, Device, Ended, Errno, Irq, IrqTable, Observer, Region,
-    RegionRange,
-};
+use vfio_user_server::{Answer, ConfigSpace, Context, Description, DescriptionError, Device};
+use vfio_user_server::{Irq, IrqTable, Region, RegionRange};
 
 struct Scratchpad {
-    config: Vec<u8>,
-    ram: Vec<u8>,
+    description: Arc<Description>,
+    config: ConfigSpace,
+    ram: [u8; 4096],
     irqs: IrqTable,
 }
 
 impl Scratchpad {
-    fn new() -> Self {
-        let mut config = vec![0; 256];
-        config[0..4].copy_from_slice(&[0xf4, 0x1a, 0xe5, 0x11]); // vendor 1af4, device 11e5
-        config[0x0b] = 0xff; // class: none of the defined ones
-        config[0x3d] = 1; // interrupt pin INTA
-        Self {
-            config,
-            ram: vec![0; 4096],
+    fn new() -> Result<Self, DescriptionError> {
+        let description = Description::pci()
+            .region(0, Region::registers(4096))?
+            .region(CONFIG, Region::read_write(ConfigSpace::SIZE))?
+            .irq(INTX, Irq::intx())?;
+        let config = ConfigSpace::new(0x1af4, 0x11e5, 0xff_00_00);
+        Ok(Self {
+            description: Arc::new(description),
+            config: config.memory_bar(0, 4096)?.with_intx(),
+            ram: [0; 4096],
             irqs: IrqTable::new(),
-        }
-    }
-
-    fn bytes(&mut self, region: u32) -> &mut Vec<u8> {
-        if region == CONFIG {
-            &mut self.config
-        } else {
-            &mut self.ram
-        }
+        })
     }
 }
 
 impl Device for Scratchpad {
     fn describe(&self) -> Arc<Description> {
-        let ram = Region {
-            registers_only: true,
-            ..Region::read_write(4096)
-        };
-        let function = Description::pci()
-            .region(0, ram)
-            .and_then(|it| it.region(CONFIG, Region::read_write(256)))
-            .and_then(|it| it.irq(INTX, Irq::intx()));
-        Arc::new(function.expect("indices and sizes are constants within the limits"))
+        self.description.clone()
+    }
+
+    fn irqs(&mut self) -> Option<&mut IrqTable> {
+        Some(&mut self.irqs)
     }
 
     fn region_read(&mut self, _: &mut Context<'_>, at: RegionRange) -> Answer<Vec<u8>> {
-        let from = at.offset as usize;
-        let bytes = self.bytes(at.region).get(from..from + at.count as usize);
-        Answer::now(bytes.map(<[u8]>::to_vec).ok_or(Errno::EINVAL))
+        match at.region {
+            CONFIG => self.config.read(at),
+            _ => at.read(&self.ram),
+        }
     }
 
     fn region_write(&mut self, _: &mut Context<'_>, at: RegionRange, data: &[u8]) -> Answer<()> {
-        for (address, &byte) in (at.offset as usize..).zip(data) {
-            match (at.region, address) {
-                (CONFIG, 0x04 | 0x05 | 0x3c) => self.config[address] = byte, // command, line
-                (CONFIG, 0x11..=0x13) => {
-                    self.config[address] = byte & if address == 0x11 { 0xf0 } else { 0xff }
-                }
-                (CONFIG, _) => {} // everything else in config space is read-only
-                _ => self.ram[address] = byte,
-            }
+        if at.region == CONFIG {
+            return self.config.write(at, data);
         }
-        if at.region == 0 && at.offset == 0 {
+        if at.offset == 0 && !self.config.intx_disabled() {
             let _ = self.irqs.trigger(INTX, 0); // nobody connected: nothing to do
         }
-        Answer::ok(())
-    }
-
-    fn set_irqs(&mut self, _: &mut Context<'_>, irqs: SetIrqs) -> Answer<()> {
-        self.irqs.apply(irqs).into()
+        at.write(&mut self.ram, data)
     }
 
     fn reset(&mut self, _: &mut Context<'_>) -> Answer<()> {
-        (self.config, self.ram) = (Self::new().config, vec![0; 4096]);
+        self.config.reset();
+        self.ram.fill(0);
         Answer::ok(())
-    }
-
-    // It reaches no guest memory, so it lets go of each map at once.
-    fn dma_map(&mut self, _: &mut Context<'_>, _: DmaMap) -> Answer<()> {
-        Answer::ok(())
-    }
-
-    fn dma_unmap(&mut self, _: &mut Context<'_>, _: DmaUnmap) -> Answer<()> {
-        Answer::ok(())
-    }
-
-    fn disconnected(&mut self, why: &Ended) {
-        println!("{why}");
-        self.irqs.clear();
     }
 }
 
-fn main() -> std::io::Result<()> {
-    let path = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "/tmp/scratchpad.sock".to_owned());
-    let listener = Listener::bind(&path, 0o600)?;
-    println!("waiting for clients at {path}");
-    serve_all(
-        &listener,
-        &mut Scratchpad::new(),
-        &Config::default(),
-        &Observer::new(),
-        |_| true,
-    )
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let path = std::env::args().nth(1);
+    let path = path.unwrap_or_else(|| "/tmp/scratchpad.sock".to_owned());
+    println!("serving clients at {path}");
+    Ok(serve_at(&path, &mut Scratchpad::new()?)?)
 }

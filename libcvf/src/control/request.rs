@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::limits::MAX_SHOWN;
+
 /// An IEEE 802 MAC address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct MacAddr(pub [u8; 6]);
@@ -43,7 +45,7 @@ impl std::str::FromStr for MacAddr {
     type Err = ParseMacError;
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        let refuse = || ParseMacError(s.chars().take(64).collect());
+        let refuse = || ParseMacError(s.chars().take(MAX_SHOWN).collect());
         let mut bytes = [0; 6];
         let mut parts = s.split(':');
         for byte in &mut bytes {

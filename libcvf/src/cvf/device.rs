@@ -1,7 +1,6 @@
 //! The device without its personality: what a [`Host`](crate::personality::Host) works on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -13,9 +12,6 @@ use crate::dataplane::{Fabric, Port};
 use crate::personality::{QueueRole, RingConfig};
 use crate::pf::PhysicalFunction;
 use crate::ring::{ControlRing, RingFeatures};
-
-/// How long a change waits for a worker before the client is given up.
-pub(super) const QUIESCE: Duration = Duration::from_secs(2);
 
 /// Rings as the driver placed them, and what became of them.
 #[derive(Default)]

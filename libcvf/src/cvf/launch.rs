@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use super::device::{Device, QUIESCE, Rings};
+use super::device::{Device, Rings};
 use super::health::Memory;
+use crate::limits::QUIESCE_DEADLINE;
 use crate::mem::{PlaceError, Regions, RingCache, RingPlace, TranslateError};
 use crate::personality::{QueueRole, RingConfig};
 use crate::ring::{ControlRing, SplitReceive, SplitTransmit};
@@ -121,10 +122,10 @@ impl Device {
         }
         match rings.roles.get(usize::from(queue)).copied().flatten() {
             Some(QueueRole::Receive(pair)) => {
-                self.take_receive(pair.into(), Instant::now() + QUIESCE);
+                self.take_receive(pair.into(), Instant::now() + QUIESCE_DEADLINE);
             }
             Some(QueueRole::Transmit(pair)) => {
-                self.take_transmit(pair.into(), Instant::now() + QUIESCE);
+                self.take_transmit(pair.into(), Instant::now() + QUIESCE_DEADLINE);
             }
             Some(QueueRole::Control) => rings.control = None,
             None => {}
@@ -150,7 +151,7 @@ impl Device {
         self.port.set_running(false);
         // One deadline for all: a worker that is stuck in one of them costs its device two seconds,
         // and whoever waits for this reset then finds that it is still stuck.
-        let until = Instant::now() + QUIESCE;
+        let until = Instant::now() + QUIESCE_DEADLINE;
         for pair in 0..self.port.transmit.len() {
             self.take_transmit(pair, until);
             self.take_receive(pair, until);

@@ -2,7 +2,7 @@
 
 use crate::control::MacAddr;
 use crate::ledger::{Request, Shortage};
-use crate::limits::{MAX_FILTER_MACS, MAX_MTU, MAX_QUEUE_PAIRS, MIN_MTU};
+use crate::limits::{MAX_FILTER_MACS, MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 use crate::personality::virtio_net::SettingsError;
 use crate::personality::{Doorbells, Interrupts};
 use crate::switch::SwitchError;
@@ -59,7 +59,7 @@ impl CvfSpec {
             return Err(ComposeError::Mac(self.mac));
         }
         match self.vlan {
-            Some(vlan) if !(1..=4094).contains(&vlan) => Err(ComposeError::Vlan(vlan)),
+            Some(vlan) if !(1..=MAX_VLAN).contains(&vlan) => Err(ComposeError::Vlan(vlan)),
             _ => Ok(()),
         }
     }
@@ -78,7 +78,7 @@ pub enum ComposeError {
     #[error("{0} cannot be a device's address: give a unicast address other than zero")]
     Mac(MacAddr),
     /// Out of range.
-    #[error("VLAN {0} refused: give 1 to 4094")]
+    #[error("VLAN {0} refused: give 1 to {MAX_VLAN}")]
     Vlan(u16),
     /// The PF has too little left.
     #[error("{0}: destroy a device, ask for less, or use another PF")]

@@ -128,6 +128,12 @@ impl Fabric {
         self.ports.store(Arc::new(ports));
     }
 
+    /// For each worker that sleeps, the turns its loop has made so far: the number stands still for as
+    /// long as nobody wakes it. `None` for a worker that is awake.
+    pub fn sleepers(&self) -> Vec<Option<u64>> {
+        self.workers.iter().map(|worker| worker.asleep()).collect()
+    }
+
     /// Puts a transmit queue into its worker's hands, if it is not there already.
     pub fn schedule(&self, port: &Arc<Port>, queue: u16) {
         let worker = port.id().index() % self.workers.len();

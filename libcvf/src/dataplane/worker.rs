@@ -4,7 +4,7 @@
 //! for a doorbell) and leaves the list; with an empty list the worker sleeps on its eventfd. Rings
 //! whose doorbells never come stay in the list as long as they are enabled.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,8 @@ pub(super) struct Worker {
     inbox: Mutex<Vec<Active>>,
     asleep: AtomicBool,
     stopping: AtomicBool,
+    /// Turns of the loop, written by the thread alone: stands still while it sleeps.
+    turns: AtomicU64,
     wake: EventFd,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -56,6 +58,7 @@ impl Worker {
             inbox: Mutex::new(Vec::new()),
             asleep: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            turns: AtomicU64::new(0),
             wake: EventFd::from_value_and_flags(0, flags)?,
             thread: Mutex::new(None),
         }))
@@ -79,6 +82,12 @@ impl Worker {
         {
             let _ = thread.join();
         }
+    }
+
+    /// Turns of its loop so far, if it sleeps and nothing waits for it.
+    pub(super) fn asleep(&self) -> Option<u64> {
+        let asleep = self.asleep.load(Ordering::SeqCst) && self.inbox.lock().is_empty();
+        asleep.then(|| self.turns.load(Ordering::Relaxed))
     }
 
     pub(super) fn schedule(&self, port: &Arc<Port>, queue: u16) {
@@ -120,7 +129,11 @@ impl Loop {
     }
 
     fn run(mut self) {
-        while !self.worker.stopping.load(Ordering::Relaxed) {
+        for turn in 1.. {
+            if self.worker.stopping.load(Ordering::Relaxed) {
+                return;
+            }
+            self.worker.turns.store(turn, Ordering::Relaxed);
             self.list.append(&mut self.worker.inbox.lock());
             if self.list.is_empty() {
                 self.sleep();

@@ -5,9 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::errno::Errno;
 
 use super::slice::ReadSlice;
-
-/// Pieces one frame may have on its way into a file descriptor.
-const MAX_PIECES: usize = 128;
+use crate::limits::MAX_WRITE_PIECES;
 
 /// Writes `header`, `head` and the pieces of `tail` as one frame.
 ///
@@ -23,7 +21,7 @@ pub fn write_frame<'m>(
     let mut pieces = [libc::iovec {
         iov_base: std::ptr::null_mut(),
         iov_len: 0,
-    }; MAX_PIECES];
+    }; MAX_WRITE_PIECES];
     let mut used = 0;
     let fixed = [ReadSlice::from(header), ReadSlice::from(head)];
     for slice in fixed.into_iter().chain(tail).filter(|s| !s.is_empty()) {

@@ -12,12 +12,11 @@ use super::fault::Guarded;
 use super::file::MappedFile;
 use super::prefetch;
 use super::regions::{Access, Regions, TranslateError};
+use crate::limits::MAX_RING_RUNS;
 
 const PAGE: usize = 4096;
 /// Used entries in a cache line.
 const USED_PER_LINE: usize = 8;
-/// Runs of host memory one area may be scattered over (128 KiB of descriptors in 4 KiB pages need 32).
-const MAX_RUNS: usize = 64;
 
 /// Where a driver placed a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +195,7 @@ impl RingCache {
         let layout = self.layout();
         for (slot, (area, address, len, align, access)) in self.areas.iter_mut().zip(layout) {
             let runs = regions
-                .raw_pieces(address, len, access, MAX_RUNS)
+                .raw_pieces(address, len, access, MAX_RING_RUNS)
                 .map_err(|source| PlaceError::Translate { area, source })?
                 .ok_or(PlaceError::Scattered(area))?;
             if let [(base, _)] = runs[..] {

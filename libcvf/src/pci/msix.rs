@@ -1,13 +1,12 @@
 //! MSI-X table and pending bit array as memory.
 
 use super::access::{AccessError, check};
+use crate::limits::MAX_VECTORS;
 
 /// Bytes of one table entry.
 const ENTRY: usize = 16;
 /// Vector control: Mask Bit.
 const MASKED: u32 = 1;
-/// Most vectors of a function (PCIe base specification 7.7.2.2).
-const MAX_VECTORS: u16 = 2048;
 
 /// One table entry as the driver programmed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

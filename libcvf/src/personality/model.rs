@@ -195,10 +195,6 @@ pub trait Personality: Send {
     /// it runs and agreed to be.
     fn announce(&mut self, host: &mut dyn Host) -> bool;
 
-    /// The data plane stopped the device ([`Host::needs_reset`] turned true): tells a running
-    /// driver. For hosts that do not signal the configuration change themselves.
-    fn needs_reset_raised(&mut self, host: &mut dyn Host);
-
     /// What it knows about its driver.
     fn status(&self) -> Status;
 }

@@ -16,7 +16,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::{UplinkState, sys};
 use crate::dataplane::{Drop, Fabric, QueueCounters, QueueStats, Scratch, Uplink};
-use crate::limits::{BURST, MAX_FRAME};
+use crate::limits::{BURST, MAX_FRAME, MAX_INTERFACE_NAME, MAX_SHOWN};
 use crate::mem::write_frame;
 use crate::offload::{FrameMeta, Gso};
 use crate::ring::{BurstBuffers, Payload, header};
@@ -28,8 +28,6 @@ const TUN_F_TSO6: u32 = 4;
 const TUN_F_TSO_ECN: u32 = 8;
 const TUN_F_USO4: u32 = 0x20;
 const TUN_F_USO6: u32 = 0x40;
-/// `IFNAMSIZ` without the final zero.
-const MAX_NAME: usize = 15;
 
 /// A TAP as it is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,14 +79,14 @@ pub struct Tap {
 }
 
 fn check_name(name: &str) -> Result<(), TapError> {
-    let fits = (1..=MAX_NAME).contains(&name.len()) && name != "." && name != "..";
+    let fits = (1..=MAX_INTERFACE_NAME).contains(&name.len()) && name != "." && name != "..";
     let plain = name
         .bytes()
         .all(|b| b.is_ascii_graphic() && b != b'/' && b != b':');
     if fits && plain {
         Ok(())
     } else {
-        Err(TapError::Name(name.chars().take(64).collect()))
+        Err(TapError::Name(name.chars().take(MAX_SHOWN).collect()))
     }
 }
 

@@ -4,9 +4,9 @@ use crate::limits::BURST;
 
 /// Frames of a burst, one bit each; an iterator over their numbers, lowest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Frames(u64);
+pub struct Frames(u32);
 
-const _: () = assert!(BURST == u64::BITS as usize);
+const _: () = assert!(BURST == u32::BITS as usize);
 
 impl Frames {
     /// The one frame `index`.
@@ -83,14 +83,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn as_sets_of_numbers(a: u64, b: u64) {
-            let set = |word: u64| (0..64).filter(move |bit| word >> bit & 1 != 0);
+        fn as_sets_of_numbers(a: u32, b: u32) {
+            let set = |word: u32| (0..32).filter(move |bit| word >> bit & 1 != 0);
             let (x, y) = (Frames(a), Frames(b));
             prop_assert!(x.eq(set(a)));
             prop_assert_eq!(x.count(), set(a).count());
             prop_assert!(x.and(y).eq(set(a).filter(|n| set(b).any(|m| m == *n))));
             prop_assert!(x.without(y).eq(set(a).filter(|n| set(b).all(|m| m != *n))));
-            let first = set(b).next().unwrap_or(64);
+            let first = set(b).next().unwrap_or(32);
             prop_assert!(x.before(y).eq(set(a).filter(|n| *n < first)));
         }
     }

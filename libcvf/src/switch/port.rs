@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::filter::{RxFilter, VlanTable};
+use crate::limits::MAX_VLAN;
 use crate::offload::PackedMac;
 
 /// A port's number: an index below [`crate::limits::MAX_PORT_IDS`]. A number becomes free when its
@@ -33,7 +34,7 @@ impl Vid {
     /// No VLAN: untagged and priority-tagged frames between trunk ports.
     pub const UNTAGGED: Self = Self(0);
     /// Largest id that names a VLAN.
-    pub const MAX: Self = Self(4094);
+    pub const MAX: Self = Self(MAX_VLAN);
 
     /// True for an id that names a VLAN: 1 to 4094.
     #[inline]

@@ -12,7 +12,7 @@ use super::lists::{Membership, place};
 use super::permute::Permutation;
 use super::port::{Port, PortConfig, PortId, PortKind, Vid};
 use super::snapshot::{CHUNK, Owner, Snapshot};
-use crate::limits::{MAX_PORT_IDS, MAX_PORTS};
+use crate::limits::{MAX_PORT_IDS, MAX_PORTS, MAX_VLAN};
 use crate::offload::PackedMac;
 
 /// Why a port cannot be made or changed. Nothing has changed then.
@@ -26,7 +26,7 @@ pub enum SwitchError {
     #[error("the switch has no {0}")]
     NoSuchPort(PortId),
     /// Not 1 to 4094.
-    #[error("{} is no VLAN for an access port: give 1 to 4094", .0.0)]
+    #[error("{} is no VLAN for an access port: give 1 to {MAX_VLAN}", .0.0)]
     BadVlan(Vid),
     /// The filter's lists.
     #[error(transparent)]

@@ -269,17 +269,37 @@ impl Guest {
 
     /// Sends a frame with a header; the ring's slots are used in turn.
     pub fn send_with(&mut self, header: [u8; 12], frame: &[u8]) {
+        self.place(header, frame);
+        self.kick(1);
+    }
+
+    /// Puts a frame into the transmit ring and does not ring.
+    pub fn place(&mut self, header: [u8; 12], frame: &[u8]) {
         let slot = self.available[1] % SIZE;
         let at = Self::buffer(1, slot);
         self.ram.write_all_at(&header, at).expect("ram");
         self.ram.write_all_at(frame, at + 12).expect("ram");
         self.descriptor(1, slot, at, 12 + frame.len() as u32, 0, 0);
         self.offer(1, slot);
-        self.kick(1);
     }
 
     pub fn send(&mut self, frame: &[u8]) {
         self.send_with([0; 12], frame);
+    }
+
+    /// Flags of the used ring: 1 asks for no doorbells.
+    pub fn used_flags(&self, queue: u16) -> u16 {
+        self.u16_at(Self::area(queue) + 0x8000)
+    }
+
+    /// The entry for which a doorbell is asked, with event indexes.
+    pub fn available_event(&self, queue: u16) -> u16 {
+        self.u16_at(Self::area(queue) + 0x8004 + 8 * u64::from(SIZE))
+    }
+
+    /// Entries offered so far.
+    pub fn offered(&self, queue: u16) -> u16 {
+        self.available[usize::from(queue)]
     }
 
     /// Completed transmit buffers so far.

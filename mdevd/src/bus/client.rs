@@ -15,7 +15,7 @@ use zbus::{Connection, Message};
 use super::convert::{Dict, dict_to_json};
 use super::{MANAGER_INTERFACE, MANAGER_PATH};
 use crate::engine::ErrorKind;
-use crate::limits::CALL_DEADLINE;
+use crate::limits::{CALL_DEADLINE, MAX_PAUSE, MIN_PAUSE};
 
 /// Why a call has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,9 +64,7 @@ impl ManagerClient {
             why,
         };
         let connect = async {
-            let stream = UnixStream::connect(path)
-                .await
-                .map_err(|error| explain(&error))?;
+            let stream = dial(path).await.map_err(|error| explain(&error))?;
             let builder = Builder::unix_stream(stream)
                 .p2p()
                 .method_timeout(CALL_DEADLINE);
@@ -138,6 +136,23 @@ impl ManagerClient {
         self.call("Destroy", &(name, options)).await.map(drop)
     }
 
+    /// Changes attributes of a device while it runs.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn set(&self, name: &str, attributes: Options) -> Result<Json, CallError> {
+        self.ask("Set", &(name, attributes)).await
+    }
+
+    /// Asks the guest's driver to announce itself.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn announce(&self, name: &str) -> Result<(), CallError> {
+        let body = (name, Options::new());
+        self.call("Announce", &body).await.map(drop)
+    }
+
     /// One page: devices, and where the next one begins.
     ///
     /// # Errors
@@ -194,6 +209,21 @@ impl ManagerClient {
     /// [`CallError`].
     pub async fn version(&self) -> Result<Json, CallError> {
         self.ask("Version", &(Options::new(),)).await
+    }
+}
+
+/// Connects as soon as the daemon's backlog has room: a full one is no refusal (connect(2), `EAGAIN`).
+/// Whoever calls has a deadline.
+pub(super) async fn dial(path: &Path) -> io::Result<UnixStream> {
+    let mut pause = MIN_PAUSE;
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+            connected => return connected,
+        }
     }
 }
 

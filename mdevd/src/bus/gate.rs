@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::unistd::Uid;
 use tokio::net::{UnixListener, UnixStream};
@@ -12,7 +12,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::guard::LastHeard;
 use super::server::serve_peer;
 use crate::engine::Engine;
-use crate::limits::MAX_BUS_CONNECTIONS;
+use crate::limits::{MAX_BUS_CONNECTIONS, MAX_PAUSE, MIN_PAUSE};
 use crate::session::{Access, Place, PlaceError};
 
 /// The bus cannot be served.
@@ -114,10 +114,6 @@ impl Peers {
         self.seats.push((self.tasks.spawn(peer), heard));
     }
 }
-
-/// Backoff while the system has no descriptors to accept with.
-const MIN_PAUSE: Duration = Duration::from_millis(5);
-const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// The peer's user, if it is ours or root.
 fn admitted(stream: &UnixStream) -> Option<u32> {

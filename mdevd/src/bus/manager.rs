@@ -9,7 +9,7 @@ use zbus::interface;
 
 use super::convert::{Dict, dict_to_json, to_dict};
 use super::error::BusError;
-use crate::engine::{CreateRequest, Engine, EngineError, ErrorKind, VersionView};
+use crate::engine::{CreateRequest, Engine, EngineError, ErrorKind, SetRequest, VersionView};
 use crate::limits::MAX_PAGE;
 use crate::nearest;
 
@@ -51,21 +51,21 @@ fn dict(value: &impl Serialize) -> Result<Dict, BusError> {
 }
 
 /// Reads options into `T`, whose keys are `known`.
-fn options<T: DeserializeOwned>(options: &Dict, known: &[&str]) -> Result<T, BusError> {
+fn options<T: DeserializeOwned>(options: &Dict, known: &[&str]) -> Result<T, EngineError> {
     if let Some(unknown) = options.keys().find(|key| !known.contains(&key.as_str())) {
         let hint = nearest::hint(unknown, known.iter().copied());
         let why = format!("there is no such option{hint}");
-        return Err(EngineError::invalid("option", unknown, why).into());
+        return Err(EngineError::invalid("option", unknown, why));
     }
     // One by one, so that a complaint can name the option.
     let all = dict_to_json(options);
     for (key, value) in all.as_object().into_iter().flatten() {
         let one = Json::Object([(key.clone(), value.clone())].into_iter().collect());
         if let Err(error) = serde_json::from_value::<T>(one) {
-            return Err(EngineError::invalid(key, value, error).into());
+            return Err(EngineError::invalid(key, value, error));
         }
     }
-    serde_json::from_value(all).map_err(|error| internal(error.to_string()))
+    serde_json::from_value(all).map_err(|error| EngineError::invalid("options", "", error))
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -88,8 +88,10 @@ impl Manager {
             .into_iter()
             .filter(|key| *key != "name")
             .collect();
-        let mut request: CreateRequest = self::options(&options, &known)?;
-        request.name = Some(name).filter(|name| !name.is_empty());
+        let name = Some(name).filter(|name| !name.is_empty());
+        let mut request: CreateRequest =
+            self::options(&options, &known).map_err(|error| error.creating(name.as_deref()))?;
+        request.name = name;
         dict(&self.ask(move |engine| engine.create(request)).await?)
     }
 
@@ -97,6 +99,20 @@ impl Manager {
     async fn destroy(&self, name: String, options: Dict) -> Result<(), BusError> {
         let DestroyOptions { force } = self::options(&options, &["force"])?;
         self.ask(move |engine| engine.destroy(&name, force)).await
+    }
+
+    /// Changes attributes of a device while it runs. Options: link: up or down.
+    #[zbus(out_args("changed"))]
+    async fn set(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        let request: SetRequest = self::options(&options, &SetRequest::KEYS)
+            .map_err(|error| error.on("change", &name))?;
+        dict(&self.ask(move |engine| engine.set(&name, request)).await?)
+    }
+
+    /// Asks the guest's driver to announce its addresses to the network.
+    async fn announce(&self, name: String, options: Dict) -> Result<(), BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        self.ask(move |engine| engine.announce(&name)).await
     }
 
     /// Up to `limit` devices with names after `after`; `next` is the `after` of the next page, or empty.

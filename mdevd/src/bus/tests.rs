@@ -151,6 +151,21 @@ async fn every_method_answers() {
         dict_to_json(&reply.body().deserialize().expect("a{sv}"))["api"],
         API
     );
+    for changed in [true, false] {
+        let down: HashMap<&str, Value<'_>> = [("link", "down".into())].into_iter().collect();
+        let reply = call(&connection, "Set", &("vm1", down)).await.expect("set");
+        let set = dict_to_json(&reply.body().deserialize().expect("a{sv}"));
+        assert_eq!(set, json!({ "name": "vm1", "changed": changed }));
+    }
+    let client = Client {
+        pid: 1,
+        uid: 2,
+        gid: 3,
+    };
+    bus.backend.connect("vm1", client);
+    call(&connection, "Announce", &("vm1", no_options()))
+        .await
+        .expect("asked");
     let force: HashMap<&str, Value<'_>> = [("force", Value::from(true))].into_iter().collect();
     call(&connection, "Destroy", &("vm1", force))
         .await
@@ -207,9 +222,19 @@ async fn errors_have_their_names() {
         assert_eq!(name, kind.dbus_name());
         assert!(!text.is_empty());
     }
+    let (name, text) = error_name(call(&connection, "Announce", &("vm1", no_options())).await);
+    assert_eq!(name, ErrorKind::NotReady.dbus_name());
+    assert!(
+        text.starts_with("cannot announce 'vm1': no driver"),
+        "{text}"
+    );
+    let (name, text) = error_name(call(&connection, "Set", &("vm1", no_options())).await);
+    assert_eq!(name, ErrorKind::InvalidArgument.dbus_name());
+    assert!(text.contains("nothing is to be changed"), "{text}");
     let (name, text) = error_name(create("vm2", "queue_pair", 1u64.into()).await);
     assert_eq!(name, ErrorKind::InvalidArgument.dbus_name());
     assert!(text.contains("did you mean 'queue_pairs'?"), "{text}");
+    assert!(text.starts_with("cannot create 'vm2': "), "{text}");
     let (_, text) = error_name(create("vm2", "name", "x".into()).await);
     assert!(text.contains("no such option"), "{text}");
     let (name, _) = error_name(call(&connection, "Nonsense", &()).await);
@@ -249,7 +274,8 @@ async fn the_interface_describes_itself() {
     let xml: String = reply.body().deserialize().expect("text");
     assert!(xml.contains("io.mdevd1.Manager"), "{xml}");
     for method in [
-        "Create", "Destroy", "List", "Show", "Stats", "ListPfs", "ShowPf", "Version",
+        "Create", "Destroy", "Set", "Announce", "List", "Show", "Stats", "ListPfs", "ShowPf",
+        "Version",
     ] {
         assert!(
             xml.contains(&format!("<method name=\"{method}\">")),
@@ -376,13 +402,33 @@ async fn a_peer_that_never_reads_stalls_only_itself() {
     drop(stuck);
 }
 
+#[tokio::test]
+async fn a_full_backlog_is_waited_for() {
+    let dir = tempdir().expect("a directory");
+    let path = dir.path().join("bus");
+    let mut place = BusSocket::prepare(&path).expect("a place");
+    let listener = place.open().expect("a listener");
+    let mut waiting = Vec::new();
+    let full = loop {
+        match UnixStream::connect(&path).await {
+            Ok(stream) => waiting.push(stream),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
+    let dialled = tokio::spawn(async move { client::dial(&path).await });
+    tokio::task::yield_now().await;
+    listener.accept().expect("room is made");
+    dialled.await.expect("no panic").expect("connected");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_peers_make_room_for_new_ones() {
     let bus = Bus::new();
     let path = bus.listen();
     let mut idle = Vec::new();
     for _ in 0..MAX_BUS_CONNECTIONS {
-        idle.push(UnixStream::connect(&path).await.expect("connect"));
+        idle.push(client::dial(&path).await.expect("connect"));
     }
     for _ in 0..3 {
         let client = ManagerClient::connect(&path).await.expect("room is made");

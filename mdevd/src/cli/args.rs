@@ -4,9 +4,11 @@ use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use libcvf::control::MacAddr;
+use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 
 use crate::engine::hints::check_memory;
-use crate::engine::{Doorbells, Interrupts, Personality, Word, parse_mode};
+use crate::engine::{Doorbells, Interrupts, Personality, SetRequest, Word, parse_mode};
+use crate::nearest;
 
 /// Composes virtual functions (CVFs) and shows how they fare
 #[derive(Clone, Debug, Parser)]
@@ -44,22 +46,36 @@ pub enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Change attributes of a device while it runs
+    Set {
+        /// Device
+        name: String,
+        /// What to change: link=up, link=down
+        #[arg(required = true, value_name = "ATTRIBUTE=VALUE", value_parser = attribute)]
+        attributes: Vec<(&'static str, String)>,
+    },
+    /// Ask the guest's driver to announce its addresses to the network
+    Announce {
+        /// Device
+        name: String,
+    },
     /// List the devices
     #[command(visible_alias = "ls")]
     List,
-    /// Show a device: definition, health, what a VM needs
+    /// Show devices: definition, health, what a VM needs
     Show {
-        /// Device
-        name: String,
-        /// Print all QEMU arguments that a VM with it needs
+        /// Devices
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Print all QEMU arguments that one VM with them needs
         #[arg(long, conflicts_with = "libvirt_xml")]
         qemu: bool,
-        /// Print the parts of a libvirt domain that a VM with it needs
+        /// Print the parts of a libvirt domain that one VM with them needs
         #[arg(long)]
         libvirt_xml: bool,
-        /// Memory of that VM, for --qemu
-        #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = memory)]
-        memory: String,
+        /// Memory of that VM, for --qemu [default: 1G]
+        #[arg(long, value_name = "SIZE", requires = "qemu", conflicts_with = "libvirt_xml", value_parser = memory)]
+        memory: Option<String>,
     },
     /// Show counters of a device, or of all
     Stats {
@@ -107,16 +123,16 @@ pub struct Create {
     #[arg(long, value_parser = words::<Personality>())]
     pub personality: Option<String>,
     /// Receive/transmit queue pairs [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(1, MAX_QUEUE_PAIRS))]
     pub queue_pairs: Option<u64>,
     /// MAC address [default: made from the name]
     #[arg(long, value_parser = mac)]
     pub mac: Option<String>,
     /// Largest frame payload in bytes [default: 1500]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = number(MIN_MTU, MAX_MTU))]
     pub mtu: Option<u64>,
     /// Access VLAN [default: none]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = number(1, MAX_VLAN))]
     pub vlan: Option<u64>,
     /// trapped: by message, the worker sleeps when idle; mapped: by shared memory, the worker polls and
     /// keeps a core busy [default: trapped]
@@ -136,8 +152,38 @@ pub struct Create {
     pub socket_mode: Option<String>,
 }
 
+/// `ATTRIBUTE=VALUE` of one that can be set.
+fn attribute(text: &str) -> Result<(&'static str, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("write ATTRIBUTE=VALUE, as in link=down")?;
+    let known = SetRequest::KEYS;
+    match known
+        .into_iter()
+        .find(|known| known.replace('_', "-") == key)
+    {
+        Some(known) => Ok((known, value.to_owned())),
+        None => Err(format!(
+            "there is no attribute '{key}' to set{} (attributes: {})",
+            nearest::hint(key, known),
+            known.join(", ")
+        )),
+    }
+}
+
 fn words<T: Word>() -> PossibleValuesParser {
     PossibleValuesParser::new(T::WORDS.iter().map(|&(word, _)| word))
+}
+
+/// Reads a number. Whether it is in range is the daemon's to say; what is no number learns the range here.
+fn number(
+    min: u16,
+    max: u16,
+) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        text.parse()
+            .map_err(|_| format!("write a number from {min} to {max}"))
+    }
 }
 
 fn mac(text: &str) -> Result<String, <MacAddr as std::str::FromStr>::Err> {

@@ -39,6 +39,18 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
                 text: format!("{name} destroyed\n"),
             })
         }
+        Command::Set { name, attributes } => {
+            let json = client.set(&name, settings(attributes)?).await?;
+            answer(json, render::changed)
+        }
+        Command::Announce { name } => {
+            client.announce(&name).await?;
+            let json = json!({ "result": "asked", "name": name });
+            Ok(Answer {
+                json,
+                text: format!("the driver of {name} was asked to announce itself\n"),
+            })
+        }
         Command::List => {
             let devices = devices(&client).await?;
             answer(Json::Array(devices), |devices: &Vec<_>| {
@@ -46,16 +58,23 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
             })
         }
         Command::Show {
-            name,
+            names,
             qemu,
             libvirt_xml,
             memory,
         } => {
-            let json = client.show(&name).await?;
+            let mut shown = show(&client, &names).await?;
             if qemu || libvirt_xml {
-                return recipe(json, &memory, qemu);
+                let memory = memory.as_deref().unwrap_or("1G");
+                return recipe(Json::Array(shown), memory, qemu);
             }
-            answer(json, |view| render::device(terminal, view))
+            let views: Vec<DeviceView> = crate::bus::typed(Json::Array(shown.clone()))?;
+            let text = render::devices(terminal, &views);
+            let json = match shown.as_mut_slice() {
+                [one] => one.take(),
+                _ => Json::Array(shown),
+            };
+            Ok(Answer { json, text })
         }
         Command::Stats { name: Some(name) } => answer(client.stats(&name).await?, |stats| {
             render::stats(terminal, stats)
@@ -91,6 +110,17 @@ fn answer<T: serde::de::DeserializeOwned>(
         text: text(&typed),
         json,
     })
+}
+
+/// Each attribute once.
+fn settings(attributes: Vec<(&'static str, String)>) -> Result<Options, Failure> {
+    let mut settings = Options::new();
+    for (key, value) in attributes {
+        if settings.insert(key, Value::from(value)).is_some() {
+            return Err(Failure::usage(format!("'{key}' is given twice")));
+        }
+    }
+    Ok(settings)
 }
 
 fn options(create: Create) -> Options {
@@ -151,16 +181,26 @@ async fn all_stats(client: &ManagerClient) -> Result<Vec<Json>, CallError> {
     Ok(all)
 }
 
-/// What a VM needs.
+/// Everything about each of these devices.
+async fn show(client: &ManagerClient, names: &[String]) -> Result<Vec<Json>, Failure> {
+    let mut shown = Vec::new();
+    for (n, name) in names.iter().enumerate() {
+        if names[..n].contains(name) {
+            return Err(Failure::usage(format!(
+                "'{name}' is given twice; a VM has each device once"
+            )));
+        }
+        shown.push(client.show(name).await?);
+    }
+    Ok(shown)
+}
+
+/// What one VM with these devices needs.
 fn recipe(json: Json, memory: &str, qemu: bool) -> Result<Answer, Failure> {
-    let view: DeviceView = crate::bus::typed(json)?;
-    let name = &view.summary.name;
-    if view.socket.is_empty() {
-        let state = view
-            .summary
-            .reason
-            .as_deref()
-            .unwrap_or(view.summary.state.word());
+    let views: Vec<DeviceView> = crate::bus::typed(json)?;
+    if let Some(DeviceView { summary, .. }) = views.iter().find(|v| v.summary.socket.is_empty()) {
+        let (name, state) = (&summary.name, summary.state.word());
+        let state = summary.reason.as_deref().unwrap_or(state);
         let message = format!("'{name}' has no socket to connect a VM to: {state}");
         return Err(Failure {
             code: super::REFUSED,
@@ -168,15 +208,21 @@ fn recipe(json: Json, memory: &str, qemu: bool) -> Result<Answer, Failure> {
             message,
         });
     }
-    let (key, text) = if qemu {
-        ("qemu_command_line", hints::qemu_command_line(&view, memory))
-    } else {
-        ("libvirt_xml", hints::libvirt_xml(&view))
+    let names: Vec<_> = views.iter().map(|view| &view.summary.name).collect();
+    let mut json = match names.as_slice() {
+        [name] => json!({ "name": name }),
+        names => json!({ "names": names }),
     };
-    let mut json = json!({ "name": name, key: text });
-    if qemu {
-        json["qemu_arguments"] = json!(hints::qemu_arguments(&view, memory));
-    }
+    let text = if qemu {
+        json["qemu_arguments"] = json!(hints::qemu_arguments(&views, memory));
+        let text = hints::qemu_command_line(&views, memory);
+        json["qemu_command_line"] = json!(text);
+        text
+    } else {
+        let text = hints::libvirt_xml(&views);
+        json["libvirt_xml"] = json!(text);
+        text
+    };
     Ok(Answer {
         json,
         text: format!("{text}\n"),

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::table::{Cell, number, printable, table, text, toned};
 use super::terminal::{Terminal, Tone};
 use crate::engine::{
-    Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome, PfView, State,
-    Stats,
+    Changed, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome, PfView,
+    State, Stats,
 };
 use crate::text::shell_word;
 
@@ -54,6 +54,12 @@ pub(super) fn created(made: &Created) -> String {
     lines.out
 }
 
+/// Answer to `set`.
+pub(super) fn changed(set: &Changed) -> String {
+    let what = if set.changed { "changed" } else { "already so" };
+    format!("{} {what}\n", printable(&set.name))
+}
+
 fn tone(state: State) -> Tone {
     match state {
         State::Ready => Tone::Plain,
@@ -99,8 +105,13 @@ pub(super) fn list(terminal: Terminal, devices: &[DeviceSummary]) -> String {
     table(terminal, &heading, &rows)
 }
 
-/// Answer to `show`.
-pub(super) fn device(terminal: Terminal, view: &DeviceView) -> String {
+/// Answer to `show`, one paragraph a device.
+pub(super) fn devices(terminal: Terminal, views: &[DeviceView]) -> String {
+    let each: Vec<_> = views.iter().map(|view| device(terminal, view)).collect();
+    each.join("\n")
+}
+
+fn device(terminal: Terminal, view: &DeviceView) -> String {
     let d = &view.summary;
     let mut lines = Lines::new(&d.name);
     let state = terminal.paint(tone(d.state), d.state.word());
@@ -114,7 +125,7 @@ pub(super) fn device(terminal: Terminal, view: &DeviceView) -> String {
         lines.line("personality", &d.personality);
         lines.line("queue pairs", d.queue_pairs.to_string());
         lines.line("mac", &d.mac);
-        lines.line("mtu", view.mtu.to_string());
+        lines.line("mtu", d.mtu.to_string());
         lines.line(
             "vlan",
             d.vlan
@@ -126,7 +137,7 @@ pub(super) fn device(terminal: Terminal, view: &DeviceView) -> String {
         let group = view.socket_group.as_deref().unwrap_or("daemon");
         lines.line(
             "socket",
-            format!("{} ({owner}:{group} {})", view.socket, view.socket_mode),
+            format!("{} ({owner}:{group} {})", d.socket, view.socket_mode),
         );
     }
     if let Some(health) = &view.health {

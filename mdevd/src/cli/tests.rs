@@ -115,7 +115,9 @@ fn a_failed_device_shows_its_reason_in_the_list() {
         personality: "virtio-net".into(),
         queue_pairs: 1,
         mac: "02:00:00:00:00:01".into(),
+        mtu: 1500,
         vlan: None,
+        socket: String::new(),
         driver: String::new(),
         reason: Some("PF soft0 has 0 of 2 queue pairs free".into()),
     };

@@ -12,6 +12,7 @@ use super::pf::{self, PfConfig};
 use super::section::{Source, scalar};
 use crate::engine::{SocketAccess, parse_mode};
 use crate::limits::MAX_CONFIG;
+use crate::session::{PlaceError, group, owner};
 
 /// What a file says; everything may be absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,8 +71,8 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<FileConfig, ConfigError> 
         sockets: SocketAccess::default(),
         pfs: Vec::new(),
     };
-    config.sockets.owner = owned("socket-owner")?;
-    config.sockets.group = owned("socket-group")?;
+    config.sockets.owner = account(source, table, "socket-owner", |name| owner(name).map(drop))?;
+    config.sockets.group = account(source, table, "socket-group", |name| group(name).map(drop))?;
     if let Some((mode, at)) = source.text(table, "socket-mode")? {
         let complain = |why| source.complain(Some(at), format!("socket-mode '{mode}': {why}"));
         config.sockets.mode = parse_mode(mode).map_err(complain)?;
@@ -93,6 +94,22 @@ fn directory(
             Err(source.complain(Some(at), what))
         }
         path => Ok(path.map(|(path, _)| path.into())),
+    }
+}
+
+/// A user or group that this host knows: else every device would be refused its socket later.
+fn account(
+    source: Source<'_>,
+    table: &DeTable<'_>,
+    key: &str,
+    look_up: impl Fn(&str) -> Result<(), PlaceError>,
+) -> Result<Option<String>, ConfigError> {
+    let Some((name, at)) = source.text(table, key)? else {
+        return Ok(None);
+    };
+    match look_up(name) {
+        Ok(()) => Ok(Some(name.to_owned())),
+        Err(why) => Err(source.complain(Some(at), format!("'{key}': {why}"))),
     }
 }
 

@@ -13,7 +13,7 @@ pub use dirs::{BUS_SOCKET, DEVICE_DIR, default_runtime_dir, default_state_dir};
 pub use pf::{PfConfig, Uplink};
 
 use crate::engine::SocketAccess;
-use crate::limits::MAX_PFS;
+use crate::limits::{MAX_PFS, MAX_SHOWN};
 
 /// A configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,15 +84,7 @@ impl Config {
                 .filter(|value: &String| !value.is_empty())
         };
         let mut pfs = file.pfs;
-        for text in &args.pf {
-            let pf = PfConfig::parse(text).map_err(|why| {
-                let value = text.chars().take(120).collect();
-                ConfigError::Option {
-                    option: "--pf",
-                    value,
-                    why,
-                }
-            })?;
+        for pf in options(&args.pf)? {
             match pfs.iter_mut().find(|other| other.name == pf.name) {
                 Some(other) => *other = pf,
                 None => pfs.push(pf),
@@ -144,6 +136,27 @@ impl std::fmt::Display for Config {
         writeln!(f, "socket-mode = {:04o}", self.sockets.mode)?;
         self.pfs.iter().try_for_each(|pf| writeln!(f, "pf = {pf}"))
     }
+}
+
+/// The PFs of the command line, each name once.
+fn options(texts: &[String]) -> Result<Vec<PfConfig>, ConfigError> {
+    let mut pfs: Vec<PfConfig> = Vec::new();
+    for text in texts {
+        let refuse = |why| ConfigError::Option {
+            option: "--pf",
+            value: text.chars().take(MAX_SHOWN).collect(),
+            why,
+        };
+        let pf = PfConfig::parse(text).map_err(refuse)?;
+        if pfs.iter().any(|other| other.name == pf.name) {
+            return Err(refuse(format!(
+                "PF '{}' is given twice; give each a name of its own",
+                pf.name
+            )));
+        }
+        pfs.push(pf);
+    }
+    Ok(pfs)
 }
 
 /// No interface is the uplink of two PFs.

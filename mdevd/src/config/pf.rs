@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use libcvf::limits::{MAX_PF_QUEUE_PAIRS, MAX_WORKERS};
+use libcvf::limits::{MAX_INTERFACE_NAME, MAX_PF_QUEUE_PAIRS, MAX_WORKERS};
 
+use crate::limits::MAX_PF_COUNT;
 use crate::names::check_name;
 use crate::nearest;
 
@@ -57,9 +58,6 @@ pub(super) const KEYS: [&str; 8] = [
 
 /// Kinds of PF.
 pub(super) const KINDS: [&str; 1] = ["soft"];
-
-/// Of anything else that a PF counts.
-const MAX_COUNT: u32 = 1 << 24;
 
 impl PfConfig {
     /// A PF of that name with the defaults.
@@ -141,10 +139,10 @@ impl Builder {
         self.seen.push(known);
         match known {
             "queue-pairs" => self.pf.queue_pairs = count(key, value, MAX_PF_QUEUE_PAIRS)?,
-            "rss-domains" => self.pf.rss_domains = Some(count(key, value, MAX_COUNT)?),
-            "vectors" => self.pf.vectors = Some(count(key, value, MAX_COUNT)?),
-            "doorbell-pages" => self.pf.doorbell_pages = Some(count(key, value, MAX_COUNT)?),
-            "filters" => self.pf.filters = Some(count(key, value, MAX_COUNT)?),
+            "rss-domains" => self.pf.rss_domains = Some(count(key, value, MAX_PF_COUNT)?),
+            "vectors" => self.pf.vectors = Some(count(key, value, MAX_PF_COUNT)?),
+            "doorbell-pages" => self.pf.doorbell_pages = Some(count(key, value, MAX_PF_COUNT)?),
+            "filters" => self.pf.filters = Some(count(key, value, MAX_PF_COUNT)?),
             "workers" => {
                 let workers = count(key, value, MAX_WORKERS.into())?;
                 self.pf.workers = u16::try_from(workers).map_err(|error| error.to_string())?;
@@ -195,11 +193,15 @@ fn uplink(value: &str) -> Result<Uplink, String> {
 /// A name the kernel takes for an interface: 1 to 15 bytes, no '/', ':' or white space.
 fn interface(key: &str, name: &str) -> Result<String, String> {
     let bad = |c: char| c == '/' || c == ':' || c == '%' || c.is_whitespace() || c.is_control();
-    if (1..=15).contains(&name.len()) && name != "." && name != ".." && !name.contains(bad) {
+    if (1..=MAX_INTERFACE_NAME).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && !name.contains(bad)
+    {
         Ok(name.to_owned())
     } else {
         Err(format!(
-            "'{name}' in '{key}' is no interface name (1 to 15 characters, no '/' or ':')"
+            "'{name}' in '{key}' is no interface name (1 to {MAX_INTERFACE_NAME} characters, no '/' or ':')"
         ))
     }
 }

@@ -26,8 +26,8 @@ fn everything_a_file_may_say() {
 state-dir = "/var/lib/x"
 runtime-dir = "/run/x"
 log = "debug"
-socket-owner = "qemu"
-socket-group = "kvm"
+socket-owner = "root"
+socket-group = "107"
 socket-mode = "0600"
 
 [[pf]]
@@ -48,7 +48,7 @@ name = "soft1"
     let config = parse(Path::new("m.toml"), text).expect("good");
     assert_eq!(config.state_dir, Some("/var/lib/x".into()));
     assert_eq!(config.sockets.mode, 0o600);
-    assert_eq!(config.sockets.group.as_deref(), Some("kvm"));
+    assert_eq!(config.sockets.group.as_deref(), Some("107"));
     assert_eq!(
         config.pfs[0].to_string(),
         "soft:soft0,queue-pairs=128,workers=2,rss-domains=16,vectors=300,doorbell-pages=257,\
@@ -77,6 +77,23 @@ fn complaints_name_file_line_and_the_nearest_key() {
         ("\n\nlog = ", "m.toml:3:"),
         ("state-dir = \"x\"", "absolute path"),
         ("socket-mode = \"abc\"", "socket-mode 'abc'"),
+        (
+            "log = \"info\"\nsocket-owner = \"no-such-user\"",
+            "m.toml:2: 'socket-owner': there is no user 'no-such-user' on this host; give a name or \
+             number that exists",
+        ),
+        (
+            "socket-group = \"no-such-group\"",
+            "m.toml:1: 'socket-group': there is no group 'no-such-group'",
+        ),
+        (
+            "socket-owner = \"4294967295\"",
+            "m.toml:1: 'socket-owner': there is no user '4294967295'",
+        ),
+        (
+            "socket-owner = \"\"",
+            "m.toml:1: 'socket-owner': there is no user ''",
+        ),
         ("pf = 3", "[[pf]]"),
         ("pf = [3]", "[[pf]]"),
         ("[[pf]]\nqueue-pairs = 1", "m.toml:1: this PF has no 'name'"),
@@ -189,6 +206,21 @@ fn wrong_pf_options_are_explained() {
     .expect_err("refused")
     .to_string();
     assert!(error.contains("'a' and 'b' both want tap 't'"), "{error}");
+}
+
+#[test]
+fn one_name_twice_on_the_command_line_is_refused() {
+    let twice = ["soft:a,queue-pairs=8", "soft:b", "soft:a,workers=2"];
+    let error = load(Args {
+        pf: twice.map(str::to_owned).to_vec(),
+        ..Args::default()
+    })
+    .expect_err("refused")
+    .to_string();
+    assert_eq!(
+        error,
+        "--pf 'soft:a,workers=2' cannot be: PF 'a' is given twice; give each a name of its own"
+    );
 }
 
 #[test]

@@ -157,6 +157,14 @@ impl Device for ServedCvf {
         numbers::stats(&self.cvf.stats())
     }
 
+    fn set_link(&self, up: bool) -> bool {
+        self.cvf.set_link(up)
+    }
+
+    fn announce(&self) -> bool {
+        self.cvf.announce()
+    }
+
     fn retire(&self) -> Result<(), EngineError> {
         let stage = std::mem::replace(&mut *self.stage.lock(), Stage::Retired);
         let stalled = |why: String| EngineError::Stalled {

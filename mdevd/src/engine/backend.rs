@@ -39,6 +39,12 @@ pub trait Device: Send + Sync {
     /// Its counters.
     fn stats(&self) -> Stats;
 
+    /// Sets the link that the guest's driver sees. True if it changed.
+    fn set_link(&self, up: bool) -> bool;
+
+    /// Asks the guest's driver to announce itself. False: no driver runs that agreed to be asked.
+    fn announce(&self) -> bool;
+
     /// Cuts the client off, removes the socket, gives everything back. Idempotent.
     ///
     /// # Errors

@@ -15,8 +15,9 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::backend::Backend;
 use super::definition::{Definition, SocketAccess};
 use super::entry::{Entry, Failed, Live};
-use super::error::EngineError;
+use super::error::{EngineError, shown};
 use super::request::{CreateRequest, Draft};
+use super::set::{Changed, Changes, Link, SetRequest};
 use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats};
 use super::{Engine, hints};
 use crate::limits::{CHANGE_DEADLINE, MAX_DEVICES, MAX_PAGE};
@@ -199,31 +200,8 @@ impl Catalog {
         Ok(Arc::new(Live { definition, device }))
     }
 
-    fn generated_name(names: &Names) -> String {
-        (names.next_sequence..)
-            .map(|n| format!("cvf{n}"))
-            .find(|name| !names.entries.contains_key(name))
-            .unwrap_or_default()
-    }
-
-    fn entry(&self, name: &str) -> Result<Entry, EngineError> {
-        let names = self.names.lock();
-        names
-            .entries
-            .get(name)
-            .cloned()
-            .ok_or_else(|| names.no_device(name))
-    }
-}
-
-impl Names {
-    fn no_device(&self, name: &str) -> EngineError {
-        not_found("device", name, self.entries.keys().map(String::as_str))
-    }
-}
-
-impl Engine for Catalog {
-    fn create(&self, request: CreateRequest) -> Result<Created, EngineError> {
+    /// [`Engine::create`].
+    fn make(&self, request: CreateRequest) -> Result<Created, EngineError> {
         let draft = request.check()?;
         let mut names = self.names.lock();
         let name = draft
@@ -275,6 +253,54 @@ impl Engine for Catalog {
         }
     }
 
+    fn generated_name(names: &Names) -> String {
+        (names.next_sequence..)
+            .map(|n| format!("cvf{n}"))
+            .find(|name| !names.entries.contains_key(name))
+            .unwrap_or_default()
+    }
+
+    /// The device of that name, composed, for a command that leaves its definition alone.
+    fn live(&self, name: &str, attempted: &'static str) -> Result<Arc<Live>, EngineError> {
+        let named = || name.to_owned();
+        match self.entry(name)? {
+            Entry::Live(live) => Ok(live),
+            Entry::Changing(doing) => Err(EngineError::Changing {
+                attempted,
+                name: named(),
+                doing,
+            }),
+            Entry::Failed(failed) => Err(EngineError::NotReady {
+                attempted,
+                name: named(),
+                why: format!("it is not composed: {}", failed.reason),
+            }),
+        }
+    }
+
+    fn entry(&self, name: &str) -> Result<Entry, EngineError> {
+        let names = self.names.lock();
+        names
+            .entries
+            .get(name)
+            .cloned()
+            .ok_or_else(|| names.no_device(name))
+    }
+}
+
+impl Names {
+    fn no_device(&self, name: &str) -> EngineError {
+        not_found("device", name, self.entries.keys().map(String::as_str))
+    }
+}
+
+impl Engine for Catalog {
+    fn create(&self, request: CreateRequest) -> Result<Created, EngineError> {
+        let name = request.name.clone();
+        self.make(request)
+            .map_err(|error| error.creating(name.as_deref()))
+    }
+
     fn destroy(&self, name: &str, force: bool) -> Result<(), EngineError> {
         let mut names = self.settle(self.names.lock(), name, "destroy")?;
         let Some(entry) = names.entries.get(name).cloned() else {
@@ -304,6 +330,31 @@ impl Engine for Catalog {
         self.conclude(name, None, entry.definition().map(|d| d.mac));
         tracing::info!(device = name, force, "destroyed");
         retired
+    }
+
+    fn set(&self, name: &str, request: SetRequest) -> Result<Changed, EngineError> {
+        let Changes { link } = request.check().map_err(|error| error.on("change", name))?;
+        let live = self.live(name, "change")?;
+        let changed = link.is_some_and(|link| live.device.set_link(link == Link::Up));
+        tracing::info!(device = name, ?link, changed, "set");
+        Ok(Changed {
+            name: name.to_owned(),
+            changed,
+        })
+    }
+
+    fn announce(&self, name: &str) -> Result<(), EngineError> {
+        if self.live(name, "announce")?.device.announce() {
+            tracing::info!(device = name, "its driver was asked to announce itself");
+            return Ok(());
+        }
+        Err(EngineError::NotReady {
+            attempted: "announce",
+            name: name.to_owned(),
+            why: "no driver runs in the guest that agreed to announce itself (GUEST_ANNOUNCE and STATUS \
+                  among the features of 'cvfctl show'); start the VM, or send from the guest itself"
+                .to_owned(),
+        })
     }
 
     fn list(&self, after: &str, limit: usize) -> Page {
@@ -396,9 +447,10 @@ fn not_found<'a>(
     name: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> EngineError {
-    // The name may be anything that a client sent: shown cut.
-    let name: String = name.chars().take(80).collect();
+    // The name may be anything that a client sent.
+    let name = shown(name);
     EngineError::NotFound {
+        attempted: String::new(),
         what,
         hint: nearest::hint(&name, known),
         name,

@@ -53,6 +53,7 @@ impl Entry {
             }
             Self::Live(live) => {
                 summary.driver = live.device.health().driver;
+                summary.socket = live.device.socket().display().to_string();
                 summary.state = live.state();
             }
         }
@@ -62,10 +63,8 @@ impl Entry {
     pub(super) fn view(&self, name: &str) -> DeviceView {
         let mut view = DeviceView {
             summary: self.summary(name),
-            mtu: 0,
             doorbells: String::new(),
             interrupts: String::new(),
-            socket: String::new(),
             socket_owner: None,
             socket_group: None,
             socket_mode: String::new(),
@@ -75,7 +74,6 @@ impl Entry {
             notes: Vec::new(),
         };
         if let Some(definition) = self.definition() {
-            view.mtu = definition.mtu;
             view.doorbells = definition.doorbells.word().to_owned();
             view.interrupts = definition.interrupts.word().to_owned();
             view.socket_owner.clone_from(&definition.socket.owner);
@@ -85,8 +83,7 @@ impl Entry {
             view.notes = hints::notes(definition);
         }
         if let Self::Live(live) = self {
-            view.socket = live.device.socket().display().to_string();
-            view.qemu = hints::qemu_device(name, &view.socket, None);
+            view.qemu = hints::qemu_device(name, &view.summary.socket, None);
             view.notes.push(hints::MIGRATE_NOTE.to_owned());
             let mut health = live.device.health();
             health.memory_advice = health.memory.advice().map(str::to_owned);
@@ -115,7 +112,9 @@ fn blank(name: &str) -> DeviceSummary {
         personality: String::new(),
         queue_pairs: 0,
         mac: String::new(),
+        mtu: 0,
         vlan: None,
+        socket: String::new(),
         driver: String::new(),
         reason: None,
     }
@@ -128,6 +127,7 @@ fn defined(definition: &Definition) -> DeviceSummary {
         personality: definition.personality.word().to_owned(),
         queue_pairs: definition.queue_pairs,
         mac: definition.mac.to_string(),
+        mtu: definition.mtu,
         vlan: definition.vlan,
         ..blank(&definition.name)
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::limits::MAX_SHOWN;
+
 /// What sort of refusal: stable, for programs. The sentence is for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -27,13 +29,15 @@ pub enum ErrorKind {
     Stalled,
     /// The daemon is stopping.
     Stopping,
+    /// The device, or the driver in the guest, is not in a state to do it.
+    NotReady,
     /// A fault of the daemon itself.
     Internal,
 }
 
 impl ErrorKind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AlreadyExists,
         Self::NotFound,
         Self::Busy,
@@ -45,6 +49,7 @@ impl ErrorKind {
         Self::StoreFailed,
         Self::Stalled,
         Self::Stopping,
+        Self::NotReady,
         Self::Internal,
     ];
 
@@ -62,6 +67,7 @@ impl ErrorKind {
             Self::StoreFailed => "io.mdevd1.Error.StoreFailed",
             Self::Stalled => "io.mdevd1.Error.Stalled",
             Self::Stopping => "io.mdevd1.Error.Stopping",
+            Self::NotReady => "io.mdevd1.Error.NotReady",
             Self::Internal => "io.mdevd1.Error.Internal",
         }
     }
@@ -80,6 +86,7 @@ impl ErrorKind {
             Self::StoreFailed => "store-failed",
             Self::Stalled => "stalled",
             Self::Stopping => "stopping",
+            Self::NotReady => "not-ready",
             Self::Internal => "internal",
         }
     }
@@ -115,8 +122,10 @@ pub enum EngineError {
         asked: String,
     },
     /// Unknown name.
-    #[error("there is no {what} '{name}'{hint}")]
+    #[error("{attempted}there is no {what} '{name}'{}", look(what, hint))]
     NotFound {
+        /// "cannot create 'x': ", or empty where the name says it all.
+        attempted: String,
         /// "device" or "PF".
         what: &'static str,
         /// The name.
@@ -154,8 +163,10 @@ pub enum EngineError {
         why: String,
     },
     /// Not a possible value.
-    #[error("{} {value:?} cannot be: {why}", argument.replace('_', "-"))]
+    #[error("{attempted}{} {value:?} cannot be: {why}", argument.replace('_', "-"))]
     InvalidArgument {
+        /// "cannot create 'x': ", or empty.
+        attempted: String,
         /// The argument, by its name on the bus.
         argument: String,
         /// What was given.
@@ -223,6 +234,16 @@ pub enum EngineError {
         /// The device.
         name: String,
     },
+    /// Nothing is there that could do it.
+    #[error("cannot {attempted} '{name}': {why}")]
+    NotReady {
+        /// What was attempted.
+        attempted: &'static str,
+        /// The device.
+        name: String,
+        /// What is missing, and what to do.
+        why: String,
+    },
     /// A fault of ours.
     #[error("cannot {attempted} '{name}': {why}; this is a fault of the daemon, its log says more")]
     Internal {
@@ -238,11 +259,44 @@ pub enum EngineError {
 impl EngineError {
     /// An argument that cannot be. The value is cut to a printable length.
     pub fn invalid(argument: &str, value: impl fmt::Display, why: impl fmt::Display) -> Self {
-        let value: String = value.to_string().chars().take(80).collect();
         Self::InvalidArgument {
+            attempted: String::new(),
             argument: argument.to_owned(),
-            value,
+            value: shown(&value.to_string()),
             why: why.to_string(),
+        }
+    }
+
+    /// The same where `verb` was attempted on `name`.
+    pub(crate) fn on(mut self, verb: &str, name: &str) -> Self {
+        if let Self::InvalidArgument { attempted, .. } | Self::NotFound { attempted, .. } =
+            &mut self
+            && attempted.is_empty()
+        {
+            *attempted = format!("cannot {verb} '{}': ", shown(name));
+        }
+        self
+    }
+
+    /// The same where a device was to be made, under `name` if it was given one.
+    pub(crate) fn creating(self, name: Option<&str>) -> Self {
+        match (name, self) {
+            (Some(name), error) => error.on("create", name),
+            (
+                None,
+                Self::InvalidArgument {
+                    argument,
+                    value,
+                    why,
+                    ..
+                },
+            ) => Self::InvalidArgument {
+                attempted: "cannot create a device: ".to_owned(),
+                argument,
+                value,
+                why,
+            },
+            (None, error) => error,
         }
     }
 
@@ -260,7 +314,20 @@ impl EngineError {
             Self::StoreFailed { .. } => ErrorKind::StoreFailed,
             Self::Stalled { .. } => ErrorKind::Stalled,
             Self::Stopping { .. } => ErrorKind::Stopping,
+            Self::NotReady { .. } => ErrorKind::NotReady,
             Self::Internal { .. } => ErrorKind::Internal,
         }
     }
+}
+
+/// What a client sent, cut to a length that a sentence can hold.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).collect()
+}
+
+/// Where to look for a name that is not there: a tail for a sentence, behind `hint`.
+fn look(what: &str, hint: &str) -> String {
+    let stop = if hint.is_empty() { ";" } else { "" };
+    let list = if what == "PF" { "pf list" } else { "list" };
+    format!("{hint}{stop} 'cvfctl {list}' shows what there is")
 }

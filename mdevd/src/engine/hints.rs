@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::definition::{Definition, Doorbells, Interrupts};
 use super::view::DeviceView;
+use crate::limits::MAX_MEMORY_DIGITS;
 use crate::text::{shell_word, xml_escape};
 
 /// The device's id in QEMU.
@@ -49,21 +50,36 @@ pub fn notes(definition: &Definition) -> Vec<String> {
 pub const MIGRATE_NOTE: &str = "QEMU 11.1.3 lets 'migrate' succeed without carrying any state of \
      this device; unplug it before migrating";
 
-/// Chassis number of the root port: libvirt and people count up from 1, so this counts in the upper half.
-fn chassis(sequence: u64) -> u64 {
-    128 + sequence % 127
+/// Chassis numbers of the devices' root ports, each once in a VM: libvirt and people count up from 1, so
+/// these are in the upper half.
+fn chassis(views: &[DeviceView]) -> Vec<u64> {
+    let mut taken = Vec::new();
+    for view in views {
+        let number = (view.sequence..)
+            .map(|n| 128 + n % 127)
+            .take(127)
+            .find(|number| !taken.contains(number));
+        taken.push(number.unwrap_or(128));
+    }
+    taken
 }
 
 fn port_id(name: &str) -> String {
     format!("rp-{}", qemu_id(name))
 }
 
-fn port(view: &DeviceView) -> String {
-    let chassis = chassis(view.sequence);
-    format!(
-        "pcie-root-port,id={},chassis={chassis}",
-        port_id(&view.summary.name)
-    )
+/// Values of the `-device` options of these devices and the ports they are in.
+fn device_options(views: &[DeviceView]) -> Vec<String> {
+    let both = |(view, chassis): (&DeviceView, u64)| {
+        let (name, socket) = (&view.summary.name, &view.summary.socket);
+        let port = port_id(name);
+        let device = qemu_device(name, socket, Some(&port));
+        [
+            format!("pcie-root-port,id={port},chassis={chassis}"),
+            device,
+        ]
+    };
+    views.iter().zip(chassis(views)).flat_map(both).collect()
 }
 
 /// A size as QEMU takes it: decimal digits and an optional K, M, G or T.
@@ -73,7 +89,10 @@ fn port(view: &DeviceView) -> String {
 pub fn check_memory(size: &str) -> Result<&str, String> {
     let digits = size.strip_suffix(['K', 'M', 'G', 'T']).unwrap_or(size);
     let positive = digits.bytes().any(|b| b != b'0');
-    if (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && positive {
+    if (1..=MAX_MEMORY_DIGITS).contains(&digits.len())
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && positive
+    {
         Ok(size)
     } else {
         Err(format!(
@@ -82,45 +101,45 @@ pub fn check_memory(size: &str) -> Result<&str, String> {
     }
 }
 
-fn qemu_options(view: &DeviceView, memory: &str) -> [(&'static str, String); 5] {
-    let name = &view.summary.name;
-    let device = qemu_device(name, &view.socket, Some(&port_id(name)));
-    [
+fn qemu_options(views: &[DeviceView], memory: &str) -> Vec<(&'static str, String)> {
+    let machine = [
         ("-machine", "q35,memory-backend=mem0".to_owned()),
         ("-m", memory.to_owned()),
         (
             "-object",
             format!("memory-backend-memfd,id=mem0,size={memory},share=on"),
         ),
-        ("-device", port(view)),
-        ("-device", device),
-    ]
+    ];
+    let devices = device_options(views).into_iter();
+    machine
+        .into_iter()
+        .chain(devices.map(|value| ("-device", value)))
+        .collect()
 }
 
-/// All QEMU arguments that a VM with this device needs.
-pub fn qemu_arguments(view: &DeviceView, memory: &str) -> Vec<String> {
-    let options = qemu_options(view, memory).into_iter();
+/// All QEMU arguments that a VM with these devices needs.
+pub fn qemu_arguments(views: &[DeviceView], memory: &str) -> Vec<String> {
+    let options = qemu_options(views, memory).into_iter();
     options
         .flat_map(|(option, value)| [option.to_owned(), value])
         .collect()
 }
 
 /// The same, one option a line, for a shell.
-pub fn qemu_command_line(view: &DeviceView, memory: &str) -> String {
-    let options = qemu_options(view, memory).into_iter();
+pub fn qemu_command_line(views: &[DeviceView], memory: &str) -> String {
+    let options = qemu_options(views, memory).into_iter();
     let lines: Vec<_> = options
         .map(|(option, value)| format!("{option} {}", shell_word(&value)))
         .collect();
     lines.join(" \\\n")
 }
 
-/// The parts of a libvirt domain that a VM with this device needs.
-pub fn libvirt_xml(view: &DeviceView) -> String {
-    let name = &view.summary.name;
-    let device = qemu_device(name, &view.socket, Some(&port_id(name)));
-    let args: String = ["-device", &port(view), "-device", &device]
+/// The parts of a libvirt domain that a VM with these devices needs.
+pub fn libvirt_xml(views: &[DeviceView]) -> String {
+    let argument = |arg: &str| format!("    <qemu:arg value='{}'/>\n", xml_escape(arg));
+    let args: String = device_options(views)
         .iter()
-        .map(|arg| format!("    <qemu:arg value='{}'/>\n", xml_escape(arg)))
+        .flat_map(|value| [argument("-device"), argument(value)])
         .collect();
     format!(
         "<!-- Merge into the domain: the namespace of its first line, memoryBacking, and the \

@@ -12,6 +12,7 @@ mod error;
 pub mod hints;
 mod request;
 mod restore;
+mod set;
 pub mod sim;
 mod view;
 
@@ -21,6 +22,7 @@ pub use definition::{Definition, Doorbells, Interrupts, Personality, SocketAcces
 pub use error::{EngineError, ErrorKind};
 pub use request::{CreateRequest, Draft, parse_mode};
 pub use restore::Restored;
+pub use set::{Changed, Changes, Link, SetRequest};
 pub use view::{
     Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
     Page, PairCounters, PfView, Refusal, Resource, State, Stats, UplinkView, VersionView,
@@ -42,6 +44,20 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::Busy`] with a client connected and no `force`; [`ErrorKind::NotFound`].
     fn destroy(&self, name: &str, force: bool) -> Result<(), EngineError>;
+
+    /// Changes attributes of a device while it runs. What lasts is the device's until the daemon ends.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::NotFound`]; [`ErrorKind::Busy`] while it changes;
+    /// [`ErrorKind::NotReady`]: it is not composed.
+    fn set(&self, name: &str, request: SetRequest) -> Result<Changed, EngineError>;
+
+    /// Asks the guest's driver to announce its addresses to the network.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotReady`]: no driver runs that agreed to be asked; [`ErrorKind::NotFound`];
+    /// [`ErrorKind::Busy`] while it changes.
+    fn announce(&self, name: &str) -> Result<(), EngineError>;
 
     /// Up to `limit` devices with names after `after`.
     fn list(&self, after: &str, limit: usize) -> Page;

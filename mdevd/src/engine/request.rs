@@ -1,7 +1,7 @@
 //! A request to create, and its checks.
 
 use libcvf::control::MacAddr;
-use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MIN_MTU};
+use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 use serde::{Deserialize, Serialize};
 
 use super::definition::{Definition, Doorbells, Interrupts, Personality, SocketAccess, Word};
@@ -110,7 +110,7 @@ impl CreateRequest {
             )?,
             vlan: self
                 .vlan
-                .map(|vlan| number("vlan", vlan, 1, 4094))
+                .map(|vlan| number("vlan", vlan, 1, MAX_VLAN.into()))
                 .transpose()?,
             mac: self.mac.as_deref().map(mac).transpose()?,
             socket_owner: account("socket_owner", self.socket_owner)?,
@@ -140,7 +140,7 @@ pub struct Draft {
     pub mac: Option<MacAddr>,
     /// Bytes.
     pub mtu: u16,
-    /// 1-4094.
+    /// 1 to [`MAX_VLAN`].
     pub vlan: Option<u16>,
     /// Notifications.
     pub doorbells: Doorbells,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -120,6 +121,7 @@ impl Backend for SimBackend {
             path,
             shared: self.shared.clone(),
             live: Mutex::new(Some((place, None))),
+            link_up: AtomicBool::new(true),
         }))
     }
 }
@@ -129,6 +131,7 @@ struct SimDevice {
     path: PathBuf,
     shared: Arc<Mutex<Shared>>,
     live: Mutex<Option<(Place, Option<UnixListener>)>>,
+    link_up: AtomicBool,
 }
 
 impl Device for SimDevice {
@@ -168,7 +171,7 @@ impl Device for SimDevice {
             },
             client,
             mac: self.definition.mac.to_string(),
-            link_up: true,
+            link_up: self.link_up.load(Ordering::Relaxed),
             ..Health::default()
         }
     }
@@ -182,6 +185,14 @@ impl Device for SimDevice {
             pairs: (0..self.definition.queue_pairs).map(pair).collect(),
             ..Stats::default()
         }
+    }
+
+    fn set_link(&self, up: bool) -> bool {
+        self.link_up.swap(up, Ordering::Relaxed) != up
+    }
+
+    fn announce(&self) -> bool {
+        self.client().is_some()
     }
 
     fn retire(&self) -> Result<(), EngineError> {

@@ -91,9 +91,15 @@ pub struct DeviceSummary {
     /// MAC address as defined.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub mac: String,
+    /// MTU in bytes.
+    #[serde(default)]
+    pub mtu: u16,
     /// Access VLAN.
     #[serde(default, skip_serializing_if = "none")]
     pub vlan: Option<u16>,
+    /// Path of the socket; empty when nothing is composed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub socket: String,
     /// What the guest's driver does; empty when nothing is composed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub driver: String,
@@ -215,18 +221,12 @@ pub struct DeviceView {
     /// The line of the list.
     #[serde(flatten)]
     pub summary: DeviceSummary,
-    /// MTU in bytes.
-    #[serde(default)]
-    pub mtu: u16,
     /// Notifications.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub doorbells: String,
     /// Interrupts.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub interrupts: String,
-    /// Path of the socket.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub socket: String,
     /// Owner of the socket, if chosen.
     #[serde(default, skip_serializing_if = "none")]
     pub socket_owner: Option<String>,

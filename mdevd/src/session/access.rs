@@ -22,24 +22,39 @@ impl Access {
     /// # Errors
     /// [`PlaceError::NoUser`], [`PlaceError::NoGroup`].
     pub fn resolve(access: &SocketAccess) -> Result<Self, PlaceError> {
-        let user = |text: &String| match text.parse::<u32>() {
-            Ok(number) => Ok(Uid::from_raw(number)),
-            Err(_) => match User::from_name(text) {
-                Ok(Some(user)) => Ok(user.uid),
-                _ => Err(PlaceError::NoUser(text.clone())),
-            },
-        };
-        let group = |text: &String| match text.parse::<u32>() {
-            Ok(number) => Ok(Gid::from_raw(number)),
-            Err(_) => match Group::from_name(text) {
-                Ok(Some(group)) => Ok(group.gid),
-                _ => Err(PlaceError::NoGroup(text.clone())),
-            },
-        };
         Ok(Self {
-            owner: access.owner.as_ref().map(user).transpose()?,
-            group: access.group.as_ref().map(group).transpose()?,
+            owner: access.owner.as_deref().map(owner).transpose()?,
+            group: access.group.as_deref().map(group).transpose()?,
             mode: access.mode,
         })
     }
+}
+
+/// The user of that name or number.
+///
+/// # Errors
+/// [`PlaceError::NoUser`].
+pub fn owner(text: &str) -> Result<Uid, PlaceError> {
+    let found = match number(text) {
+        Some(number) => Some(Uid::from_raw(number)),
+        None => User::from_name(text).ok().flatten().map(|user| user.uid),
+    };
+    found.ok_or_else(|| PlaceError::NoUser(text.to_owned()))
+}
+
+/// The group of that name or number.
+///
+/// # Errors
+/// [`PlaceError::NoGroup`].
+pub fn group(text: &str) -> Result<Gid, PlaceError> {
+    let found = match number(text) {
+        Some(number) => Some(Gid::from_raw(number)),
+        None => Group::from_name(text).ok().flatten().map(|group| group.gid),
+    };
+    found.ok_or_else(|| PlaceError::NoGroup(text.to_owned()))
+}
+
+/// A numeric id. The highest one means "unchanged" to chown(2) and is nobody's.
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|&number| number != u32::MAX)
 }

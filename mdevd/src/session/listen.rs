@@ -1,13 +1,13 @@
 //! One device's listener: one client at a time, for as long as the device lives.
 
 use std::pin::Pin;
-use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
 use super::visit::Visits;
 use crate::engine::Client;
+use crate::limits::{MAX_PAUSE, MIN_PAUSE};
 
 /// What a client meets.
 pub trait Guest: Send + Sync + 'static {
@@ -15,10 +15,6 @@ pub trait Guest: Send + Sync + 'static {
     /// that. Dropping the future cuts the client off, at any point.
     fn serve(&self, stream: UnixStream) -> Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 }
-
-/// Backoff while the system has no descriptors to accept with.
-const MIN_PAUSE: Duration = Duration::from_millis(5);
-const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// Accepts until `stop` resolves, however it does. A second client is turned away while one is there.
 pub async fn listen(

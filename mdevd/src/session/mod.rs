@@ -5,7 +5,7 @@ mod listen;
 mod place;
 mod visit;
 
-pub use access::Access;
+pub use access::{Access, group, owner};
 pub use listen::{Guest, listen};
 pub use place::{Place, PlaceError};
 pub use visit::Visits;

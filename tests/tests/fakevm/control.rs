@@ -2,7 +2,7 @@
 
 use lab::fakevm::control::ctrl;
 use lab::fakevm::net::feature;
-use lab::fakevm::{Ack, FakeVmConfig};
+use lab::fakevm::{Ack, FakeVm, FakeVmConfig};
 
 use crate::common::{Host, introduce, pass, without};
 
@@ -105,4 +105,39 @@ fn without_a_control_queue_the_device_works() {
     introduce(&mut [&mut one, &mut two]);
     assert!(one.control(ctrl::RX, ctrl::RX_PROMISC, &[1]).is_err());
     pass(&mut one, &mut two, 1);
+}
+
+/// virtio 1.3 5.1.4: the link's state is in the device configuration, and its change an interrupt.
+#[test]
+fn the_operator_sets_the_link() {
+    let host = Host::new();
+    let mut vm = host.vm("one");
+    let link = |vm: &mut FakeVm| vm.net_status().unwrap() & 1 == 1;
+    assert!(link(&mut vm));
+    for (word, up) in [("link=down", false), ("link=up", true)] {
+        let set = host.daemon.ctl(&["set", "one", word]).unwrap();
+        assert_eq!(set["changed"], true);
+        assert_eq!(link(&mut vm), up);
+        let shown = host.daemon.ctl(&["show", "one"]).unwrap();
+        assert_eq!(shown["health"]["link_up"], up);
+    }
+}
+
+/// virtio 1.3 5.1.6.5.4: the driver is asked, does it, and says so.
+#[test]
+fn the_operator_has_the_driver_announce_itself() {
+    let host = Host::new();
+    let mut vm = host.vm("one");
+    let asked = |vm: &mut FakeVm| vm.net_status().unwrap() & 2 == 2;
+    assert!(!asked(&mut vm));
+    host.daemon.ctl(&["announce", "one"]).unwrap();
+    assert!(asked(&mut vm));
+    assert_eq!(vm.ack_announce().unwrap(), Ack::Ok);
+    assert!(!asked(&mut vm));
+    let device = host.create("two", &[]);
+    let _two = host.attach(&device, without(feature::GUEST_ANNOUNCE));
+    let refused = host.daemon.ctl_refused(&["announce", "two"]).unwrap();
+    refused
+        .expect("not-ready", &["'two'", "GUEST_ANNOUNCE"])
+        .unwrap();
 }

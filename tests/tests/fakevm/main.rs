@@ -8,7 +8,6 @@ mod common;
 mod control;
 mod doorbells;
 mod hostile;
-mod idle;
 mod lifecycle;
 mod memory;
 mod multiqueue;

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -91,6 +92,22 @@ fn turn<D: Device + ?Sized>(
         return Err(Ended::ClientClosed);
     }
     Ok(())
+}
+
+/// Serves `device` at `path`, open to its own user only, to one client after the other, for ever and
+/// with the default configuration.
+///
+/// # Errors
+/// What [`Listener::bind`] and accepting say.
+pub fn serve_at<D: Device + ?Sized>(path: impl AsRef<Path>, device: &mut D) -> io::Result<()> {
+    let listener = Listener::bind(path, 0o600)?;
+    serve_all(
+        &listener,
+        device,
+        &Config::default(),
+        &Observer::new(),
+        |_| true,
+    )
 }
 
 /// Serves `device` at `listener` to one client after the other. A second client waits until the

@@ -3,7 +3,7 @@
 use vfio_user_server::Errno;
 use vfio_user_server::wire::Command;
 
-use crate::client::{Body, access, dma_map, dma_unmap};
+use crate::client::{Body, access, command, dma_map, dma_unmap};
 use crate::device::BAR_RAM;
 use crate::on_each_transport;
 use crate::server::Server;
@@ -152,9 +152,10 @@ on_each_transport! {
         let mut server = Server::new(transport);
         server.client().map(0x1000, 0x1000, None);
         server.device.lock().defer = 1;
-        server.client().send(3, &dma_unmap(0, 0x1000, 0x1000), &[]);
-        server.client().send(3, &dma_unmap(0, 0x1000, 0x1000), &[]);
-        server.client().send(3, &dma_unmap(ALL, 0, 0), &[]);
+        // In one piece: were the first answered before the second is read, that would be another story.
+        let one = dma_unmap(0, 0x1000, 0x1000);
+        let all = [&one, &one, &dma_unmap(ALL, 0, 0)].map(|body| command(7, 3, false, &body.0));
+        server.client().raw(&all.concat());
         server.device.promise().done(Err(Errno::EBUSY));
         let errnos = [(); 3].map(|()| server.client().recv().header.errno as i32);
         assert_eq!(errnos, [libc::EBUSY, libc::ENOENT, 0]);

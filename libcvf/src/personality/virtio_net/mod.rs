@@ -231,10 +231,6 @@ impl Personality for VirtioNet {
         self.state.announce(host)
     }
 
-    fn needs_reset_raised(&mut self, host: &mut dyn Host) {
-        self.state.config_changed(host);
-    }
-
     fn status(&self) -> Status {
         self.state.describe()
     }

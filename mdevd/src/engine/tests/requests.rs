@@ -254,8 +254,27 @@ fn every_argument_is_checked_at_its_edges() {
     for (request, expected) in bad {
         let error = house.catalog.create(request.clone()).expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{request:?}");
-        assert!(error.to_string().contains(expected), "{error}");
+        let error = error.to_string();
+        let name = request.name.unwrap_or_default();
+        let attempted = format!("cannot create '{name}': ");
+        assert!(
+            error.starts_with(&attempted) && error.contains(expected),
+            "{error}"
+        );
     }
+    let nameless = CreateRequest {
+        name: None,
+        mtu: Some(67),
+        ..CreateRequest::default()
+    };
+    assert_eq!(
+        house
+            .catalog
+            .create(nameless)
+            .expect_err("refused")
+            .to_string(),
+        "cannot create a device: mtu \"67\" cannot be: it is from 68 to 65521"
+    );
     assert_eq!(
         house.store.load().expect("readable").len(),
         7,
@@ -274,13 +293,18 @@ fn unknown_names_get_a_suggestion() {
     ] {
         assert_eq!(
             error.to_string(),
-            "there is no device 'web1'; did you mean 'web-1'?"
+            "there is no device 'web1'; did you mean 'web-1'? 'cvfctl list' shows what there is"
         );
     }
     let error = house.catalog.pf("sotf0").expect_err("unknown");
     assert_eq!(
         error.to_string(),
-        "there is no PF 'sotf0'; did you mean 'soft0'?"
+        "there is no PF 'sotf0'; did you mean 'soft0'? 'cvfctl pf list' shows what there is"
+    );
+    let error = house.catalog.show("elsewhere").expect_err("unknown");
+    assert_eq!(
+        error.to_string(),
+        "there is no device 'elsewhere'; 'cvfctl list' shows what there is"
     );
     let request = CreateRequest {
         pf: Some("soft9".into()),
@@ -371,7 +395,7 @@ fn a_vm_gets_all_it_needs() {
     let house = house();
     let made = house.catalog.create(named("7vm")).expect("created");
     let view = house.catalog.show("7vm").expect("there");
-    let line = hints::qemu_command_line(&view, "1G");
+    let line = hints::qemu_command_line(std::slice::from_ref(&view), "1G");
     for part in [
         "-machine q35,memory-backend=mem0",
         "-m 1G",
@@ -383,7 +407,7 @@ fn a_vm_gets_all_it_needs() {
     ] {
         assert!(line.contains(part), "{part} in {line}");
     }
-    let xml = hints::libvirt_xml(&view);
+    let xml = hints::libvirt_xml(&[view]);
     for part in [
         "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'",
         "<source type='memfd'/>",
@@ -428,4 +452,43 @@ fn error_names_are_distinct_and_found_again() {
         ErrorKind::from_dbus_name("org.freedesktop.DBus.Error.Failed"),
         None
     );
+}
+
+#[test]
+fn a_vm_with_several_devices_gets_machine_and_memory_once() {
+    let house = house();
+    let shown = |name: &str, sequence: u64| {
+        house.catalog.create(named(name)).expect("created");
+        let mut view = house.catalog.show(name).expect("there");
+        view.sequence = sequence;
+        view
+    };
+    // 127 apart: by themselves they would have the same chassis number.
+    let views = [shown("a", 3), shown("b", 130), shown("c", 4)];
+    let arguments = hints::qemu_arguments(&views, "2G");
+    let count = |what: &str| arguments.iter().filter(|arg| *arg == what).count();
+    assert_eq!(
+        [
+            count("-machine"),
+            count("-m"),
+            count("-object"),
+            count("-device")
+        ],
+        [1, 1, 1, 6]
+    );
+    let ports: Vec<_> = arguments
+        .iter()
+        .filter_map(|arg| arg.strip_prefix("pcie-root-port,"))
+        .collect();
+    assert_eq!(
+        ports,
+        [
+            "id=rp-cvf-a,chassis=131",
+            "id=rp-cvf-b,chassis=132",
+            "id=rp-cvf-c,chassis=133"
+        ]
+    );
+    let xml = hints::libvirt_xml(&views);
+    assert_eq!(xml.matches("<qemu:arg value='-device'/>").count(), 6);
+    assert_eq!(xml.matches("memoryBacking>").count(), 2);
 }

@@ -179,10 +179,7 @@ fn apply(d: &mut Driver, op: Op) {
         Op::Command(bytes) => assert!(d.command(&bytes) <= 1),
         Op::Link(up) => drop(d.device.set_link(&mut d.host, up)),
         Op::Announce => drop(d.device.announce(&mut d.host)),
-        Op::NeedsReset => {
-            d.host.needs_reset = true;
-            d.device.needs_reset_raised(&mut d.host);
-        }
+        Op::NeedsReset => d.host.needs_reset = true,
         Op::Refuse(queue) => d.host.refuse.push(queue),
         Op::Flr => assert!(d.flr().flr),
         Op::Reset => d.device.reset(&mut d.host),
