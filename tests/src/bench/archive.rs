@@ -15,7 +15,7 @@ pub fn write(report: &Report) -> Result<PathBuf> {
         .join("docs/benchmarks")
         .join(date(report.machine.time));
     std::fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
-    let json = serde_json::to_string_pretty(&report.json())?;
+    let json = serde_json::to_string_pretty(&report.json(false))?;
     let machine = &report.machine;
     let mut text = format!(
         "# Frames between two guests, {}\n\n{} x{}, {}, Linux {}; commit {}.\n\n",

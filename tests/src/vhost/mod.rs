@@ -47,6 +47,18 @@ pub struct VhostConfig {
     pub memory: MemoryPlan,
 }
 
+impl VhostConfig {
+    /// The guest that a fake VM of this configuration would be.
+    pub fn like(vm: &crate::fakevm::FakeVmConfig) -> Self {
+        VhostConfig {
+            queue_pairs: vm.queue_pairs,
+            rings: vm.rings,
+            features: vm.features,
+            memory: vm.memory_plan(),
+        }
+    }
+}
+
 /// A guest at a vhost-user back end.
 #[derive(Debug)]
 pub struct VhostGuest {

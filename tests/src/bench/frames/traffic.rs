@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
+use super::Workload;
 use super::direction::Direction;
-use super::limits::{BROKEN, DRAIN, MEASURE, ROUNDS_PER_LOOK, STALL, WARM_UP};
-use super::rows::Workload;
+use crate::bench::limits::{BROKEN, DRAIN, MEASURE, ROUNDS_PER_LOOK, STALL, WARM_UP};
 use crate::fakevm::frame;
 use crate::fakevm::limits::BURST;
 use crate::fakevm::net::{NetGuest, rx_queue, tx_queue};

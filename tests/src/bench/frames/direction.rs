@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::limits::{COMPARE_ONE_OF, RING_SIZE};
+use crate::bench::limits::{COMPARE_ONE_OF, RING_SIZE};
 use crate::fakevm::frame::{self, PAYLOAD};
 use crate::fakevm::limits::BURST;
 use crate::fakevm::net::{HEADER_LEN, NetGuest, rx_queue, tx_queue};

@@ -9,8 +9,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::contender::{Contender, Rig};
-use super::rows::ContenderId;
+use super::{Contender, Peer, Rig, Shape};
 use crate::fakevm;
 use crate::fakevm::mem::Shared;
 use crate::fakevm::memory::GuestMemory;
@@ -23,17 +22,17 @@ use crate::fakevm::ring::model::ModelDevice;
 pub struct Model;
 
 impl Contender for Model {
-    fn id(&self) -> ContenderId {
-        ContenderId::Model
+    fn id(&self) -> Peer {
+        Peer::Model
     }
 
     fn describe(&self) -> String {
         "a bare copy from ring to ring in the driver's own thread".into()
     }
 
-    fn start(&self) -> Result<Rig> {
-        let (first, first_ends) = guest()?;
-        let (second, second_ends) = guest()?;
+    fn start(&self, shape: Shape) -> Result<Rig> {
+        let (first, first_ends) = guest(shape)?;
+        let (second, second_ends) = guest(shape)?;
         let (first_ends, second_ends) = (Rc::new(first_ends), Rc::new(second_ends));
         let first = ModelGuest {
             pair: first,
@@ -50,6 +49,7 @@ impl Contender for Model {
             first: Box::new(first),
             second: Box::new(second),
             macs,
+            pid: None,
             stop: Box::new(|| Ok(())),
         })
     }
@@ -79,8 +79,8 @@ struct ModelGuest {
     to: Rc<Ends>,
 }
 
-fn guest() -> Result<(NetPair, Ends)> {
-    let config = super::mdevd::guest_config();
+fn guest(shape: Shape) -> Result<(NetPair, Ends)> {
+    let config = shape.guest();
     let size = config.memory_size();
     let plan = fakevm::memory::MemoryPlan::single(size, fakevm::memory::Backing::Memfd);
     let mut memory = GuestMemory::new(&plan)?;
