@@ -37,6 +37,8 @@ pub struct Run {
     pub repetitions: u32,
     /// Which core does what.
     pub cores: Cores,
+    /// Whether huge pages are set aside, for guests and for DPDK.
+    pub huge: bool,
 }
 
 impl Run {
@@ -98,6 +100,7 @@ mod tests {
         let run = Run {
             repetitions: 3,
             cores,
+            huge: false,
         };
         let mut order = Vec::new();
         run.turns(&["a", "b"], |who, round| {

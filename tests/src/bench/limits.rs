@@ -23,5 +23,18 @@ pub const RING_SIZE: u16 = 1024;
 pub const COMPARE_ONE_OF: u64 = 1024;
 /// Rounds of the driver between two looks at the clock.
 pub const ROUNDS_PER_LOOK: u32 = 64;
-/// Huge pages of 2 MiB that DPDK gets where they can be had.
-pub const HUGE_PAGES: u64 = 512;
+/// Bytes of a buffer for frames of 9000 bytes, header included.
+pub const JUMBO_BUFFER: usize = 9216;
+/// Bytes of a buffer for frames of 64 KiB, header included.
+pub const LARGE_BUFFER: usize = 65_536 + 64;
+/// Payload of the large frame: with its headers it takes exactly 64 KiB.
+pub const LARGE_PAYLOAD: usize = 65_536 - 14 - 20 - 20;
+/// Segments that a large frame says it is made of.
+pub const MSS: u16 = 1448;
+/// Size of the last-level cache where the kernel does not tell.
+pub const LAST_LEVEL_CACHE: u64 = 64 << 20;
+/// Huge pages of 2 MiB for DPDK's own buffers.
+pub const DPDK_PAGES: u64 = 512;
+/// Huge pages of 2 MiB for everything else: two guests with large frames, and plain buffers to
+/// compare with.
+pub const GUEST_PAGES: u64 = 512;

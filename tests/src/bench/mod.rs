@@ -16,6 +16,8 @@ pub mod report;
 pub mod row;
 pub mod stats;
 
+use std::os::unix::process::CommandExt;
+
 use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
@@ -23,7 +25,8 @@ use serde_json::Value;
 use self::family::{Family, Outcome, Run};
 use self::report::Report;
 use self::row::Spec;
-use crate::ui;
+use crate::fakevm::memory::HugePages;
+use crate::{artifacts, ui};
 
 /// Options of `cargo lab bench`.
 #[derive(Clone, Debug, Args)]
@@ -55,9 +58,14 @@ pub fn run(args: &BenchArgs) -> Result<Value> {
     if args.list {
         return Ok(list(&chosen));
     }
+    if cfg!(debug_assertions) {
+        return Err(become_released());
+    }
+    let huge = HugePages::reserve(limits::DPDK_PAGES + limits::GUEST_PAGES);
     let run = Run {
         repetitions: args.repetitions,
         cores: cpu::Cores::choose()?,
+        huge: huge.is_some(),
     };
     let mut all = Outcome::default();
     let mut failed = Vec::new();
@@ -88,6 +96,18 @@ pub fn run(args: &BenchArgs) -> Result<Value> {
         value["archive"] = path.display().to_string().into();
     }
     Ok(value)
+}
+
+/// Goes on as the released build of this program, with the same arguments; returns only why not.
+fn become_released() -> anyhow::Error {
+    match artifacts::released_lab() {
+        Ok(lab) => {
+            let mut command = std::process::Command::new(&lab);
+            let error = command.args(std::env::args_os().skip(1)).exec();
+            anyhow::Error::new(error).context(format!("run {}", lab.display()))
+        }
+        Err(error) => error,
+    }
 }
 
 type Chosen = Vec<(Box<dyn Family>, Vec<Spec>)>;

@@ -2,17 +2,17 @@
 
 use anyhow::Result;
 
+use super::load::Load;
 use crate::bench::limits::{COMPARE_ONE_OF, RING_SIZE};
-use crate::fakevm::frame::{self, PAYLOAD};
 use crate::fakevm::limits::BURST;
-use crate::fakevm::net::{HEADER_LEN, NetGuest, rx_queue, tx_queue};
+use crate::fakevm::net::{NetGuest, rx_queue, tx_queue};
 
 /// Bits of a frame's number; those above say which run and direction it belongs to.
 const NUMBER_BITS: u32 = 44;
 
 /// What one direction has done so far.
 pub struct Direction {
-    template: Vec<u8>,
+    load: Load,
     /// Upper bits of every number: run and direction.
     tag: u64,
     window: u64,
@@ -34,15 +34,12 @@ pub struct Direction {
 }
 
 impl Direction {
-    /// Prepares a guest to send frames of `len` bytes, marked by `tag`.
-    pub fn new(from: &mut dyn NetGuest, macs: [[u8; 6]; 2], len: usize, tag: u64) -> Self {
-        let template = frame::numbered(macs[1], macs[0], 0, len);
-        let mut buffer = vec![0; HEADER_LEN];
-        buffer.extend_from_slice(&template);
-        from.pair(0).tx.prepare(&buffer);
+    /// Prepares a guest to send `load`, marked by `tag`.
+    pub fn new(from: &mut dyn NetGuest, load: Load, tag: u64) -> Self {
+        from.pair(0).tx.prepare(&load.header, &load.frame);
         Direction {
-            scratch: vec![0; template.len()],
-            template,
+            scratch: vec![0; load.frame.len()],
+            load,
             tag: tag << NUMBER_BITS,
             window: u64::from(RING_SIZE),
             sent: 0,
@@ -81,13 +78,10 @@ impl Direction {
             .saturating_sub(self.under_way())
             .min(BURST as u64);
         let tx = &mut from.pair(0).tx;
-        tx.reap()?;
-        let start = self.sent;
-        while self.sent < start + room
-            && tx.push_prepared(self.template.len(), PAYLOAD, self.tag | self.sent)
-        {
-            self.sent += 1;
-        }
+        tx.reap_if_scarce()?;
+        let (len, stamp) = (self.load.frame.len(), self.tag | self.sent);
+        let pushed = tx.push_prepared(room as usize, len, self.load.stamp_at, stamp);
+        self.sent += pushed as u64;
         if tx.publish() {
             self.kicks += 1;
             from.kick(tx_queue(0))?;
@@ -103,23 +97,20 @@ impl Direction {
     pub fn receive(&mut self, to: &mut dyn NetGuest) -> Result<()> {
         let rx = &mut to.pair(0).rx;
         rx.poll_burst(BURST, |frame| {
-            let stamp = frame.stamp(PAYLOAD);
+            let stamp = frame.stamp(self.load.stamp_at);
             let number = stamp & (u64::MAX >> (64 - NUMBER_BITS));
             if stamp - number != self.tag {
                 // Left over from an earlier run, or rubbish that is missed at the end.
                 return;
             }
             self.received += 1;
-            if frame.len != self.template.len() || number >= self.sent {
+            if frame.len != self.load.frame.len() || number >= self.sent {
                 self.damaged += 1;
                 return;
             }
             if number.is_multiple_of(COMPARE_ONE_OF) {
                 frame.copy_to(&mut self.scratch);
-                let after = PAYLOAD + 8;
-                if self.scratch[..PAYLOAD] != self.template[..PAYLOAD]
-                    || self.scratch[after..] != self.template[after..]
-                {
+                if !self.load.same(&self.scratch) {
                     self.damaged += 1;
                 }
             }

@@ -1,15 +1,29 @@
 //! Frames from guest to guest: the driver that plays both, and the families that use it.
 
 pub mod direction;
+pub mod load;
 pub mod peak;
 pub mod traffic;
 
-/// What two guests do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Workload {
+use self::load::Load;
+use super::limits::{LARGE_PAYLOAD, MSS};
+use super::peers::Frames;
+
+/// What two guests send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Size {
     /// Bytes of a frame on a wire, with the 4 bytes of its check sequence, which rings never
     /// carry (RFC 2544).
-    pub wire_len: usize,
+    Wire(usize),
+    /// Large-send frames of 64 KiB.
+    Large,
+}
+
+/// What two guests do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Workload {
+    /// What they send.
+    pub size: Size,
     /// Whether both guests send, or the first alone.
     pub both_ways: bool,
 }
@@ -17,11 +31,32 @@ pub struct Workload {
 impl Workload {
     /// Name in those of rows.
     pub fn name(self) -> String {
+        let size = match self.size {
+            Size::Wire(bytes) => format!("{bytes}B"),
+            Size::Large => "64KiB".into(),
+        };
         let ways = if self.both_ways {
             "both-ways"
         } else {
             "one-way"
         };
-        format!("{}B-{ways}", self.wire_len)
+        format!("{size}-{ways}")
+    }
+
+    /// What guests have to carry for it.
+    pub fn frames(self) -> Frames {
+        match self.size {
+            Size::Wire(bytes) if bytes <= 1518 => Frames::Plain,
+            Size::Wire(_) => Frames::Jumbo,
+            Size::Large => Frames::Large,
+        }
+    }
+
+    /// Its frame.
+    pub fn load(self, to: [u8; 6], from: [u8; 6]) -> Load {
+        match self.size {
+            Size::Wire(bytes) => Load::plain(to, from, bytes),
+            Size::Large => Load::large(to, from, LARGE_PAYLOAD, MSS),
+        }
     }
 }

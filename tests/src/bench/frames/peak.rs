@@ -6,17 +6,17 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::Workload;
 use super::traffic::{self, Guests, Measured};
+use super::{Size, Workload};
 use crate::bench::cpu;
 use crate::bench::family::{Family, Outcome, Run};
-use crate::bench::peers::{self, Contender, Peer, Rig, Shape};
+use crate::bench::peers::{self, Contender, Peer, Shape};
 use crate::bench::row::{Bar, Row, Side, Spec};
 use crate::ui;
 
 const UNIT: &str = "Mpps";
-/// Frame sizes, with the shape of guests that carry them.
-const SIZES: [usize; 3] = [64, 256, 1518];
+/// Frame sizes on a wire.
+const SIZES: [usize; 4] = [64, 256, 1518, 9000];
 const OURS: [(Peer, &str); 2] = [
     (Peer::MdevdTrapped, "trapped"),
     (Peer::MdevdMapped, "mapped"),
@@ -46,10 +46,8 @@ fn rows() -> Vec<Wanted> {
     let mut rows = Vec::new();
     for wire_len in SIZES {
         for both_ways in [false, true] {
-            let workload = Workload {
-                wire_len,
-                both_ways,
-            };
+            let size = Size::Wire(wire_len);
+            let workload = Workload { size, both_ways };
             let what = workload.name();
             for (peer, against) in PEERS {
                 let bar = BARS.iter().find(|(w, p, _)| *w == what && *p == peer);
@@ -100,7 +98,7 @@ impl Family for Peak {
         let mut ids: Vec<Peer> = rows.iter().flat_map(|row| [row.ours, row.peer]).collect();
         ids.sort_unstable();
         ids.dedup();
-        let contenders = ids.into_iter().map(|id| peers::make(id, run.cores));
+        let contenders = ids.into_iter().map(|id| peers::make(id, run));
         let contenders = contenders.collect::<Result<Vec<_>>>()?;
         let _pinned = cpu::pin_this_thread(run.cores.driver)?;
         let _preferred = cpu::prefer_this_thread();
@@ -113,7 +111,7 @@ impl Family for Peak {
                 contender.name()
             );
             let step = ui::Step::begin(step);
-            turn(contender.as_ref(), &rows, &mut figures)?;
+            turn(contender.as_ref(), run, &rows, &mut figures)?;
             step.done();
             Ok(())
         })?;
@@ -130,36 +128,35 @@ impl Family for Peak {
     }
 }
 
-/// One turn of one contender: started, all its workloads, stopped.
-fn turn(contender: &dyn Contender, rows: &[Wanted], figures: &mut Figures) -> Result<()> {
+/// One turn of one contender: started for each kind of guest, all its workloads, stopped.
+fn turn(
+    contender: &dyn Contender,
+    run: &Run,
+    rows: &[Wanted],
+    figures: &mut Figures,
+) -> Result<()> {
     let id = contender.id();
-    let mut workloads: Vec<Workload> = Vec::new();
-    for row in rows.iter().filter(|row| row.ours == id || row.peer == id) {
-        if !workloads.contains(&row.workload) {
-            workloads.push(row.workload);
+    let mut workloads: Vec<Workload> = rows
+        .iter()
+        .filter(|row| row.ours == id || row.peer == id)
+        .map(|row| row.workload)
+        .collect();
+    workloads.sort_unstable();
+    workloads.dedup();
+    for same in workloads.chunk_by(|a, b| a.frames() == b.frames()) {
+        let shape = Shape::polling(same[0].frames(), run);
+        let rig = contender.start(shape);
+        let mut rig = rig.with_context(|| format!("start {}", contender.name()))?;
+        for (number, workload) in same.iter().enumerate() {
+            let what = workload.name();
+            let measured = traffic::drive(Guests::of(&mut rig, number as u16), *workload);
+            let measured =
+                measured.with_context(|| format!("{what} through {}", contender.name()))?;
+            figures.entry((id, what)).or_default().push(measured);
         }
+        rig.stop()?;
     }
-    let start = contender.start(Shape::Plain);
-    let mut rig = start.with_context(|| format!("start {}", contender.name()))?;
-    for (run, workload) in workloads.iter().enumerate() {
-        let Rig {
-            first,
-            second,
-            macs,
-            ..
-        } = &mut rig;
-        let guests = Guests {
-            first: first.as_mut(),
-            second: second.as_mut(),
-            macs: *macs,
-            run: run as u16,
-        };
-        let what = workload.name();
-        let measured = traffic::drive(guests, workload);
-        let measured = measured.with_context(|| format!("{what} through {}", contender.name()))?;
-        figures.entry((id, what)).or_default().push(measured);
-    }
-    rig.stop()
+    Ok(())
 }
 
 fn result(row: &Wanted, figures: &Figures) -> Option<Row> {

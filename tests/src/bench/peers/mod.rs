@@ -9,8 +9,9 @@ use anyhow::Result;
 
 use self::mdevd::Mdevd;
 use self::testpmd::{Mode, Testpmd};
-use super::cpu::Cores;
-use super::limits::RING_SIZE;
+use super::family::Run;
+use super::limits::{JUMBO_BUFFER, LARGE_BUFFER, LAST_LEVEL_CACHE, RING_SIZE};
+use super::machine;
 use crate::fakevm::net::{NetGuest, NetRingConfig, feature};
 use crate::fakevm::{FakeVmConfig, InterruptMode};
 
@@ -42,41 +43,98 @@ impl Peer {
     }
 }
 
-/// What the guests of a contender look like: the same for every contender of a row.
+/// What frames the guests of a contender carry: the same for every contender of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Shape {
+pub enum Frames {
     /// Frames of an Ethernet without jumbo frames, a buffer each.
     Plain,
     /// Frames up to 9000 bytes of payload, a buffer each.
     Jumbo,
+    /// Large-send frames of up to 64 KiB, a buffer each, spread over four times the last-level
+    /// cache.
+    Large,
+}
+
+/// What the guests of a contender look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shape {
+    /// What frames they carry.
+    pub frames: Frames,
+    /// Whether their memory is of huge pages.
+    pub huge: bool,
+    /// Whether they want notifications, by event index: as a guest's kernel does. Otherwise
+    /// they poll, as DPDK's driver does.
+    pub notified: bool,
 }
 
 impl Shape {
-    /// Link MTU.
-    pub fn mtu(self) -> usize {
-        match self {
-            Shape::Plain => 1500,
-            Shape::Jumbo => 9000,
+    /// Guests that poll.
+    pub fn polling(frames: Frames, run: &Run) -> Self {
+        Shape {
+            frames,
+            huge: run.huge,
+            notified: false,
         }
     }
 
-    /// Guests that drive their rings as DPDK's virtio driver does: polling, without event index.
+    /// Link MTU.
+    pub fn mtu(self) -> usize {
+        match self.frames {
+            Frames::Plain | Frames::Large => 1500,
+            Frames::Jumbo => 9000,
+        }
+    }
+
+    /// The guest.
     pub fn guest(self) -> FakeVmConfig {
         let mut rings = NetRingConfig {
             ring_size: RING_SIZE,
             ..NetRingConfig::default()
         };
-        if self == Shape::Jumbo {
-            rings.rx_buffer = 9216;
+        let mut features = feature::PLAIN;
+        match self.frames {
+            Frames::Plain => {}
+            Frames::Jumbo => {
+                rings.tx_buffer = JUMBO_BUFFER;
+                rings.rx_buffer = JUMBO_BUFFER;
+            }
+            Frames::Large => {
+                rings.tx_buffer = LARGE_BUFFER;
+                rings.rx_buffer = LARGE_BUFFER;
+                rings.buffers_each = large_buffers_each();
+                features |= feature::CSUM | feature::GUEST_CSUM;
+                features |= feature::HOST_TSO4 | feature::GUEST_TSO4;
+            }
         }
-        FakeVmConfig {
+        if self.notified {
+            features |= feature::EVENT_IDX;
+        }
+        let mut guest = FakeVmConfig {
             queue_pairs: 1,
             rings,
-            features: feature::PLAIN,
-            interrupts: InterruptMode::Polling,
+            features,
+            interrupts: if self.notified {
+                InterruptMode::EventFd
+            } else {
+                InterruptMode::Polling
+            },
             ..FakeVmConfig::default()
+        };
+        if self.huge {
+            guest.memory = Some(guest.hugetlb_plan());
         }
+        guest
     }
+}
+
+/// Bytes over which the large frames of one side are spread at least.
+pub fn large_working_set() -> u64 {
+    4 * machine::last_level_cache().unwrap_or(LAST_LEVEL_CACHE)
+}
+
+fn large_buffers_each() -> u16 {
+    let ring = u64::from(RING_SIZE) * LARGE_BUFFER as u64;
+    large_working_set().div_ceil(ring).clamp(1, 64) as u16
 }
 
 /// Someone who can be started, with two guests attached.
@@ -134,11 +192,11 @@ impl Rig {
 ///
 /// # Errors
 /// Fails when something is missing that cannot be had here.
-pub fn make(id: Peer, cores: Cores) -> Result<Box<dyn Contender>> {
+pub fn make(id: Peer, run: &Run) -> Result<Box<dyn Contender>> {
     Ok(match id {
-        Peer::TestpmdIo => Box::new(Testpmd::new(Mode::Io, cores)?),
-        Peer::TestpmdMac => Box::new(Testpmd::new(Mode::Mac, cores)?),
-        Peer::MdevdTrapped | Peer::MdevdMapped => Box::new(Mdevd::new(id, cores)?),
+        Peer::TestpmdIo => Box::new(Testpmd::new(Mode::Io, run)?),
+        Peer::TestpmdMac => Box::new(Testpmd::new(Mode::Mac, run)?),
+        Peer::MdevdTrapped | Peer::MdevdMapped => Box::new(Mdevd::new(id, run.cores)?),
         Peer::Model => Box::new(model::Model),
     })
 }

@@ -12,8 +12,8 @@ use anyhow::Result;
 use super::{Contender, Peer, Rig, Shape};
 use crate::fakevm;
 use crate::fakevm::mem::Shared;
-use crate::fakevm::memory::GuestMemory;
-use crate::fakevm::net::{HEADER_LEN, NetGuest, NetHeader, NetPair, tx_queue};
+use crate::fakevm::memory::{Backing, GuestMemory, MemoryPlan};
+use crate::fakevm::net::{NetGuest, NetHeader, NetPair, tx_queue};
 use crate::fakevm::ring::Segment;
 use crate::fakevm::ring::model::ModelDevice;
 
@@ -82,7 +82,8 @@ struct ModelGuest {
 fn guest(shape: Shape) -> Result<(NetPair, Ends)> {
     let config = shape.guest();
     let size = config.memory_size();
-    let plan = fakevm::memory::MemoryPlan::single(size, fakevm::memory::Backing::Memfd);
+    let single = MemoryPlan::single(size, Backing::Memfd);
+    let plan = config.memory.clone().unwrap_or(single);
     let mut memory = GuestMemory::new(&plan)?;
     let mut pair = NetPair::new(&mut memory, &config.rings, config.features)?;
     let tx = ModelDevice::new(&memory, *pair.tx.queue().layout(), false)?;
@@ -118,7 +119,6 @@ impl NetGuest for ModelGuest {
             ..NetHeader::default()
         }
         .encode();
-        let mut bounce = [0; 2048];
         while let Some(head) = tx.pop() {
             let Some(buffer) = rx.pop() else {
                 tx.give(head, 0);
@@ -126,12 +126,10 @@ impl NetGuest for ModelGuest {
             };
             let (source, _) = tx.descriptor(head);
             let (target, _) = rx.descriptor(buffer);
-            let len = (source.len as usize).min(bounce.len());
-            self.from
-                .high
-                .read(self.from.at(&source), &mut bounce[..len]);
-            bounce[..HEADER_LEN].copy_from_slice(&header);
-            self.to.high.write(self.to.at(&target), &bounce[..len]);
+            let len = source.len.min(target.len) as usize;
+            let (from, to) = (&self.from.high, &self.to.high);
+            from.copy_to(self.from.at(&source), to, self.to.at(&target), len);
+            to.write(self.to.at(&target), &header);
             tx.give(head, 0);
             rx.give(buffer, len as u32);
         }

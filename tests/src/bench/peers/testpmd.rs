@@ -8,9 +8,9 @@ use tempfile::TempDir;
 
 use super::{Contender, Peer, Rig, Shape};
 use crate::bench::cpu::{self, Cores};
-use crate::bench::limits::{HUGE_PAGES, START};
+use crate::bench::family::Run;
+use crate::bench::limits::START;
 use crate::bench::machine;
-use crate::fakevm::memory::HugePages;
 use crate::host;
 use crate::process::{self, Process, Surroundings};
 use crate::vhost::{VhostConfig, VhostGuest};
@@ -33,23 +33,22 @@ pub enum Mode {
 pub struct Testpmd {
     mode: Mode,
     cores: Cores,
-    huge: Option<HugePages>,
+    huge: bool,
 }
 
 impl Testpmd {
-    /// Installs DPDK if it is missing and may be installed, and sets huge pages aside if that is
-    /// possible.
+    /// Installs DPDK if it is missing and may be installed.
     ///
     /// # Errors
     /// Fails with the line that would install DPDK.
-    pub fn new(mode: Mode, cores: Cores) -> Result<Self> {
+    pub fn new(mode: Mode, run: &Run) -> Result<Self> {
         if host::find_program(PROGRAM).is_none() {
             host::ensure_packages(&["dpdk", "dpdk-dev"])?;
         }
         Ok(Testpmd {
             mode,
-            cores,
-            huge: HugePages::reserve(HUGE_PAGES),
+            cores: run.cores,
+            huge: run.huge,
         })
     }
 
@@ -60,7 +59,7 @@ impl Testpmd {
         command.arg("-l").arg(format!("{driver},{forwarder}"));
         command.arg(format!("--main-lcore={driver}"));
         command.arg("--no-pci").arg("--no-telemetry");
-        if self.huge.is_some() {
+        if self.huge {
             command.arg("--in-memory");
         } else {
             command.args(["--no-huge", "-m", "1024", "--no-shconf"]);
@@ -89,7 +88,7 @@ impl Contender for Testpmd {
 
     fn describe(&self) -> String {
         let command = self.command([Path::new("A"), Path::new("B")]);
-        let memory = if self.huge.is_some() {
+        let memory = if self.huge {
             "huge pages"
         } else {
             "small pages"
