@@ -6,6 +6,7 @@
 use anyhow::Result;
 
 use super::cpu::Cores;
+use super::frames;
 use super::plot::Plot;
 use super::row::{Row, Spec};
 
@@ -27,7 +28,7 @@ pub trait Family {
 
 /// All families, in the order in which they are measured.
 pub fn all() -> Vec<Box<dyn Family>> {
-    vec![Box::new(super::frames::peak::Peak)]
+    vec![Box::new(frames::peak::Peak), Box::new(frames::large::Large)]
 }
 
 /// What the person asked for, and where it runs.

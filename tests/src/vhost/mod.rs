@@ -7,6 +7,7 @@ mod message;
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Instant;
 
@@ -78,8 +79,20 @@ impl VhostGuest {
     /// # Errors
     /// Fails when the back end is gone, refuses, or lacks a modern device.
     pub fn connect(path: &Path, config: &VhostConfig) -> Result<Self> {
+        Self::start(Socket::connect(path)?, config)
+    }
+
+    /// Speaks over a connection that the back end has made, and starts the queues.
+    ///
+    /// # Errors
+    /// Fails when the back end is gone, refuses, or lacks a modern device.
+    pub fn over(stream: UnixStream, config: &VhostConfig) -> Result<Self> {
+        Self::start(Socket::from_stream(stream), config)
+    }
+
+    fn start(socket: Socket, config: &VhostConfig) -> Result<Self> {
         let mut guest = VhostGuest {
-            socket: Socket::connect(path)?,
+            socket,
             memory: GuestMemory::new(&config.memory)?,
             features: 0,
             acks: false,

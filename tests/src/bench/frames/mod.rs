@@ -1,6 +1,8 @@
 //! Frames from guest to guest: the driver that plays both, and the families that use it.
 
+pub mod campaign;
 pub mod direction;
+pub mod large;
 pub mod load;
 pub mod peak;
 pub mod traffic;

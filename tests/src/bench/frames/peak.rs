@@ -1,85 +1,71 @@
-//! The highest rate of frames from guest to guest: `fps-*`, and what the driver alone makes of
-//! it: `fps-driver-*`.
-
-use std::collections::BTreeMap;
+//! The highest rate of frames from guest to guest, `fps-*`, and what the driver alone makes of
+//! it, `fps-driver-*`.
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::traffic::{self, Guests, Measured};
+use super::campaign::{self, Compared, Figures};
+use super::traffic::{self, Guests};
 use super::{Size, Workload};
-use crate::bench::cpu;
 use crate::bench::family::{Family, Outcome, Run};
-use crate::bench::peers::{self, Contender, Peer, Shape};
-use crate::bench::row::{Bar, Row, Side, Spec};
-use crate::ui;
+use crate::bench::peers::{Contender, OURS, Peer, Shape};
+use crate::bench::plot::{Group, Kind, Plot};
+use crate::bench::row::{Bar, Row, Spec};
 
 const UNIT: &str = "Mpps";
 /// Frame sizes on a wire.
 const SIZES: [usize; 4] = [64, 256, 1518, 9000];
-const OURS: [(Peer, &str); 2] = [
-    (Peer::MdevdTrapped, "trapped"),
-    (Peer::MdevdMapped, "mapped"),
+/// Peers, with what is appended to the row's name.
+const PEERS: [(Peer, &str); 3] = [
+    (Peer::TestpmdIo, ""),
+    (Peer::TestpmdMac, "-vs-mac"),
+    (Peer::Ovs, "-vs-ovs"),
 ];
-const PEERS: [(Peer, &str); 2] = [(Peer::TestpmdIo, "io"), (Peer::TestpmdMac, "mac")];
-
 /// Bars: workload, peer, least ratio. All else informs.
-const BARS: [(&str, Peer, f64); 2] = [
+const BARS: [(&str, Peer, f64); 3] = [
     ("64B-both-ways", Peer::TestpmdIo, 2.5),
     ("1518B-both-ways", Peer::TestpmdIo, 2.0),
+    ("64B-both-ways", Peer::Ovs, 4.0),
 ];
 
 /// The family.
 #[derive(Debug)]
 pub struct Peak;
 
-/// A row, with what it takes to measure it.
-#[derive(Clone, Debug)]
-struct Wanted {
-    spec: Spec,
-    workload: Workload,
-    ours: Peer,
-    peer: Peer,
+fn workloads() -> impl Iterator<Item = Workload> {
+    let sizes = SIZES.into_iter().map(Size::Wire);
+    sizes.flat_map(|size| [false, true].map(|both_ways| Workload { size, both_ways }))
 }
 
-fn rows() -> Vec<Wanted> {
+fn rows() -> Vec<Compared> {
     let mut rows = Vec::new();
-    for wire_len in SIZES {
-        for both_ways in [false, true] {
-            let size = Size::Wire(wire_len);
-            let workload = Workload { size, both_ways };
-            let what = workload.name();
-            for (peer, against) in PEERS {
-                let bar = BARS.iter().find(|(w, p, _)| *w == what && *p == peer);
-                for (ours, mode) in OURS {
-                    rows.push(Wanted {
-                        spec: Spec {
-                            name: match peer {
-                                Peer::TestpmdIo => format!("fps-{what}-{mode}"),
-                                _ => format!("fps-{what}-{mode}-vs-{against}"),
-                            },
-                            unit: UNIT,
-                            bar: bar.map(|bar| Bar::AtLeast(bar.2)),
-                        },
-                        workload,
-                        ours,
-                        peer,
-                    });
-                }
+    for key in workloads().map(Workload::name) {
+        for (peer, against) in PEERS {
+            let bar = BARS.iter().find(|(w, p, _)| *w == key && *p == peer);
+            for (ours, mode) in OURS {
+                let spec = Spec {
+                    name: format!("fps-{key}-{mode}{against}"),
+                    unit: UNIT,
+                    bar: bar.map(|bar| Bar::AtLeast(bar.2)),
+                };
+                let (key, peer) = (key.clone(), Some(peer));
+                rows.push(Compared {
+                    spec,
+                    key,
+                    ours,
+                    peer,
+                });
             }
-            rows.push(Wanted {
-                spec: Spec::informative(format!("fps-driver-{what}"), UNIT),
-                workload,
-                ours: Peer::Model,
-                peer: Peer::MdevdMapped,
-            });
         }
+        rows.push(Compared {
+            spec: Spec::informative(format!("fps-driver-{key}"), UNIT),
+            key,
+            ours: Peer::Model,
+            peer: Some(Peer::MdevdMapped),
+        });
     }
     rows
 }
-
-/// Everything measured, by contender and workload, a figure for every round.
-type Figures = BTreeMap<(Peer, String), Vec<Measured>>;
 
 impl Family for Peak {
     fn prefix(&self) -> &'static str {
@@ -87,44 +73,22 @@ impl Family for Peak {
     }
 
     fn rows(&self) -> Vec<Spec> {
-        rows().into_iter().map(|wanted| wanted.spec).collect()
+        rows().into_iter().map(|row| row.spec).collect()
     }
 
     fn measure(&self, run: &Run, wanted: &[Spec]) -> Result<Outcome> {
-        let rows: Vec<Wanted> = rows()
+        let rows = campaign::chosen(rows(), wanted);
+        let (figures, mut outcome) =
+            campaign::run(run, "peak rates", &rows, |contender, figures| {
+                turn(contender, run, &rows, figures)
+            })?;
+        let each = rows.iter().filter_map(|row| result(row, &figures));
+        outcome.rows = each.collect();
+        outcome.plots = [false, true]
             .into_iter()
-            .filter(|row| wanted.contains(&row.spec))
+            .filter_map(|both_ways| plot(&figures, both_ways))
             .collect();
-        let mut ids: Vec<Peer> = rows.iter().flat_map(|row| [row.ours, row.peer]).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let contenders = ids.into_iter().map(|id| peers::make(id, run));
-        let contenders = contenders.collect::<Result<Vec<_>>>()?;
-        let _pinned = cpu::pin_this_thread(run.cores.driver)?;
-        let _preferred = cpu::prefer_this_thread();
-        let mut figures = Figures::new();
-        run.turns(&contenders, |contender, round| {
-            let step = format!(
-                "peak rates, {} of {}: {}",
-                round + 1,
-                run.repetitions,
-                contender.name()
-            );
-            let step = ui::Step::begin(step);
-            turn(contender.as_ref(), run, &rows, &mut figures)?;
-            step.done();
-            Ok(())
-        })?;
-        let took_part = contenders.iter();
-        let took_part = took_part.map(|c| (c.name().to_owned(), c.describe()));
-        Ok(Outcome {
-            rows: rows
-                .iter()
-                .filter_map(|row| result(row, &figures))
-                .collect(),
-            plots: Vec::new(),
-            took_part: took_part.collect(),
-        })
+        Ok(outcome)
     }
 }
 
@@ -132,46 +96,67 @@ impl Family for Peak {
 fn turn(
     contender: &dyn Contender,
     run: &Run,
-    rows: &[Wanted],
+    rows: &[Compared],
     figures: &mut Figures,
 ) -> Result<()> {
     let id = contender.id();
-    let mut workloads: Vec<Workload> = rows
-        .iter()
-        .filter(|row| row.ours == id || row.peer == id)
-        .map(|row| row.workload)
-        .collect();
-    workloads.sort_unstable();
-    workloads.dedup();
+    let takes_part = |workload: &Workload| {
+        let key = workload.name();
+        let names = |row: &&Compared| row.ours == id || row.peer == Some(id);
+        rows.iter().filter(names).any(|row| row.key == key)
+    };
+    let workloads: Vec<Workload> = workloads().filter(takes_part).collect();
     for same in workloads.chunk_by(|a, b| a.frames() == b.frames()) {
-        let shape = Shape::polling(same[0].frames(), run);
-        let rig = contender.start(shape);
-        let mut rig = rig.with_context(|| format!("start {}", contender.name()))?;
+        let rig = contender.start(Shape::polling(same[0].frames(), run));
+        let mut rig = rig.context("start")?;
         for (number, workload) in same.iter().enumerate() {
             let what = workload.name();
             let measured = traffic::drive(Guests::of(&mut rig, number as u16), *workload);
-            let measured =
-                measured.with_context(|| format!("{what} through {}", contender.name()))?;
-            figures.entry((id, what)).or_default().push(measured);
+            let measured = measured.with_context(|| what.clone())?;
+            figures.add(id, format!("{what}-lost"), measured.lost as f64);
+            figures.add(id, what, measured.mpps());
         }
         rig.stop()?;
     }
     Ok(())
 }
 
-fn result(row: &Wanted, figures: &Figures) -> Option<Row> {
-    let what = row.workload.name();
-    let of = |id: Peer| figures.get(&(id, what.clone()));
-    let side = |id: Peer| {
-        let rates = of(id)?.iter().map(Measured::mpps).collect();
-        Side::new(id.name(), rates)
-    };
-    let lost = |id: Peer| of(id).into_iter().flatten().map(|m| m.lost).sum::<u64>();
-    let mut result = Row::new(row.spec.clone(), side(row.ours)?, side(row.peer));
-    let (ours_lost, peer_lost) = (lost(row.ours), lost(row.peer));
-    result.details = json!({ "lost": ours_lost, "peer_lost": peer_lost });
-    if ours_lost > 0 {
-        result.fault = Some(format!("{ours_lost} frames lost"));
+fn result(row: &Compared, figures: &Figures) -> Option<Row> {
+    let mut result = figures.row(row)?;
+    let key = format!("{}-lost", row.key);
+    let lost = |who: Peer| figures.of(who, &key).iter().sum::<f64>();
+    let ours = lost(row.ours);
+    result.details = json!({
+        "ns_per_frame": 1e3 / result.ours.spread.median,
+        "lost": ours,
+        "peer_lost": row.peer.map(lost),
+    });
+    if ours > 0.0 {
+        result.fault = Some(format!("{ours} frames lost"));
     }
     Some(result)
+}
+
+fn plot(figures: &Figures, both_ways: bool) -> Option<Plot> {
+    let everybody = OURS.iter().map(|(id, _)| *id);
+    let everybody: Vec<Peer> = everybody.chain(PEERS.iter().map(|(id, _)| *id)).collect();
+    let group = |workload: Workload| {
+        let key = workload.name();
+        let bar = |who: &Peer| Some((who.name().to_owned(), figures.side(*who, &key)?.spread));
+        let bars: Vec<_> = everybody.iter().filter_map(bar).collect();
+        let Size::Wire(bytes) = workload.size else {
+            return None;
+        };
+        let label = format!("{bytes} B");
+        (!bars.is_empty()).then_some(Group { label, bars })
+    };
+    let chosen = workloads().filter(|workload| workload.both_ways == both_ways);
+    let groups: Vec<Group> = chosen.filter_map(group).collect();
+    let ways = if both_ways { "both ways" } else { "one way" };
+    (!groups.is_empty()).then(|| Plot {
+        file: format!("fps-{}", ways.replace(' ', "-")),
+        title: format!("Frames between two guests, {ways}, one core forwards"),
+        y: "million frames per second".into(),
+        kind: Kind::Bars(groups),
+    })
 }

@@ -3,6 +3,7 @@
 
 pub mod mdevd;
 pub mod model;
+pub mod ovs;
 pub mod testpmd;
 
 use anyhow::Result;
@@ -26,6 +27,8 @@ pub enum Peer {
     TestpmdIo,
     /// The same, rewriting MAC addresses.
     TestpmdMac,
+    /// OVS with DPDK: a learning switch between two vhost-user ports, one core.
+    Ovs,
     /// Nobody: a bare copy in the driver's thread. Shows what the driver itself costs.
     Model,
 }
@@ -38,10 +41,17 @@ impl Peer {
             Peer::MdevdMapped => "mdevd-mapped",
             Peer::TestpmdIo => "testpmd-io",
             Peer::TestpmdMac => "testpmd-mac",
+            Peer::Ovs => "ovs-dpdk",
             Peer::Model => "bare-copy",
         }
     }
 }
+
+/// mdevd in both doorbell modes, with their words in names of rows.
+pub const OURS: [(Peer, &str); 2] = [
+    (Peer::MdevdTrapped, "trapped"),
+    (Peer::MdevdMapped, "mapped"),
+];
 
 /// What frames the guests of a contender carry: the same for every contender of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -196,6 +206,7 @@ pub fn make(id: Peer, run: &Run) -> Result<Box<dyn Contender>> {
     Ok(match id {
         Peer::TestpmdIo => Box::new(Testpmd::new(Mode::Io, run)?),
         Peer::TestpmdMac => Box::new(Testpmd::new(Mode::Mac, run)?),
+        Peer::Ovs => Box::new(ovs::Ovs::new(run)?),
         Peer::MdevdTrapped | Peer::MdevdMapped => Box::new(Mdevd::new(id, run.cores)?),
         Peer::Model => Box::new(model::Model),
     })
