@@ -8,6 +8,16 @@ pub const REPETITIONS: u32 = 5;
 pub const WARM_UP: Duration = Duration::from_millis(300);
 /// How long it counts.
 pub const MEASURE: Duration = Duration::from_secs(1);
+/// How long a rate is tried before it counts, and for how long it counts.
+pub const TRIAL_WARM_UP: Duration = Duration::from_millis(30);
+/// See [`TRIAL_WARM_UP`].
+pub const TRIAL: Duration = Duration::from_millis(120);
+/// How long half of the loss-free rate is offered.
+pub const HALF_LOAD: Duration = Duration::from_millis(500);
+/// The highest rate that is tried, in frames a second, both ways together.
+pub const HIGHEST_RATE: f64 = 50e6;
+/// How often the range of rates is halved: to one part in 500 of the highest.
+pub const SEARCH_STEPS: u32 = 9;
 /// How long nothing may arrive before new frames are sent in place of those under
 /// way.
 pub const STALL: Duration = Duration::from_millis(50);

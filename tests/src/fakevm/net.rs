@@ -158,4 +158,9 @@ pub trait NetGuest {
     /// # Errors
     /// Fails when the device's side is gone.
     fn kick(&mut self, queue: u16) -> Result<()>;
+
+    /// How many interrupts its queues have had since the last question.
+    fn take_interrupts(&mut self) -> u64 {
+        0
+    }
 }

@@ -6,6 +6,7 @@
 mod message;
 
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -275,6 +276,15 @@ impl NetGuest for VhostGuest {
         self.kicked += 1;
         let kick = self.kicks.get(usize::from(queue));
         signal(kick.ok_or_else(|| Error::Unsupported(format!("queue {queue} is not in use")))?)
+    }
+
+    fn take_interrupts(&mut self) -> u64 {
+        let count = |mut call: &File| {
+            let mut bytes = [0; 8];
+            let read = call.read(&mut bytes);
+            read.map_or(0, |_| u64::from_ne_bytes(bytes))
+        };
+        self.calls.iter().map(count).sum()
     }
 }
 

@@ -2,8 +2,12 @@
 
 pub mod campaign;
 pub mod direction;
+pub mod events;
 pub mod large;
+pub mod latency;
 pub mod load;
+pub mod pace;
+pub mod paced;
 pub mod peak;
 pub mod traffic;
 

@@ -74,6 +74,19 @@ impl Measured {
 /// # Errors
 /// Fails when nothing arrives at all, frames arrive changed, or a guest loses its device.
 pub fn drive(guests: Guests<'_>, workload: Workload) -> Result<Measured> {
+    drive_guests(guests, workload, false)
+}
+
+/// The same with receivers that ask for an interrupt whenever they have nothing left to do. They
+/// poll on all the same: what is measured is how often they would have been interrupted.
+///
+/// # Errors
+/// As [`drive`].
+pub fn drive_armed(guests: Guests<'_>, workload: Workload) -> Result<Measured> {
+    drive_guests(guests, workload, true)
+}
+
+fn drive_guests(guests: Guests<'_>, workload: Workload, armed: bool) -> Result<Measured> {
     let Guests {
         first,
         second,
@@ -84,6 +97,8 @@ pub fn drive(guests: Guests<'_>, workload: Workload) -> Result<Measured> {
     let load = |to: usize, from: usize| workload.load(macs[to], macs[from]);
     let mut forth = Direction::new(first, load(1, 0), u64::from(run) * 2 + 2);
     let mut back = Direction::new(second, load(0, 1), u64::from(run) * 2 + 3);
+    forth.armed = armed;
+    back.armed = armed;
     if !workload.both_ways {
         back.close();
     }
@@ -132,7 +147,7 @@ pub fn drive(guests: Guests<'_>, workload: Workload) -> Result<Measured> {
 
 /// Lets both guests send one frame, so that a switch has learnt where they are, and waits until
 /// both ways have carried something.
-fn introduce(
+pub(super) fn introduce(
     first: &mut dyn NetGuest,
     second: &mut dyn NetGuest,
     macs: [[u8; 6]; 2],
@@ -182,7 +197,7 @@ fn discard(guest: &mut dyn NetGuest) -> Result<usize> {
 }
 
 /// Receives what is still missing, until all is there or nothing comes any more.
-fn collect(
+pub(super) fn collect(
     first: &mut dyn NetGuest,
     second: &mut dyn NetGuest,
     forth: &mut Direction,
