@@ -28,7 +28,13 @@ pub trait Family {
 
 /// All families, in the order in which they are measured.
 pub fn all() -> Vec<Box<dyn Family>> {
-    vec![Box::new(frames::peak::Peak), Box::new(frames::large::Large)]
+    vec![
+        Box::new(frames::peak::Peak),
+        Box::new(frames::large::Large),
+        Box::new(frames::latency::Latency),
+        Box::new(frames::paced::Paced),
+        Box::new(frames::events::Events),
+    ]
 }
 
 /// What the person asked for, and where it runs.

@@ -15,6 +15,7 @@ pub mod plot;
 pub mod report;
 pub mod row;
 pub mod stats;
+mod svg;
 
 use std::os::unix::process::CommandExt;
 
