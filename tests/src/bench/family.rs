@@ -34,6 +34,7 @@ pub fn all() -> Vec<Box<dyn Family>> {
         Box::new(frames::latency::Latency),
         Box::new(frames::paced::Paced),
         Box::new(frames::events::Events),
+        Box::new(frames::callgrind::Callgrind),
     ]
 }
 

@@ -48,3 +48,5 @@ pub const DPDK_PAGES: u64 = 512;
 /// Huge pages of 2 MiB for everything else: two guests with large frames, and plain buffers to
 /// compare with.
 pub const GUEST_PAGES: u64 = 512;
+/// Frames of a short and of a long run whose instructions are counted.
+pub const COUNTED: [u64; 2] = [20_000, 60_000];

@@ -1,5 +1,6 @@
 //! Frames from guest to guest: the driver that plays both, and the families that use it.
 
+pub mod callgrind;
 pub mod campaign;
 pub mod direction;
 pub mod events;

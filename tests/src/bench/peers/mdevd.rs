@@ -33,6 +33,15 @@ impl Mdevd {
         })
     }
 
+    /// The same with these programs.
+    pub fn with(id: Peer, cores: Cores, programs: Programs) -> Self {
+        Mdevd {
+            id,
+            cores,
+            programs,
+        }
+    }
+
     fn mode(&self) -> (&'static str, DoorbellMode) {
         match self.id {
             Peer::MdevdMapped => ("mapped", DoorbellMode::Mapped),
