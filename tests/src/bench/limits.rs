@@ -49,4 +49,4 @@ pub const DPDK_PAGES: u64 = 512;
 /// compare with.
 pub const GUEST_PAGES: u64 = 512;
 /// Frames of a short and of a long run whose instructions are counted.
-pub const COUNTED: [u64; 2] = [20_000, 60_000];
+pub const COUNTED: [u64; 2] = [50_000, 250_000];

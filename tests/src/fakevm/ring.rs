@@ -56,6 +56,15 @@ pub struct Used {
     pub len: u32,
 }
 
+/// An entry of the used ring, as the device has written it: not yet checked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Entry {
+    /// Head of a chain, as the device says.
+    pub id: u32,
+    /// Bytes that the device says it has written.
+    pub len: u32,
+}
+
 /// A split queue, as its driver sees it.
 #[derive(Debug)]
 pub struct SplitQueue {
@@ -273,15 +282,16 @@ impl SplitQueue {
     /// The returned chain `ahead` places after the next one, without taking it. Only within
     /// what [`SplitQueue::returned`] counts.
     #[inline]
-    pub fn peek(&self, ahead: u16) -> Used {
-        let (id, len) = self.used_entry(self.taken.wrapping_add(ahead));
-        Used { id: id as u16, len }
-    }
-
-    #[inline]
-    fn used_entry(&self, index: u16) -> (u32, u32) {
-        let at = USED_RING + usize::from(index & self.mask) * 8;
-        (self.used.load32(at), self.used.load32(at + 4))
+    pub fn peek(&self, ahead: u16) -> Entry {
+        let slot = self.taken.wrapping_add(ahead) & self.mask;
+        let mut entry = [0; 8];
+        self.used
+            .read(USED_RING + usize::from(slot) * 8, &mut entry);
+        let word = u64::from_le_bytes(entry);
+        Entry {
+            id: word as u32,
+            len: (word >> 32) as u32,
+        }
     }
 
     /// Takes the next returned chain and frees its descriptors.
@@ -302,7 +312,16 @@ impl SplitQueue {
     /// Fails when the device returns what it was not given.
     #[inline]
     pub fn take_returned(&mut self) -> Result<Used> {
-        let (id, len) = self.used_entry(self.taken);
+        self.retire(self.peek(0))
+    }
+
+    /// Takes the next returned chain, of which `entry` is what [`SplitQueue::peek`] said.
+    ///
+    /// # Errors
+    /// Fails when the device returns what it was not given.
+    #[inline]
+    pub fn retire(&mut self, entry: Entry) -> Result<Used> {
+        let Entry { id, len } = entry;
         let outstanding = self.chain.get_mut(id as usize);
         let Some(count) = outstanding.filter(|count| **count != NOT_OUTSTANDING) else {
             return Err(Error::Device(format!(

@@ -7,7 +7,7 @@ use crate::fakevm::mem::Shared;
 use crate::fakevm::memory::GuestMemory;
 use crate::fakevm::net::buffers::Buffers;
 use crate::fakevm::net::{NetRingConfig, feature};
-use crate::fakevm::ring::{DESC_WRITE, QueueLayout, SplitQueue};
+use crate::fakevm::ring::{DESC_WRITE, Entry, QueueLayout, SplitQueue};
 
 /// A frame that fits one buffer, still in the ring's memory.
 #[derive(Debug)]
@@ -121,12 +121,18 @@ impl RxRing {
     #[inline]
     pub fn poll_burst(&mut self, max: usize, mut each: impl FnMut(Frame<'_>)) -> Result<usize> {
         let count = usize::from(self.queue.returned()?).min(max).min(BURST);
-        for ahead in 0..count {
-            let used = self.queue.peek(ahead as u16);
-            self.buffers.bytes.prefetch(self.buffers.at(used.id));
+        let mut entries = [Entry::default(); BURST];
+        let entries = &mut entries[..count];
+        for (ahead, entry) in entries.iter_mut().enumerate() {
+            *entry = self.queue.peek(ahead as u16);
+            // What is no descriptor is told when it is taken.
+            if entry.id < u32::from(self.queue.size()) {
+                let at = self.buffers.at(entry.id as u16);
+                self.buffers.bytes.prefetch(at);
+            }
         }
-        for _ in 0..count {
-            let used = self.queue.take_returned()?;
+        for entry in entries {
+            let used = self.queue.retire(*entry)?;
             let at = self.buffers.at(used.id);
             let header = self.header(at);
             if self.mergeable && header.num_buffers != 1 {

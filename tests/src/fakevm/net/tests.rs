@@ -237,7 +237,7 @@ fn a_device_that_spoils_receive_buffers_is_noticed() {
     // Buffers that are announced but missing.
     let mut missing = bench(4, TxLayout::Joined, 2048, FEATURES);
     missing.deliver(&[0; 60]);
-    let id = missing.pair.rx.queue().peek(0).id;
+    let id = missing.pair.rx.queue().peek(0).id as u16;
     let gpa = missing.pair.rx.buffer_gpa(id);
     missing.memory.view(gpa, 12).unwrap().write(10, &[2, 0]);
     assert!(missing.pair.rx.poll(&mut Vec::new()).is_err());
