@@ -111,3 +111,22 @@ pub fn programs() -> Result<Programs> {
         cvfctl: dir.join("cvfctl"),
     })
 }
+
+/// This very program as it is released, for what measures: a driver that checks its arithmetic
+/// would measure itself. `MDEVD_LAB_PROGRAMS` may have it, too.
+///
+/// # Errors
+/// If the build fails.
+pub fn released_lab() -> Result<PathBuf> {
+    if let Some(dir) = std::env::var_os("MDEVD_LAB_PROGRAMS") {
+        let lab = PathBuf::from(dir).join("lab");
+        if lab.is_file() {
+            return Ok(lab);
+        }
+    }
+    build(
+        "the lab",
+        &["build", "--release", "-p", "lab", "--bin", "lab"],
+    )?;
+    Ok(target_dir()?.join("release/lab"))
+}

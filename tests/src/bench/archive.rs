@@ -5,39 +5,75 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::report::Report;
+use super::svg;
 
-/// Writes `docs/benchmarks/DATE/forwarding.{json,md}` and returns the directory.
+/// Writes `docs/benchmarks/DATE/`: `bench.json`, `bench.md` and the pictures. Returns the
+/// directory. What an earlier run of the same day has left there is written over.
 ///
 /// # Errors
 /// Fails when the repository cannot be written.
 pub fn write(report: &Report) -> Result<PathBuf> {
-    let dir = crate::host::repository()
-        .join("docs/benchmarks")
-        .join(date(report.machine.time));
+    let day = date(report.machine.time);
+    let dir = crate::host::repository().join("docs/benchmarks").join(&day);
     std::fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
-    let json = serde_json::to_string_pretty(&report.json())?;
+    let keep = |name: String, content: String| {
+        let path = dir.join(name);
+        std::fs::write(&path, content).with_context(|| format!("write {}", path.display()))
+    };
+    let json = serde_json::to_string_pretty(&report.json(false))?;
+    keep("bench.json".into(), json + "\n")?;
+    keep("bench.md".into(), text(report, &day))?;
+    for plot in &report.plots {
+        keep(format!("{}.svg", plot.file), svg::draw(plot))?;
+    }
+    Ok(dir)
+}
+
+fn text(report: &Report, day: &str) -> String {
+    let mut text =
+        format!("# Benchmarks of {day}\n\nHow each row is measured: [README](../README.md).\n\n");
     let machine = &report.machine;
-    let mut text = format!(
-        "# Frames between two guests, {}\n\n{} x{}, {}, Linux {}; commit {}.\n\n",
-        date(machine.time),
-        machine.cpu,
-        machine.cpus,
-        machine.system,
-        machine.kernel,
-        machine.commit
-    );
+    let lines = [
+        ("processor", format!("{} x{}", machine.cpu, machine.cpus)),
+        ("caches", machine.caches.join(", ")),
+        (
+            "hypervisor",
+            machine.hypervisor.clone().unwrap_or_else(|| "none".into()),
+        ),
+        ("memory", format!("{} MiB", machine.memory_mib)),
+        (
+            "system",
+            format!("{}, Linux {}", machine.system, machine.kernel),
+        ),
+        ("frequency governor", machine.governor.clone()),
+        (
+            "huge pages",
+            format!(
+                "{} of 2 MiB during the run; of shared memory: {}",
+                machine.huge_pages, machine.shmem_thp
+            ),
+        ),
+        (
+            "cores",
+            format!(
+                "{} plays the guests, {} forwards",
+                machine.driver_core, machine.forwarder_core
+            ),
+        ),
+        ("commit", machine.commit.clone()),
+    ];
+    for (what, value) in lines {
+        text += &format!("- {what}: {value}\n");
+    }
+    text += "\nWho took part:\n\n";
     for (name, what) in &machine.contenders {
         text += &format!("- {name}: {what}\n");
     }
-    text += &format!(
-        "\n```\n{}```\n\nAll single figures: `forwarding.json`.\n",
-        report.table()
-    );
-    for (name, content) in [("forwarding.json", json + "\n"), ("forwarding.md", text)] {
-        let path = dir.join(name);
-        std::fs::write(&path, content).with_context(|| format!("write {}", path.display()))?;
+    text += &format!("\n```\n{}```\n\n", report.table());
+    for plot in &report.plots {
+        text += &format!("![{}]({}.svg)\n\n", plot.title, plot.file);
     }
-    Ok(dir)
+    text + "All single figures: [bench.json](bench.json).\n"
 }
 
 /// The day of a time in seconds since 1970, as `YYYY-MM-DD` in UTC.

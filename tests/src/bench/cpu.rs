@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::{Pid, gettid};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::limits::HOST_COMMAND;
 use crate::process::{self, Surroundings};
@@ -137,4 +138,56 @@ pub fn pin_process(pid: u32, cpu: usize) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Processor time that a process has used, all its threads together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuTime(Duration);
+
+impl CpuTime {
+    /// As the scheduler has it now. Threads that have ended are not in it.
+    ///
+    /// # Errors
+    /// Fails when the process is gone, or the kernel keeps no such statistics.
+    pub fn of(pid: u32) -> Result<Self> {
+        let mut total = Duration::ZERO;
+        for thread in threads(pid)? {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat"));
+            // It may have ended since it was listed.
+            let Ok(text) = text else { continue };
+            let time = text
+                .split_whitespace()
+                .next()
+                .and_then(|ns| ns.parse().ok());
+            total += Duration::from_nanos(time.context("unexpected schedstat")?);
+        }
+        ensure!(
+            total > Duration::ZERO,
+            "the kernel keeps no processor time of {pid}"
+        );
+        Ok(CpuTime(total))
+    }
+
+    /// What was used since an earlier look.
+    pub fn since(self, before: Self) -> Duration {
+        self.0.saturating_sub(before.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_grows_and_never_shrinks() {
+        let before = CpuTime::of(std::process::id()).unwrap();
+        let mut sum = 0_u64;
+        while CpuTime::of(std::process::id()).unwrap().since(before) == Duration::ZERO {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert_eq!(
+            before.since(CpuTime::of(std::process::id()).unwrap()),
+            Duration::ZERO
+        );
+    }
 }

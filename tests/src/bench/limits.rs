@@ -8,6 +8,16 @@ pub const REPETITIONS: u32 = 5;
 pub const WARM_UP: Duration = Duration::from_millis(300);
 /// How long it counts.
 pub const MEASURE: Duration = Duration::from_secs(1);
+/// How long a rate is tried before it counts, and for how long it counts.
+pub const TRIAL_WARM_UP: Duration = Duration::from_millis(30);
+/// See [`TRIAL_WARM_UP`].
+pub const TRIAL: Duration = Duration::from_millis(120);
+/// How long half of the loss-free rate is offered.
+pub const HALF_LOAD: Duration = Duration::from_millis(500);
+/// The highest rate that is tried, in frames a second, both ways together.
+pub const HIGHEST_RATE: f64 = 50e6;
+/// How often the range of rates is halved: to one part in 500 of the highest.
+pub const SEARCH_STEPS: u32 = 9;
 /// How long nothing may arrive before new frames are sent in place of those under
 /// way.
 pub const STALL: Duration = Duration::from_millis(50);
@@ -23,5 +33,20 @@ pub const RING_SIZE: u16 = 1024;
 pub const COMPARE_ONE_OF: u64 = 1024;
 /// Rounds of the driver between two looks at the clock.
 pub const ROUNDS_PER_LOOK: u32 = 64;
-/// Huge pages of 2 MiB that DPDK gets where they can be had.
-pub const HUGE_PAGES: u64 = 512;
+/// Bytes of a buffer for frames of 9000 bytes, header included.
+pub const JUMBO_BUFFER: usize = 9216;
+/// Bytes of a buffer for frames of 64 KiB, header included.
+pub const LARGE_BUFFER: usize = 65_536 + 64;
+/// Payload of the large frame: with its headers it takes exactly 64 KiB.
+pub const LARGE_PAYLOAD: usize = 65_536 - 14 - 20 - 20;
+/// Segments that a large frame says it is made of.
+pub const MSS: u16 = 1448;
+/// Size of the last-level cache where the kernel does not tell.
+pub const LAST_LEVEL_CACHE: u64 = 64 << 20;
+/// Huge pages of 2 MiB for DPDK's own buffers.
+pub const DPDK_PAGES: u64 = 512;
+/// Huge pages of 2 MiB for everything else: two guests with large frames, and plain buffers to
+/// compare with.
+pub const GUEST_PAGES: u64 = 512;
+/// Frames of a short and of a long run whose instructions are counted.
+pub const COUNTED: [u64; 2] = [50_000, 250_000];

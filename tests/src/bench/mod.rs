@@ -1,32 +1,33 @@
 //! Benchmarks side by side with peers: `cargo lab bench`.
 //!
-//! One driver, the fake VM's, plays both guests of every contender, on a core of its own; the
-//! contender forwards on another. Contenders take turns within one run, and only ratios within a
-//! run mean anything. What is measured is data in [`rows`].
+//! What is measured together is a [`family::Family`]; its rows and their bars are data beside it.
+//! Contenders take turns within one run, and only ratios within a run mean anything.
+//! `docs/benchmarks/README.md` says how each row is measured and what is fair about it.
 
 pub mod archive;
-pub mod contender;
 pub mod cpu;
-pub mod direction;
+pub mod family;
+pub mod frames;
 pub mod limits;
 pub mod machine;
-pub mod mdevd;
-pub mod model;
+pub mod peers;
+pub mod plot;
 pub mod report;
-pub mod rows;
+pub mod row;
 pub mod stats;
-pub mod testpmd;
-pub mod traffic;
+mod svg;
 
-use anyhow::{Context, Result};
+use std::os::unix::process::CommandExt;
+
+use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
-use self::contender::{Contender, Rig};
+use self::family::{Family, Outcome, Run};
 use self::report::Report;
-use self::rows::{ContenderId, ROWS, Row, WORKLOADS, Workload};
-use self::stats::Sample;
-use crate::ui;
+use self::row::Spec;
+use crate::fakevm::memory::HugePages;
+use crate::{artifacts, ui};
 
 /// Options of `cargo lab bench`.
 #[derive(Clone, Debug, Args)]
@@ -37,7 +38,10 @@ pub struct BenchArgs {
     /// How often every contender takes its turn.
     #[arg(long, default_value_t = limits::REPETITIONS, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub repetitions: u32,
-    /// Write the result to `docs/benchmarks/`, with the machine and all single figures.
+    /// Fail when a row is below its bar. Without it only a failure to measure is one.
+    #[arg(long)]
+    pub enforce: bool,
+    /// Write the result to `docs/benchmarks/`, with the machine, pictures and all single figures.
     #[arg(long)]
     pub archive: bool,
     /// Print the names of the rows.
@@ -48,43 +52,45 @@ pub struct BenchArgs {
 /// Runs the chosen rows and prints a table. The value is the result as one object.
 ///
 /// # Errors
-/// Fails when a contender cannot be started or breaks, or no row has such a name.
+/// Fails when no row has such a name, or this machine has no two cores. A family that cannot be
+/// measured does not keep the others from it, and is told in the result.
 pub fn run(args: &BenchArgs) -> Result<Value> {
-    let rows = chosen(&args.names)?;
+    let chosen = chosen(family::all(), &args.names)?;
     if args.list {
-        for row in &rows {
-            ui::say(row.name);
-        }
-        return Ok(serde_json::json!({ "rows": rows.iter().map(|r| r.name).collect::<Vec<_>>() }));
+        return Ok(list(&chosen));
     }
-    let cores = cpu::Cores::choose()?;
-    let contenders = needed(&rows)
-        .into_iter()
-        .map(|id| contender::make(id, cores));
-    let contenders = contenders.collect::<Result<Vec<_>>>()?;
-    let machine = machine::describe(&contenders, cores);
-    let _pinned = cpu::pin_this_thread(cores.driver)?;
-    let _preferred = cpu::prefer_this_thread();
-    let mut samples = Vec::new();
-    for repetition in 0..args.repetitions {
-        // Everybody comes first once in a while.
-        let first = repetition as usize % contenders.len();
-        let (before, from) = contenders.split_at(first);
-        for contender in from.iter().chain(before) {
-            let step = format!(
-                "{} of {}: {}",
-                repetition + 1,
-                args.repetitions,
-                contender.name()
-            );
-            let step = ui::Step::begin(step);
-            turn(contender.as_ref(), &rows, repetition, &mut samples)?;
-            step.done();
+    if cfg!(debug_assertions) {
+        return Err(become_released());
+    }
+    let huge = HugePages::reserve(limits::DPDK_PAGES + limits::GUEST_PAGES);
+    let run = Run {
+        repetitions: args.repetitions,
+        cores: cpu::Cores::choose()?,
+        huge: huge.is_some(),
+    };
+    let mut all = Outcome::default();
+    let mut failed = Vec::new();
+    for (family, wanted) in &chosen {
+        match family.measure(&run, wanted) {
+            Ok(outcome) => {
+                all.rows.extend(outcome.rows);
+                all.plots.extend(outcome.plots);
+                all.took_part.extend(outcome.took_part);
+            }
+            Err(error) => {
+                ui::say(&format!("{} was not measured: {error:#}", family.prefix()));
+                failed.push((family.prefix().to_owned(), format!("{error:#}")));
+            }
         }
     }
-    let report = Report::new(&rows, &samples, machine);
+    let report = Report {
+        machine: machine::describe(all.took_part, run.cores),
+        rows: all.rows,
+        plots: all.plots,
+        failed,
+    };
     ui::say(&report.table());
-    let mut value = report.json();
+    let mut value = report.json(args.enforce);
     if args.archive {
         let path = archive::write(&report)?;
         ui::say(&format!("archived in {}", path.display()));
@@ -93,64 +99,63 @@ pub fn run(args: &BenchArgs) -> Result<Value> {
     Ok(value)
 }
 
-/// One turn of one contender: started, all its workloads, stopped.
-fn turn(
-    contender: &dyn Contender,
-    rows: &[&Row],
-    repetition: u32,
-    samples: &mut Vec<Sample>,
-) -> Result<()> {
-    let id = contender.id();
-    let mut rig = contender
-        .start()
-        .with_context(|| format!("start {}", contender.name()))?;
-    for (run, workload) in workloads_of(rows, id).into_iter().enumerate() {
-        let Rig {
-            first,
-            second,
-            macs,
-            ..
-        } = &mut rig;
-        let guests = traffic::Guests {
-            first: first.as_mut(),
-            second: second.as_mut(),
-            macs: *macs,
-            run: run as u16,
-        };
-        let measured = traffic::drive(guests, workload)
-            .with_context(|| format!("{} through {}", workload.name, contender.name()))?;
-        samples.push(Sample {
-            contender: id,
-            workload: workload.name,
-            repetition,
-            measured,
-        });
+/// Goes on as the released build of this program, with the same arguments; returns only why not.
+fn become_released() -> anyhow::Error {
+    match artifacts::released_lab() {
+        Ok(lab) => {
+            let mut command = std::process::Command::new(&lab);
+            let error = command.args(std::env::args_os().skip(1)).exec();
+            anyhow::Error::new(error).context(format!("run {}", lab.display()))
+        }
+        Err(error) => error,
     }
-    rig.stop()
 }
 
-fn chosen(names: &[String]) -> Result<Vec<&'static Row>> {
-    let wanted = |row: &&Row| names.is_empty() || names.iter().any(|name| row.name.contains(name));
-    let rows: Vec<_> = ROWS.iter().filter(wanted).collect();
+type Chosen = Vec<(Box<dyn Family>, Vec<Spec>)>;
+
+fn chosen(families: Vec<Box<dyn Family>>, names: &[String]) -> Result<Chosen> {
+    let wanted = |spec: &Spec| names.is_empty() || names.iter().any(|n| spec.name.contains(n));
+    let mut chosen = Vec::new();
+    for family in families {
+        let rows: Vec<Spec> = family.rows().into_iter().filter(wanted).collect();
+        if !rows.is_empty() {
+            chosen.push((family, rows));
+        }
+    }
     anyhow::ensure!(
-        !rows.is_empty(),
+        !chosen.is_empty(),
         "no row is called {}; see --list",
         names.join(", ")
     );
-    Ok(rows)
+    Ok(chosen)
 }
 
-fn needed(rows: &[&Row]) -> Vec<ContenderId> {
-    let mut ids: Vec<_> = rows.iter().flat_map(|row| [row.peer, row.ours]).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
+fn list(chosen: &Chosen) -> Value {
+    let specs: Vec<&Spec> = chosen.iter().flat_map(|(_, specs)| specs).collect();
+    for spec in &specs {
+        let bar = spec.bar.map_or_else(String::new, |bar| {
+            format!("  ({} {})", bar.kind(), bar.value())
+        });
+        ui::say(&format!("{}{bar}", spec.name));
+    }
+    let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+    serde_json::json!({ "ok": true, "rows": names })
 }
 
-fn workloads_of(rows: &[&Row], id: ContenderId) -> Vec<&'static Workload> {
-    let has = |workload: &&Workload| {
-        rows.iter()
-            .any(|row| row.workload == workload.name && (row.ours == id || row.peer == id))
-    };
-    WORKLOADS.iter().filter(has).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_chosen_by_any_part_of_their_name() {
+        let count = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+            chosen(family::all(), &names).map(|all| all.iter().map(|(_, s)| s.len()).sum::<usize>())
+        };
+        let all = count(&[]).unwrap();
+        let some = count(&["fps-64B"]).unwrap();
+        assert!(some > 0 && some < all);
+        assert!(count(&["fps-64B", "fps-1518B"]).unwrap() > some);
+        assert!(count(&["no such row"]).is_err());
+    }
 }

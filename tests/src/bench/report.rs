@@ -3,29 +3,8 @@
 use serde_json::{Value, json};
 
 use super::machine::Machine;
-use super::rows::{ContenderId, Row};
-use super::stats::{Sample, Spread};
-
-/// One row with its figures.
-#[derive(Clone, Debug)]
-pub struct RowResult {
-    /// What was measured.
-    pub row: Row,
-    /// Ours and the peer's, in millions of frames a second.
-    pub ours: Spread,
-    /// The peer's.
-    pub peer: Spread,
-    /// Median of the ratios of each round.
-    pub ratio: Spread,
-    /// Single figures of both, by round.
-    pub rounds: Vec<(f64, f64)>,
-    /// Frames that we lost.
-    pub lost: u64,
-    /// Frames that the peer lost.
-    pub peer_lost: u64,
-    /// Whether the ratio reaches the bar and we lost nothing.
-    pub ok: bool,
-}
+use super::plot::Plot;
+use super::row::{Bar, Row, Side};
 
 /// The result of a run.
 #[derive(Clone, Debug)]
@@ -33,109 +12,106 @@ pub struct Report {
     /// Where.
     pub machine: Machine,
     /// All rows.
-    pub rows: Vec<RowResult>,
+    pub rows: Vec<Row>,
+    /// Pictures.
+    pub plots: Vec<Plot>,
+    /// Families that could not be measured, and why.
+    pub failed: Vec<(String, String)>,
 }
 
 impl Report {
-    /// Puts samples together to rows.
-    pub fn new(rows: &[&Row], samples: &[Sample], machine: Machine) -> Self {
-        let rows = rows
-            .iter()
-            .filter_map(|row| RowResult::new(row, samples))
-            .collect();
-        Report { machine, rows }
+    /// Whether everything that was asked for has been measured.
+    pub fn complete(&self) -> bool {
+        self.failed.is_empty()
     }
 
-    /// Whether every row reaches its bar.
-    pub fn ok(&self) -> bool {
-        !self.rows.is_empty() && self.rows.iter().all(|row| row.ok)
+    /// Whether every row is good enough.
+    pub fn bars_reached(&self) -> bool {
+        self.rows.iter().all(Row::ok)
     }
 
     /// A table for people.
     pub fn table(&self) -> String {
+        let width = self.rows.iter().map(|row| row.spec.name.len()).max();
+        let width = width.unwrap_or(0).max(4);
         let mut out = format!(
-            "{:<30} {:>22} {:>22} {:>7} {:>5}\n",
-            "row", "Mpps (least..greatest)", "peer", "ratio", "bar"
+            "{:<width$} {:>26} {:>26} {:>7} {:>7}  unit\n",
+            "row", "ours (least..greatest)", "peer", "ratio", "bar"
         );
-        for result in &self.rows {
-            let cell = |s: &Spread| format!("{:.2} ({:.2}..{:.2})", s.median, s.min, s.max);
+        for row in &self.rows {
+            let peer = row.peer.as_ref().map_or_else(|| "-".into(), cell);
+            let bar = match row.spec.bar {
+                Some(Bar::AtLeast(bar)) => format!(">={bar}"),
+                Some(Bar::AtMost(bar)) => format!("<={bar}"),
+                None => "-".into(),
+            };
+            let ratio = figure(row.ratio);
             out += &format!(
-                "{:<30} {:>22} {:>22} {:>7.2} {:>5.2} {}{}\n",
-                result.row.name,
-                cell(&result.ours),
-                cell(&result.peer),
-                result.ratio.median,
-                result.row.bar,
-                if result.ok { "ok" } else { "BELOW THE BAR" },
-                if result.lost > 0 {
-                    format!(", {} frames lost", result.lost)
-                } else {
-                    String::new()
-                },
+                "{:<width$} {:>26} {:>26} {:>7} {:>7}  {}{}\n",
+                row.spec.name,
+                cell(&row.ours),
+                peer,
+                ratio,
+                bar,
+                row.spec.unit,
+                verdict(row)
             );
+        }
+        for (family, why) in &self.failed {
+            out += &format!("{family}: not measured: {why}\n");
         }
         out
     }
 
-    /// One object for machines.
-    pub fn json(&self) -> Value {
-        let rows: Vec<Value> = self.rows.iter().map(RowResult::json).collect();
+    /// One object for machines. `ok` is the verb's success: everything has been measured, and
+    /// where bars are enforced, reached.
+    pub fn json(&self, enforce: bool) -> Value {
+        let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
+        let failed = self.failed.iter();
+        let failed: Vec<Value> = failed
+            .map(|(family, why)| json!({ "family": family, "error": why }))
+            .collect();
         json!({
-            "ok": self.ok(),
-            "unit": "million frames per second",
+            "ok": self.complete() && (!enforce || self.bars_reached()),
+            "bars_reached": self.bars_reached(),
+            "failed": failed,
             "machine": self.machine,
             "rows": rows,
         })
     }
 }
 
-impl RowResult {
-    fn new(row: &Row, samples: &[Sample]) -> Option<Self> {
-        let of = |id: ContenderId| {
-            samples
-                .iter()
-                .filter(move |s| s.contender == id && s.workload == row.workload)
-        };
-        let rounds: Vec<(f64, f64)> = of(row.ours)
-            .filter_map(|ours| {
-                let peer = of(row.peer).find(|peer| peer.repetition == ours.repetition)?;
-                Some((ours.measured.mpps(), peer.measured.mpps()))
-            })
-            .collect();
-        let ours: Vec<f64> = rounds.iter().map(|round| round.0).collect();
-        let peer: Vec<f64> = rounds.iter().map(|round| round.1).collect();
-        let ratios: Vec<f64> = rounds.iter().map(|(ours, peer)| ours / peer).collect();
-        let lost = of(row.ours).map(|s| s.measured.lost).sum();
-        let peer_lost = of(row.peer).map(|s| s.measured.lost).sum();
-        let ratio = Spread::of(&ratios)?;
-        Some(RowResult {
-            row: *row,
-            ours: Spread::of(&ours)?,
-            peer: Spread::of(&peer)?,
-            ratio,
-            rounds,
-            lost,
-            peer_lost,
-            ok: ratio.median >= row.bar && lost == 0,
-        })
-    }
+fn cell(side: &Side) -> String {
+    let spread = side.spread;
+    let (median, min, max) = (
+        figure(spread.median),
+        figure(spread.min),
+        figure(spread.max),
+    );
+    format!("{median} ({min}..{max})")
+}
 
-    fn json(&self) -> Value {
-        let spread = |s: &Spread| json!({ "median": s.median, "min": s.min, "max": s.max });
-        json!({
-            "name": self.row.name,
-            "ratio": self.ratio.median,
-            "bar": self.row.bar,
-            "ok": self.ok,
-            "workload": self.row.workload,
-            "ours": self.row.ours.name(),
-            "peer": self.row.peer.name(),
-            "values": spread(&self.ours),
-            "peer_values": spread(&self.peer),
-            "ratio_values": spread(&self.ratio),
-            "rounds": self.rounds,
-            "lost": self.lost,
-            "peer_lost": self.peer_lost,
-        })
+/// A number with about three digits that count.
+pub fn figure(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 || size == 0.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 0.1 => format!("{value:.2}"),
+        size if size >= 0.001 => format!("{value:.4}"),
+        _ => format!("{value:.1e}"),
     }
 }
+
+fn verdict(row: &Row) -> String {
+    let mut text = String::new();
+    if row.spec.bar.is_some() {
+        text += if row.ok() { ", ok" } else { ", BELOW THE BAR" };
+    }
+    if let Some(fault) = &row.fault {
+        text += &format!(", {fault}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,5 @@
 //! Figures out of samples.
 
-use super::rows::ContenderId;
-use super::traffic::Measured;
-
-/// One measurement.
-#[derive(Clone, Debug)]
-pub struct Sample {
-    /// Who forwarded.
-    pub contender: ContenderId,
-    /// What the guests did.
-    pub workload: &'static str,
-    /// In which round.
-    pub repetition: u32,
-    /// What came of it.
-    pub measured: Measured,
-}
-
 /// Median, least and greatest of a series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
@@ -41,15 +25,37 @@ impl Spread {
         };
         Some(Spread { median, min, max })
     }
+}
 
-    /// Distance of the extremes, as a part of the median.
-    pub fn relative(&self) -> f64 {
-        if self.median == 0.0 {
-            0.0
+/// The value below which `share` (0 to 1) of a sorted series lies: the nearest rank, so that it
+/// is always one that was measured. None if there is none.
+pub fn percentile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    let last = sorted.len().checked_sub(1)?;
+    Some(sorted[rank.saturating_sub(1).min(last)])
+}
+
+/// The highest rate between `low` and `high` that `holds`, found by halving `steps` times, under
+/// the assumption that whatever is below a rate that holds does, too. `low` if none does.
+///
+/// # Errors
+/// Fails when `holds` does.
+pub fn highest<E>(
+    low: f64,
+    high: f64,
+    steps: u32,
+    mut holds: impl FnMut(f64) -> Result<bool, E>,
+) -> Result<f64, E> {
+    let (mut low, mut high) = (low, high);
+    for _ in 0..steps {
+        let middle = f64::midpoint(low, high);
+        if holds(middle)? {
+            low = middle;
         } else {
-            (self.max - self.min) / self.median
+            high = middle;
         }
     }
+    Ok(low)
 }
 
 #[cfg(test)]
@@ -59,18 +65,28 @@ mod tests {
     #[test]
     fn medians() {
         assert_eq!(Spread::of(&[]), None);
-        assert_eq!(
-            Spread::of(&[3.0, 1.0, 2.0]),
-            Some(Spread {
-                median: 2.0,
-                min: 1.0,
-                max: 3.0
-            })
-        );
+        let odd = Spread::of(&[3.0, 1.0, 2.0]);
+        let (median, min, max) = (2.0, 1.0, 3.0);
+        assert_eq!(odd, Some(Spread { median, min, max }));
         assert_eq!(Spread::of(&[4.0, 1.0]).map(|s| s.median), Some(2.5));
-        assert_eq!(
-            Spread::of(&[2.0, 3.0, 2.0]).map(|s| s.relative()),
-            Some(0.5)
-        );
+    }
+
+    #[test]
+    fn percentiles_are_values_that_were_measured() {
+        let values: Vec<u32> = (1..=1000).collect();
+        assert_eq!(percentile(&values, 0.5), Some(500));
+        assert_eq!(percentile(&values, 0.999), Some(999));
+        assert_eq!(percentile(&values, 1.0), Some(1000));
+        assert_eq!(percentile(&values, 0.0), Some(1));
+        assert_eq!(percentile(&[7], 0.9), Some(7));
+        assert_eq!(percentile::<u32>(&[], 0.9), None);
+    }
+
+    #[test]
+    fn the_search_ends_just_below_what_no_longer_holds() {
+        let found = highest(0.0, 8.0, 20, |rate| Ok::<_, ()>(rate <= 3.3)).unwrap();
+        assert!(found <= 3.3 && found > 3.2999);
+        assert_eq!(highest(1.0, 2.0, 5, |_| Ok::<_, ()>(false)), Ok(1.0));
+        assert_eq!(highest(1.0, 2.0, 5, |_| Err(())), Err(()));
     }
 }

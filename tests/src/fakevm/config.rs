@@ -1,7 +1,6 @@
 //! What a fake VM is asked to be.
 
 use super::doorbell::DoorbellMode;
-use super::limits::BUFFER_STRIDE;
 use super::memory::{Backing, MemoryPlan};
 use super::net::{NetRingConfig, feature};
 
@@ -66,8 +65,9 @@ impl FakeVmConfig {
     /// Bytes that the rings and their buffers take, generously.
     pub fn memory_size(&self) -> u64 {
         let entries = u64::from(self.rings.ring_size);
-        let stride = (self.rings.rx_buffer.max(BUFFER_STRIDE) + 256) as u64;
-        let ring = entries * (2 * stride + 64 * 16) + (64 << 10);
+        let buffers = (self.rings.tx_buffer + self.rings.rx_buffer + 2 * 256) as u64;
+        let buffers = buffers * u64::from(self.rings.buffers_each.max(1));
+        let ring = entries * (buffers + 64 * 16) + (64 << 10);
         (u64::from(self.queue_pairs) * ring + (2 << 20)).next_multiple_of(1 << 20)
     }
 }

@@ -18,8 +18,6 @@ pub const MAX_PENDING_COMMANDS: usize = 1024;
 pub const BURST: usize = 32;
 /// Bytes of one data buffer of a ring.
 pub const BUFFER_SIZE: usize = 2048;
-/// Distance of two data buffers: off a power of two, so that they spread over the cache's sets.
-pub const BUFFER_STRIDE: usize = BUFFER_SIZE + 128;
 /// Largest ring of the split format (virtio 1.3 2.7).
 pub const MAX_RING_SIZE: u16 = 32768;
 /// Largest frame with its header that a receive ring puts together from several buffers.

@@ -119,6 +119,19 @@ impl Shared {
         unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
     }
 
+    /// Copies bytes to another window, which may be of the same map if the two do not overlap.
+    ///
+    /// # Panics
+    /// Panics when they overlap.
+    #[inline]
+    pub fn copy_to(&self, at: usize, to: &Shared, to_at: usize, len: usize) {
+        let (from, to) = (self.bytes(at, len), to.bytes(to_at, len));
+        let distance = from.addr().abs_diff(to.addr());
+        assert!(distance >= len, "copying onto itself");
+        // SAFETY: `bytes` has checked both ranges, and they do not overlap.
+        unsafe { ptr::copy_nonoverlapping(from, to, len) };
+    }
+
     /// Sets `len` bytes to `value`.
     pub fn fill(&self, at: usize, len: usize, value: u8) {
         let to = self.bytes(at, len);
@@ -134,6 +147,19 @@ impl Shared {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             // SAFETY: the address is within the window; a prefetch never faults.
             unsafe { _mm_prefetch(self.base.add(at).cast::<i8>(), _MM_HINT_T0) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
+    }
+
+    /// The same for a line that is about to be written.
+    #[inline]
+    pub fn prefetch_write(&self, at: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if at < self.len {
+            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+            // SAFETY: the address is within the window; a prefetch never faults.
+            unsafe { _mm_prefetch(self.base.add(at).cast::<i8>(), _MM_HINT_ET0) };
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = at;

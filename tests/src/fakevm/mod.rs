@@ -200,4 +200,13 @@ impl NetGuest for FakeVm {
         };
         doorbell::ring(bell, &mut self.client, &self.transport, queue)
     }
+
+    fn take_interrupts(&mut self) -> u64 {
+        let Some(interrupts) = &self.interrupts else {
+            return 0;
+        };
+        (0..interrupts.vectors())
+            .map(|vector| interrupts.take(vector))
+            .sum()
+    }
 }

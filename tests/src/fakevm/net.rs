@@ -3,6 +3,7 @@
 //! A pair of rings is all that vfio-user and vhost-user guests have in common, and everything
 //! that a benchmark measures of them: both peers get exactly this driver.
 
+mod buffers;
 mod header;
 mod rx;
 #[cfg(test)]
@@ -91,8 +92,13 @@ pub struct NetRingConfig {
     pub ring_size: u16,
     /// How frames lie in the transmit queue.
     pub tx_layout: TxLayout,
+    /// Bytes of one transmit buffer, header included.
+    pub tx_buffer: usize,
     /// Bytes of one receive buffer, header included.
     pub rx_buffer: usize,
+    /// Buffers of each descriptor, used in turn: more than one spreads the frames of a small ring
+    /// over much memory.
+    pub buffers_each: u16,
 }
 
 impl Default for NetRingConfig {
@@ -100,7 +106,9 @@ impl Default for NetRingConfig {
         NetRingConfig {
             ring_size: 256,
             tx_layout: TxLayout::Joined,
+            tx_buffer: super::limits::BUFFER_SIZE,
             rx_buffer: super::limits::BUFFER_SIZE,
+            buffers_each: 1,
         }
     }
 }
@@ -124,8 +132,8 @@ impl NetPair {
         let rx = QueueLayout::alloc(memory, config.ring_size)?;
         let tx = QueueLayout::alloc(memory, config.ring_size)?;
         Ok(NetPair {
-            rx: RxRing::new(memory, rx, config.rx_buffer, features)?,
-            tx: TxRing::new(memory, tx, config.tx_layout, features)?,
+            rx: RxRing::new(memory, rx, config, features)?,
+            tx: TxRing::new(memory, tx, config, features)?,
         })
     }
 }
@@ -150,4 +158,9 @@ pub trait NetGuest {
     /// # Errors
     /// Fails when the device's side is gone.
     fn kick(&mut self, queue: u16) -> Result<()>;
+
+    /// How many interrupts its queues have had since the last question.
+    fn take_interrupts(&mut self) -> u64 {
+        0
+    }
 }

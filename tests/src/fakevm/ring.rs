@@ -5,11 +5,13 @@
 //! wants to be told. The device is trusted with nothing: an identifier that it returns must be
 //! that of a chain which is outstanding.
 
+mod free;
 mod layout;
 pub mod model;
 #[cfg(test)]
 mod tests;
 
+use self::free::FreeList;
 pub use self::layout::QueueLayout;
 use super::error::{Error, Result};
 use super::mem::{Shared, full_fence};
@@ -54,6 +56,15 @@ pub struct Used {
     pub len: u32,
 }
 
+/// An entry of the used ring, as the device has written it: not yet checked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Entry {
+    /// Head of a chain, as the device says.
+    pub id: u32,
+    /// Bytes that the device says it has written.
+    pub len: u32,
+}
+
 /// A split queue, as its driver sees it.
 #[derive(Debug)]
 pub struct SplitQueue {
@@ -71,7 +82,11 @@ pub struct SplitQueue {
     taken: u16,
     /// Used index at the last look.
     seen: u16,
-    free: Vec<u16>,
+    free: FreeList,
+    /// What the descriptor table holds, and the available ring: what would not change is not
+    /// written again, so that its line stays in the device's cache.
+    table: Vec<(u64, u64)>,
+    heads: Vec<u16>,
     /// Descriptors of each outstanding chain, by head: a copy the device cannot touch.
     chain: Vec<u16>,
     /// Successor of each descriptor within its chain: likewise.
@@ -102,7 +117,9 @@ impl SplitQueue {
             published: 0,
             taken: 0,
             seen: 0,
-            free: (0..size).rev().collect(),
+            free: FreeList::full(size),
+            table: vec![(0, 0); usize::from(size)],
+            heads: vec![0; usize::from(size)],
             chain: vec![NOT_OUTSTANDING; usize::from(size)],
             next: vec![0; usize::from(size)],
         };
@@ -133,10 +150,18 @@ impl SplitQueue {
         self.free.len()
     }
 
-    /// Takes a free descriptor; it stays taken until the chain it is pushed with comes back.
+    /// Takes the descriptor that has been free for longest; it stays taken until the chain it is
+    /// pushed with comes back.
     #[inline]
     pub fn take_free(&mut self) -> Option<u16> {
-        self.free.pop()
+        self.free.take()
+    }
+
+    /// The descriptor that [`SplitQueue::take_free`] gives after `ahead` others, if so many are
+    /// free.
+    #[inline]
+    pub fn peek_free(&self, ahead: usize) -> Option<u16> {
+        self.free.peek(ahead)
     }
 
     /// Writes one descriptor. `next` is remembered for the way back.
@@ -148,11 +173,15 @@ impl SplitQueue {
 
     /// Writes one descriptor as it is, for rings that are broken on purpose.
     #[inline]
-    pub fn write_desc(&self, index: u16, gpa: u64, len: u32, flags: u16, next: u16) {
+    pub fn write_desc(&mut self, index: u16, gpa: u64, len: u32, flags: u16, next: u16) {
         let at = usize::from(index) * 16;
-        self.desc.store64(at, gpa);
         let word = u64::from(len) | u64::from(flags) << 32 | u64::from(next) << 48;
-        self.desc.store64(at + 8, word);
+        let held = &mut self.table[usize::from(index)];
+        if *held != (gpa, word) {
+            *held = (gpa, word);
+            self.desc.store64(at, gpa);
+            self.desc.store64(at + 8, word);
+        }
     }
 
     /// Puts a chain of `count` descriptors, linked from `head`, on the available ring. The
@@ -166,9 +195,13 @@ impl SplitQueue {
 
     /// Writes the available entry of position `index` as it is.
     #[inline]
-    pub fn write_avail(&self, index: u16, head: u16) {
-        self.avail
-            .store16(AVAIL_RING + usize::from(index & self.mask) * 2, head);
+    pub fn write_avail(&mut self, index: u16, head: u16) {
+        let slot = usize::from(index & self.mask);
+        let held = &mut self.heads[slot];
+        if *held != head {
+            *held = head;
+            self.avail.store16(AVAIL_RING + slot * 2, head);
+        }
     }
 
     /// Pushes a chain of `segments`, each with a descriptor of its own.
@@ -177,12 +210,12 @@ impl SplitQueue {
     /// Fails when not enough descriptors are free.
     pub fn push_chain(&mut self, segments: &[Segment]) -> Result<u16> {
         let too_many = || Error::Memory("not enough free descriptors".into());
-        if segments.is_empty() || segments.len() > self.free.len() {
+        if segments.is_empty() || segments.len() > self.free() {
             return Err(too_many());
         }
         let mut next = 0;
         for (distance, segment) in segments.iter().rev().enumerate() {
-            let index = self.free.pop().ok_or_else(too_many)?;
+            let index = self.free.take().ok_or_else(too_many)?;
             let more = if distance == 0 { 0 } else { DESC_NEXT };
             let write = if segment.device_writes { DESC_WRITE } else { 0 };
             self.set_desc(index, segment.gpa, segment.len, more | write, next);
@@ -249,15 +282,16 @@ impl SplitQueue {
     /// The returned chain `ahead` places after the next one, without taking it. Only within
     /// what [`SplitQueue::returned`] counts.
     #[inline]
-    pub fn peek(&self, ahead: u16) -> Used {
-        let (id, len) = self.used_entry(self.taken.wrapping_add(ahead));
-        Used { id: id as u16, len }
-    }
-
-    #[inline]
-    fn used_entry(&self, index: u16) -> (u32, u32) {
-        let at = USED_RING + usize::from(index & self.mask) * 8;
-        (self.used.load32(at), self.used.load32(at + 4))
+    pub fn peek(&self, ahead: u16) -> Entry {
+        let slot = self.taken.wrapping_add(ahead) & self.mask;
+        let mut entry = [0; 8];
+        self.used
+            .read(USED_RING + usize::from(slot) * 8, &mut entry);
+        let word = u64::from_le_bytes(entry);
+        Entry {
+            id: word as u32,
+            len: (word >> 32) as u32,
+        }
     }
 
     /// Takes the next returned chain and frees its descriptors.
@@ -266,10 +300,28 @@ impl SplitQueue {
     /// Fails when the device returns what it was not given.
     #[inline]
     pub fn pop(&mut self) -> Result<Option<Used>> {
-        if self.returned()? == 0 {
-            return Ok(None);
+        match self.returned()? {
+            0 => Ok(None),
+            _ => self.take_returned().map(Some),
         }
-        let (id, len) = self.used_entry(self.taken);
+    }
+
+    /// The same without a look at the used index. Only as often as [`SplitQueue::returned`] says.
+    ///
+    /// # Errors
+    /// Fails when the device returns what it was not given.
+    #[inline]
+    pub fn take_returned(&mut self) -> Result<Used> {
+        self.retire(self.peek(0))
+    }
+
+    /// Takes the next returned chain, of which `entry` is what [`SplitQueue::peek`] said.
+    ///
+    /// # Errors
+    /// Fails when the device returns what it was not given.
+    #[inline]
+    pub fn retire(&mut self, entry: Entry) -> Result<Used> {
+        let Entry { id, len } = entry;
         let outstanding = self.chain.get_mut(id as usize);
         let Some(count) = outstanding.filter(|count| **count != NOT_OUTSTANDING) else {
             return Err(Error::Device(format!(
@@ -280,12 +332,12 @@ impl SplitQueue {
         let head = id as u16;
         let mut index = head;
         for _ in 1..count {
-            self.free.push(index);
+            self.free.give(index);
             index = self.next[usize::from(index)];
         }
-        self.free.push(index);
+        self.free.give(index);
         self.taken = self.taken.wrapping_add(1);
-        Ok(Some(Used { id: head, len }))
+        Ok(Used { id: head, len })
     }
 
     /// Successor of a descriptor within the chain it was last pushed with.

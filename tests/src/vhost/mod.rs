@@ -6,7 +6,9 @@
 mod message;
 
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Instant;
 
@@ -47,6 +49,18 @@ pub struct VhostConfig {
     pub memory: MemoryPlan,
 }
 
+impl VhostConfig {
+    /// The guest that a fake VM of this configuration would be.
+    pub fn like(vm: &crate::fakevm::FakeVmConfig) -> Self {
+        VhostConfig {
+            queue_pairs: vm.queue_pairs,
+            rings: vm.rings,
+            features: vm.features,
+            memory: vm.memory_plan(),
+        }
+    }
+}
+
 /// A guest at a vhost-user back end.
 #[derive(Debug)]
 pub struct VhostGuest {
@@ -66,8 +80,20 @@ impl VhostGuest {
     /// # Errors
     /// Fails when the back end is gone, refuses, or lacks a modern device.
     pub fn connect(path: &Path, config: &VhostConfig) -> Result<Self> {
+        Self::start(Socket::connect(path)?, config)
+    }
+
+    /// Speaks over a connection that the back end has made, and starts the queues.
+    ///
+    /// # Errors
+    /// Fails when the back end is gone, refuses, or lacks a modern device.
+    pub fn over(stream: UnixStream, config: &VhostConfig) -> Result<Self> {
+        Self::start(Socket::from_stream(stream), config)
+    }
+
+    fn start(socket: Socket, config: &VhostConfig) -> Result<Self> {
         let mut guest = VhostGuest {
-            socket: Socket::connect(path)?,
+            socket,
             memory: GuestMemory::new(&config.memory)?,
             features: 0,
             acks: false,
@@ -250,6 +276,15 @@ impl NetGuest for VhostGuest {
         self.kicked += 1;
         let kick = self.kicks.get(usize::from(queue));
         signal(kick.ok_or_else(|| Error::Unsupported(format!("queue {queue} is not in use")))?)
+    }
+
+    fn take_interrupts(&mut self) -> u64 {
+        let count = |mut call: &File| {
+            let mut bytes = [0; 8];
+            let read = call.read(&mut bytes);
+            read.map_or(0, |_| u64::from_ne_bytes(bytes))
+        };
+        self.calls.iter().map(count).sum()
     }
 }
 

@@ -28,7 +28,7 @@ impl Host {
     /// Starts a daemon with this PF.
     pub fn with(pf: &str) -> Self {
         let dir = TempDir::with_prefix("mdevd-test-").expect("a directory");
-        let programs = lab::bench::mdevd::programs().expect("mdevd and cvfctl");
+        let programs = lab::artifacts::programs().expect("mdevd and cvfctl");
         let daemon = Daemon::start(&programs, dir.path(), &[pf], None).expect("a daemon");
         Host { daemon, _dir: dir }
     }

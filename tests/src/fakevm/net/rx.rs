@@ -5,11 +5,9 @@ use crate::fakevm::error::{Error, Result};
 use crate::fakevm::limits::{BURST, MAX_FRAME};
 use crate::fakevm::mem::Shared;
 use crate::fakevm::memory::GuestMemory;
-use crate::fakevm::net::feature;
-use crate::fakevm::ring::{DESC_WRITE, QueueLayout, SplitQueue};
-
-/// Room between two receive buffers, so that they spread over the cache's sets.
-const BUFFER_GAP: usize = 128;
+use crate::fakevm::net::buffers::Buffers;
+use crate::fakevm::net::{NetRingConfig, feature};
+use crate::fakevm::ring::{DESC_WRITE, Entry, QueueLayout, SplitQueue};
 
 /// A frame that fits one buffer, still in the ring's memory.
 #[derive(Debug)]
@@ -44,10 +42,7 @@ impl Frame<'_> {
 #[derive(Debug)]
 pub struct RxRing {
     queue: SplitQueue,
-    buffers: Shared,
-    base: u64,
-    buffer_len: usize,
-    stride: usize,
+    buffers: Buffers,
     mergeable: bool,
     received: u64,
 }
@@ -60,21 +55,15 @@ impl RxRing {
     pub fn new(
         memory: &mut GuestMemory,
         at: QueueLayout,
-        buffer_len: usize,
+        config: &NetRingConfig,
         features: u64,
     ) -> Result<Self> {
-        let stride = buffer_len.next_multiple_of(64) + BUFFER_GAP;
-        let len = usize::from(at.size) * stride;
-        let base = memory.alloc(len as u64, 4096)?;
-        let buffers = memory.view(base, len)?;
+        let buffers = Buffers::new(memory, at.size, config.buffers_each, config.rx_buffer)?;
         let queue = SplitQueue::new(memory, at, features & feature::EVENT_IDX != 0)?;
         let mergeable = features & feature::MRG_RXBUF != 0;
         let mut ring = RxRing {
             queue,
             buffers,
-            base,
-            buffer_len,
-            stride,
             mergeable,
             received: 0,
         };
@@ -104,16 +93,16 @@ impl RxRing {
 
     /// Guest physical address of the buffer of descriptor `index`.
     pub fn buffer_gpa(&self, index: u16) -> u64 {
-        self.base + (usize::from(index) * self.stride) as u64
+        self.buffers.gpa(index)
     }
 
     /// Posts every free buffer again.
     #[inline]
     pub fn refill(&mut self) {
         while let Some(index) = self.queue.take_free() {
-            let gpa = self.buffer_gpa(index);
-            self.queue
-                .set_desc(index, gpa, self.buffer_len as u32, DESC_WRITE, 0);
+            self.buffers.advance(index);
+            let (gpa, len) = (self.buffers.gpa(index), self.buffers.len as u32);
+            self.queue.set_desc(index, gpa, len, DESC_WRITE, 0);
             self.queue.push_head(index, 1);
         }
     }
@@ -124,21 +113,27 @@ impl RxRing {
         self.queue.publish()
     }
 
-    /// Hands up to `max` frames to `each`, in order, and posts their buffers again; the caller
-    /// publishes. Frames must fit one buffer. Allocates nothing. Returns how many there were.
+    /// Hands up to `max` frames to `each`, in order. Their buffers are posted again once a whole
+    /// burst of them is free, as DPDK's driver does; the caller publishes. Frames must fit one buffer. Allocates nothing. Returns how many there were.
     ///
     /// # Errors
     /// Fails when the device returns what it was not given, or spreads a frame over buffers.
     #[inline]
     pub fn poll_burst(&mut self, max: usize, mut each: impl FnMut(Frame<'_>)) -> Result<usize> {
         let count = usize::from(self.queue.returned()?).min(max).min(BURST);
-        for ahead in 0..count {
-            let used = self.queue.peek(ahead as u16);
-            self.buffers.prefetch(usize::from(used.id) * self.stride);
+        let mut entries = [Entry::default(); BURST];
+        let entries = &mut entries[..count];
+        for (ahead, entry) in entries.iter_mut().enumerate() {
+            *entry = self.queue.peek(ahead as u16);
+            // What is no descriptor is told when it is taken.
+            if entry.id < u32::from(self.queue.size()) {
+                let at = self.buffers.at(entry.id as u16);
+                self.buffers.bytes.prefetch(at);
+            }
         }
-        for _ in 0..count {
-            let Some(used) = self.queue.pop()? else { break };
-            let at = usize::from(used.id) * self.stride;
+        for entry in entries {
+            let used = self.queue.retire(*entry)?;
+            let at = self.buffers.at(used.id);
             let header = self.header(at);
             if self.mergeable && header.num_buffers != 1 {
                 return Err(Error::Device(format!(
@@ -148,14 +143,16 @@ impl RxRing {
             }
             let len = self.check_len(used.len)?;
             each(Frame {
-                buffers: &self.buffers,
+                buffers: &self.buffers.bytes,
                 at,
                 len,
                 header,
             });
         }
         self.received += count as u64;
-        self.refill();
+        if self.queue.free() >= BURST.min(usize::from(self.queue.size()) / 2) {
+            self.refill();
+        }
         Ok(count)
     }
 
@@ -170,7 +167,7 @@ impl RxRing {
         let Some(first) = self.queue.pop()? else {
             return Ok(None);
         };
-        let at = usize::from(first.id) * self.stride;
+        let at = self.buffers.at(first.id);
         let header = self.header(at);
         let len = self.check_len(first.len)?;
         self.append(frame, at + HEADER_LEN, len);
@@ -188,10 +185,10 @@ impl RxRing {
                     "buffer {nth} of {buffers} is missing"
                 )));
             };
-            if used.len as usize > self.buffer_len || frame.len() > MAX_FRAME {
+            if used.len as usize > self.buffers.len || frame.len() > MAX_FRAME {
                 return Err(Error::Device(format!("{} bytes in one buffer", used.len)));
             }
-            self.append(frame, usize::from(used.id) * self.stride, used.len as usize);
+            self.append(frame, self.buffers.at(used.id), used.len as usize);
         }
         self.received += 1;
         self.refill();
@@ -201,17 +198,17 @@ impl RxRing {
     #[inline]
     fn header(&self, at: usize) -> NetHeader {
         let mut bytes = [0; HEADER_LEN];
-        self.buffers.read(at, &mut bytes);
+        self.buffers.bytes.read(at, &mut bytes);
         NetHeader::decode(&bytes)
     }
 
     #[inline]
     fn check_len(&self, len: u32) -> Result<usize> {
         let len = len as usize;
-        if len < HEADER_LEN || len > self.buffer_len {
+        if len < HEADER_LEN || len > self.buffers.len {
             return Err(Error::Device(format!(
                 "{len} bytes in a buffer of {}",
-                self.buffer_len
+                self.buffers.len
             )));
         }
         Ok(len - HEADER_LEN)
@@ -220,6 +217,6 @@ impl RxRing {
     fn append(&self, frame: &mut Vec<u8>, at: usize, len: usize) {
         let start = frame.len();
         frame.resize(start + len, 0);
-        self.buffers.read(at, &mut frame[start..]);
+        self.buffers.bytes.read(at, &mut frame[start..]);
     }
 }

@@ -21,6 +21,7 @@ fn bench(ring_size: u16, tx_layout: TxLayout, rx_buffer: usize, features: u64) -
         ring_size,
         tx_layout,
         rx_buffer,
+        ..NetRingConfig::default()
     };
     let mut pair = NetPair::new(&mut memory, &config, features).unwrap();
     pair.rx.publish();
@@ -160,7 +161,7 @@ fn a_full_transmit_ring_says_so_and_a_frame_too_large_is_refused() {
         assert!(bench.pair.tx.push(&NetHeader::default(), &frame).unwrap());
     }
     assert!(!bench.pair.tx.push(&NetHeader::default(), &frame).unwrap());
-    assert!(!bench.pair.tx.push_prepared(60, 14, 0));
+    assert_eq!(bench.pair.tx.push_prepared(1, 60, 14, 0), 0);
     assert!(
         bench
             .pair
@@ -236,7 +237,7 @@ fn a_device_that_spoils_receive_buffers_is_noticed() {
     // Buffers that are announced but missing.
     let mut missing = bench(4, TxLayout::Joined, 2048, FEATURES);
     missing.deliver(&[0; 60]);
-    let id = missing.pair.rx.queue().peek(0).id;
+    let id = missing.pair.rx.queue().peek(0).id as u16;
     let gpa = missing.pair.rx.buffer_gpa(id);
     missing.memory.view(gpa, 12).unwrap().write(10, &[2, 0]);
     assert!(missing.pair.rx.poll(&mut Vec::new()).is_err());

@@ -2,10 +2,11 @@
 
 use super::header::{HEADER_LEN, NetHeader};
 use crate::fakevm::error::{Error, Result};
-use crate::fakevm::limits::{BUFFER_SIZE, BUFFER_STRIDE};
+use crate::fakevm::limits::BURST;
 use crate::fakevm::mem::Shared;
 use crate::fakevm::memory::GuestMemory;
-use crate::fakevm::net::feature;
+use crate::fakevm::net::buffers::Buffers;
+use crate::fakevm::net::{NetRingConfig, feature};
 use crate::fakevm::ring::{DESC_INDIRECT, DESC_NEXT, QueueLayout, SplitQueue};
 
 /// Entries of the indirect table that each descriptor owns.
@@ -27,8 +28,7 @@ pub enum TxLayout {
 #[derive(Debug)]
 pub struct TxRing {
     queue: SplitQueue,
-    buffers: Shared,
-    base: u64,
+    buffers: Buffers,
     tables: Option<(Shared, u64)>,
     layout: TxLayout,
     sent: u64,
@@ -42,13 +42,12 @@ impl TxRing {
     pub fn new(
         memory: &mut GuestMemory,
         at: QueueLayout,
-        layout: TxLayout,
+        config: &NetRingConfig,
         features: u64,
     ) -> Result<Self> {
+        let layout = config.tx_layout;
         let entries = usize::from(at.size);
-        let len = entries * BUFFER_STRIDE;
-        let base = memory.alloc(len as u64, 4096)?;
-        let buffers = memory.view(base, len)?;
+        let buffers = Buffers::new(memory, at.size, config.buffers_each, config.tx_buffer)?;
         let tables = if layout == TxLayout::Indirect {
             if features & feature::INDIRECT_DESC == 0 {
                 return Err(Error::Unsupported(
@@ -65,7 +64,6 @@ impl TxRing {
         Ok(TxRing {
             queue,
             buffers,
-            base,
             tables,
             layout,
             sent: 0,
@@ -93,7 +91,7 @@ impl TxRing {
 
     /// Guest physical address of the buffer of descriptor `index`.
     pub fn buffer_gpa(&self, index: u16) -> u64 {
-        self.base + buffer_at(index) as u64
+        self.buffers.gpa(index)
     }
 
     /// Buffer of descriptor `index`.
@@ -101,14 +99,19 @@ impl TxRing {
     /// # Panics
     /// Panics when the ring has no such descriptor.
     pub fn buffer(&self, index: u16) -> Shared {
-        let window = self.buffers.window(buffer_at(index), BUFFER_SIZE);
+        let window = self
+            .buffers
+            .bytes
+            .window(self.buffers.at(index), self.buffers.len);
         window.unwrap_or_else(|| panic!("transmit ring has no descriptor {index}"))
     }
 
-    /// Writes `bytes` at the start of every buffer, for frames that change little.
-    pub fn prepare(&mut self, bytes: &[u8]) {
-        for index in 0..self.queue.size() {
-            self.buffers.write(buffer_at(index), bytes);
+    /// Writes header and frame into every buffer, for frames that change little.
+    pub fn prepare(&mut self, header: &NetHeader, frame: &[u8]) {
+        let header = header.encode();
+        for at in self.buffers.all() {
+            self.buffers.bytes.write(at, &header);
+            self.buffers.bytes.write(at + HEADER_LEN, frame);
         }
     }
 
@@ -118,30 +121,66 @@ impl TxRing {
     /// Fails when the device returns what it was not given.
     #[inline]
     pub fn reap(&mut self) -> Result<usize> {
-        let mut count = 0;
-        while self.queue.pop()?.is_some() {
-            count += 1;
+        let count = usize::from(self.queue.returned()?);
+        for _ in 0..count {
+            self.queue.take_returned()?;
         }
         Ok(count)
     }
 
-    /// Pushes a frame that [`TxRing::prepare`] has written, with a fresh header and `stamp` at
-    /// `stamp_at` bytes into the frame. False when the ring is full. Allocates nothing.
+    /// The same, but only when room gets scarce, as DPDK's driver does: the used index is the
+    /// device's to write, and looking at it takes its line away.
+    ///
+    /// # Errors
+    /// Fails when the device returns what it was not given.
     #[inline]
-    pub fn push_prepared(&mut self, frame_len: usize, stamp_at: usize, stamp: u64) -> bool {
-        debug_assert!(HEADER_LEN + frame_len <= BUFFER_SIZE);
-        let Some(index) = self.queue.take_free() else {
-            return false;
-        };
-        let at = buffer_at(index);
-        self.buffers.write(at, &[0; HEADER_LEN]);
-        self.buffers
-            .write(at + HEADER_LEN + stamp_at, &stamp.to_le_bytes());
+    pub fn reap_if_scarce(&mut self) -> Result<usize> {
+        if self.queue.free() < usize::from(self.queue.size()) / 2 {
+            self.reap()
+        } else {
+            Ok(0)
+        }
+    }
+
+    /// Pushes up to `count` frames that [`TxRing::prepare`] has written, `frame_len` bytes each,
+    /// each with a number at `stamp_at` bytes into the frame, rising from `stamp`. Returns how
+    /// many had room. Allocates nothing.
+    ///
+    /// The header is still what it was: the device may not write to it (virtio 1.3 2.7.5.1).
+    #[inline]
+    pub fn push_prepared(
+        &mut self,
+        count: usize,
+        frame_len: usize,
+        stamp_at: usize,
+        stamp: u64,
+    ) -> usize {
+        debug_assert!(HEADER_LEN + frame_len <= self.buffers.len);
+        let count = count.min(self.queue.free()).min(BURST);
+        let stamp_at = HEADER_LEN + stamp_at;
+        for ahead in 0..count {
+            if let Some(index) = self.queue.peek_free(ahead) {
+                self.buffers
+                    .bytes
+                    .prefetch(self.buffers.at(index) + stamp_at);
+            }
+        }
         let len = (HEADER_LEN + frame_len) as u32;
-        self.queue.set_desc(index, self.base + at as u64, len, 0, 0);
-        self.queue.push_head(index, 1);
-        self.sent += 1;
-        true
+        for nth in 0..count {
+            let Some(index) = self.take() else {
+                return nth;
+            };
+            let at = self.buffers.at(index);
+            let stamp = stamp + nth as u64;
+            self.buffers
+                .bytes
+                .write(at + stamp_at, &stamp.to_le_bytes());
+            self.queue
+                .set_desc(index, self.buffers.gpa(index), len, 0, 0);
+            self.queue.push_head(index, 1);
+        }
+        self.sent += count as u64;
+        count
     }
 
     /// Pushes one frame with its header. False when the ring has not enough room now.
@@ -150,15 +189,16 @@ impl TxRing {
     /// Fails when the frame can never fit the ring.
     pub fn push(&mut self, header: &NetHeader, frame: &[u8]) -> Result<bool> {
         let header = header.encode();
-        if self.layout == TxLayout::Joined && HEADER_LEN + frame.len() <= BUFFER_SIZE {
-            let Some(index) = self.queue.take_free() else {
+        if self.layout == TxLayout::Joined && HEADER_LEN + frame.len() <= self.buffers.len {
+            let Some(index) = self.take() else {
                 return Ok(false);
             };
-            let at = buffer_at(index);
-            self.buffers.write(at, &header);
-            self.buffers.write(at + HEADER_LEN, frame);
+            let at = self.buffers.at(index);
+            self.buffers.bytes.write(at, &header);
+            self.buffers.bytes.write(at + HEADER_LEN, frame);
             let len = (HEADER_LEN + frame.len()) as u32;
-            self.queue.set_desc(index, self.base + at as u64, len, 0, 0);
+            self.queue
+                .set_desc(index, self.buffers.gpa(index), len, 0, 0);
             self.queue.push_head(index, 1);
         } else if !self.push_pieces(&header, frame)? {
             return Ok(false);
@@ -167,9 +207,17 @@ impl TxRing {
         Ok(true)
     }
 
+    /// A free descriptor, with its next buffer.
+    #[inline]
+    fn take(&mut self) -> Option<u16> {
+        let index = self.queue.take_free()?;
+        self.buffers.advance(index);
+        Some(index)
+    }
+
     /// Header in one buffer, frame over as many as it takes.
     fn push_pieces(&mut self, header: &[u8], frame: &[u8]) -> Result<bool> {
-        let pieces = 1 + frame.len().div_ceil(BUFFER_SIZE);
+        let pieces = 1 + frame.len().div_ceil(self.buffers.len);
         let mut limit = usize::from(self.queue.size());
         if self.tables.is_some() {
             limit = limit.min(INDIRECT_ENTRIES);
@@ -188,14 +236,14 @@ impl TxRing {
         for nth in (0..pieces).rev() {
             let chunk = match nth {
                 0 => header,
-                _ => &frame[(nth - 1) * BUFFER_SIZE..frame.len().min(nth * BUFFER_SIZE)],
+                _ => &frame[(nth - 1) * self.buffers.len..frame.len().min(nth * self.buffers.len)],
             };
-            let Some(index) = self.queue.take_free() else {
+            let Some(index) = self.take() else {
                 return Ok(false);
             };
             let flags = if nth + 1 == pieces { 0 } else { DESC_NEXT };
-            self.buffers.write(buffer_at(index), chunk);
-            let gpa = self.base + buffer_at(index) as u64;
+            self.buffers.bytes.write(self.buffers.at(index), chunk);
+            let gpa = self.buffers.gpa(index);
             self.queue
                 .set_desc(index, gpa, chunk.len() as u32, flags, next);
             next = index;
@@ -218,7 +266,10 @@ impl TxRing {
         for nth in 0..pieces {
             let len = match nth {
                 0 => HEADER_LEN,
-                _ => BUFFER_SIZE.min(frame_len - (nth - 1) * BUFFER_SIZE),
+                _ => self
+                    .buffers
+                    .len
+                    .min(frame_len - (nth - 1) * self.buffers.len),
             };
             let last = nth + 1 == pieces;
             let (flags, next) = if last {
@@ -226,7 +277,7 @@ impl TxRing {
             } else {
                 (DESC_NEXT, nth as u64 + 1)
             };
-            tables.store64(table + nth * 16, self.base + buffer_at(index) as u64);
+            tables.store64(table + nth * 16, self.buffers.gpa(index));
             let word = len as u64 | u64::from(flags) << 32 | next << 48;
             tables.store64(table + nth * 16 + 8, word);
             index = self.queue.next_of(index);
@@ -241,9 +292,4 @@ impl TxRing {
     pub fn publish(&mut self) -> bool {
         self.queue.publish()
     }
-}
-
-#[inline]
-fn buffer_at(index: u16) -> usize {
-    usize::from(index) * BUFFER_STRIDE
 }

@@ -1,4 +1,4 @@
-//! DPDK's `testpmd`: io forwarding between two vhost-user ports, on one core.
+//! DPDK's `testpmd`: forwarding between two vhost-user ports, on one core.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,12 +6,11 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use super::contender::{Contender, Rig};
-use super::cpu::{self, Cores};
-use super::limits::{HUGE_PAGES, START};
-use super::machine;
-use super::rows::ContenderId;
-use crate::fakevm::memory::HugePages;
+use super::{Contender, Peer, Rig, Shape};
+use crate::bench::cpu::{self, Cores};
+use crate::bench::family::Run;
+use crate::bench::limits::START;
+use crate::bench::machine;
 use crate::host;
 use crate::process::{self, Process, Surroundings};
 use crate::vhost::{VhostConfig, VhostGuest};
@@ -20,26 +19,36 @@ const PROGRAM: &str = "dpdk-testpmd";
 /// Addresses of the guests; testpmd does not look at them.
 const MACS: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
 
+/// What testpmd does with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing: from port to port, unseen.
+    Io,
+    /// Rewrites both MAC addresses, so it touches every header, as a switch does.
+    Mac,
+}
+
 /// `testpmd`, ready to be started.
 #[derive(Debug)]
 pub struct Testpmd {
+    mode: Mode,
     cores: Cores,
-    huge: Option<HugePages>,
+    huge: bool,
 }
 
 impl Testpmd {
-    /// Installs DPDK if it is missing and may be installed, and sets huge pages aside if that is
-    /// possible.
+    /// Installs DPDK if it is missing and may be installed.
     ///
     /// # Errors
     /// Fails with the line that would install DPDK.
-    pub fn new(cores: Cores) -> Result<Self> {
+    pub fn new(mode: Mode, run: &Run) -> Result<Self> {
         if host::find_program(PROGRAM).is_none() {
             host::ensure_packages(&["dpdk", "dpdk-dev"])?;
         }
         Ok(Testpmd {
-            cores,
-            huge: HugePages::reserve(HUGE_PAGES),
+            mode,
+            cores: run.cores,
+            huge: run.huge,
         })
     }
 
@@ -50,7 +59,7 @@ impl Testpmd {
         command.arg("-l").arg(format!("{driver},{forwarder}"));
         command.arg(format!("--main-lcore={driver}"));
         command.arg("--no-pci").arg("--no-telemetry");
-        if self.huge.is_some() {
+        if self.huge {
             command.arg("--in-memory");
         } else {
             command.args(["--no-huge", "-m", "1024", "--no-shconf"]);
@@ -59,20 +68,27 @@ impl Testpmd {
             command.arg(format!("--vdev=net_vhost{nth},iface={}", socket.display()));
         }
         // It would end with its standard input; with statistics once a day it does not read it.
-        let options = ["--forward-mode=io", "--auto-start", "--stats-period=86400"];
+        let options = ["--auto-start", "--stats-period=86400"];
         command.arg("--").args(options);
+        command.arg(match self.mode {
+            Mode::Io => "--forward-mode=io",
+            Mode::Mac => "--forward-mode=mac",
+        });
         command
     }
 }
 
 impl Contender for Testpmd {
-    fn id(&self) -> ContenderId {
-        ContenderId::Testpmd
+    fn id(&self) -> Peer {
+        match self.mode {
+            Mode::Io => Peer::TestpmdIo,
+            Mode::Mac => Peer::TestpmdMac,
+        }
     }
 
     fn describe(&self) -> String {
         let command = self.command([Path::new("A"), Path::new("B")]);
-        let memory = if self.huge.is_some() {
+        let memory = if self.huge {
             "huge pages"
         } else {
             "small pages"
@@ -83,7 +99,7 @@ impl Contender for Testpmd {
         )
     }
 
-    fn start(&self) -> Result<Rig> {
+    fn start(&self, shape: Shape) -> Result<Rig> {
         let dir = TempDir::with_prefix("mdevd-bench-").context("make a directory")?;
         let sockets = ["a.sock", "b.sock"].map(|name| dir.path().join(name));
         let log = dir.path().join("testpmd.log");
@@ -91,10 +107,14 @@ impl Contender for Testpmd {
         let process = Process::start("testpmd", command, Surroundings::default(), &log)?;
         let attach = || -> Result<(VhostGuest, VhostGuest)> {
             let [first, second] = &sockets;
-            Ok((attach(first, &process)?, attach(second, &process)?))
+            Ok((
+                attach(first, &process, shape)?,
+                attach(second, &process, shape)?,
+            ))
         };
         let (first, second) = attach().with_context(|| process::tail(&log))?;
         cpu::prefer_process(process.pid())?;
+        let pid = process.pid();
         let stop = move || {
             let ended = process.ended()?;
             anyhow::ensure!(
@@ -111,26 +131,20 @@ impl Contender for Testpmd {
             first,
             second,
             macs: MACS,
+            pid: Some(pid),
             stop: Box::new(stop),
         })
     }
 }
 
 /// Waits until testpmd listens, then attaches a guest.
-fn attach(socket: &Path, process: &Process) -> Result<VhostGuest> {
+fn attach(socket: &Path, process: &Process, shape: Shape) -> Result<VhostGuest> {
     process::wait_for("testpmd to listen", START, || {
         anyhow::ensure!(process.ended()?.is_none(), "testpmd ended by itself");
         Ok(socket.exists().then_some(()))
     })?;
-    Ok(VhostGuest::connect(socket, &guest_config())?)
-}
-
-fn guest_config() -> VhostConfig {
-    let ours = super::mdevd::guest_config();
-    VhostConfig {
-        queue_pairs: ours.queue_pairs,
-        rings: ours.rings,
-        features: ours.features,
-        memory: ours.memory_plan(),
-    }
+    Ok(VhostGuest::connect(
+        socket,
+        &VhostConfig::like(&shape.guest()),
+    )?)
 }

@@ -9,12 +9,11 @@ use std::rc::Rc;
 
 use anyhow::Result;
 
-use super::contender::{Contender, Rig};
-use super::rows::ContenderId;
+use super::{Contender, Peer, Rig, Shape};
 use crate::fakevm;
 use crate::fakevm::mem::Shared;
-use crate::fakevm::memory::GuestMemory;
-use crate::fakevm::net::{HEADER_LEN, NetGuest, NetHeader, NetPair, tx_queue};
+use crate::fakevm::memory::{Backing, GuestMemory, MemoryPlan};
+use crate::fakevm::net::{NetGuest, NetHeader, NetPair, tx_queue};
 use crate::fakevm::ring::Segment;
 use crate::fakevm::ring::model::ModelDevice;
 
@@ -23,17 +22,17 @@ use crate::fakevm::ring::model::ModelDevice;
 pub struct Model;
 
 impl Contender for Model {
-    fn id(&self) -> ContenderId {
-        ContenderId::Model
+    fn id(&self) -> Peer {
+        Peer::Model
     }
 
     fn describe(&self) -> String {
         "a bare copy from ring to ring in the driver's own thread".into()
     }
 
-    fn start(&self) -> Result<Rig> {
-        let (first, first_ends) = guest()?;
-        let (second, second_ends) = guest()?;
+    fn start(&self, shape: Shape) -> Result<Rig> {
+        let (first, first_ends) = guest(shape)?;
+        let (second, second_ends) = guest(shape)?;
         let (first_ends, second_ends) = (Rc::new(first_ends), Rc::new(second_ends));
         let first = ModelGuest {
             pair: first,
@@ -50,6 +49,7 @@ impl Contender for Model {
             first: Box::new(first),
             second: Box::new(second),
             macs,
+            pid: None,
             stop: Box::new(|| Ok(())),
         })
     }
@@ -79,10 +79,11 @@ struct ModelGuest {
     to: Rc<Ends>,
 }
 
-fn guest() -> Result<(NetPair, Ends)> {
-    let config = super::mdevd::guest_config();
+fn guest(shape: Shape) -> Result<(NetPair, Ends)> {
+    let config = shape.guest();
     let size = config.memory_size();
-    let plan = fakevm::memory::MemoryPlan::single(size, fakevm::memory::Backing::Memfd);
+    let single = MemoryPlan::single(size, Backing::Memfd);
+    let plan = config.memory.clone().unwrap_or(single);
     let mut memory = GuestMemory::new(&plan)?;
     let mut pair = NetPair::new(&mut memory, &config.rings, config.features)?;
     let tx = ModelDevice::new(&memory, *pair.tx.queue().layout(), false)?;
@@ -118,7 +119,6 @@ impl NetGuest for ModelGuest {
             ..NetHeader::default()
         }
         .encode();
-        let mut bounce = [0; 2048];
         while let Some(head) = tx.pop() {
             let Some(buffer) = rx.pop() else {
                 tx.give(head, 0);
@@ -126,12 +126,10 @@ impl NetGuest for ModelGuest {
             };
             let (source, _) = tx.descriptor(head);
             let (target, _) = rx.descriptor(buffer);
-            let len = (source.len as usize).min(bounce.len());
-            self.from
-                .high
-                .read(self.from.at(&source), &mut bounce[..len]);
-            bounce[..HEADER_LEN].copy_from_slice(&header);
-            self.to.high.write(self.to.at(&target), &bounce[..len]);
+            let len = source.len.min(target.len) as usize;
+            let (from, to) = (&self.from.high, &self.to.high);
+            from.copy_to(self.from.at(&source), to, self.to.at(&target), len);
+            to.write(self.to.at(&target), &header);
             tx.give(head, 0);
             rx.give(buffer, len as u32);
         }

@@ -8,15 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
+use super::Workload;
 use super::direction::Direction;
-use super::limits::{BROKEN, DRAIN, MEASURE, ROUNDS_PER_LOOK, STALL, WARM_UP};
-use super::rows::Workload;
+use crate::bench::limits::{BROKEN, DRAIN, MEASURE, ROUNDS_PER_LOOK, STALL, WARM_UP};
+use crate::bench::peers::Rig;
 use crate::fakevm::frame;
 use crate::fakevm::limits::BURST;
 use crate::fakevm::net::{NetGuest, rx_queue, tx_queue};
-
-/// The check sequence that a wire adds to each frame.
-const CHECK_SEQUENCE: usize = 4;
 
 /// The two guests of a run.
 pub struct Guests<'a> {
@@ -29,6 +27,18 @@ pub struct Guests<'a> {
     /// Number of the run, different from those before it on the same guests: frames of an
     /// earlier run that come late are told apart by it.
     pub run: u16,
+}
+
+impl<'a> Guests<'a> {
+    /// The guests of a contender.
+    pub fn of(rig: &'a mut Rig, run: u16) -> Self {
+        Guests {
+            first: rig.first.as_mut(),
+            second: rig.second.as_mut(),
+            macs: rig.macs,
+            run,
+        }
+    }
 }
 
 /// What came of one run.
@@ -63,17 +73,32 @@ impl Measured {
 ///
 /// # Errors
 /// Fails when nothing arrives at all, frames arrive changed, or a guest loses its device.
-pub fn drive(guests: Guests<'_>, workload: &Workload) -> Result<Measured> {
+pub fn drive(guests: Guests<'_>, workload: Workload) -> Result<Measured> {
+    drive_guests(guests, workload, false)
+}
+
+/// The same with receivers that ask for an interrupt whenever they have nothing left to do. They
+/// poll on all the same: what is measured is how often they would have been interrupted.
+///
+/// # Errors
+/// As [`drive`].
+pub fn drive_armed(guests: Guests<'_>, workload: Workload) -> Result<Measured> {
+    drive_guests(guests, workload, true)
+}
+
+fn drive_guests(guests: Guests<'_>, workload: Workload, armed: bool) -> Result<Measured> {
     let Guests {
         first,
         second,
         macs,
         run,
     } = guests;
-    let len = workload.wire_len - CHECK_SEQUENCE;
     introduce(first, second, macs)?;
-    let mut forth = Direction::new(first, macs, len, u64::from(run) * 2 + 2);
-    let mut back = Direction::new(second, [macs[1], macs[0]], len, u64::from(run) * 2 + 3);
+    let load = |to: usize, from: usize| workload.load(macs[to], macs[from]);
+    let mut forth = Direction::new(first, load(1, 0), u64::from(run) * 2 + 2);
+    let mut back = Direction::new(second, load(0, 1), u64::from(run) * 2 + 3);
+    forth.armed = armed;
+    back.armed = armed;
     if !workload.both_ways {
         back.close();
     }
@@ -122,7 +147,7 @@ pub fn drive(guests: Guests<'_>, workload: &Workload) -> Result<Measured> {
 
 /// Lets both guests send one frame, so that a switch has learnt where they are, and waits until
 /// both ways have carried something.
-fn introduce(
+pub(super) fn introduce(
     first: &mut dyn NetGuest,
     second: &mut dyn NetGuest,
     macs: [[u8; 6]; 2],
@@ -172,7 +197,7 @@ fn discard(guest: &mut dyn NetGuest) -> Result<usize> {
 }
 
 /// Receives what is still missing, until all is there or nothing comes any more.
-fn collect(
+pub(super) fn collect(
     first: &mut dyn NetGuest,
     second: &mut dyn NetGuest,
     forth: &mut Direction,

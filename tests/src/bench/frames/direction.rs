@@ -1,18 +1,25 @@
 //! One direction of a run: what was sent, what came, and what is under way.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
-use super::limits::{COMPARE_ONE_OF, RING_SIZE};
-use crate::fakevm::frame::{self, PAYLOAD};
+use super::load::Load;
+use super::pace::Pace;
+use crate::bench::limits::{COMPARE_ONE_OF, RING_SIZE};
 use crate::fakevm::limits::BURST;
-use crate::fakevm::net::{HEADER_LEN, NetGuest, rx_queue, tx_queue};
+use crate::fakevm::net::{NetGuest, rx_queue, tx_queue};
 
 /// Bits of a frame's number; those above say which run and direction it belongs to.
 const NUMBER_BITS: u32 = 44;
 
+/// Frames under way at most: the receiver always has buffers for them, although it posts those
+/// that it has emptied in bursts.
+const WINDOW: u64 = RING_SIZE as u64 - 2 * BURST as u64;
+
 /// What one direction has done so far.
 pub struct Direction {
-    template: Vec<u8>,
+    load: Load,
     /// Upper bits of every number: run and direction.
     tag: u64,
     window: u64,
@@ -30,21 +37,21 @@ pub struct Direction {
     pub damaged: u64,
     /// Doorbells rung.
     pub kicks: u64,
+    /// Whether the receiver asks for an interrupt whenever it has nothing left to do.
+    pub armed: bool,
+    pace: Option<Pace>,
     scratch: Vec<u8>,
 }
 
 impl Direction {
-    /// Prepares a guest to send frames of `len` bytes, marked by `tag`.
-    pub fn new(from: &mut dyn NetGuest, macs: [[u8; 6]; 2], len: usize, tag: u64) -> Self {
-        let template = frame::numbered(macs[1], macs[0], 0, len);
-        let mut buffer = vec![0; HEADER_LEN];
-        buffer.extend_from_slice(&template);
-        from.pair(0).tx.prepare(&buffer);
+    /// Prepares a guest to send `load`, marked by `tag`.
+    pub fn new(from: &mut dyn NetGuest, load: Load, tag: u64) -> Self {
+        from.pair(0).tx.prepare(&load.header, &load.frame);
         Direction {
-            scratch: vec![0; template.len()],
-            template,
+            scratch: vec![0; load.frame.len()],
+            load,
             tag: tag << NUMBER_BITS,
-            window: u64::from(RING_SIZE),
+            window: WINDOW,
             sent: 0,
             received: 0,
             expected: 0,
@@ -52,6 +59,8 @@ impl Direction {
             reordered: 0,
             damaged: 0,
             kicks: 0,
+            armed: false,
+            pace: None,
         }
     }
 
@@ -70,6 +79,26 @@ impl Direction {
         self.sent.saturating_sub(self.received)
     }
 
+    /// Sends by a schedule instead of as fast as it goes, whether frames arrive or not.
+    pub fn pace(&mut self, pace: Pace) {
+        self.pace = Some(pace);
+    }
+
+    /// How many frames should have been sent by `now` and are not.
+    pub fn behind(&self, now: Duration) -> u64 {
+        let due = self.pace.as_ref().map_or(0, |pace| pace.due(now));
+        if self.window == 0 {
+            0
+        } else {
+            due.saturating_sub(self.sent)
+        }
+    }
+
+    /// The delays that were kept, in nanoseconds.
+    pub fn into_delays(self) -> Vec<u32> {
+        self.pace.map(Pace::into_delays).unwrap_or_default()
+    }
+
     /// Pushes a burst, as far as the window is open.
     ///
     /// # Errors
@@ -80,14 +109,29 @@ impl Direction {
             .window
             .saturating_sub(self.under_way())
             .min(BURST as u64);
-        let tx = &mut from.pair(0).tx;
-        tx.reap()?;
-        let start = self.sent;
-        while self.sent < start + room
-            && tx.push_prepared(self.template.len(), PAYLOAD, self.tag | self.sent)
-        {
-            self.sent += 1;
+        self.push(from, room)
+    }
+
+    /// Pushes what is due, a burst at most, as far as the ring has room.
+    ///
+    /// # Errors
+    /// Fails when the guest has lost its device.
+    #[inline]
+    pub fn send_due(&mut self, from: &mut dyn NetGuest, now: Duration) -> Result<()> {
+        let due = self.behind(now).min(BURST as u64);
+        self.push(from, due)
+    }
+
+    #[inline]
+    fn push(&mut self, from: &mut dyn NetGuest, count: u64) -> Result<()> {
+        if count == 0 {
+            return Ok(());
         }
+        let tx = &mut from.pair(0).tx;
+        tx.reap_if_scarce()?;
+        let (len, stamp) = (self.load.frame.len(), self.tag | self.sent);
+        let pushed = tx.push_prepared(count as usize, len, self.load.stamp_at, stamp);
+        self.sent += pushed as u64;
         if tx.publish() {
             self.kicks += 1;
             from.kick(tx_queue(0))?;
@@ -101,27 +145,36 @@ impl Direction {
     /// Fails when the guest has lost its device.
     #[inline]
     pub fn receive(&mut self, to: &mut dyn NetGuest) -> Result<()> {
+        self.receive_at(to, Duration::ZERO)
+    }
+
+    /// The same at `now`, for delays.
+    ///
+    /// # Errors
+    /// Fails when the guest has lost its device.
+    #[inline]
+    pub fn receive_at(&mut self, to: &mut dyn NetGuest, now: Duration) -> Result<()> {
         let rx = &mut to.pair(0).rx;
-        rx.poll_burst(BURST, |frame| {
-            let stamp = frame.stamp(PAYLOAD);
+        let count = rx.poll_burst(BURST, |frame| {
+            let stamp = frame.stamp(self.load.stamp_at);
             let number = stamp & (u64::MAX >> (64 - NUMBER_BITS));
             if stamp - number != self.tag {
                 // Left over from an earlier run, or rubbish that is missed at the end.
                 return;
             }
             self.received += 1;
-            if frame.len != self.template.len() || number >= self.sent {
+            if frame.len != self.load.frame.len() || number >= self.sent {
                 self.damaged += 1;
                 return;
             }
             if number.is_multiple_of(COMPARE_ONE_OF) {
                 frame.copy_to(&mut self.scratch);
-                let after = PAYLOAD + 8;
-                if self.scratch[..PAYLOAD] != self.template[..PAYLOAD]
-                    || self.scratch[after..] != self.template[after..]
-                {
+                if !self.load.same(&self.scratch) {
                     self.damaged += 1;
                 }
+            }
+            if let Some(pace) = &mut self.pace {
+                pace.arrived(number, now);
             }
             if number >= self.expected {
                 self.expected = number + 1;
@@ -129,6 +182,15 @@ impl Direction {
                 self.reordered += 1;
             }
         })?;
+        if count == 0 {
+            if self.armed {
+                rx.queue().arm();
+            }
+            return Ok(());
+        }
+        if self.armed {
+            rx.queue().disarm();
+        }
         // What was given up has come after all.
         self.written_off = self
             .written_off

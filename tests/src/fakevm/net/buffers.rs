@@ -1,0 +1,98 @@
+//! The buffers of a ring: every descriptor has its own, one or several which it uses in turn.
+
+use crate::fakevm::error::Result;
+use crate::fakevm::mem::Shared;
+use crate::fakevm::memory::GuestMemory;
+
+/// Room between two buffers: off a power of two, so that they spread over the cache's sets.
+const GAP: usize = 128;
+
+/// Buffers in guest memory.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    /// All of them.
+    pub(super) bytes: Shared,
+    /// Bytes of one.
+    pub(super) len: usize,
+    base: u64,
+    stride: usize,
+    size: usize,
+    each: u16,
+    /// Which of its buffers each descriptor uses now.
+    turn: Vec<u16>,
+}
+
+impl Buffers {
+    /// Takes memory for `each` buffers of `len` bytes for each of `size` descriptors.
+    pub(super) fn new(memory: &mut GuestMemory, size: u16, each: u16, len: usize) -> Result<Self> {
+        let size = usize::from(size);
+        let each = each.max(1);
+        let stride = len.next_multiple_of(64) + GAP;
+        let total = size * usize::from(each) * stride;
+        let base = memory.alloc(total as u64, 4096)?;
+        Ok(Buffers {
+            bytes: memory.view(base, total)?,
+            len,
+            base,
+            stride,
+            size,
+            each,
+            turn: vec![0; size],
+        })
+    }
+
+    /// Where the buffer that a descriptor uses now begins within [`Buffers::bytes`].
+    #[inline]
+    pub(super) fn at(&self, index: u16) -> usize {
+        let index = usize::from(index);
+        let turn = if self.each == 1 { 0 } else { self.turn[index] };
+        (index + usize::from(turn) * self.size) * self.stride
+    }
+
+    /// The same as a guest physical address.
+    #[inline]
+    pub(super) fn gpa(&self, index: u16) -> u64 {
+        self.base + self.at(index) as u64
+    }
+
+    /// Lets a descriptor use its next buffer.
+    #[inline]
+    pub(super) fn advance(&mut self, index: u16) {
+        if self.each > 1 {
+            let turn = &mut self.turn[usize::from(index)];
+            *turn = (*turn + 1) % self.each;
+        }
+    }
+
+    /// Where each of them begins within [`Buffers::bytes`].
+    pub(super) fn all(&self) -> impl Iterator<Item = usize> + use<> {
+        let stride = self.stride;
+        (0..self.size * usize::from(self.each)).map(move |nth| nth * stride)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fakevm::memory::{Backing, MemoryPlan};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn descriptors_use_their_buffers_in_turn_and_share_none() {
+        let mut memory = GuestMemory::new(&MemoryPlan::single(1 << 20, Backing::Memfd)).unwrap();
+        let mut buffers = Buffers::new(&mut memory, 4, 3, 100).unwrap();
+        let mut seen = BTreeSet::new();
+        for _ in 0..3 {
+            for index in 0..4 {
+                assert!(seen.insert(buffers.at(index)));
+                buffers.advance(index);
+            }
+        }
+        assert_eq!(seen, buffers.all().collect());
+        assert_eq!(
+            buffers.at(2),
+            buffers.all().nth(2).unwrap(),
+            "the first again"
+        );
+    }
+}

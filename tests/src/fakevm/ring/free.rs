@@ -1,0 +1,88 @@
+//! Which descriptors are free: first back, first taken, as DPDK's virtio driver keeps them.
+//!
+//! A device that works in order gives descriptors back in the order of the ring, so they are used
+//! in that order again and again, and memory is walked as a prefetcher likes it. A stack would
+//! scramble them.
+
+/// A queue of descriptor numbers that never holds more than it was made for.
+#[derive(Debug)]
+pub(super) struct FreeList {
+    slots: Box<[u16]>,
+    mask: usize,
+    taken: usize,
+    given: usize,
+}
+
+impl FreeList {
+    /// All of `size` descriptors, from 0 upwards. `size` is a power of two.
+    pub(super) fn full(size: u16) -> Self {
+        let size = size.next_power_of_two();
+        FreeList {
+            slots: (0..size).collect(),
+            mask: usize::from(size) - 1,
+            taken: 0,
+            given: size.into(),
+        }
+    }
+
+    /// How many there are.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.given.wrapping_sub(self.taken)
+    }
+
+    /// Takes the one that came first.
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<u16> {
+        let index = self.peek(0)?;
+        self.taken = self.taken.wrapping_add(1);
+        Some(index)
+    }
+
+    /// The one that [`FreeList::take`] gives after `ahead` others.
+    #[inline]
+    pub(super) fn peek(&self, ahead: usize) -> Option<u16> {
+        (ahead < self.len()).then(|| self.slots[self.taken.wrapping_add(ahead) & self.mask])
+    }
+
+    /// Gives one back. The queue gives back each descriptor once, so there is always room.
+    #[inline]
+    pub(super) fn give(&mut self, index: u16) {
+        debug_assert!(self.len() <= self.mask);
+        self.slots[self.given & self.mask] = index;
+        self.given = self.given.wrapping_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_back_is_first_taken() {
+        let mut free = FreeList::full(4);
+        assert_eq!(free.len(), 4);
+        assert_eq!(
+            (free.peek(0), free.peek(3), free.peek(4)),
+            (Some(0), Some(3), None)
+        );
+        let all: Vec<_> = std::iter::from_fn(|| free.take()).collect();
+        assert_eq!(all, [0, 1, 2, 3]);
+        free.give(2);
+        free.give(0);
+        assert_eq!(
+            (free.take(), free.take(), free.take()),
+            (Some(2), Some(0), None)
+        );
+    }
+
+    #[test]
+    fn the_largest_ring_wraps() {
+        let mut free = FreeList::full(32768);
+        for _ in 0..70_000 {
+            let index = free.take().unwrap();
+            free.give(index);
+        }
+        assert_eq!(free.len(), 32768);
+    }
+}
