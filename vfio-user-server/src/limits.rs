@@ -77,3 +77,9 @@ pub const CONFIG_SPACE: usize = 256;
 
 /// Bytes read from a socket at once.
 pub const READ_CHUNK: usize = 64 << 10;
+
+/// How long a socket is looked at for the next request of a client that is quick to ask again, before
+/// waiting for it. About what it takes to put a thread to sleep and wake it.
+pub const LINGER: std::time::Duration = std::time::Duration::from_micros(30);
+/// How often in a row that is done before others who are served by the same thread get their turn.
+pub const MAX_LINGERED: u32 = 32;

@@ -86,7 +86,7 @@ fn turn<D: Device + ?Sized>(
         let _ = event.read();
     }
     if socket_ready.contains(PollFlags::POLLIN) && endpoint.wants_input() {
-        return step::settle(step::read(socket, endpoint, buffer));
+        return step::settle(step::read(socket, endpoint, buffer).map(drop));
     }
     if socket_ready.intersects(PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL) {
         return Err(Ended::ClientClosed);

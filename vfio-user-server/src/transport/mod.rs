@@ -4,6 +4,8 @@ pub mod blocking;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
+#[cfg(feature = "tokio")]
+mod linger;
 mod listener;
 mod step;
 
