@@ -2,13 +2,13 @@
 
 use super::bar::{BarKind, BarSpec};
 use super::capability::{Capability, PlacedCapability, cap_id};
-use super::config::{CONFIG_SIZE, ConfigSpace};
+use super::config::{ConfigSpace, DESCRIBED};
 use super::header::{HEADER, HeaderSpec, Identity, InterruptPin};
 
 /// First byte of the capability area.
 const CAPABILITIES: usize = 0x40;
 /// First byte past the capability area.
-const CAPABILITIES_END: usize = 0x100;
+const CAPABILITIES_END: usize = DESCRIBED;
 
 /// Why the tables do not make a function.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,7 +122,6 @@ impl ConfigBuilder {
             space.write_1_to_clear[at..end].copy_from_slice(&cap.write_1_to_clear);
             space.init[at + 1] = placed.get(i + 1).map_or(0, |next| next.offset);
         }
-        debug_assert_eq!(space.init.len(), CONFIG_SIZE);
         space.reset();
         Ok(space)
     }

@@ -12,9 +12,12 @@ use super::header::{
 };
 
 /// Bytes of a PCIe function's configuration space.
-pub(super) const CONFIG_SIZE: usize = 4096;
+const CONFIG_SIZE: usize = 4096;
+/// Bytes that tables describe: header and capabilities. Nothing is kept of the others, of which
+/// each of many devices would have 15 KiB.
+pub(super) const DESCRIBED: usize = 256;
 
-type Bytes = Box<[u8; CONFIG_SIZE]>;
+type Bytes = Box<[u8; DESCRIBED]>;
 
 /// The 4096 bytes of a PCIe function's configuration space, made by
 /// [`ConfigBuilder`](super::ConfigBuilder).
@@ -44,7 +47,7 @@ struct Watched {
 
 impl ConfigSpace {
     pub(super) fn zeroed(bars: Vec<BarSpec>, capabilities: Vec<PlacedCapability>) -> Self {
-        let zero = || Box::new([0; CONFIG_SIZE]);
+        let zero = || Box::new([0; DESCRIBED]);
         let find = |id| {
             let cap = capabilities.iter().find(|cap| cap.id == id);
             cap.map(|cap| usize::from(cap.offset))
@@ -83,7 +86,10 @@ impl ConfigSpace {
     /// The access reaches past 4096 bytes.
     pub fn read(&self, offset: u64, data: &mut [u8]) -> Result<(), AccessError> {
         let at = check("configuration space", self.size(), offset, data.len())?;
-        data.copy_from_slice(&self.now[at..at + data.len()]);
+        let described = self.now.get(at..).unwrap_or_default();
+        let (known, beyond) = data.split_at_mut(data.len().min(described.len()));
+        known.copy_from_slice(&described[..known.len()]);
+        beyond.fill(0);
         Ok(())
     }
 
@@ -94,8 +100,7 @@ impl ConfigSpace {
     pub fn write(&mut self, offset: u64, data: &[u8]) -> Result<Effects, AccessError> {
         let at = check("configuration space", self.size(), offset, data.len())?;
         let before = self.watched();
-        for (i, &new) in data.iter().enumerate() {
-            let i = at + i;
+        for (i, &new) in (at..DESCRIBED).zip(data) {
             let (old, mask) = (self.now[i], self.writable[i]);
             self.now[i] = ((old & !mask) | (new & mask)) & !(new & self.write_1_to_clear[i]);
         }

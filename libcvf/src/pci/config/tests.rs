@@ -351,7 +351,7 @@ proptest! {
                 narrow.write(*offset, data).expect("the same write");
             }
         }
-        for i in 0..4096 {
+        for i in 0..DESCRIBED {
             let read_only = !wide.writable[i] & !wide.write_1_to_clear[i];
             prop_assert_eq!(wide.now[i] & read_only, wide.init[i] & read_only);
             prop_assert_eq!(wide.now[i], narrow.now[i]);
@@ -362,4 +362,22 @@ proptest! {
 /// The power state settles once per write, so only there may width matter.
 fn touches_power(offset: u64, len: usize) -> bool {
     offset <= PM + 4 && offset + len as u64 > PM + 4
+}
+
+/// PCIe base specification 7.2.2: all of a function's 4096 bytes exist, described or not.
+#[test]
+fn bytes_that_no_table_describes_read_as_zero_and_ignore_writes() {
+    let mut space = space(true);
+    let end = DESCRIBED as u64;
+    for offset in [end - 4, end, 4096 - 8] {
+        assert_eq!(space.write(offset, &[0xff; 8]), Ok(Effects::default()));
+        let mut data = [0x55; 8];
+        space.read(offset, &mut data).unwrap();
+        assert_eq!(data, [0; 8], "{offset:#x}");
+    }
+    let mut all = [0x55; CONFIG_SIZE];
+    space.read(0, &mut all).unwrap();
+    assert_eq!(all[..4], [0xf4, 0x1a, 0x41, 0x10]);
+    assert!(all[DESCRIBED..].iter().all(|byte| *byte == 0));
+    assert!(space.read(4096 - 4, &mut [0; 8]).is_err());
 }
