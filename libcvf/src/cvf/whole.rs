@@ -18,8 +18,8 @@ use crate::ledger::Slice;
 use crate::mem::{MapError, MapRequest, fault_count};
 use crate::offload::PackedMac;
 use crate::pci::AccessError;
-use crate::personality::Personality;
 use crate::personality::virtio_net::{VirtioNet, VirtioNetConfig, bits, receive_offloads};
+use crate::personality::{DoorbellRegister, Personality};
 use crate::pf::PhysicalFunction;
 use crate::ring::RingFeatures;
 use crate::switch::{PortConfig, PortKind, Vid};
@@ -213,6 +213,18 @@ impl Cvf {
             bar @ 0..=5 => self.act(|p, host| p.write(host, bar as u8, offset, data)),
             _ => Err(Self::no_region(region, offset, data.len())),
         }
+    }
+
+    /// Registers that ring data queues, whose writes a client may signal by an event instead.
+    pub fn doorbell_registers(&self) -> Vec<DoorbellRegister> {
+        self.personality.lock().doorbell_registers()
+    }
+
+    /// Does what a driver's write to that register does; nothing where no driver runs.
+    pub fn ring(&self, register: &DoorbellRegister) {
+        let (bar, offset) = (register.bar, register.offset);
+        // Only the place counts (virtio 1.3 4.1.5.2). It is inside the BAR: the personality named it.
+        let _ = self.act(|p, host| p.write(host, bar, offset, &[0; 2]));
     }
 
     /// Makes guest memory reachable.

@@ -7,7 +7,9 @@
 mod model;
 pub mod virtio_net;
 
-pub use model::{DoorbellArea, Doorbells, DriverState, Interrupts, Personality, Status};
+pub use model::{
+    DoorbellArea, DoorbellRegister, Doorbells, DriverState, Interrupts, Personality, Status,
+};
 
 use crate::control::{ControlReply, ControlRequest};
 

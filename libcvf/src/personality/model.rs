@@ -39,6 +39,19 @@ pub struct DoorbellArea {
     pub queue: u16,
 }
 
+/// The register that rings a queue by being written, whatever the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DoorbellRegister {
+    /// BAR of the register.
+    pub bar: u8,
+    /// Its offset within the BAR, in bytes.
+    pub offset: u64,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The queue.
+    pub queue: u16,
+}
+
 /// How far the guest's driver has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DriverState {
@@ -127,6 +140,12 @@ pub trait Personality: Send {
 
     /// Doorbell pages a client may map; empty with trapped doorbells and with legacy interrupts.
     fn doorbell_areas(&self) -> Vec<DoorbellArea>;
+
+    /// Doorbell registers of data queues, for clients that signal an event instead of sending a
+    /// write. Empty where no write ever comes.
+    fn doorbell_registers(&self) -> Vec<DoorbellRegister> {
+        Vec::new()
+    }
 
     /// The queue that a write at this place rings right now, if any: the device runs, the queue
     /// exists and is enabled. The same decision as [`Personality::write`] makes, for a quick path.

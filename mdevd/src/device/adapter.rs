@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use libcvf::cvf::{Cvf, MapRequest, Quiescing};
 use vfio_user_server::vfio::{VFIO_PCI_INTX_IRQ_INDEX, VFIO_PCI_MSIX_IRQ_INDEX};
-use vfio_user_server::wire::{Backing, DmaMap, DmaUnmap, IrqAction, SetIrqs};
+use vfio_user_server::wire::{Backing, DmaMap, DmaUnmap, IoFd, IrqAction, SetIrqs};
 use vfio_user_server::{
     Answer, Context, Description, DescriptionError, Device, Ended, Errno, Irq, Link, Mapping,
     MmapArea, Region, RegionRange,
 };
 
+use super::bells::Bells;
 use super::irqs::{self, UnmaskWatch};
 use super::quiet::quiet;
 
@@ -54,6 +55,8 @@ pub(super) struct Adapter {
     cvf: Arc<Cvf>,
     description: Arc<Description>,
     unmask: Option<UnmaskWatch>,
+    /// Doorbells by event, once the client has asked for them.
+    bells: Option<Bells>,
     /// What the client left behind.
     leaving: Option<Quiescing>,
 }
@@ -64,6 +67,7 @@ impl Adapter {
             cvf,
             description,
             unmask: None,
+            bells: None,
             leaving: None,
         }
     }
@@ -110,6 +114,7 @@ impl Device for Adapter {
 
     fn disconnected(&mut self, _: &Ended) {
         self.unmask = None;
+        self.bells = None;
         self.leaving = Some(self.cvf.disconnected());
     }
 
@@ -176,6 +181,27 @@ impl Device for Adapter {
             }
         }
         Answer::ok(())
+    }
+
+    fn region_io_fds(&mut self, cx: &mut Context<'_>, region: u32) -> Answer<Vec<IoFd>> {
+        let limit = cx
+            .link()
+            .negotiated()
+            .map_or(0, |agreed| agreed.client_max_msg_fds as usize)
+            .min(vfio_user_server::limits::SCM_MAX_FD);
+        let bells = match self.bells.take() {
+            Some(bells) => bells,
+            None => match Bells::hang(&self.cvf, limit) {
+                Ok(bells) => bells,
+                Err(error) => {
+                    tracing::warn!("a client gets no doorbells by event: {error}");
+                    return Answer::err(Errno::from(error));
+                }
+            },
+        };
+        let entries = bells.of_region(region);
+        self.bells = Some(bells);
+        Answer::ok(entries)
     }
 
     fn reset(&mut self, cx: &mut Context<'_>) -> Answer<()> {

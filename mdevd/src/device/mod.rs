@@ -4,6 +4,7 @@
 
 mod adapter;
 mod backend;
+mod bells;
 mod errors;
 mod irqs;
 mod numbers;

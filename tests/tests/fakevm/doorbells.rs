@@ -96,16 +96,62 @@ fn a_mapped_device_takes_messages_as_well() {
 }
 
 #[test]
-#[ignore = "the daemon hands out no io fds yet"]
-fn region_io_fds_wake_the_worker() {
+fn region_io_fds_wake_the_worker_without_a_message() {
     let host = Host::new();
     let mut one = vm(&host, "one", DoorbellMode::IoFds, "trapped");
     let mut two = vm(&host, "two", DoorbellMode::IoFds, "trapped");
     introduce(&mut [&mut one, &mut two]);
+    // Registers are read before messages are counted.
+    let macs = [one.mac().unwrap(), two.mac().unwrap()];
+    let before = host.daemon.counter("one", "/messages").unwrap();
     for number in 0..500 {
+        let frame = frame::numbered(macs[1], macs[0], number, 64);
+        one.send(&frame).unwrap();
+        expect_number(&mut two, number);
+    }
+    assert_eq!(host.daemon.counter("one", "/messages").unwrap(), before);
+    let kicks = host.daemon.counter("one", "/kicks").unwrap();
+    assert!(kicks > 0, "the worker slept in between and was woken");
+}
+
+/// A client that takes one descriptor a message gets one for all its queues.
+#[test]
+fn queues_share_an_event_where_the_client_takes_few() {
+    let host = Host::new();
+    let config = || FakeVmConfig {
+        doorbells: DoorbellMode::IoFds,
+        capabilities: "{\"capabilities\": {\"max_msg_fds\": 1}}",
+        ..FakeVmConfig::default()
+    };
+    let mut one = host.vm_with("one", &[], config());
+    let mut two = host.vm_with("two", &[], config());
+    introduce(&mut [&mut one, &mut two]);
+    for number in 0..200 {
         pass(&mut one, &mut two, number);
         pass(&mut two, &mut one, number);
     }
+}
+
+/// virtio 1.3 4.1.5.2: the place of a notification says which queue it is for, so nothing has to match.
+#[test]
+fn every_data_queue_of_a_trapped_device_has_an_event_and_a_mapped_device_none() {
+    let host = Host::new();
+    let config = FakeVmConfig {
+        queue_pairs: 3,
+        ..FakeVmConfig::default()
+    };
+    let mut one = host.vm_with("one", &["--queue-pairs", "3"], config);
+    let notify = one.transport.notify;
+    let entries = one.client.region_io_fds(notify.region).unwrap();
+    let places: Vec<_> = entries.iter().map(|e| (e.offset, e.size)).collect();
+    let page = u64::from(one.transport.notify_off_multiplier);
+    let expected: Vec<_> = (0..6).map(|q| (notify.offset + q * page, 2)).collect();
+    assert_eq!(places, expected);
+    assert!(entries.iter().all(|e| (e.kind, e.flags) == (0, 0)));
+    assert!(one.client.region_io_fds(0).unwrap().is_empty(), "registers");
+    let mut two = vm(&host, "two", DoorbellMode::Mapped, "mapped");
+    let region = two.transport.notify.region;
+    assert!(two.client.region_io_fds(region).unwrap().is_empty());
 }
 
 /// virtio 1.3 2.7.10: who sleeps asks for one notification, however many frames follow.

@@ -32,7 +32,9 @@ pub use features::{bits, feature_names, receive_offloads};
 pub use layout::{PAGE, common_cfg_size};
 pub use settings::{SettingsError, VirtioNetConfig};
 
-use super::{DoorbellArea, Doorbells, Host, Interrupts, Personality, QueueRole, Status};
+use super::{
+    DoorbellArea, DoorbellRegister, Doorbells, Host, Interrupts, Personality, QueueRole, Status,
+};
 use crate::pci::{AccessError, BarSpec, ConfigSpace, Effects, MsixTable};
 use layout::{BAR_DOORBELLS, BAR_MSIX, BAR_REGISTERS, Structure};
 use state::State;
@@ -129,6 +131,22 @@ impl Personality for VirtioNet {
                 bar: BAR_DOORBELLS,
                 offset: u64::from(queue) * PAGE,
                 size: PAGE,
+                queue,
+            })
+            .collect()
+    }
+
+    /// Without `VIRTIO_F_NOTIFICATION_DATA` a notification is a 16-bit write (4.1.5.2); its page alone
+    /// says which queue it is for.
+    fn doorbell_registers(&self) -> Vec<DoorbellRegister> {
+        if !self.doorbell_areas().is_empty() {
+            return Vec::new();
+        }
+        (0..2 * self.state.config.queue_pairs)
+            .map(|queue| DoorbellRegister {
+                bar: BAR_DOORBELLS,
+                offset: u64::from(queue) * PAGE,
+                size: 2,
                 queue,
             })
             .collect()

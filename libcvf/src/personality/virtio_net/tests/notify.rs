@@ -1,7 +1,7 @@
 use super::super::{PAGE, bits};
 use super::driver::{DRIVER_OK, Driver, reg, settings};
 use super::host::Call;
-use crate::personality::{Doorbells, Interrupts, Personality};
+use crate::personality::{DoorbellRegister, Doorbells, Interrupts, Personality};
 
 #[test]
 fn virtio_4_1_5_2_each_queue_is_rung_at_its_own_page() {
@@ -142,7 +142,17 @@ fn every_page_but_the_control_queues_can_be_mapped() {
 
 #[test]
 fn nothing_is_mappable_when_trapped_or_with_legacy_interrupts() {
-    assert_eq!(Driver::pairs(2).device.doorbell_areas(), []);
+    let trapped = Driver::pairs(2).device;
+    assert_eq!(trapped.doorbell_areas(), []);
+    let registers = trapped.doorbell_registers();
+    let of = |r: &DoorbellRegister| (r.bar, r.offset, r.size, r.queue);
+    let expected = [
+        (2, 0, 2, 0),
+        (2, PAGE, 2, 1),
+        (2, 2 * PAGE, 2, 2),
+        (2, 3 * PAGE, 2, 3),
+    ];
+    assert_eq!(registers.iter().map(of).collect::<Vec<_>>(), expected);
     let mut config = settings(2);
     (config.doorbells, config.interrupts) = (Doorbells::Mapped, Interrupts::Intx);
     assert_eq!(Driver::new(config).device.doorbell_areas(), []);
