@@ -14,6 +14,7 @@ use crate::bus::{BusSocket, ServeError};
 use crate::config::{BUS_SOCKET, Config, DEVICE_DIR};
 use crate::device::{BackendError, RealBackend};
 use crate::engine::Catalog;
+use crate::limits::FILES_PER_DEVICE;
 use crate::notify::notify;
 use crate::session::Place;
 use crate::store::{DirLock, LockError, SledStore, StoreError};
@@ -134,11 +135,17 @@ fn make_dir(what: &'static str, path: &Path, mode: u32) -> Result<(), DaemonErro
     std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(refuse)
 }
 
-/// Devices need descriptors: a listener each, and their client's eventfds.
+/// Devices need descriptors: a listener each, and what their client gives them. Says how many there
+/// are, for that is how many devices there can be.
 fn raise_descriptor_limit() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::warn!("cannot raise the limit of open files: {error}");
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| hard));
+    match raised {
+        Ok(limit) => tracing::info!(
+            limit,
+            "open files: enough for about {} devices",
+            limit / FILES_PER_DEVICE
+        ),
+        Err(error) => tracing::warn!("cannot raise the limit of open files: {error}"),
     }
 }

@@ -43,5 +43,8 @@ pub const BLOCKING_THREADS: usize = 32;
 pub const MIN_PAUSE: Duration = Duration::from_millis(5);
 /// See [`MIN_PAUSE`].
 pub const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// Open files of a device with one queue pair and a usual client: listener, connection, memory, and
+/// an eventfd for each of four vectors. More queue pairs have more vectors.
+pub const FILES_PER_DEVICE: u64 = 8;
 /// Connections a device's listener holds while nobody accepts.
 pub const SOCKET_BACKLOG: i32 = 8;

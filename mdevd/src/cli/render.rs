@@ -252,6 +252,7 @@ pub(super) fn stats(terminal: Terminal, stats: &Stats) -> String {
     }
     lines.line("kicks", total.kicks.to_string());
     lines.line("interrupts", total.interrupts.to_string());
+    lines.line("messages", stats.messages.to_string());
     if !stats.pairs.is_empty() {
         let rows: Vec<Vec<Cell>> = stats
             .pairs

@@ -35,7 +35,7 @@ fn counters(rx: &QueueStats, tx: &QueueStats) -> Counters {
 }
 
 /// A device's counters, without its name.
-pub(super) fn stats(stats: &CvfStats) -> Stats {
+pub(super) fn stats(stats: &CvfStats, observer: &Observer) -> Stats {
     let pairs = stats.receive_queues.iter().zip(&stats.transmit_queues);
     let pair = |(pair, (rx, tx))| PairCounters {
         pair,
@@ -43,6 +43,7 @@ pub(super) fn stats(stats: &CvfStats) -> Stats {
     };
     Stats {
         name: String::new(),
+        messages: observer.counters().requests.iter().map(|(_, n)| n).sum(),
         total: counters(&stats.receive, &stats.transmit),
         pairs: (0..).zip(pairs).map(pair).collect(),
     }

@@ -154,7 +154,7 @@ impl Device for ServedCvf {
     }
 
     fn stats(&self) -> Stats {
-        numbers::stats(&self.cvf.stats())
+        numbers::stats(&self.cvf.stats(), &self.observer)
     }
 
     fn set_link(&self, up: bool) -> bool {

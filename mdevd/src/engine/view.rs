@@ -298,6 +298,10 @@ pub struct PairCounters {
 pub struct Stats {
     /// Device.
     pub name: String,
+    /// Messages of its clients so far. Each is a trap of the guest or a doing of its VMM; a driver
+    /// under load causes few, with mapped doorbells none.
+    #[serde(default)]
+    pub messages: u64,
     /// The whole device.
     #[serde(flatten)]
     pub total: Counters,
