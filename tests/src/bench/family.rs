@@ -35,6 +35,7 @@ pub fn all() -> Vec<Box<dyn Family>> {
         Box::new(frames::paced::Paced),
         Box::new(frames::events::Events),
         Box::new(frames::callgrind::Callgrind),
+        Box::new(super::registers::Registers),
     ]
 }
 

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod machine;
 pub mod peers;
 pub mod plot;
+pub mod registers;
 pub mod report;
 pub mod row;
 pub mod stats;
