@@ -36,6 +36,8 @@ pub fn all() -> Vec<Box<dyn Family>> {
         Box::new(frames::events::Events),
         Box::new(frames::callgrind::Callgrind),
         Box::new(super::registers::Registers),
+        Box::new(super::scale::rates::Rates),
+        Box::new(super::scale::idle::Idle),
     ]
 }
 

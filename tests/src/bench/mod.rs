@@ -15,6 +15,7 @@ pub mod plot;
 pub mod registers;
 pub mod report;
 pub mod row;
+pub mod scale;
 pub mod stats;
 mod svg;
 

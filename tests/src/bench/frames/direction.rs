@@ -64,6 +64,11 @@ impl Direction {
         }
     }
 
+    /// Sets how many frames may be under way; at most what the receiver's ring holds.
+    pub fn set_window(&mut self, frames: u64) {
+        self.window = frames;
+    }
+
     /// Sends nothing in this direction.
     pub fn close(&mut self) {
         self.window = 0;
