@@ -38,6 +38,8 @@ pub(super) struct Batch<'s, 'm> {
     pub plain: Frames,
     /// Bytes of the longest of those.
     pub longest: usize,
+    /// What is delivered now are frames for one port each.
+    pub unicast: bool,
 }
 
 /// Why a frame was not pushed.
@@ -144,6 +146,7 @@ impl Batch<'_, '_> {
             regions: &regions,
             counters: &queue.counters,
             tally: Tally::default(),
+            unicast: self.unicast,
         };
         let filled = self.fill(&mut filling, ring.as_mut(), frames);
         let pushed = filling.tally.frames() > 0;
@@ -297,6 +300,8 @@ struct Filling<'t> {
     regions: &'t Regions,
     counters: &'t QueueCounters,
     tally: Tally,
+    /// None of the frames is multicast or broadcast.
+    unicast: bool,
 }
 
 impl Filling<'_> {
@@ -304,8 +309,12 @@ impl Filling<'_> {
     #[inline]
     fn count(&mut self, burst: &Burst<'_>, done: Frames) {
         for index in done {
-            let (head, tail) = burst.parts(index);
-            self.tally.add_start(head, head.len() + tail.len(), false);
+            let len = burst.frames()[index].len();
+            if self.unicast {
+                self.tally.add_unicast(len, false);
+            } else {
+                self.tally.add_start(burst.parts(index).0, len, false);
+            }
         }
     }
 }

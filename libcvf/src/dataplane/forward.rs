@@ -56,6 +56,7 @@ impl Fabric {
             scratch,
             plain: Frames::default(),
             longest: 0,
+            unicast: true,
         };
         for index in 0..batch.burst.frames().len() {
             let frame = &batch.burst.frames()[index];
@@ -96,9 +97,11 @@ impl Fabric {
                     // What was planned goes first: a sender's frames keep their order.
                     flush(&mut batch, &mut sorted, &ports);
                     memo = Memo::default();
+                    batch.unicast = false;
                     for to in targets {
                         batch.deliver(to, Frames::one(index), ports.get(to.index()));
                     }
+                    batch.unicast = true;
                 }
                 Verdict::Drop(reason) => counters.drop(deliver::refusal(reason)),
             }

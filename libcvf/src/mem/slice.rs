@@ -10,6 +10,13 @@ use super::Regions;
 use super::copy::copy;
 use super::prefetch;
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// Bytes at the start of a buffer that are asked for when it is looked up.
+const FIRST_LINES: usize = 2 * LINE;
+/// Bytes asked for in one go: more would push out what was asked for first.
+const MOST_AHEAD: usize = 2048;
+
 /// Memory that may be read.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadSlice<'m> {
@@ -102,6 +109,19 @@ impl<'m> ReadSlice<'m> {
         // SAFETY: as there.
         (at.checked_add(4)? <= self.len)
             .then(|| unsafe { self.base.add(at).cast::<u32>().read_unaligned() })
+    }
+
+    /// Asks the processor to fetch what `to` will be copied from and to, but for the first lines, which
+    /// were asked for before. Does nothing for what is short.
+    #[inline]
+    pub fn prefetch_copy(&self, to: WriteSlice<'_>) {
+        let len = self.len.min(to.len).min(MOST_AHEAD);
+        let mut at = FIRST_LINES;
+        while at < len {
+            prefetch::to_read(self.base.wrapping_add(at));
+            prefetch::to_write(to.base.wrapping_add(at));
+            at += LINE;
+        }
     }
 
     /// Copies the first bytes to `to`; returns how many. The two may overlap (two devices of one

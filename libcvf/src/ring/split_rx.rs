@@ -14,6 +14,8 @@ use crate::mem::{
 };
 use crate::offload::FrameMeta;
 
+/// Bytes of a frame from which on the next one is asked for in full.
+const LONG: usize = 256;
 /// Used entries that are held back at most: a burst, and buffers that were merged.
 const DONE: usize = 2 * BURST;
 
@@ -161,6 +163,13 @@ impl ReceiveRing for SplitReceive {
             let len = header::LEN + frame.len();
             if len > buffer.len() {
                 break;
+            }
+            // The next one is on its way while this one is copied.
+            if frame.len() > LONG
+                && let Some((_, next)) = buffers.get(lens.len() + 1)
+                && let Some((from, _)) = burst.plain(index + 1)
+            {
+                from.prefetch_copy(*next);
             }
             buffer.put64(0, low);
             buffer.put32(8, high);
