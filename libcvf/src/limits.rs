@@ -95,3 +95,17 @@ pub const MAX_WRITE_PIECES: usize = 128;
 pub const QUIESCE_DEADLINE: Duration = Duration::from_secs(2);
 /// Most worker threads of one PF.
 pub const MAX_WORKERS: u16 = 64;
+/// Bytes of a hash key (virtio 1.3 5.1.4.1: at least 40). Linux refuses devices that offer more.
+pub const RSS_KEY_SIZE: usize = 40;
+/// Entries of an indirection table (virtio 1.3 5.1.4.1: at least 128). Older Linux drivers have room
+/// for just as many.
+pub const RSS_TABLE: u16 = 128;
+/// Longest that a driver may have its interrupts held back, in microseconds.
+pub const MAX_COALESCE_USECS: u32 = 100_000;
+/// Most frames that one interrupt is held back for, however many a driver asks for: with all of them
+/// in [`MAX_MERGED_BUFFERS`], and a burst, ring positions have not wrapped since.
+pub const MAX_COALESCE_FRAMES: u32 = 256;
+/// Queues whose interrupts one thread holds back at a time; those of others are not held back.
+pub const MAX_HELD_QUEUES: usize = 4096;
+/// Longest answer to a control command, in bytes: the statistics that the longest command asks for.
+pub const MAX_CONTROL_RESULT: usize = 64 << 10;

@@ -1,7 +1,9 @@
 //! The gatekeeper that applies where no profile says otherwise.
 
-use libcvf::control::{ControlRequest, Denial, DeviceFacts, Gatekeeper, MacAddr};
-use libcvf::limits::{MAX_FILTER_MACS, MAX_VLAN};
+use libcvf::control::{
+    Coalescing, ControlRequest, Denial, DeviceFacts, Gatekeeper, MacAddr, RssSettings,
+};
+use libcvf::limits::{MAX_COALESCE_USECS, MAX_FILTER_MACS, MAX_VLAN, RSS_TABLE};
 
 /// Names of the rules, as refusals carry them.
 pub mod rule {
@@ -17,6 +19,12 @@ pub mod rule {
     pub const VLAN_ACCESS: &str = "vlan-access";
     /// Queue pairs come from the device's slice.
     pub const QUEUE_PAIRS: &str = "queue-pairs";
+    /// Receive-side scaling names queues of the device's slice.
+    pub const RSS_QUEUES: &str = "rss-queues";
+    /// Indirection tables are bounded.
+    pub const RSS_TABLE_SIZE: &str = "rss-table-size";
+    /// Interrupts are not held back for ever.
+    pub const COALESCE_TIME: &str = "coalesce-time";
 }
 
 /// Refuses what cannot be right for any device; allows everything else.
@@ -31,6 +39,8 @@ impl Gatekeeper for DefaultGatekeeper {
             ControlRequest::AddVlan(id) => add_vlan(facts, *id),
             ControlRequest::DelVlan(id) => vlan_id(*id),
             ControlRequest::SetQueuePairs(pairs) => queue_pairs(facts, *pairs),
+            ControlRequest::SetRss(settings) => rss(facts, settings),
+            ControlRequest::SetCoalescing(_, to) => coalescing(*to),
             ControlRequest::Promiscuous(_)
             | ControlRequest::AllMulticast(_)
             | ControlRequest::AllUnicast(_)
@@ -38,6 +48,7 @@ impl Gatekeeper for DefaultGatekeeper {
             | ControlRequest::NoUnicast(_)
             | ControlRequest::NoBroadcast(_)
             | ControlRequest::FilterVlans(_)
+            | ControlRequest::SetHash(_)
             | ControlRequest::SetReceiveOffloads(_) => Ok(()),
         }
     }
@@ -101,6 +112,28 @@ fn queue_pairs(facts: &DeviceFacts, pairs: u16) -> Result<(), Denial> {
     let has = facts.queue_pairs;
     allow((1..=has).contains(&pairs), rule::QUEUE_PAIRS, || {
         format!("{pairs} queue pairs were asked for, the device's slice has {has}")
+    })
+}
+
+fn rss(facts: &DeviceFacts, settings: &RssSettings) -> Result<(), Denial> {
+    queue_pairs(facts, settings.pairs)?;
+    let (entries, has) = (settings.table.len(), facts.queue_pairs);
+    let sizes = 1..=usize::from(RSS_TABLE);
+    allow(sizes.contains(&entries), rule::RSS_TABLE_SIZE, || {
+        format!("an indirection table of {entries} entries was asked for, one holds {RSS_TABLE}")
+    })?;
+    let named = settings.table.iter().chain([&settings.unclassified]);
+    let foreign = named.copied().find(|queue| *queue >= has);
+    allow(foreign.is_none(), rule::RSS_QUEUES, || {
+        let queue = foreign.unwrap_or_default();
+        format!("receive queue {queue} was named, the device's slice has {has}")
+    })
+}
+
+fn coalescing(to: Coalescing) -> Result<(), Denial> {
+    let usecs = to.max_usecs;
+    allow(usecs <= MAX_COALESCE_USECS, rule::COALESCE_TIME, || {
+        format!("interrupts were to be held back for {usecs} µs, the most is {MAX_COALESCE_USECS}")
     })
 }
 

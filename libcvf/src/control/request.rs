@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::queues::{Coalescing, CoalescingScope, HashSettings, RssSettings};
 use crate::limits::MAX_SHOWN;
 
 /// An IEEE 802 MAC address.
@@ -93,8 +94,14 @@ pub enum ControlRequest {
     DelVlan(u16),
     /// The driver joined VLAN filtering (`CTRL_VLAN` negotiated): only added VLANs pass.
     FilterVlans(bool),
-    /// Use this many queue pairs.
+    /// Use this many queue pairs, and let the device choose the receive queue of a flow.
     SetQueuePairs(u16),
+    /// Let a hash choose the receive queue.
+    SetRss(RssSettings),
+    /// Hash frames for the driver's sake; the device chooses the receive queue of a flow.
+    SetHash(HashSettings),
+    /// Hold interrupts back.
+    SetCoalescing(CoalescingScope, Coalescing),
     /// The receive offloads the driver takes from now on.
     SetReceiveOffloads(crate::offload::Accepts),
 }

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::device::Device;
-use crate::control::{ControlReply, ControlRequest, DeviceFacts, MacAddr};
-use crate::offload::PackedMac;
+use crate::control::{
+    ControlReply, ControlRequest, DeviceFacts, HashSettings, MacAddr, RssSettings,
+};
+use crate::limits::{MAX_COALESCE_USECS, RSS_KEY_SIZE, RSS_TABLE};
+use crate::offload::{HashTypes, PackedMac};
 use crate::switch::{RxFilter, Vid, VlanTable};
 
 /// What the guest asked its filter to be.
@@ -78,9 +81,11 @@ impl Wishes {
                     vlans.remove(Vid(*vid));
                 }
             }
-            ControlRequest::SetQueuePairs(_) | ControlRequest::SetReceiveOffloads(_) => {
-                return false;
-            }
+            ControlRequest::SetQueuePairs(_)
+            | ControlRequest::SetReceiveOffloads(_)
+            | ControlRequest::SetRss(_)
+            | ControlRequest::SetHash(_)
+            | ControlRequest::SetCoalescing(..) => return false,
         }
         true
     }
@@ -122,6 +127,30 @@ impl Device {
                 self.port.set_active_pairs(*pairs);
                 ControlReply::Done
             }
+            ControlRequest::SetRss(settings) => match self.check_rss(settings) {
+                Ok(()) => {
+                    self.port.set_rss(settings.clone());
+                    ControlReply::Done
+                }
+                Err(why) => ControlReply::Failed(why),
+            },
+            ControlRequest::SetHash(settings) => match check_hash(settings) {
+                Ok(()) => {
+                    self.port.set_hash(settings.clone());
+                    ControlReply::Done
+                }
+                Err(why) => ControlReply::Failed(why),
+            },
+            ControlRequest::SetCoalescing(scope, to) => {
+                if to.max_usecs > MAX_COALESCE_USECS {
+                    return ControlReply::Failed(format!(
+                        "interrupts were to be held back for {} µs, the most is {MAX_COALESCE_USECS}",
+                        to.max_usecs
+                    ));
+                }
+                self.port.set_coalescing(*scope, *to);
+                ControlReply::Done
+            }
             ControlRequest::SetReceiveOffloads(accepts) => {
                 self.port.set_accepts(*accepts);
                 ControlReply::Done
@@ -148,6 +177,30 @@ impl Device {
         }
     }
 
+    /// A table that can be looked up in, of queues that the slice has.
+    fn check_rss(&self, settings: &RssSettings) -> Result<(), String> {
+        check_hash(&settings.hash)?;
+        let (entries, have) = (settings.table.len(), self.spec.queue_pairs);
+        if !entries.is_power_of_two() || entries > usize::from(RSS_TABLE) {
+            return Err(format!(
+                "an indirection table of {entries} entries is no power of two up to {RSS_TABLE}"
+            ));
+        }
+        let named = settings.table.iter().chain([&settings.unclassified]);
+        if let Some(queue) = named.copied().find(|queue| *queue >= have) {
+            return Err(format!(
+                "receive queue {queue} is not there, the slice has {have}"
+            ));
+        }
+        if !(1..=have).contains(&settings.pairs) {
+            let pairs = settings.pairs;
+            return Err(format!(
+                "{pairs} queue pairs asked for, the slice has {have}"
+            ));
+        }
+        Ok(())
+    }
+
     /// Back to what a reset device takes.
     pub(super) fn reset_filter(&self) {
         let mut wishes = self.wishes.lock();
@@ -160,4 +213,19 @@ impl Device {
             tracing::debug!(cvf = self.spec.name, %error, "the filter stays as it was");
         }
     }
+}
+
+/// Types that are built, and a key that is long enough for them.
+fn check_hash(settings: &HashSettings) -> Result<(), String> {
+    let (types, len) = (settings.types, settings.key.len());
+    if !HashTypes::ALL.contains(types) {
+        return Err(format!("hash types {:#x} are not all known", types.0));
+    }
+    if len > RSS_KEY_SIZE || len < types.key_bytes() {
+        let need = types.key_bytes();
+        return Err(format!(
+            "a hash key of {len} bytes: these types need {need} to {RSS_KEY_SIZE}"
+        ));
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! What an operator wants to know about a device.
 
 use crate::control::MacAddr;
+use crate::dataplane::SteeringState;
 
 /// Whether the guest's memory can be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct Health {
     pub mapped_bytes: u64,
     /// Queue pairs in use.
     pub active_pairs: u16,
+    /// Who chooses the receive queue, and how.
+    pub steering: SteeringState,
     /// Queue pairs of the slice.
     pub queue_pairs: u16,
     /// The device's address at present.

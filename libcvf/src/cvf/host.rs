@@ -2,7 +2,8 @@
 
 use super::device::Device;
 use super::health::Memory;
-use crate::control::{ControlReply, ControlRequest};
+use crate::control::{Coalescing, ControlReply, ControlRequest, QueueReport};
+use crate::dataplane::QueueCounters;
 use crate::personality::{Host, QueueRole, RingConfig};
 
 /// A [`Host`] for the length of one call into the personality. What may only be done after that
@@ -146,5 +147,25 @@ impl Host for DeviceHost<'_> {
 
     fn control(&mut self, request: ControlRequest) -> ControlReply {
         self.device.request(&request)
+    }
+
+    fn coalescing(&self, role: QueueRole) -> Coalescing {
+        let port = &self.device.port;
+        let found = match role {
+            QueueRole::Receive(pair) => port.receive_coalescing(pair),
+            QueueRole::Transmit(pair) => port.transmit_coalescing(pair),
+            QueueRole::Control => None,
+        };
+        found.unwrap_or_default()
+    }
+
+    fn queue_report(&self, role: QueueRole) -> QueueReport {
+        let port = &self.device.port;
+        let counters = match role {
+            QueueRole::Receive(pair) => port.receive.get(usize::from(pair)).map(|q| &q.counters),
+            QueueRole::Transmit(pair) => port.transmit.get(usize::from(pair)).map(|q| &q.counters),
+            QueueRole::Control => None,
+        };
+        counters.map(QueueCounters::report).unwrap_or_default()
     }
 }

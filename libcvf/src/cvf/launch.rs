@@ -94,12 +94,14 @@ impl Device {
         match role {
             QueueRole::Receive(pair) => {
                 let ring = SplitReceive::new(place, features, regions)?;
+                self.port.renew_receive(pair);
                 if let Some(queue) = self.port.receive.get(usize::from(pair)) {
                     *queue.ring.lock() = Some(Box::new(ring));
                 }
             }
             QueueRole::Transmit(pair) => {
                 let ring = SplitTransmit::new(place, features, regions)?;
+                self.port.renew_transmit(pair);
                 if let Some(queue) = self.port.transmit.get(usize::from(pair)) {
                     let mut state = queue.state.lock();
                     state.ring = Some(Box::new(ring));
@@ -162,7 +164,7 @@ impl Device {
         rings.control = None;
         rings.control_vector = None;
         drop(rings);
-        self.port.set_active_pairs(1);
+        self.port.forget_wishes();
         self.port.set_accepts(crate::offload::Accepts::default());
         self.port.revive();
         self.port.interrupts.take_isr();

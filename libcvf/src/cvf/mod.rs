@@ -21,7 +21,7 @@ pub use spec::{ComposeError, CvfSpec};
 pub use stats::CvfStats;
 pub use whole::Cvf;
 
-pub use crate::dataplane::{QueueStats, Quiescing, Stalled};
+pub use crate::dataplane::{QueueStats, Quiescing, Stalled, SteeringState};
 pub use crate::mem::{MapError, MapRequest};
 pub use crate::pci::AccessError;
 pub use crate::personality::{DoorbellRegister, Doorbells, Interrupts};

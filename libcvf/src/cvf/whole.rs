@@ -114,6 +114,7 @@ impl Cvf {
                 event_idx: has(bits::EVENT_IDX),
                 indirect: has(bits::INDIRECT_DESC),
                 merge: has(bits::MRG_RXBUF),
+                hash_report: has(bits::HASH_REPORT),
             };
             self.device.port.set_accepts(receive_offloads(features));
             let mtu = has(bits::MTU).then_some(self.device.spec.mtu);
@@ -159,8 +160,8 @@ impl Cvf {
                     return fail(error);
                 }
             };
-            let ack = personality.command(&mut host, &command.bytes);
-            let answered = control.answer(&regions, &command, ack);
+            let answer = personality.command(&mut host, &command.bytes, command.room);
+            let answered = control.answer(&regions, &command, &answer);
             let mut rings = device.rings.lock();
             rings.control = Some(control);
             let vector = rings.control_vector;
@@ -329,6 +330,7 @@ impl Cvf {
             maps: regions.count(),
             mapped_bytes: regions.bytes(),
             active_pairs: port.active_pairs(),
+            steering: port.steering(),
             queue_pairs: device.spec.queue_pairs,
             mac: device.wishes.lock().mac,
             link_up: status.link_up,

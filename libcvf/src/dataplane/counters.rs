@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::offload::PackedMac;
+use crate::control::QueueReport;
+use crate::offload::{Csum, FrameMeta, Gso, PackedMac};
 
 /// A number that only grows. One writer at a time (the holder of the queue's lock), any readers.
 #[derive(Debug, Default)]
@@ -83,6 +84,20 @@ pub struct QueueCounters {
     pub multicast: Counter,
     /// Broadcast frames among them.
     pub broadcast: Counter,
+    /// Bytes of the large-send frames.
+    pub large_bytes: Counter,
+    /// Frames whose checksum their sender vouches for.
+    pub csum_valid: Counter,
+    /// Frames with a partial checksum.
+    pub csum_partial: Counter,
+    /// Transmit: large-send frames that were cut for a receiver.
+    pub cut: Counter,
+    /// Their bytes.
+    pub cut_bytes: Counter,
+    /// Segments that they became.
+    pub segments: Counter,
+    /// Bytes of those.
+    pub segment_bytes: Counter,
     /// Doorbells.
     pub kicks: Counter,
     /// Interrupts sent.
@@ -93,6 +108,27 @@ pub struct QueueCounters {
 impl QueueCounters {
     pub(crate) fn drop(&self, reason: Drop) {
         self.drops[reason as usize].add_shared(1);
+    }
+
+    /// What a driver is told of all this.
+    pub fn report(&self) -> QueueReport {
+        QueueReport {
+            notifications: self.kicks.get(),
+            packets: self.frames.get(),
+            bytes: self.bytes.get(),
+            interrupts: self.interrupts.get(),
+            drops: self.drops.iter().map(Counter::get).sum(),
+            overruns: self.dropped(Drop::NoBuffer),
+            malformed: self.dropped(Drop::Malformed),
+            csum_valid: self.csum_valid.get(),
+            csum_partial: self.csum_partial.get(),
+            gso_packets: self.large.get(),
+            gso_bytes: self.large_bytes.get(),
+            cut_packets: self.cut.get(),
+            cut_bytes: self.cut_bytes.get(),
+            segments: self.segments.get(),
+            segment_bytes: self.segment_bytes.get(),
+        }
     }
 
     /// Frames dropped for a reason.
@@ -107,6 +143,9 @@ pub(super) struct Tally {
     frames: u64,
     bytes: u64,
     large: u64,
+    large_bytes: u64,
+    csum_valid: u64,
+    csum_partial: u64,
     multicast: u64,
     broadcast: u64,
 }
@@ -114,10 +153,8 @@ pub(super) struct Tally {
 impl Tally {
     /// One frame of `len` bytes.
     #[inline]
-    pub(super) fn add(&mut self, to: PackedMac, len: usize, large: bool) {
-        self.frames += 1;
-        self.bytes += len as u64;
-        self.large += u64::from(large);
+    pub(super) fn add(&mut self, to: PackedMac, len: usize) {
+        self.add_unicast(len);
         if to.is_multicast() {
             let broadcast = to.is_broadcast();
             self.broadcast += u64::from(broadcast);
@@ -127,19 +164,32 @@ impl Tally {
 
     /// As [`Self::add`], for a frame that begins with `head`.
     #[inline]
-    pub(super) fn add_start(&mut self, head: &[u8], len: usize, large: bool) {
+    pub(super) fn add_start(&mut self, head: &[u8], len: usize) {
         match head.first_chunk() {
-            Some(to) if to[0] & 1 != 0 => self.add(PackedMac::new(*to), len, large),
-            _ => self.add_unicast(len, large),
+            Some(to) if to[0] & 1 != 0 => self.add(PackedMac::new(*to), len),
+            _ => self.add_unicast(len),
         }
     }
 
     /// As [`Self::add`], for what is known to be unicast.
     #[inline]
-    pub(super) const fn add_unicast(&mut self, len: usize, large: bool) {
+    pub(super) const fn add_unicast(&mut self, len: usize) {
         self.frames += 1;
         self.bytes += len as u64;
-        self.large += large as u64;
+    }
+
+    /// What is said about a frame of `len` bytes that was added.
+    #[inline]
+    pub(super) const fn add_offloads(&mut self, len: usize, meta: &FrameMeta) {
+        if !matches!(meta.gso, Gso::None) {
+            self.large += 1;
+            self.large_bytes += len as u64;
+        }
+        match meta.csum {
+            Csum::None => {}
+            Csum::Valid => self.csum_valid += 1,
+            Csum::Partial { .. } => self.csum_partial += 1,
+        }
     }
 
     /// Frames added.
@@ -156,10 +206,36 @@ impl Tally {
         counters.bytes.add(self.bytes);
         if self.large > 0 {
             counters.large.add(self.large);
+            counters.large_bytes.add(self.large_bytes);
+        }
+        if self.csum_valid + self.csum_partial > 0 {
+            counters.csum_valid.add(self.csum_valid);
+            counters.csum_partial.add(self.csum_partial);
         }
         if self.multicast + self.broadcast > 0 {
             counters.multicast.add(self.multicast);
             counters.broadcast.add(self.broadcast);
+        }
+    }
+}
+
+/// Large-send frames of a burst that had to be cut.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cut {
+    pub frames: u64,
+    pub bytes: u64,
+    pub segments: u64,
+    pub segment_bytes: u64,
+}
+
+impl Cut {
+    /// Adds it up in the sender's counters, whose one writer the caller is.
+    pub(super) fn record(self, counters: &QueueCounters) {
+        if self.frames > 0 {
+            counters.cut.add(self.frames);
+            counters.cut_bytes.add(self.bytes);
+            counters.segments.add(self.segments);
+            counters.segment_bytes.add(self.segment_bytes);
         }
     }
 }

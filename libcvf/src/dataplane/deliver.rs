@@ -1,8 +1,10 @@
 //! From a planned frame into a guest's buffers or an uplink.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::counters::{Drop, QueueCounters, Tally};
+use super::coalesce::Side;
+use super::counters::{Cut, Drop, QueueCounters, Tally};
 use super::fabric::{Endpoint, Uplink};
 use super::port::Port;
 use super::scratch::Scratch;
@@ -107,15 +109,19 @@ impl Batch<'_, '_> {
         }
     }
 
-    fn give_device(&mut self, to: PortId, mut frames: Frames, port: &Port) {
-        let pairs = port.active_pairs();
-        if pairs == 1 {
+    fn give_device(&mut self, to: PortId, mut frames: Frames, port: &Arc<Port>) {
+        if !port.steers() {
+            self.burst.forget_hashes();
             return self.give_queue(to, frames, port, 0);
         }
         let mut queues = [0; BURST];
+        let steering = port.steering.load();
         for index in frames {
-            queues[index] = super::steer::queue(self.full_head(index), pairs);
+            let (queue, hash) = steering.place(self.full_head(index));
+            queues[index] = queue;
+            self.burst.set_hash(index, hash);
         }
+        drop(steering);
         while let Some(first) = frames.next() {
             let mut mine = Frames::one(first);
             for index in frames.filter(|index| queues[*index] == queues[first]) {
@@ -126,7 +132,7 @@ impl Batch<'_, '_> {
         }
     }
 
-    fn give_queue(&mut self, to: PortId, frames: Frames, port: &Port, number: u16) {
+    fn give_queue(&mut self, to: PortId, frames: Frames, port: &Arc<Port>, number: u16) {
         let queue = &port.receive[usize::from(number)];
         let faults = fault_count();
         let mut state = queue.ring.lock();
@@ -147,14 +153,20 @@ impl Batch<'_, '_> {
             counters: &queue.counters,
             tally: Tally::default(),
             unicast: self.unicast,
+            starved: false,
         };
         let filled = self.fill(&mut filling, ring.as_mut(), frames);
-        let pushed = filling.tally.frames() > 0;
+        let (pushed, starved) = (filling.tally.frames(), filling.starved);
         filling.tally.record(&queue.counters);
         let mut interrupt = false;
         let published = filled.and_then(|()| {
-            if pushed {
-                interrupt = ring.publish(&regions)?;
+            // A driver that has to post buffers is not left waiting for what is held back.
+            if pushed > 0 || (starved && queue.coalesce.holds()) {
+                let wanted = ring.publish(&regions)?;
+                let held = &mut self.scratch.held;
+                let now = starved || !held.has_room();
+                let decision = queue.coalesce.decide(wanted, pushed, now);
+                interrupt = held.settle(decision, port, Side::Receive(number), || ring.hold());
             }
             Ok(())
         });
@@ -241,12 +253,18 @@ impl Batch<'_, '_> {
         index: usize,
     ) -> Result<(), RingError> {
         self.full_head(index);
-        let meta = self.burst.frames()[index].meta.into();
+        let mut meta = FrameMeta::from(self.burst.frames()[index].meta);
+        meta.hash = self.burst.hash(index);
         let (head, tail) = self.burst.parts(index);
-        let mut target = Target { ring, filling };
+        let mut target = Target {
+            ring,
+            filling,
+            cut: &mut self.scratch.cut,
+        };
         match target.deliver(head, tail, meta, &mut self.scratch.edit) {
             Ok(()) => Ok(()),
             Err(Failed::Drop(reason)) => {
+                filling.starved |= reason == Drop::NoBuffer;
                 filling.counters.drop(reason);
                 Ok(())
             }
@@ -302,6 +320,8 @@ struct Filling<'t> {
     tally: Tally,
     /// None of the frames is multicast or broadcast.
     unicast: bool,
+    /// Its driver has to post buffers for more to follow.
+    starved: bool,
 }
 
 impl Filling<'_> {
@@ -311,9 +331,9 @@ impl Filling<'_> {
         for index in done {
             let len = burst.frames()[index].len();
             if self.unicast {
-                self.tally.add_unicast(len, false);
+                self.tally.add_unicast(len);
             } else {
-                self.tally.add_start(burst.parts(index).0, len, false);
+                self.tally.add_start(burst.parts(index).0, len);
             }
         }
     }
@@ -323,6 +343,15 @@ impl Filling<'_> {
 struct Target<'t, 'f> {
     ring: &'t mut dyn ReceiveRing,
     filling: &'t mut Filling<'f>,
+    cut: &'t mut Cut,
+}
+
+/// What is left of a frame's metadata once its offloads are done.
+fn plain(meta: &FrameMeta) -> FrameMeta {
+    FrameMeta {
+        hash: meta.hash,
+        ..FrameMeta::default()
+    }
 }
 
 impl Target<'_, '_> {
@@ -349,7 +378,7 @@ impl Target<'_, '_> {
                 let copy = &mut copy[..head.len()];
                 copy.copy_from_slice(head);
                 finish_checksum(&meta, copy, tail).map_err(Failed::Drop)?;
-                self.push(&FrameMeta::default(), copy, tail)
+                self.push(&plain(&meta), copy, tail)
             }
             Deliver::Segment => segment(self, &meta, head, tail),
         }
@@ -365,9 +394,8 @@ impl Target<'_, '_> {
             Pushed::NoBuffer => return Err(Failed::Drop(Drop::NoBuffer)),
             Pushed::TooSmall => return Err(Failed::Drop(Drop::BufferTooSmall)),
         }
-        self.filling
-            .tally
-            .add_start(head, len, meta.gso != Gso::None);
+        self.filling.tally.add_start(head, len);
+        self.filling.tally.add_offloads(len, meta);
         Ok(())
     }
 
@@ -425,6 +453,8 @@ fn segment(
     let total = head.len() + tail.len();
     let mut cutter = Segmenter::new(meta, head, total).map_err(unsegmentable)?;
     let mut scratch = [0; SEGMENT_SCRATCH];
+    target.cut.frames += 1;
+    target.cut.bytes += total as u64;
     while let Some(segment) = cutter.next_into(&mut scratch) {
         if let Some(checksum) = &segment.checksum {
             let mut covered = Checksum::new();
@@ -441,7 +471,9 @@ fn segment(
         front[..segment.header_len].copy_from_slice(&scratch[..segment.header_len]);
         front[segment.header_len..len].copy_from_slice(copied);
         let rest = beyond(head, tail, &segment.payload);
-        target.push(&FrameMeta::default(), &front[..len], rest)?;
+        target.cut.segments += 1;
+        target.cut.segment_bytes += (len + rest.len()) as u64;
+        target.push(&plain(meta), &front[..len], rest)?;
     }
     Ok(())
 }

@@ -64,13 +64,13 @@ impl Fabric {
                 counters.drop(Drop::Malformed);
                 continue;
             }
-            let (total, large) = (frame.len(), frame.meta.is_large());
-            if frame.meta.is_plain() {
+            let (total, plain) = (frame.len(), frame.meta.is_plain());
+            if plain {
                 batch.plain.add(Frames::one(index));
                 batch.longest = batch.longest.max(total);
                 let flow = batch.burst.copy_flow(index).map(Flow::of);
                 if memo.flow.is_some() && flow == memo.flow {
-                    tally.add_unicast(total, false);
+                    tally.add_unicast(total);
                     sorted.again(memo.place, index);
                     continue;
                 }
@@ -87,7 +87,10 @@ impl Fabric {
                 .first_chunk()
                 .map(Flow::of)
                 .filter(|_| view.tag.is_none());
-            tally.add(view.dst, total, large);
+            tally.add(view.dst, total);
+            if !plain {
+                tally.add_offloads(total, &batch.burst.frames()[index].meta.into());
+            }
             match snapshot.forward(from, &view, now) {
                 Verdict::Port(to) => {
                     let place = sorted.add(to, index);
@@ -108,6 +111,7 @@ impl Fabric {
         }
         flush(&mut batch, &mut sorted, &ports);
         tally.record(counters);
+        std::mem::take(&mut scratch.cut).record(counters);
     }
 }
 

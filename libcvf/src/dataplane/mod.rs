@@ -6,6 +6,7 @@
 //! of a frame allocates, logs, locks globally or makes a system call, except the write into an
 //! uplink, which is one.
 
+mod coalesce;
 mod counters;
 mod deliver;
 mod fabric;
@@ -17,8 +18,10 @@ mod scratch;
 mod sorted;
 mod stats;
 mod steer;
+mod wishes;
 mod worker;
 
+pub use coalesce::Held;
 pub use counters::{Counter, Drop, QueueCounters};
 pub use fabric::{Endpoint, Fabric, Uplink};
 pub use interrupts::{Interrupts, LineError, LineKind};
@@ -26,3 +29,4 @@ pub use port::{Port, Quiescing, Stalled};
 pub use queue::{ReceiveQueue, TransmitQueue, TransmitState, VectorCell};
 pub use scratch::Scratch;
 pub use stats::QueueStats;
+pub use steer::{Steering, SteeringState};

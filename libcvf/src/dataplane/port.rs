@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::interrupts::Interrupts;
 use super::queue::{ReceiveQueue, TransmitQueue, VectorCell};
+use super::steer::Steering;
+use super::wishes::Wishes;
 use crate::mem::{GuestMemory, Regions, fault_count};
 use crate::offload::Accepts;
 use crate::switch::PortId;
@@ -29,6 +32,11 @@ pub struct Port {
     pub polled: bool,
     running: AtomicBool,
     active_pairs: AtomicU16,
+    /// Which queue gets which frame, where that is a question.
+    pub(super) steering: ArcSwap<Steering>,
+    steers: AtomicBool,
+    /// What the driver asked of its queues.
+    pub(super) wishes: Mutex<Wishes>,
     accepts: AtomicU16,
     mtu: AtomicU32,
     stopped: AtomicBool,
@@ -49,6 +57,9 @@ impl Port {
             polled,
             running: AtomicBool::new(false),
             active_pairs: AtomicU16::new(1),
+            steering: ArcSwap::default(),
+            steers: AtomicBool::new(false),
+            wishes: Mutex::default(),
             accepts: AtomicU16::new(0),
             mtu: AtomicU32::new(u32::MAX),
             stopped: AtomicBool::new(false),
@@ -81,10 +92,24 @@ impl Port {
         self.active_pairs.load(Ordering::Relaxed)
     }
 
-    /// Sets the queue pairs in use; at least one, at most what there is.
-    pub fn set_active_pairs(&self, pairs: u16) {
+    /// At least one, at most what there is.
+    pub(super) fn store_active_pairs(&self, pairs: u16) -> u16 {
         let pairs = pairs.clamp(1, self.receive.len() as u16);
         self.active_pairs.store(pairs, Ordering::Relaxed);
+        pairs
+    }
+
+    /// False: every frame goes to queue 0 and has no hash, whoever asks [`Self::steering`].
+    #[inline]
+    pub(super) fn steers(&self) -> bool {
+        self.steers.load(Ordering::Relaxed)
+    }
+
+    /// Steers frames from here on.
+    pub(super) fn steer(&self, steering: Steering) {
+        let steers = !steering.is_trivial();
+        self.steering.store(Arc::new(steering));
+        self.steers.store(steers, Ordering::Relaxed);
     }
 
     /// What its driver takes as it is.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use parking_lot::Mutex;
 
+use super::coalesce::Coalesce;
 use super::counters::QueueCounters;
 use crate::ring::{ReceiveRing, TransmitRing};
 
@@ -49,6 +50,8 @@ pub struct TransmitQueue {
     pub(super) scheduled: AtomicBool,
     /// Where completion interrupts go.
     pub vector: VectorCell,
+    /// Interrupts held back; the lock's holder writes.
+    pub(super) coalesce: Coalesce,
     /// Counters; the lock's holder writes.
     pub counters: QueueCounters,
 }
@@ -60,6 +63,8 @@ pub struct ReceiveQueue {
     pub ring: Mutex<Option<Box<dyn ReceiveRing>>>,
     /// Where interrupts go.
     pub vector: VectorCell,
+    /// Interrupts held back; the lock's holder writes.
+    pub(super) coalesce: Coalesce,
     /// Counters; the lock's holder writes.
     pub counters: QueueCounters,
 }

@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
 use parking_lot::Mutex;
 use std::os::fd::AsFd;
 use std::thread::JoinHandle;
 
+use super::coalesce::Side;
 use super::fabric::Fabric;
 use super::port::Port;
 use super::scratch::Scratch;
@@ -137,6 +139,7 @@ impl Loop {
             self.list.append(&mut self.worker.inbox.lock());
             if self.list.is_empty() {
                 self.sleep();
+                self.scratch.held.expire(Instant::now());
                 continue;
             }
             // The fabric is only borrowed while there is work, so that dropping it ends us.
@@ -145,6 +148,7 @@ impl Loop {
             };
             let now = Instant::now();
             fabric.tick(now);
+            self.scratch.held.expire(now);
             let mut index = 0;
             while index < self.list.len() {
                 if self.round(index, now, &fabric) {
@@ -160,7 +164,8 @@ impl Loop {
         self.worker.asleep.store(true, Ordering::SeqCst);
         if self.worker.inbox.lock().is_empty() && !self.worker.stopping.load(Ordering::SeqCst) {
             let mut fds = [PollFd::new(self.worker.wake.as_fd(), PollFlags::POLLIN)];
-            let _ = poll(&mut fds, PollTimeout::NONE);
+            let patience = self.scratch.held.patience().map(TimeSpec::from_duration);
+            let _ = ppoll(&mut fds, patience, None);
             let _ = self.worker.wake.read();
         }
         self.worker.asleep.store(false, Ordering::SeqCst);
@@ -236,7 +241,7 @@ fn release(port: &Port, number: u16) -> bool {
 
 /// Serves one burst of one queue.
 fn serve(
-    port: &Port,
+    port: &Arc<Port>,
     number: u16,
     fabric: &Fabric,
     buffers: &mut BurstBuffers,
@@ -281,6 +286,13 @@ fn serve(
         port.stop(format!("transmit queue {number}: {error}"));
         return Served::Gone;
     }
+    let done = done.map(|wanted| {
+        let now = !scratch.held.has_room();
+        let frames = burst.frames().len() as u64;
+        let decision = queue.coalesce.decide(wanted, frames, now);
+        let side = Side::Transmit(number);
+        scratch.held.settle(decision, port, side, || ring.hold())
+    });
     drop(burst);
     // Before the lock goes: whoever waits for it may unmap then, which is not for a worker to do.
     drop(regions);

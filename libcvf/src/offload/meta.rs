@@ -1,5 +1,7 @@
 //! What travels beside a frame: checksum and segmentation state, in no driver's format.
 
+use super::flow::FrameHash;
+
 /// State of the frame's innermost L4 checksum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Csum {
@@ -48,6 +50,8 @@ pub struct FrameMeta {
     pub gso_size: u16,
     /// Length of all headers as the sender states it: a hint, never trusted.
     pub hdr_len: u16,
+    /// Its hash, once its receiver is known and wants one.
+    pub hash: FrameHash,
 }
 
 /// What a receiver takes as it is: one bit each, from the offloads its driver negotiated.

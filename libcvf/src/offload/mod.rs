@@ -7,11 +7,13 @@ mod addr;
 mod check;
 mod checksum;
 mod error;
+mod flow;
 mod ident;
 mod meta;
 mod packed;
 mod parse;
 mod segment;
+mod toeplitz;
 mod vlan;
 
 #[cfg(test)]
@@ -21,8 +23,10 @@ pub use addr::PackedMac;
 pub use check::{ChecksumFix, Deliver};
 pub use checksum::Checksum;
 pub use error::OffloadError;
+pub use flow::{FrameHash, HashTypes, hash};
 pub use meta::{Accepts, Csum, FrameMeta, Gso};
 pub use packed::PackedMeta;
 pub use parse::{EthView, Headers, Network, ParseError, Transport, VlanTag, ethertype};
 pub use segment::{SEGMENT_SCRATCH, Scratch, Segment, SegmentChecksum, Segmenter};
+pub use toeplitz::{MAX_INPUT, Toeplitz};
 pub use vlan::{Prefix, VlanEdit};

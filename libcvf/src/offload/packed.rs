@@ -1,5 +1,6 @@
 //! Metadata in one word, for the arrays that a burst is kept in.
 
+use super::FrameHash;
 use super::meta::{Csum, FrameMeta, Gso};
 use crate::limits::MAX_SEGMENT_HEADERS;
 
@@ -7,7 +8,7 @@ use crate::limits::MAX_SEGMENT_HEADERS;
 /// written one by one makes the processor wait for the stores.
 ///
 /// The length of the headers is kept up to 511: what a sender states is never used, and what was
-/// checked is at most [`MAX_SEGMENT_HEADERS`].
+/// checked is at most [`MAX_SEGMENT_HEADERS`]. The hash has no room: a burst keeps it beside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PackedMeta(u64);
 
@@ -90,6 +91,7 @@ impl From<PackedMeta> for FrameMeta {
             ecn: word >> ECN & 1 != 0,
             gso_size: (word >> GSO_SIZE) as u16,
             hdr_len: (word >> HDR_LEN) as u16 & MAX_HDR_LEN,
+            hash: FrameHash::default(),
         }
     }
 }
@@ -107,7 +109,8 @@ mod tests {
         ) {
             let csum = [Csum::None, Csum::Valid, Csum::Partial { start, offset }][usize::from(kind)];
             let gso = [Gso::None, Gso::TcpV4, Gso::TcpV6, Gso::Ufo, Gso::Udp][usize::from(gso)];
-            let meta = FrameMeta { csum, gso, ecn, gso_size, hdr_len };
+            let hash = FrameHash::default();
+            let meta = FrameMeta { csum, gso, ecn, gso_size, hdr_len, hash };
             let packed = PackedMeta::from(meta);
             prop_assert_eq!(FrameMeta::from(packed), meta);
             prop_assert_eq!(packed.is_plain(), meta == FrameMeta::default());

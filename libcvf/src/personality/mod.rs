@@ -11,7 +11,7 @@ pub use model::{
     DoorbellArea, DoorbellRegister, Doorbells, DriverState, Interrupts, Personality, Status,
 };
 
-use crate::control::{ControlReply, ControlRequest};
+use crate::control::{Coalescing, ControlReply, ControlRequest, QueueReport};
 
 /// Where and how a driver placed a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,4 +69,8 @@ pub trait Host {
     fn needs_reset(&self) -> bool;
     /// A control request of the guest: decided, applied, answered.
     fn control(&mut self, request: ControlRequest) -> ControlReply;
+    /// How interrupts of a data queue are held back.
+    fn coalescing(&self, role: QueueRole) -> Coalescing;
+    /// What a data queue counted.
+    fn queue_report(&self, role: QueueRole) -> QueueReport;
 }

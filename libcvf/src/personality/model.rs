@@ -204,8 +204,9 @@ pub trait Personality: Send {
     fn reset(&mut self, host: &mut dyn Host);
 
     /// Executes a command that the driver put into the control queue: `bytes` is the readable part
-    /// of the chain, copied, any length, untrusted. Returns the answer's byte.
-    fn command(&mut self, host: &mut dyn Host, bytes: &[u8]) -> u8;
+    /// of the chain, copied, any length, untrusted; `room` the bytes of the writable part. Returns what
+    /// the driver is to read there; what is longer than `room` is cut off.
+    fn command(&mut self, host: &mut dyn Host, bytes: &[u8], room: usize) -> Vec<u8>;
 
     /// Sets the link state that the driver sees. True if it changed.
     fn set_link(&mut self, host: &mut dyn Host, up: bool) -> bool;

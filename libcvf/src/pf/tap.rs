@@ -11,8 +11,9 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
 
 use super::{UplinkState, sys};
 use crate::dataplane::{Drop, Fabric, QueueCounters, QueueStats, Scratch, Uplink};
@@ -208,7 +209,8 @@ fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
             PollFd::new(tap.fd.as_fd(), PollFlags::POLLIN),
             PollFd::new(stop.as_fd(), PollFlags::POLLIN),
         ];
-        match poll(&mut fds, PollTimeout::NONE) {
+        let patience = scratch.held.patience().map(TimeSpec::from_duration);
+        match ppoll(&mut fds, patience, None) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => {
                 tracing::error!(uplink = tap.config.name, %errno, "waiting for the uplink failed");
@@ -218,6 +220,7 @@ fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
         if fds[1].any() == Some(true) {
             return;
         }
+        scratch.held.expire(Instant::now());
         let mut frames = [(0, FrameMeta::default(), 0); BURST];
         let mut count = 0;
         let mut gone = false;

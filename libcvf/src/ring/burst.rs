@@ -2,10 +2,11 @@
 
 use arrayvec::ArrayVec;
 
+use super::frames::Frames;
 use super::payload::{Payload, Rest};
 use crate::limits::{BURST, FLOW_COPY, MAX_FRAME_PIECES, MAX_SEGMENT_HEADERS};
 use crate::mem::{ReadSlice, SliceList, SlicePool};
-use crate::offload::PackedMeta;
+use crate::offload::{FrameHash, PackedMeta};
 
 /// Why a frame is not one, although its ring is fine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,7 @@ type Heads = [[u8; MAX_SEGMENT_HEADERS]; BURST];
 pub struct BurstBuffers {
     pieces: SlicePool,
     heads: Box<Heads>,
+    hashes: [FrameHash; BURST],
 }
 
 impl Default for BurstBuffers {
@@ -112,6 +114,7 @@ impl Default for BurstBuffers {
         Self {
             pieces: SlicePool::new(MAX_FRAME_PIECES + BURST),
             heads: Box::new([[0; MAX_SEGMENT_HEADERS]; BURST]),
+            hashes: [FrameHash::default(); BURST],
         }
     }
 }
@@ -124,6 +127,8 @@ impl BurstBuffers {
             pieces: self.pieces.lend(),
             frames: ArrayVec::new(),
             heads: &mut self.heads,
+            hashes: &mut self.hashes,
+            hashed: Frames::default(),
         }
     }
 }
@@ -135,6 +140,9 @@ pub struct Burst<'m> {
     pub(super) pieces: SliceList<'m>,
     pub(super) frames: ArrayVec<Frame<'m>, BURST>,
     heads: &'m mut Heads,
+    /// What the receiver in hand is told of those frames that are `hashed`.
+    hashes: &'m mut [FrameHash; BURST],
+    hashed: Frames,
 }
 
 impl<'m> Burst<'m> {
@@ -155,6 +163,30 @@ impl<'m> Burst<'m> {
     #[inline]
     pub fn frame_mut(&mut self, index: usize) -> Option<&mut Frame<'m>> {
         self.frames.get_mut(index)
+    }
+
+    /// The hash that a frame's receiver is told; no hash, if none was set.
+    #[inline]
+    pub fn hash(&self, index: usize) -> FrameHash {
+        match self.hashes.get(index) {
+            Some(hash) if !self.hashed.and(Frames::one(index)).is_empty() => *hash,
+            _ => FrameHash::default(),
+        }
+    }
+
+    /// Sets the hash of a frame for the receiver that it goes to next.
+    #[inline]
+    pub fn set_hash(&mut self, index: usize, hash: FrameHash) {
+        if let Some(place) = self.hashes.get_mut(index) {
+            *place = hash;
+            self.hashed.add(Frames::one(index));
+        }
+    }
+
+    /// The next receiver is told no hash.
+    #[inline]
+    pub fn forget_hashes(&mut self) {
+        self.hashed = Frames::default();
     }
 
     /// The bytes of frame `index` as its sender may still change them.

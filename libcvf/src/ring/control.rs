@@ -1,17 +1,19 @@
-//! A control queue in split format (virtio 1.3 5.1.6.5): a command to read, one byte to answer.
+//! A control queue in split format (virtio 1.3 5.1.6.5): a command to read, room for its answer.
 
 use super::chain::{ChainError, Stop, Walk};
 use super::notify::Notify;
 use super::{RingError, RingFeatures};
-use crate::limits::MAX_CONTROL_COMMAND;
+use crate::limits::{MAX_CONTROL_COMMAND, MAX_CONTROL_RESULT};
 use crate::mem::{Descriptor, PlaceError, Regions, RingCache, RingPlace};
 
 /// A command taken from the ring, copied.
 #[derive(Debug)]
 pub struct Command {
     id: u16,
-    /// Guest address of the byte that takes the answer.
-    answer: Option<u64>,
+    /// Guest addresses and lengths that take the answer.
+    answer: Vec<(u64, u64)>,
+    /// Bytes that the answer may have, at most [`MAX_CONTROL_RESULT`].
+    pub room: usize,
     /// The command's bytes; empty when it was longer than
     /// [`MAX_CONTROL_COMMAND`].
     pub bytes: Vec<u8>,
@@ -68,7 +70,8 @@ impl ControlRing {
         let id = view.available_entry(from);
         let mut command = Command {
             id,
-            answer: None,
+            answer: Vec::new(),
+            room: 0,
             bytes: Vec::new(),
         };
         let mut too_long = false;
@@ -79,12 +82,14 @@ impl ControlRing {
         };
         let walked = walk.descriptors(id, |descriptor| {
             if descriptor.flags & Descriptor::WRITE != 0 {
-                if descriptor.len > 0 && command.answer.is_none() {
-                    command.answer = Some(descriptor.address);
+                let len = (descriptor.len as usize).min(MAX_CONTROL_RESULT - command.room);
+                if len > 0 {
+                    command.answer.push((descriptor.address, len as u64));
+                    command.room += len;
                 }
                 return Ok(());
             }
-            if command.answer.is_some() {
+            if command.room > 0 {
                 return Err(ChainError::Direction.into());
             }
             let len = descriptor.len as usize;
@@ -112,7 +117,7 @@ impl ControlRing {
         Ok(Some(command))
     }
 
-    /// Answers a command. True: the driver wants an interrupt.
+    /// Answers a command with `answer`, as far as there is room. True: the driver wants an interrupt.
     ///
     /// # Errors
     /// [`RingError`], when the answer cannot be written.
@@ -120,18 +125,27 @@ impl ControlRing {
         &mut self,
         regions: &Regions,
         command: &Command,
-        ack: u8,
+        answer: &[u8],
     ) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
-        if let Some(address) = command.answer {
+        let mut left = answer;
+        for &(address, room) in &command.answer {
+            if left.is_empty() {
+                break;
+            }
+            let len = room.min(left.len() as u64);
             regions
-                .writable(address, 1, |to| to.write(&[ack]) == 1)
+                .writable(address, len, |to| {
+                    let (part, rest) = left.split_at(to.len().min(left.len()));
+                    left = rest;
+                    to.write(part) == part.len()
+                })
                 .map_err(|e| RingError::Chain {
                     head: command.id,
                     source: e.into(),
                 })?;
         }
-        view.set_used(self.used, command.id, u32::from(command.answer.is_some()));
+        view.set_used(self.used, command.id, (answer.len() - left.len()) as u32);
         self.used = self.used.wrapping_add(1);
         view.publish_used(self.used);
         Ok(self.notify.wants_interrupt(view, self.used))

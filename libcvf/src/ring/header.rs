@@ -1,9 +1,12 @@
-//! `struct virtio_net_hdr` (virtio 1.3 5.1.6): 12 bytes in front of every frame.
+//! `struct virtio_net_hdr` (virtio 1.3 5.1.6): 12 bytes in front of every frame, 20 with the hash
+//! report.
 
-use crate::offload::{Csum, FrameMeta, Gso, PackedMeta};
+use crate::offload::{Csum, FrameHash, FrameMeta, Gso, PackedMeta};
 
 /// Bytes of the header with `VIRTIO_F_VERSION_1` and without hash report.
 pub(crate) const LEN: usize = 12;
+/// Bytes of the header with `VIRTIO_NET_F_HASH_REPORT`, in both directions.
+pub(crate) const HASH_LEN: usize = 20;
 
 /// Flags that are looked at and the kind of large-send frame.
 const PLAIN_MASK: u64 = (NEEDS_CSUM | DATA_VALID) as u64 | 0xff00;
@@ -42,6 +45,7 @@ pub(crate) fn parse(bytes: &[u8; LEN]) -> Option<FrameMeta> {
         ecn: bytes[1] & GSO_ECN != 0,
         gso_size: word(4),
         hdr_len: word(2),
+        hash: FrameHash::default(),
     })
 }
 
@@ -92,5 +96,19 @@ pub(crate) fn build(meta: &FrameMeta, buffers: u16) -> [u8; LEN] {
     let mut bytes = [0; LEN];
     bytes[..8].copy_from_slice(&low.to_ne_bytes());
     bytes[8..].copy_from_slice(&high.to_ne_bytes());
+    bytes
+}
+
+/// What a receiver that negotiated the hash report is told behind that, as a word in memory order.
+#[inline]
+pub(crate) fn hash_word(hash: FrameHash) -> u64 {
+    (u64::from(hash.value) | u64::from(hash.report) << 32).to_le()
+}
+
+/// As [`build`], for a receiver that negotiated the hash report.
+pub(crate) fn build_hash(meta: &FrameMeta, buffers: u16) -> [u8; HASH_LEN] {
+    let mut bytes = [0; HASH_LEN];
+    bytes[..LEN].copy_from_slice(&build(meta, buffers));
+    bytes[LEN..].copy_from_slice(&hash_word(meta.hash).to_ne_bytes());
     bytes
 }

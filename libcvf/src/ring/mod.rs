@@ -36,6 +36,19 @@ pub struct RingFeatures {
     pub indirect: bool,
     /// `VIRTIO_NET_F_MRG_RXBUF`.
     pub merge: bool,
+    /// `VIRTIO_NET_F_HASH_REPORT`.
+    pub hash_report: bool,
+}
+
+impl RingFeatures {
+    /// Bytes in front of every frame.
+    pub(crate) const fn header_len(self) -> usize {
+        if self.hash_report {
+            header::HASH_LEN
+        } else {
+            header::LEN
+        }
+    }
 }
 
 /// Why a ring cannot go on.
@@ -98,6 +111,18 @@ pub trait TransmitRing: Send {
     /// [`RingError::Away`].
     fn arm(&mut self, regions: &Regions) -> Result<bool, RingError>;
 
+    /// The interrupt that was just asked for is held back: the next decision is about what it was
+    /// for, too. A ring that keeps no decisions has nothing to do.
+    fn hold(&mut self) {}
+
+    /// Decides anew, with nothing more to show: does the driver (still) want an interrupt?
+    ///
+    /// # Errors
+    /// [`RingError::Away`].
+    fn wants_interrupt(&mut self, _regions: &Regions) -> Result<bool, RingError> {
+        Ok(true)
+    }
+
     /// True while nothing was ever taken and the ring's memory reads as untouched zeroes: with a
     /// doorbell rung, a sign that the client's memory is not shared with us.
     fn looks_untouched(&mut self, regions: &Regions) -> bool;
@@ -138,6 +163,17 @@ pub trait ReceiveRing: Send {
     /// # Errors
     /// [`RingError::Away`].
     fn publish(&mut self, regions: &Regions) -> Result<bool, RingError>;
+
+    /// As [`TransmitRing::hold`].
+    fn hold(&mut self) {}
+
+    /// As [`TransmitRing::wants_interrupt`].
+    ///
+    /// # Errors
+    /// [`RingError::Away`].
+    fn wants_interrupt(&mut self, _regions: &Regions) -> Result<bool, RingError> {
+        Ok(true)
+    }
 
     /// As [`TransmitRing::looks_untouched`].
     fn looks_untouched(&mut self, regions: &Regions) -> bool;

@@ -20,6 +20,8 @@ pub(super) struct Notify {
     event_idx: bool,
     /// Used index at the last decision about an interrupt.
     decided: u16,
+    /// Used index at the one before.
+    before: u16,
     /// Doorbell threshold that stands in the ring.
     threshold: u16,
     suppressed: bool,
@@ -38,11 +40,17 @@ impl Notify {
         // The driver writes its threshold, then looks at the used index; we the other way round.
         fence(Ordering::SeqCst);
         let old = std::mem::replace(&mut self.decided, used);
+        self.before = old;
         if self.event_idx {
             passes(view.used_event(), used, old)
         } else {
             view.available_flags() & NO_INTERRUPT == 0
         }
+    }
+
+    /// Takes the last decision back: what it was about is decided together with what follows.
+    pub(super) fn hold(&mut self) {
+        self.decided = self.before;
     }
 
     /// Asks for no doorbells while the ring is being polled from `next` on.

@@ -10,7 +10,7 @@ use super::{Burst, CACHE_LINE, Frames, Pushed, ReceiveRing, RingError, RingFeatu
 use crate::limits::{BURST, FLOW_COPY, MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
 use crate::mem::{
     Access, Descriptor, PlaceError, ReadSlice, Regions, RingCache, RingPlace, RingView, SliceList,
-    SlicePool,
+    SlicePool, WriteSlice,
 };
 use crate::offload::FrameMeta;
 
@@ -116,6 +116,50 @@ impl Done {
     }
 }
 
+/// Copies frames in one piece behind a header of `FRONT` bytes that says nothing but their hash, each
+/// into one of `buffers`, until one does not fit. Returns those that are done; `lens` takes the bytes.
+#[inline]
+fn fill<const FRONT: usize>(
+    burst: &Burst<'_>,
+    frames: Frames,
+    buffers: &[(u16, WriteSlice<'_>)],
+    lens: &mut ArrayVec<u32, BURST>,
+) -> Frames {
+    let mut done = Frames::default();
+    let (low, high) = header::words(&FrameMeta::default(), 1);
+    for (index, (_, buffer)) in frames.zip(buffers) {
+        let Some((frame, head)) = burst.plain(index) else {
+            break;
+        };
+        let len = FRONT + frame.len();
+        if len > buffer.len() {
+            break;
+        }
+        // The next one is on its way while this one is copied.
+        if frame.len() > LONG
+            && let Some((_, next)) = buffers.get(lens.len() + 1)
+            && let Some((from, _)) = burst.plain(index + 1)
+        {
+            from.prefetch_copy(*next);
+        }
+        buffer.put64(0, low);
+        buffer.put32(8, high);
+        if FRONT == header::HASH_LEN {
+            buffer.put64(header::LEN, header::hash_word(burst.hash(index)));
+        }
+        let rest = buffer.skip(FRONT);
+        // All of it as it is now, and over that what was decided about.
+        frame.copy_to(rest);
+        match head.first_chunk() {
+            Some(flow) if head.len() == FLOW_COPY => rest.put128(0, flow),
+            _ => _ = rest.write(head),
+        }
+        lens.push(len as u32);
+        done.add(Frames::one(index));
+    }
+    done
+}
+
 impl ReceiveRing for SplitReceive {
     fn push_plain(
         &mut self,
@@ -124,13 +168,12 @@ impl ReceiveRing for SplitReceive {
         frames: Frames,
     ) -> Result<Frames, RingError> {
         let view = self.cache.view(regions)?;
-        let mut done = Frames::default();
         // The driver's index is looked at when what is known of it would not do.
         if usize::from(self.seen.wrapping_sub(self.next)) < frames.count() {
             let to = view.available_index();
             if to.wrapping_sub(self.next) > view.size() {
                 // Said where one frame is pushed.
-                return Ok(done);
+                return Ok(Frames::default());
             }
             self.seen = to;
         }
@@ -154,35 +197,12 @@ impl ReceiveRing for SplitReceive {
             buffer.skip(CACHE_LINE).prefetch();
             buffers.push((id, buffer));
         }
-        let (low, high) = header::words(&FrameMeta::default(), 1);
-        let mut lens: ArrayVec<u32, BURST> = ArrayVec::new();
-        for (index, (_, buffer)) in frames.zip(&buffers) {
-            let Some((frame, head)) = burst.plain(index) else {
-                break;
-            };
-            let len = header::LEN + frame.len();
-            if len > buffer.len() {
-                break;
-            }
-            // The next one is on its way while this one is copied.
-            if frame.len() > LONG
-                && let Some((_, next)) = buffers.get(lens.len() + 1)
-                && let Some((from, _)) = burst.plain(index + 1)
-            {
-                from.prefetch_copy(*next);
-            }
-            buffer.put64(0, low);
-            buffer.put32(8, high);
-            let rest = buffer.skip(header::LEN);
-            // All of it as it is now, and over that what was decided about.
-            frame.copy_to(rest);
-            match head.first_chunk() {
-                Some(flow) if head.len() == FLOW_COPY => rest.put128(0, flow),
-                _ => _ = rest.write(head),
-            }
-            lens.push(len as u32);
-            done.add(Frames::one(index));
-        }
+        let mut lens = ArrayVec::new();
+        let done = if self.features.hash_report {
+            fill::<{ header::HASH_LEN }>(burst, frames, &buffers, &mut lens)
+        } else {
+            fill::<{ header::LEN }>(burst, frames, &buffers, &mut lens)
+        };
         self.done.write(view);
         let entries = buffers.iter().zip(&lens);
         let entries = entries.map(|(&(id, _), &len)| (id, len));
@@ -200,7 +220,8 @@ impl ReceiveRing for SplitReceive {
     ) -> Result<Pushed, RingError> {
         let view = self.cache.view(regions)?;
         let size = view.size();
-        let need = (header::LEN + head.len() + tail.len()) as u64;
+        let front = self.features.header_len();
+        let need = (front + head.len() + tail.len()) as u64;
         let walk = Walk {
             view,
             regions,
@@ -235,13 +256,13 @@ impl ReceiveRing for SplitReceive {
             room += bytes;
             at = at.wrapping_add(1);
         }
-        let header = header::build(meta, self.buffers.len() as u16);
+        let header = header::build_hash(meta, self.buffers.len() as u16);
         let mut scatter = Scatter {
             list: &list,
             index: 0,
             offset: 0,
         };
-        scatter.put(ReadSlice::from(&header[..]));
+        scatter.put(ReadSlice::from(&header[..front]));
         scatter.put(ReadSlice::from(head));
         for piece in tail.pieces() {
             scatter.put(piece);
@@ -263,6 +284,15 @@ impl ReceiveRing for SplitReceive {
         if self.features.event_idx {
             self.notify.suppress(view, self.next);
         }
+        Ok(self.notify.wants_interrupt(view, self.done.used))
+    }
+
+    fn hold(&mut self) {
+        self.notify.hold();
+    }
+
+    fn wants_interrupt(&mut self, regions: &Regions) -> Result<bool, RingError> {
+        let view = self.cache.view(regions)?;
         Ok(self.notify.wants_interrupt(view, self.done.used))
     }
 

@@ -54,13 +54,14 @@ fn walked<'m>(
     walk: Walk<'_, 'm>,
     id: u16,
     burst: &mut Burst<'m>,
+    front: usize,
 ) -> Result<Option<Frame<'m>>, RingError> {
     let first = burst.pieces.len();
     let mut frame = Frame::new(id, ReadSlice::from(&[][..]));
     frame.next = first as u32;
     match walk.pieces(id, Access::Read, &mut burst.pieces) {
         Ok(bytes) => {
-            frame.fault = fault(bytes);
+            frame.fault = fault(bytes, front);
             if frame.fault.is_none() {
                 frame.more = bytes as u32;
                 frame.skip(&burst.pieces, 0);
@@ -78,22 +79,24 @@ fn walked<'m>(
     Ok(Some(frame))
 }
 
-/// Bytes of a chain that is a frame with its header.
-const LENGTHS: RangeInclusive<u32> =
-    header::LEN as u32 + MIN_FRAME as u32..=(header::LEN + MAX_FRAME) as u32;
+/// Bytes of a chain that is a frame with a header of `front` bytes.
+const fn lengths(front: usize) -> RangeInclusive<u32> {
+    front as u32 + MIN_FRAME as u32..=(front + MAX_FRAME) as u32
+}
 
-/// What is wrong with a chain of `bytes` that should be a frame.
-fn fault(bytes: u64) -> Option<FrameFault> {
-    match bytes.checked_sub(header::LEN as u64) {
+/// What is wrong with a chain of `bytes` that should be a frame behind `front` bytes of header.
+fn fault(bytes: u64, front: usize) -> Option<FrameFault> {
+    match bytes.checked_sub(front as u64) {
         None | Some(0..MIN_FRAME) => Some(FrameFault::Short),
         Some(len) if len > MAX_FRAME as u64 => Some(FrameFault::Long),
         Some(_) => None,
     }
 }
 
-/// Reads and skips the header of a frame that has a sane length.
+/// Reads and skips the header of a frame that has a sane length. A hash in it is not looked at: it is
+/// for receivers (virtio 1.3 5.1.6.4).
 #[inline]
-fn read_header<'m>(pieces: &SliceList<'m>, frame: &mut Frame<'m>) {
+fn read_header<'m>(pieces: &SliceList<'m>, frame: &mut Frame<'m>, front: usize) {
     let meta = match (frame.start.get64(0), frame.start.get32(8)) {
         (Some(low), Some(high)) => header::parse_words(low, high),
         _ => {
@@ -102,7 +105,7 @@ fn read_header<'m>(pieces: &SliceList<'m>, frame: &mut Frame<'m>) {
             header::parse(&bytes).map(PackedMeta::from)
         }
     };
-    frame.skip(pieces, header::LEN);
+    frame.skip(pieces, front);
     match meta {
         Some(meta) => frame.meta = meta,
         None => frame.fault = Some(FrameFault::Short),
@@ -130,6 +133,8 @@ impl TransmitRing for SplitTransmit {
             *head = view.available_entry(self.next.wrapping_add(ahead));
             view.prefetch_descriptor(*head);
         }
+        let front = self.features.header_len();
+        let lengths = lengths(front);
         let walk = Walk {
             view,
             regions,
@@ -139,11 +144,11 @@ impl TransmitRing for SplitTransmit {
         for &id in &*heads {
             let plain = view
                 .plain(id, 0)
-                .filter(|(_, len)| LENGTHS.contains(len))
+                .filter(|(_, len)| lengths.contains(len))
                 .and_then(|(address, len)| cursor.read(address, len));
             let frame = match plain {
                 Some(start) => Frame::new(id, start),
-                None => match walked(walk, id, burst)? {
+                None => match walked(walk, id, burst, front)? {
                     Some(frame) => frame,
                     None => break,
                 },
@@ -155,7 +160,7 @@ impl TransmitRing for SplitTransmit {
         self.next = self.next.wrapping_add(burst.frames.len() as u16);
         for frame in &mut burst.frames {
             if frame.fault.is_none() {
-                read_header(&burst.pieces, frame);
+                read_header(&burst.pieces, frame, front);
             }
         }
         Ok(())
@@ -178,6 +183,15 @@ impl TransmitRing for SplitTransmit {
         let view = self.cache.view(regions)?;
         self.notify.arm(view, self.next);
         Ok(view.available_index() != self.next)
+    }
+
+    fn hold(&mut self) {
+        self.notify.hold();
+    }
+
+    fn wants_interrupt(&mut self, regions: &Regions) -> Result<bool, RingError> {
+        let view = self.cache.view(regions)?;
+        Ok(self.notify.wants_interrupt(view, self.used))
     }
 
     fn looks_untouched(&mut self, regions: &Regions) -> bool {

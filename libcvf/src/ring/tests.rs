@@ -6,7 +6,9 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::BURST;
 use crate::mem::{GuestMemory, MapRequest, RingPlace};
+use crate::offload::{FrameHash, PackedMeta};
 
 const SIZE: u16 = 64;
 const RAM: u64 = 1 << 20;
@@ -140,10 +142,13 @@ fn cut(total: usize, cuts: &[usize]) -> Vec<usize> {
 }
 
 fn features() -> impl Strategy<Value = RingFeatures> {
-    (any::<bool>(), any::<bool>()).prop_map(|(event_idx, merge)| RingFeatures {
-        event_idx,
-        indirect: true,
-        merge,
+    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(event_idx, merge, hash_report)| {
+        RingFeatures {
+            event_idx,
+            indirect: true,
+            merge,
+            hash_report,
+        }
     })
 }
 
@@ -159,15 +164,16 @@ proptest! {
     ) {
         let mut driver = Driver::new();
         let mut made = Vec::new();
+        let front = features.header_len();
         for (number, (len, cuts, indirect)) in frames.iter().enumerate() {
-            let bytes: Vec<u8> = (0..12 + len).map(|i| if i < 12 { 0 } else { (i * 31 + number) as u8 }).collect();
+            let bytes: Vec<u8> = (0..front + len).map(|i| if i < front { 0 } else { (i * 31 + number) as u8 }).collect();
             let (head, buffers) = driver.offer(&cut(bytes.len(), cuts), 0, *indirect);
             let mut at = 0;
             for (address, len) in buffers {
                 driver.write(address, &bytes[at..at + len]);
                 at += len;
             }
-            made.push((head, bytes[12..].to_vec()));
+            made.push((head, bytes[front..].to_vec()));
         }
         let regions = driver.memory.load();
         let mut ring = SplitTransmit::new(Driver::place(), features, &regions).unwrap();
@@ -222,10 +228,12 @@ proptest! {
         let (mut next, mut used) = (0, 0);
         for (number, (head, tail)) in pushed.iter().enumerate() {
             let frame: Vec<u8> = (0..head + tail).map(|i| (i * 13 + number) as u8).collect();
-            let meta = FrameMeta::default();
+            let hash = FrameHash { value: 0x0102_0304 + number as u32, report: 5 };
+            let meta = FrameMeta { hash, ..FrameMeta::default() };
             let done = ring.push(&regions, &meta, &frame[..*head], Payload::from(&frame[*head..])).unwrap();
             // The model: buffers are taken until they hold header and frame.
-            let need = 12 + frame.len();
+            let front = features.header_len();
+            let need = front + frame.len();
             let mut room = 0;
             let taken = posted[next..].iter().take_while(|(len, ..)| {
                 let more = room < need;
@@ -260,10 +268,71 @@ proptest! {
                 got.extend(&bytes[..len as usize]);
             }
             prop_assert_eq!(u16::from_le_bytes([got[10], got[11]]), taken as u16);
-            prop_assert_eq!(&got[12..], &frame[..]);
+            if features.hash_report {
+                // virtio 1.3 5.1.6: hash_value, hash_report, padding.
+                prop_assert_eq!(&got[12..16], &hash.value.to_le_bytes());
+                prop_assert_eq!(&got[16..20], &[5, 0, 0, 0]);
+            }
+            prop_assert_eq!(&got[front..], &frame[..]);
             next += taken;
             used += taken as u16;
         }
+    }
+
+    /// Many at once or one by one: the driver finds the same.
+    #[test]
+    fn plain_frames_are_pushed_as_any_others(
+        features in features(),
+        posted in prop::collection::vec(
+            (20usize..400, prop::collection::vec(any::<usize>(), 0..2), any::<bool>()), 1..40),
+        frames in prop::collection::vec((14usize..300, 14usize..140, any::<Option<u32>>()), 1..=BURST),
+    ) {
+        let bytes: Vec<Vec<u8>> = frames.iter().enumerate()
+            .map(|(number, (len, ..))| (0..*len).map(|i| (i * 7 + number) as u8).collect())
+            .collect();
+        let mut buffers = BurstBuffers::default();
+        let mut burst = buffers.lend();
+        // Of a receiver before.
+        for index in 0..BURST {
+            burst.set_hash(index, FrameHash { value: u32::MAX, report: 9 });
+        }
+        burst.forget_hashes();
+        for (index, (bytes, (_, head, hash))) in bytes.iter().zip(&frames).enumerate() {
+            prop_assert!(burst.push(PackedMeta::PLAIN, bytes));
+            burst.copy_head(index, *head);
+            if let Some(value) = *hash {
+                burst.set_hash(index, FrameHash { value, report: 2 });
+            }
+        }
+        let push = |at_once: bool| {
+            let mut driver = Driver::new();
+            for (len, cuts, indirect) in &posted {
+                driver.offer(&cut(*len, cuts), 2, *indirect);
+            }
+            let regions = driver.memory.load();
+            let mut ring = SplitReceive::new(Driver::place(), features, &regions).unwrap();
+            let mut left = Frames::default();
+            (0..frames.len()).for_each(|index| left.add(Frames::one(index)));
+            let mut delivered = Vec::new();
+            loop {
+                if at_once {
+                    let done = ring.push_plain(&regions, &burst, left).unwrap();
+                    delivered.extend(done);
+                    left.remove(done);
+                }
+                let Some(index) = left.next() else { break };
+                let hash = burst.hash(index);
+                assert_eq!(hash.value, frames[index].2.unwrap_or(0));
+                let meta = FrameMeta { hash, ..FrameMeta::default() };
+                let (head, tail) = burst.parts(index);
+                if ring.push(&regions, &meta, head, tail) == Ok(Pushed::Done) {
+                    delivered.push(index);
+                }
+            }
+            ring.publish(&regions).unwrap();
+            (delivered, driver.read(0, RAM as usize))
+        };
+        prop_assert!(push(true) == push(false));
     }
 }
 
@@ -352,6 +421,43 @@ fn interrupts_follow_the_drivers_wish() {
     );
     assert!(push(&mut ring));
     assert!(!push(&mut ring));
+}
+
+/// A decision that was taken back is about the frames before it too, and falls when they were seen.
+#[test]
+fn a_held_interrupt_is_decided_again() {
+    let mut driver = Driver::new();
+    for _ in 0..5 {
+        driver.offer(&[100], 2, false);
+    }
+    let regions = driver.memory.load();
+    let features = RingFeatures {
+        event_idx: true,
+        ..RingFeatures::default()
+    };
+    let mut ring = SplitReceive::new(Driver::place(), features, &regions).unwrap();
+    let push = |ring: &mut SplitReceive| {
+        let meta = FrameMeta::default();
+        let done = ring.push(&regions, &meta, &[0; 20], Payload::from(&[][..]));
+        assert_eq!(done, Ok(Pushed::Done));
+        ring.publish(&regions).unwrap()
+    };
+    // The driver waits for the first frame.
+    for _ in 0..2 {
+        assert!(push(&mut ring));
+        ring.hold();
+    }
+    assert_eq!(ring.wants_interrupt(&regions), Ok(true));
+    assert_eq!(ring.wants_interrupt(&regions), Ok(false), "told once");
+    // It has seen both and waits for the third; then it sees that on its own, and the fourth.
+    driver.write(AVAILABLE + 4 + 2 * u64::from(SIZE), &[2, 0]);
+    assert!(push(&mut ring));
+    ring.hold();
+    assert!(push(&mut ring));
+    ring.hold();
+    driver.write(AVAILABLE + 4 + 2 * u64::from(SIZE), &[4, 0]);
+    assert_eq!(ring.wants_interrupt(&regions), Ok(false));
+    assert!(push(&mut ring), "the fifth is what it waits for");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::table::{Cell, number, printable, table, text, toned};
 use super::terminal::{Terminal, Tone};
 use crate::engine::{
     Changed, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome, PfView,
-    State, Stats,
+    State, Stats, Steering,
 };
 use crate::text::shell_word;
 
@@ -148,6 +148,38 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
     lines.out
 }
 
+/// Who chooses the receive queue, in one line: `rss, 128 entries over 0-3, others to 0; hash IPv4 TCPv4`.
+fn steering(steering: &Steering) -> String {
+    let mut text = if steering.rss {
+        let mut queues = steering.table.clone();
+        queues.sort_unstable();
+        queues.dedup();
+        let (entries, others) = (steering.table.len(), steering.unclassified);
+        format!(
+            "rss, {entries} entries over {}, others to {others}",
+            runs(&queues)
+        )
+    } else {
+        "chosen by the device".to_owned()
+    };
+    if !steering.hash_types.is_empty() {
+        text.push_str("; hash ");
+        text.push_str(&steering.hash_types.join(" "));
+    }
+    text
+}
+
+/// Numbers in order, neighbours as a run: `0-3,6`.
+fn runs(numbers: &[u16]) -> String {
+    let neighbours = numbers.chunk_by(|a, b| a.checked_add(1) == Some(*b));
+    let texts = neighbours.map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        [one] => one.to_string(),
+        [] => String::new(),
+    });
+    texts.collect::<Vec<_>>().join(",")
+}
+
 fn health_lines(lines: &mut Lines, defined_mac: &str, health: &Health) {
     let client = health
         .client
@@ -166,6 +198,7 @@ fn health_lines(lines: &mut Lines, defined_mac: &str, health: &Health) {
     lines.line("driver", &health.driver);
     lines.line("link", if health.link_up { "up" } else { "down" });
     lines.line("active pairs", health.active_pairs.to_string());
+    lines.line("receive queue", steering(&health.steering));
     if health.mac != defined_mac && !health.mac.is_empty() {
         lines.line("mac now", format!("{} (set by the guest)", health.mac));
     }
@@ -366,4 +399,30 @@ pub(super) fn pf(terminal: Terminal, pf: &PfView) -> String {
         .collect();
     lines.out += &table(terminal, &["RESOURCE", "TOTAL", "USED", "FREE"], &rows);
     lines.out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steering_is_told_in_a_line() {
+        let mut shown = Steering::default();
+        assert_eq!(steering(&shown), "chosen by the device");
+        shown.hash_types = vec!["IPv4".to_owned(), "TCPv4".to_owned()];
+        assert_eq!(steering(&shown), "chosen by the device; hash IPv4 TCPv4");
+        shown.rss = true;
+        shown.table = vec![3, 1, 0, 1, 6, 2, 3, 0];
+        assert_eq!(
+            steering(&shown),
+            "rss, 8 entries over 0-3,6, others to 0; hash IPv4 TCPv4"
+        );
+    }
+
+    #[test]
+    fn runs_join_neighbours() {
+        assert_eq!(runs(&[]), "");
+        assert_eq!(runs(&[5]), "5");
+        assert_eq!(runs(&[0, 1, 2, 4, 65_535]), "0-2,4,65535");
+    }
 }

@@ -1,12 +1,12 @@
 //! libcvf's counters and states as the engine shows them.
 
-use libcvf::cvf::{Cvf, CvfStats, Memory as CvfMemory, QueueStats};
+use libcvf::cvf::{Cvf, CvfStats, Memory as CvfMemory, QueueStats, SteeringState};
 use libcvf::pf::PhysicalFunction;
 use vfio_user_server::Observer;
 
 use crate::engine::{
     Counters, DirectionStats, Health, Memory, PairCounters, PfView, Refusal, Resource, Stats,
-    UplinkView,
+    Steering, UplinkView,
 };
 use crate::session::Visits;
 
@@ -76,12 +76,23 @@ pub(super) fn health(cvf: &Cvf, observer: &Observer, visits: &Visits) -> Health 
         maps: health.maps as u64,
         mapped_bytes: health.mapped_bytes,
         active_pairs: health.active_pairs,
+        steering: steering(health.steering),
         mac: health.mac.to_string(),
         link_up: health.link_up,
         worker_polls: health.worker_polls,
         clients_served: visits.served(),
         clients_refused: visits.refused(),
         last_disconnect: visits.last(),
+    }
+}
+
+fn steering(state: SteeringState) -> Steering {
+    let names = state.types.names();
+    Steering {
+        rss: state.rss,
+        hash_types: names.iter().map(|&name| name.to_owned()).collect(),
+        table: state.table,
+        unclassified: state.unclassified,
     }
 }
 

@@ -25,7 +25,7 @@ pub use restore::Restored;
 pub use set::{Changed, Changes, Link, SetRequest};
 pub use view::{
     Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
-    Page, PairCounters, PfView, Refusal, Resource, State, Stats, UplinkView, VersionView,
+    Page, PairCounters, PfView, Refusal, Resource, State, Stats, Steering, UplinkView, VersionView,
 };
 
 /// Commands on devices and PFs.

@@ -175,6 +175,23 @@ pub struct Refusal {
     pub count: u64,
 }
 
+/// Who chooses the receive queue of a frame, and what its hash is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Steering {
+    /// The driver's indirection table chooses; otherwise the device.
+    #[serde(default)]
+    pub rss: bool,
+    /// Names of the hash types that the driver enabled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hash_types: Vec<String>,
+    /// The table: receive queues by the hash's low bits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub table: Vec<u16>,
+    /// Receive queue of frames without hash, with a table.
+    #[serde(default)]
+    pub unclassified: u16,
+}
+
 /// How a composed device fares.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -200,6 +217,9 @@ pub struct Health {
     pub mapped_bytes: u64,
     /// Queue pairs the driver uses.
     pub active_pairs: u16,
+    /// Who chooses the receive queue.
+    #[serde(default)]
+    pub steering: Steering,
     /// Address in force; a guest may have changed it.
     pub mac: String,
     /// Link state shown to the guest.

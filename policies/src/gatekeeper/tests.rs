@@ -1,4 +1,5 @@
 use super::*;
+use libcvf::control::{CoalescingScope, HashSettings};
 use libcvf::offload::Accepts;
 
 fn facts(access_vlan: Option<u16>) -> DeviceFacts {
@@ -22,6 +23,23 @@ fn multicast(n: usize) -> Vec<MacAddr> {
 
 fn lists(unicast: Vec<MacAddr>, multicast: Vec<MacAddr>) -> ControlRequest {
     ControlRequest::SetMacFilter { unicast, multicast }
+}
+
+fn rss(table: Vec<u16>, unclassified: u16, pairs: u16) -> ControlRequest {
+    ControlRequest::SetRss(RssSettings {
+        hash: HashSettings::default(),
+        unclassified,
+        table,
+        pairs,
+    })
+}
+
+fn held(max_usecs: u32, max_packets: u32) -> ControlRequest {
+    let to = Coalescing {
+        max_usecs,
+        max_packets,
+    };
+    ControlRequest::SetCoalescing(CoalescingScope::Receive, to)
 }
 
 /// Request, access VLAN, the rule that refuses.
@@ -72,6 +90,21 @@ fn table() -> Vec<(ControlRequest, Option<u16>, Option<&'static str>)> {
         (SetQueuePairs(1), None, None),
         (SetQueuePairs(4), None, None),
         (SetQueuePairs(5), None, Some(rule::QUEUE_PAIRS)),
+        (rss(vec![0, 3], 3, 4), None, None),
+        (rss(vec![0; 128], 0, 1), None, None),
+        (rss(vec![0; 129], 0, 1), None, Some(rule::RSS_TABLE_SIZE)),
+        (rss(vec![], 0, 1), None, Some(rule::RSS_TABLE_SIZE)),
+        (rss(vec![0, 4], 0, 4), None, Some(rule::RSS_QUEUES)),
+        (rss(vec![0], 4, 4), None, Some(rule::RSS_QUEUES)),
+        (rss(vec![0], 0, 0), None, Some(rule::QUEUE_PAIRS)),
+        (rss(vec![0], 0, 5), None, Some(rule::QUEUE_PAIRS)),
+        (SetHash(HashSettings::default()), None, None),
+        (held(MAX_COALESCE_USECS, u32::MAX), None, None),
+        (
+            held(MAX_COALESCE_USECS + 1, 1),
+            None,
+            Some(rule::COALESCE_TIME),
+        ),
         (Promiscuous(true), Some(7), None),
         (AllMulticast(true), None, None),
         (AllUnicast(true), None, None),

@@ -27,6 +27,11 @@ pub fn tests() -> Vec<Test> {
             counters,
         ),
         Test::on_rig(
+            "ethtool-queues",
+            "ethtool sets RSS and coalescing, and shows the device's own counters",
+            queues,
+        ),
+        Test::on_rig(
             "mac-change",
             "the guest changes its address and is reached there",
             mac_change,
@@ -165,6 +170,93 @@ fn counters(rig: &Rig) -> Result<()> {
             Ok(agree.then_some(()))
         },
     )
+}
+
+/// Receive-side scaling, coalescing and device statistics, as an administrator reaches them.
+fn queues(rig: &Rig) -> Result<()> {
+    let (vm, interface) = (&rig.a.vm, &rig.a.main.interface);
+    let steering = |v: &Value| v["health"]["steering"].clone();
+    // The driver takes scaling into use by itself.
+    let view = shown(rig, &rig.a, "RSS to be in use", |v| {
+        steering(v)["rss"] == true
+    })?;
+    ensure!(view["health"]["active_pairs"] == PAIRS, "{view}");
+    let table = vm.run(&format!("ethtool -x {interface}"))?;
+    ensure!(table.contains("indirection table"), "{table}");
+    ensure!(table.contains("toeplitz: on"), "{table}");
+    vm.run(&format!("ethtool -X {interface} equal 1"))?;
+    shown(rig, &rig.a, "one queue in the table", |v| {
+        let steering = steering(v);
+        let table = steering["table"].as_array();
+        table.is_some_and(|t| t.len() == 128 && t.iter().all(|queue| *queue == 0))
+    })?;
+    rig.ping_both_ways()
+        .context("with one queue in the table")?;
+    vm.run(&format!("ethtool -X {interface} equal {PAIRS}"))?;
+    shown(rig, &rig.a, "all queues in the table", |v| {
+        let steering = steering(v);
+        let table = steering["table"].as_array();
+        table.is_some_and(|t| (0..PAIRS).all(|pair| t.iter().any(|queue| *queue == pair)))
+    })?;
+    rig.ping_both_ways()
+        .context("with all queues in the table")?;
+    // Which fields are hashed: the driver tells the device of changes while it uses the hash.
+    vm.run(&format!("ethtool -K {interface} receive-hashing on"))?;
+    let fields = vm.run(&format!("ethtool -n {interface} rx-flow-hash udp4"))?;
+    ensure!(fields.contains("L4 bytes 0 & 1"), "{fields}");
+    let has = |name: &'static str, wanted: bool| {
+        move |v: &Value| {
+            let types = &v["health"]["steering"]["hash_types"];
+            let types = types.as_array();
+            types.is_some_and(|t| t.iter().any(|one| one == name)) == wanted
+        }
+    };
+    shown(rig, &rig.a, "UDP to be hashed", has("UDPv4", true))?;
+    vm.run(&format!("ethtool -N {interface} rx-flow-hash udp4 sd"))?;
+    shown(
+        rig,
+        &rig.a,
+        "UDP no longer to be hashed",
+        has("UDPv4", false),
+    )?;
+    vm.run(&format!("ethtool -N {interface} rx-flow-hash udp4 sdfn"))?;
+    shown(rig, &rig.a, "UDP to be hashed again", has("UDPv4", true))?;
+    // Interrupts held back, for all queues and for one.
+    let limits = |what: &str| -> Result<String> { vm.run(&format!("ethtool {what}")) };
+    vm.run(&format!("ethtool -C {interface} rx-usecs 500 rx-frames 16"))?;
+    let now = limits(&format!("-c {interface}"))?;
+    let says = |text: &str, key: &str, value: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+        lines.any(|(k, v)| k.trim() == key && v.trim() == value)
+    };
+    ensure!(
+        says(&now, "rx-usecs", "500") && says(&now, "rx-frames", "16"),
+        "{now}"
+    );
+    rig.ping_both_ways().context("with interrupts held back")?;
+    let one = format!("--per-queue {interface} queue_mask 1");
+    vm.run(&format!(
+        "ethtool {one} --coalesce rx-usecs 200 rx-frames 8"
+    ))?;
+    let now = limits(&format!("{one} --show-coalesce"))?;
+    ensure!(
+        says(&now, "rx-usecs", "200") && says(&now, "rx-frames", "8"),
+        "{now}"
+    );
+    let more = vm.try_run(&format!("ethtool -C {interface} rx-usecs 1000000"))?;
+    ensure!(
+        more.outcome != lab_guest::wire::Outcome::Exit(0),
+        "a second is longer than anybody may wait"
+    );
+    rig.ping_both_ways()
+        .context("with one queue of its own mind")?;
+    vm.run(&format!("ethtool -C {interface} rx-usecs 0 rx-frames 0"))?;
+    // The device's own counters beside the driver's.
+    let names = vm.run(&format!("ethtool -S {interface}"))?;
+    for name in ["cq_hw_command_num", "rx0_hw_", "tx0_hw_"] {
+        ensure!(names.contains(name), "no {name} in\n{names}");
+    }
+    rig.ping_both_ways()
 }
 
 fn mac_change(rig: &Rig) -> Result<()> {

@@ -93,7 +93,7 @@ impl FakeVm {
         self.transport.negotiate(&mut self.client, self.features)?;
         self.assign_interrupts()?;
         let pairs = self.config.queue_pairs;
-        let multiqueue = self.features & feature::MQ != 0;
+        let multiqueue = self.features & (feature::MQ | feature::RSS) != 0;
         let largest = if multiqueue {
             self.max_queue_pairs()?
         } else {
@@ -128,7 +128,8 @@ impl FakeVm {
             return Err(Error::Device("DRIVER_OK was not accepted".into()));
         }
         self.kick_receive_queues()?;
-        if pairs > 1 && self.set_queue_pairs(pairs)? != Ack::Ok {
+        if pairs > 1 && self.features & feature::MQ != 0 && self.set_queue_pairs(pairs)? != Ack::Ok
+        {
             return Err(Error::Device(format!("{pairs} queue pairs were refused")));
         }
         Ok(())

@@ -13,6 +13,8 @@ use super::{FakeVm, NetGuest};
 const CONTROL_RING: u16 = 64;
 /// Where the command begins in the queue's buffer; the acknowledgement lies before it.
 const COMMAND_AT: usize = 64;
+/// Where results lie, if a command has any.
+const RESULT_AT: usize = 32 << 10;
 /// Bytes of the queue's buffer.
 const BUFFER: usize = 64 << 10;
 /// What the acknowledgement holds before the device writes it.
@@ -34,6 +36,16 @@ pub mod ctrl {
     pub const ANNOUNCE_ACK: u8 = 0;
     pub const MQ: u8 = 4;
     pub const MQ_VQ_PAIRS_SET: u8 = 0;
+    pub const MQ_RSS_CONFIG: u8 = 1;
+    pub const MQ_HASH_CONFIG: u8 = 2;
+    pub const NOTF_COAL: u8 = 6;
+    pub const NOTF_COAL_TX_SET: u8 = 0;
+    pub const NOTF_COAL_RX_SET: u8 = 1;
+    pub const NOTF_COAL_VQ_SET: u8 = 2;
+    pub const NOTF_COAL_VQ_GET: u8 = 3;
+    pub const STATS: u8 = 8;
+    pub const STATS_QUERY: u8 = 0;
+    pub const STATS_GET: u8 = 1;
     pub const GUEST_OFFLOADS: u8 = 5;
     pub const GUEST_OFFLOADS_SET: u8 = 0;
 }
@@ -90,8 +102,15 @@ impl ControlQueue {
         (&self.buffer, self.gpa)
     }
 
-    fn push(&mut self, class: u8, command: u8, data: &[u8]) -> Result<bool> {
-        if COMMAND_AT + 2 + data.len() > BUFFER {
+    /// `before` and `after` are bytes that the device writes before and behind the acknowledgement.
+    fn push(
+        &mut self,
+        class: u8,
+        command: u8,
+        data: &[u8],
+        (before, after): (usize, usize),
+    ) -> Result<bool> {
+        if COMMAND_AT + 2 + data.len() > RESULT_AT || before + after > BUFFER - RESULT_AT {
             return Err(Error::Unsupported(format!(
                 "a command of {} bytes",
                 data.len()
@@ -116,11 +135,14 @@ impl ControlQueue {
             len: 1,
             device_writes: true,
         };
-        if data.is_empty() {
-            self.queue.push_chain(&[header, ack])?;
-        } else {
-            self.queue.push_chain(&[header, body, ack])?;
-        }
+        let result = |at: usize, len: usize| Segment {
+            gpa: self.gpa + (RESULT_AT + at) as u64,
+            len: len as u32,
+            device_writes: true,
+        };
+        let parts = [header, body, result(0, before), ack, result(before, after)];
+        let parts: Vec<Segment> = parts.into_iter().filter(|part| part.len > 0).collect();
+        self.queue.push_chain(&parts)?;
         Ok(self.queue.publish())
     }
 
@@ -146,16 +168,34 @@ impl FakeVm {
     /// # Errors
     /// Fails without a control queue, when the device is gone, late, or writes neither 0 nor 1.
     pub fn control(&mut self, class: u8, command: u8, data: &[u8]) -> Result<Ack> {
+        self.ask(class, command, data, (0, 0)).map(|(ack, _)| ack)
+    }
+
+    /// Sends one command and waits for its acknowledgement, and for what the device writes before
+    /// and behind that.
+    ///
+    /// # Errors
+    /// As [`FakeVm::control`].
+    pub fn ask(
+        &mut self,
+        class: u8,
+        command: u8,
+        data: &[u8],
+        results: (usize, usize),
+    ) -> Result<(Ack, Vec<u8>)> {
         let none = || Error::Unsupported("no control queue".into());
         let queue = self.control.as_mut().ok_or_else(none)?;
         let index = queue.index;
-        if queue.push(class, command, data)? {
+        if queue.push(class, command, data, results)? {
             self.kick(index)?;
         }
         let deadline = Instant::now() + CONTROL_DEADLINE;
         loop {
-            if let Some(ack) = self.control.as_mut().ok_or_else(none)?.take()? {
-                return Ok(ack);
+            let queue = self.control.as_mut().ok_or_else(none)?;
+            if let Some(ack) = queue.take()? {
+                let mut result = vec![0; results.0 + results.1];
+                queue.buffer.read(RESULT_AT, &mut result);
+                return Ok((ack, result));
             }
             if Instant::now() >= deadline {
                 let what = format!("control command {class}/{command}");

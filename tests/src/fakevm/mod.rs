@@ -29,6 +29,7 @@ pub mod mem;
 pub mod memory;
 pub mod net;
 pub mod pci;
+pub mod queues;
 pub mod ring;
 pub mod socket;
 pub mod sys;

@@ -10,7 +10,7 @@ mod rx;
 mod tests;
 mod tx;
 
-pub use self::header::{HEADER_LEN, NetHeader, gso, header_flag};
+pub use self::header::{HASH_HEADER_LEN, HEADER_LEN, NetHeader, gso, header_flag, header_len};
 pub use self::rx::{Frame, RxRing};
 pub use self::tx::{TxLayout, TxRing};
 use super::error::Result;
@@ -49,9 +49,14 @@ pub mod feature {
     pub const IN_ORDER: u64 = 1 << 35;
     pub const NOTIFICATION_DATA: u64 = 1 << 38;
     pub const RING_RESET: u64 = 1 << 40;
+    pub const DEVICE_STATS: u64 = 1 << 50;
+    pub const VQ_NOTF_COAL: u64 = 1 << 52;
+    pub const NOTF_COAL: u64 = 1 << 53;
     pub const GUEST_USO4: u64 = 1 << 54;
     pub const GUEST_USO6: u64 = 1 << 55;
     pub const HOST_USO: u64 = 1 << 56;
+    pub const HASH_REPORT: u64 = 1 << 57;
+    pub const RSS: u64 = 1 << 60;
     pub const SPEED_DUPLEX: u64 = 1 << 63;
 
     /// What a plain guest wants: mergeable buffers, no offloads, no event index, as DPDK's driver.
@@ -83,6 +88,8 @@ pub mod feature {
         | GUEST_USO6
         | HOST_USO
         | SPEED_DUPLEX;
+    /// What is asked of queues by command. Not part of [`FULL`]: the header is longer with it.
+    pub const QUEUES: u64 = DEVICE_STATS | VQ_NOTF_COAL | NOTF_COAL | HASH_REPORT | RSS;
 }
 
 /// How the rings of a guest are set up.

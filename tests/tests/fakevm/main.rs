@@ -4,6 +4,7 @@
 //! the directory of `mdevd` and `cvfctl`; without it they are built as they are released.
 
 mod bringup;
+mod coalescing;
 mod common;
 mod control;
 mod doorbells;
@@ -12,5 +13,7 @@ mod lifecycle;
 mod memory;
 mod multiqueue;
 mod offloads;
+mod scaling;
+mod statistics;
 mod switching;
 mod traffic;

@@ -24,7 +24,7 @@ fn large_send() -> NetHeader {
         gso_size: SEGMENT,
         csum_start: 34,
         csum_offset: 16,
-        num_buffers: 0,
+        ..NetHeader::default()
     }
 }
 

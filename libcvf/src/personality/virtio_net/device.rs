@@ -2,6 +2,8 @@
 
 use super::features::bits;
 use super::state::State;
+use crate::limits::{RSS_KEY_SIZE, RSS_TABLE};
+use crate::offload::HashTypes;
 use crate::pci::{RegTable, Registers};
 
 /// Fields of `struct virtio_net_config`.
@@ -77,17 +79,20 @@ impl Registers<Device> for Fields<'_> {
                 let announce = if state.announce { ANNOUNCE } else { 0 };
                 offered(bits::STATUS, link | announce)
             }
-            Device::MaxVirtqueuePairs => offered(bits::MQ, state.config.queue_pairs.into()),
+            Device::MaxVirtqueuePairs => {
+                offered(bits::MQ | bits::RSS, state.config.queue_pairs.into())
+            }
             Device::Mtu => offered(bits::MTU, state.config.mtu.into()),
             Device::Speed => {
                 let speed = state.config.speed_mbps.unwrap_or(SPEED_UNKNOWN);
                 offered(bits::SPEED_DUPLEX, speed.into())
             }
             Device::Duplex => offered(bits::SPEED_DUPLEX, DUPLEX_FULL),
-            // RSS and HASH_REPORT are not offered.
-            Device::RssMaxKeySize
-            | Device::RssMaxIndirectionTableLength
-            | Device::SupportedHashTypes => 0,
+            Device::RssMaxKeySize => offered(bits::RSS | bits::HASH_REPORT, RSS_KEY_SIZE as u64),
+            Device::RssMaxIndirectionTableLength => offered(bits::RSS, RSS_TABLE.into()),
+            Device::SupportedHashTypes => {
+                offered(bits::RSS | bits::HASH_REPORT, HashTypes::ALL.0.into())
+            }
         }
     }
 

@@ -66,12 +66,22 @@ pub mod bits {
         ACCESS_PLATFORM = 33;
         /// Queues can be reset one by one.
         RING_RESET = 40;
+        /// Counters by command.
+        DEVICE_STATS = 50;
+        /// Interrupts of one queue are held back by command.
+        VQ_NOTF_COAL = 52;
+        /// Interrupts are held back by command.
+        NOTF_COAL = 53;
         /// Driver takes UDP segmentation over IPv4.
         GUEST_USO4 = 54;
         /// Driver takes UDP segmentation over IPv6.
         GUEST_USO6 = 55;
         /// Device takes UDP segmentation.
         HOST_USO = 56;
+        /// Hash beside every frame received.
+        HASH_REPORT = 57;
+        /// Receive queue by hash.
+        RSS = 60;
         /// Device states speed and duplex.
         SPEED_DUPLEX = 63;
     }
@@ -108,6 +118,9 @@ const REQUIRES: &[(u64, u64)] = &[
     (GUEST_ANNOUNCE, CTRL_VQ),
     (MQ, CTRL_VQ),
     (CTRL_MAC_ADDR, CTRL_VQ),
+    (VQ_NOTF_COAL, CTRL_VQ),
+    (NOTF_COAL, CTRL_VQ),
+    (RSS, CTRL_VQ),
 ];
 
 /// Not offered without the other (5.1.4.1 for the first), but no reason to refuse a driver: the
@@ -116,6 +129,8 @@ const SENSELESS_WITHOUT: &[(u64, u64)] = &[
     (CTRL_RX_EXTRA, CTRL_VQ),
     (CTRL_GUEST_OFFLOADS, CTRL_VQ),
     (GUEST_ANNOUNCE, STATUS),
+    (DEVICE_STATS, CTRL_VQ),
+    (HASH_REPORT, CTRL_VQ),
 ];
 
 /// Names of the set bits, in bit order; bits that are not built have none.
@@ -167,7 +182,11 @@ fn close(mut features: u64) -> u64 {
 
 /// What a device with `pairs` queue pairs offers, limited to `mask`.
 pub(super) fn offer(pairs: u16, mask: u64) -> u64 {
-    let built = if pairs > 1 { BUILT } else { BUILT & !MQ };
+    let built = if pairs > 1 {
+        BUILT
+    } else {
+        BUILT & !(MQ | RSS)
+    };
     close(built & mask) | VERSION_1
 }
 

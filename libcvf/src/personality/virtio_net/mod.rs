@@ -8,7 +8,7 @@
 //! BAR4 MSI-X table and pending bits (absent with legacy interrupts).
 //!
 //! The page of data queue `i` is page `i`. The control queue's page is always the last one, whatever
-//! its index: 2 without `VIRTIO_NET_F_MQ`, 2 x pairs with it (5.1.2). Drivers read
+//! its index: 2 without `VIRTIO_NET_F_MQ` and `_RSS`, 2 x pairs with one of them (5.1.2). Drivers read
 //! `queue_notify_off` of each queue after negotiation, so they follow; and what may be mapped is
 //! thereby fixed for the device's life while the control queue always stays trapped.
 //!
@@ -16,16 +16,19 @@
 //! queue is meant: the written value, which the specification wants to be the queue's index
 //! (4.1.5.2), is not looked at, because a mapped page shows nothing else either.
 
+mod coalescing;
 mod commands;
 mod common;
 mod device;
 mod features;
 mod function;
 mod layout;
+mod multiqueue;
 mod negotiate;
 mod queue;
 mod settings;
 mod state;
+mod statistics;
 mod window;
 
 pub use features::{bits, feature_names, receive_offloads};
@@ -237,8 +240,8 @@ impl Personality for VirtioNet {
         }
     }
 
-    fn command(&mut self, host: &mut dyn Host, bytes: &[u8]) -> u8 {
-        self.state.command(host, bytes)
+    fn command(&mut self, host: &mut dyn Host, bytes: &[u8], room: usize) -> Vec<u8> {
+        self.state.command(host, bytes, room)
     }
 
     fn set_link(&mut self, host: &mut dyn Host, up: bool) -> bool {

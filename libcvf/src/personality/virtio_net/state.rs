@@ -5,6 +5,7 @@ use super::features::{self, bits, feature_names};
 use super::layout;
 use super::queue::{NO_VECTOR, Queue};
 use super::settings::VirtioNetConfig;
+use super::statistics::Tally;
 use crate::control::MacAddr;
 
 /// Device status bits (2.1).
@@ -40,6 +41,8 @@ pub(super) struct State {
     pub link_up: bool,
     pub announce: bool,
     pub active_pairs: u16,
+    /// What the control queue did; a reset keeps it, as it keeps the other queues' counters.
+    pub commands: Tally,
     /// Why the device needs a reset.
     pub broken: Option<String>,
 }
@@ -63,6 +66,7 @@ impl State {
             link_up: true,
             announce: false,
             active_pairs: 1,
+            commands: Tally::default(),
             broken: None,
             config,
         }
@@ -98,9 +102,9 @@ impl State {
         layout::num_queues(&self.config)
     }
 
-    /// Pairs that exist: one without MQ. Before negotiation: what is offered.
+    /// Pairs that exist: one without MQ and RSS (5.1.2). Before negotiation: what is offered.
     pub(super) fn pairs(&self) -> u16 {
-        if self.in_force() & bits::MQ != 0 {
+        if self.in_force() & (bits::MQ | bits::RSS) != 0 {
             self.config.queue_pairs
         } else {
             1
@@ -182,10 +186,11 @@ impl State {
         if self.config_vector != NO_VECTOR {
             host.config_vector(None);
         }
-        let (generation, link_up) = (self.generation, self.link_up);
+        let (generation, link_up, commands) = (self.generation, self.link_up, self.commands);
         *self = Self {
             generation,
             link_up,
+            commands,
             stale: true,
             ..Self::new(self.config.clone())
         };

@@ -94,7 +94,7 @@ fn segmentation(gso_type: u8, gso_size: u16, hdr_len: u16) -> NetHeader {
         gso_size,
         csum_start: 34,
         csum_offset: 16,
-        num_buffers: 0,
+        ..NetHeader::default()
     }
 }
 

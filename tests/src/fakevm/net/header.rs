@@ -2,6 +2,17 @@
 
 /// Bytes of the header without a hash report.
 pub const HEADER_LEN: usize = 12;
+/// Bytes of the header with a hash report.
+pub const HASH_HEADER_LEN: usize = 20;
+
+/// Bytes of the header with these features, in both directions.
+pub const fn header_len(features: u64) -> usize {
+    if features & super::feature::HASH_REPORT != 0 {
+        HASH_HEADER_LEN
+    } else {
+        HEADER_LEN
+    }
+}
 
 /// Bits of [`NetHeader::flags`].
 #[allow(missing_docs)]
@@ -39,10 +50,14 @@ pub struct NetHeader {
     pub csum_offset: u16,
     /// Buffers that hold the frame; set by the device.
     pub num_buffers: u16,
+    /// The frame's hash; set by the device where a hash report was agreed on.
+    pub hash_value: u32,
+    /// What was hashed: 0 for nothing.
+    pub hash_report: u16,
 }
 
 impl NetHeader {
-    /// The bytes in front of the frame.
+    /// The bytes in front of the frame, without a hash report.
     pub fn encode(&self) -> [u8; HEADER_LEN] {
         let mut out = [0; HEADER_LEN];
         out[0] = self.flags;
@@ -70,6 +85,24 @@ impl NetHeader {
             csum_start: word(6),
             csum_offset: word(8),
             num_buffers: word(10),
+            hash_value: 0,
+            hash_report: 0,
+        }
+    }
+    /// The bytes in front of a frame, with room for the hash report that a sender leaves zero.
+    pub fn encode_long(&self) -> [u8; HASH_HEADER_LEN] {
+        let mut out = [0; HASH_HEADER_LEN];
+        out[..HEADER_LEN].copy_from_slice(&self.encode());
+        out
+    }
+
+    /// Reads the bytes in front of a frame with their hash report; zeroes for none.
+    pub fn decode_long(bytes: &[u8; HASH_HEADER_LEN]) -> Self {
+        let [head @ .., a, b, c, d, low, high, _, _] = *bytes;
+        NetHeader {
+            hash_value: u32::from_le_bytes([a, b, c, d]),
+            hash_report: u16::from_le_bytes([low, high]),
+            ..NetHeader::decode(&head)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The receive ring: every descriptor has a buffer of its own, posted whole.
 
-use super::header::{HEADER_LEN, NetHeader};
+use super::header::{HASH_HEADER_LEN, HEADER_LEN, NetHeader, header_len};
 use crate::fakevm::error::{Error, Result};
 use crate::fakevm::limits::{BURST, MAX_FRAME};
 use crate::fakevm::mem::Shared;
@@ -13,6 +13,7 @@ use crate::fakevm::ring::{DESC_WRITE, Entry, QueueLayout, SplitQueue};
 #[derive(Debug)]
 pub struct Frame<'a> {
     buffers: &'a Shared,
+    /// Where it begins, behind its header.
     at: usize,
     /// Bytes of the frame, without its header.
     pub len: usize,
@@ -26,7 +27,7 @@ impl Frame<'_> {
     pub fn stamp(&self, at: usize) -> u64 {
         let mut bytes = [0; 8];
         if at + 8 <= self.len {
-            self.buffers.read(self.at + HEADER_LEN + at, &mut bytes);
+            self.buffers.read(self.at + at, &mut bytes);
         }
         u64::from_le_bytes(bytes)
     }
@@ -34,7 +35,7 @@ impl Frame<'_> {
     /// Copies the frame's first bytes out.
     pub fn copy_to(&self, to: &mut [u8]) {
         let len = to.len().min(self.len);
-        self.buffers.read(self.at + HEADER_LEN, &mut to[..len]);
+        self.buffers.read(self.at, &mut to[..len]);
     }
 }
 
@@ -44,6 +45,7 @@ pub struct RxRing {
     queue: SplitQueue,
     buffers: Buffers,
     mergeable: bool,
+    header_len: usize,
     received: u64,
 }
 
@@ -65,6 +67,7 @@ impl RxRing {
             queue,
             buffers,
             mergeable,
+            header_len: header_len(features),
             received: 0,
         };
         ring.refill();
@@ -144,7 +147,7 @@ impl RxRing {
             let len = self.check_len(used.len)?;
             each(Frame {
                 buffers: &self.buffers.bytes,
-                at,
+                at: at + self.header_len,
                 len,
                 header,
             });
@@ -170,7 +173,7 @@ impl RxRing {
         let at = self.buffers.at(first.id);
         let header = self.header(at);
         let len = self.check_len(first.len)?;
-        self.append(frame, at + HEADER_LEN, len);
+        self.append(frame, at + self.header_len, len);
         let buffers = if self.mergeable {
             header.num_buffers
         } else {
@@ -197,21 +200,26 @@ impl RxRing {
 
     #[inline]
     fn header(&self, at: usize) -> NetHeader {
-        let mut bytes = [0; HEADER_LEN];
+        if self.header_len == HEADER_LEN {
+            let mut bytes = [0; HEADER_LEN];
+            self.buffers.bytes.read(at, &mut bytes);
+            return NetHeader::decode(&bytes);
+        }
+        let mut bytes = [0; HASH_HEADER_LEN];
         self.buffers.bytes.read(at, &mut bytes);
-        NetHeader::decode(&bytes)
+        NetHeader::decode_long(&bytes)
     }
 
     #[inline]
     fn check_len(&self, len: u32) -> Result<usize> {
         let len = len as usize;
-        if len < HEADER_LEN || len > self.buffers.len {
+        if len < self.header_len || len > self.buffers.len {
             return Err(Error::Device(format!(
                 "{len} bytes in a buffer of {}",
                 self.buffers.len
             )));
         }
-        Ok(len - HEADER_LEN)
+        Ok(len - self.header_len)
     }
 
     fn append(&self, frame: &mut Vec<u8>, at: usize, len: usize) {

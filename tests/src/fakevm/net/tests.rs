@@ -269,6 +269,7 @@ fn headers_survive_the_wire() {
         csum_start: 34,
         csum_offset: 16,
         num_buffers: 3,
+        ..NetHeader::default()
     };
     assert_eq!(NetHeader::decode(&header.encode()), header);
     assert_eq!(header.encode()[6..8], [34, 0]);

@@ -1,6 +1,6 @@
 //! The transmit ring: every descriptor has a buffer of its own.
 
-use super::header::{HEADER_LEN, NetHeader};
+use super::header::{NetHeader, header_len};
 use crate::fakevm::error::{Error, Result};
 use crate::fakevm::limits::BURST;
 use crate::fakevm::mem::Shared;
@@ -31,6 +31,7 @@ pub struct TxRing {
     buffers: Buffers,
     tables: Option<(Shared, u64)>,
     layout: TxLayout,
+    header_len: usize,
     sent: u64,
 }
 
@@ -66,6 +67,7 @@ impl TxRing {
             buffers,
             tables,
             layout,
+            header_len: header_len(features),
             sent: 0,
         })
     }
@@ -108,10 +110,11 @@ impl TxRing {
 
     /// Writes header and frame into every buffer, for frames that change little.
     pub fn prepare(&mut self, header: &NetHeader, frame: &[u8]) {
-        let header = header.encode();
+        let header = header.encode_long();
+        let header = &header[..self.header_len];
         for at in self.buffers.all() {
-            self.buffers.bytes.write(at, &header);
-            self.buffers.bytes.write(at + HEADER_LEN, frame);
+            self.buffers.bytes.write(at, header);
+            self.buffers.bytes.write(at + self.header_len, frame);
         }
     }
 
@@ -155,9 +158,9 @@ impl TxRing {
         stamp_at: usize,
         stamp: u64,
     ) -> usize {
-        debug_assert!(HEADER_LEN + frame_len <= self.buffers.len);
+        debug_assert!(self.header_len + frame_len <= self.buffers.len);
         let count = count.min(self.queue.free()).min(BURST);
-        let stamp_at = HEADER_LEN + stamp_at;
+        let stamp_at = self.header_len + stamp_at;
         for ahead in 0..count {
             if let Some(index) = self.queue.peek_free(ahead) {
                 self.buffers
@@ -165,7 +168,7 @@ impl TxRing {
                     .prefetch(self.buffers.at(index) + stamp_at);
             }
         }
-        let len = (HEADER_LEN + frame_len) as u32;
+        let len = (self.header_len + frame_len) as u32;
         for nth in 0..count {
             let Some(index) = self.take() else {
                 return nth;
@@ -188,19 +191,20 @@ impl TxRing {
     /// # Errors
     /// Fails when the frame can never fit the ring.
     pub fn push(&mut self, header: &NetHeader, frame: &[u8]) -> Result<bool> {
-        let header = header.encode();
-        if self.layout == TxLayout::Joined && HEADER_LEN + frame.len() <= self.buffers.len {
+        let header = header.encode_long();
+        let header = &header[..self.header_len];
+        if self.layout == TxLayout::Joined && self.header_len + frame.len() <= self.buffers.len {
             let Some(index) = self.take() else {
                 return Ok(false);
             };
             let at = self.buffers.at(index);
-            self.buffers.bytes.write(at, &header);
-            self.buffers.bytes.write(at + HEADER_LEN, frame);
-            let len = (HEADER_LEN + frame.len()) as u32;
+            self.buffers.bytes.write(at, header);
+            self.buffers.bytes.write(at + self.header_len, frame);
+            let len = (self.header_len + frame.len()) as u32;
             self.queue
                 .set_desc(index, self.buffers.gpa(index), len, 0, 0);
             self.queue.push_head(index, 1);
-        } else if !self.push_pieces(&header, frame)? {
+        } else if !self.push_pieces(header, frame)? {
             return Ok(false);
         }
         self.sent += 1;
@@ -265,7 +269,7 @@ impl TxRing {
         let mut index = head;
         for nth in 0..pieces {
             let len = match nth {
-                0 => HEADER_LEN,
+                0 => self.header_len,
                 _ => self
                     .buffers
                     .len

@@ -22,18 +22,28 @@ fn virtio_2_5_3_configuration_is_readable_before_negotiation() {
     assert_eq!(field(&mut d, 10, 2), 9000, "mtu");
     assert_eq!(field(&mut d, 12, 4), 25_000, "speed");
     assert_eq!(field(&mut d, 16, 1), 1, "full duplex");
-    assert_eq!(field(&mut d, 16, 8), 1, "neither RSS nor hash reports");
+    assert_eq!(field(&mut d, 17, 1), 40, "rss_max_key_size");
+    assert_eq!(
+        field(&mut d, 18, 2),
+        128,
+        "rss_max_indirection_table_length"
+    );
+    assert_eq!(field(&mut d, 20, 4), 0x1ff, "supported_hash_types");
 }
 
 #[test]
 fn virtio_5_1_4_fields_exist_with_their_features() {
     let mut config = settings(1);
-    config.features = !(bits::MAC | bits::MTU | bits::SPEED_DUPLEX | bits::STATUS);
+    config.features =
+        !(bits::MAC | bits::MTU | bits::SPEED_DUPLEX | bits::STATUS | bits::HASH_REPORT);
     let mut d = Driver::new(config);
     let all: Vec<u64> = (0..24).map(|at| field(&mut d, at, 1)).collect();
     assert_eq!(all, [0; 24]);
     let mut d = Driver::pairs(1);
     assert_eq!(field(&mut d, 8, 2), 0, "one pair: MQ is not offered");
+    assert_eq!(field(&mut d, 18, 2), 0, "nor RSS");
+    assert_eq!(field(&mut d, 17, 1), 40, "but hash reports are");
+    assert_eq!(field(&mut d, 20, 4), 0x1ff, "but hash reports are");
     assert_eq!(field(&mut d, 12, 4), 0xffff_ffff, "unknown speed");
 }
 

@@ -268,7 +268,7 @@ impl Driver {
     /// Everything up to DRIVER_OK: the queues that these features give.
     pub fn bring_up(&mut self, features: u64) {
         assert!(self.negotiate(features), "features refused");
-        let pairs = if features & bits::MQ != 0 {
+        let pairs = if features & (bits::MQ | bits::RSS) != 0 {
             self.read_at(self.config, 8, 2) as u16
         } else {
             1
@@ -289,8 +289,14 @@ impl Driver {
         self.write_at(self.notify, page * self.notify.multiplier, queue.into(), 2);
     }
 
+    /// Sends a command with room for one byte of answer.
     pub fn command(&mut self, bytes: &[u8]) -> u8 {
-        self.device.command(&mut self.host, bytes)
+        self.ask(bytes, 1)[0]
+    }
+
+    /// Sends a command with this much room for the answer.
+    pub fn ask(&mut self, bytes: &[u8], room: usize) -> Vec<u8> {
+        self.device.command(&mut self.host, bytes, room)
     }
 
     pub fn config_read(&mut self, at: u64, n: usize) -> u64 {

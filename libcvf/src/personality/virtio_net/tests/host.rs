@@ -1,7 +1,7 @@
 //! A host that records what the device asks for and refuses to be called out of order.
 
-use crate::control::{ControlReply, ControlRequest};
-use crate::personality::{Host, RingConfig};
+use crate::control::{Coalescing, ControlReply, ControlRequest, QueueReport};
+use crate::personality::{Host, QueueRole, RingConfig};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
@@ -133,5 +133,44 @@ impl Host for FakeHost {
         );
         self.calls.push(Call::Control(request));
         self.replies.pop_front().unwrap_or(ControlReply::Done)
+    }
+    /// Numbers that tell queues apart.
+    fn coalescing(&self, role: QueueRole) -> Coalescing {
+        match role {
+            QueueRole::Receive(pair) => Coalescing {
+                max_usecs: 100 + u32::from(pair),
+                max_packets: 10,
+            },
+            QueueRole::Transmit(pair) => Coalescing {
+                max_usecs: 200 + u32::from(pair),
+                max_packets: 20,
+            },
+            QueueRole::Control => panic!("the control queue holds nothing back"),
+        }
+    }
+
+    fn queue_report(&self, role: QueueRole) -> QueueReport {
+        let base = match role {
+            QueueRole::Receive(pair) => 1000 * (u64::from(pair) + 1),
+            QueueRole::Transmit(pair) => 100_000 * (u64::from(pair) + 1),
+            QueueRole::Control => 0,
+        };
+        QueueReport {
+            notifications: base + 1,
+            packets: base + 2,
+            bytes: base + 3,
+            interrupts: base + 4,
+            drops: base + 5,
+            overruns: base + 6,
+            malformed: base + 7,
+            csum_valid: 8,
+            csum_partial: 9,
+            gso_packets: base + 10,
+            gso_bytes: base + 11,
+            cut_packets: 12,
+            cut_bytes: 13,
+            segments: 14,
+            segment_bytes: 15,
+        }
     }
 }

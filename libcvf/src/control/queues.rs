@@ -1,0 +1,84 @@
+//! What can be asked about queues: who gets which frame, how often interrupts come, what was counted.
+
+use crate::offload::HashTypes;
+
+/// How frames are hashed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HashSettings {
+    /// Enabled types.
+    pub types: HashTypes,
+    /// Key of the Toeplitz hash, at most [`crate::limits::RSS_KEY_SIZE`] bytes and at least
+    /// [`HashTypes::key_bytes`].
+    pub key: Vec<u8>,
+}
+
+/// Receive-side scaling: the hash chooses the receive queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RssSettings {
+    /// How frames are hashed.
+    pub hash: HashSettings,
+    /// Receive queue of a frame without hash, by pair.
+    pub unclassified: u16,
+    /// Receive queues by the hash's low bits, by pair: a power of two of them, at most
+    /// [`crate::limits::RSS_TABLE`].
+    pub table: Vec<u16>,
+    /// Queue pairs whose transmit queues the driver uses.
+    pub pairs: u16,
+}
+
+/// When a queue's interrupt comes: as soon as either is reached, and at once where either is zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coalescing {
+    /// Microseconds since the first frame.
+    pub max_usecs: u32,
+    /// Frames.
+    pub max_packets: u32,
+}
+
+/// Which queues a [`Coalescing`] is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CoalescingScope {
+    /// All receive queues, and those that are enabled later.
+    Receive,
+    /// All transmit queues, and those that are enabled later.
+    Transmit,
+    /// The receive queue of a pair, until it is enabled anew.
+    ReceiveQueue(u16),
+    /// The transmit queue of a pair, until it is enabled anew.
+    TransmitQueue(u16),
+}
+
+/// What a data queue counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueReport {
+    /// Doorbells.
+    pub notifications: u64,
+    /// Frames.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Interrupts.
+    pub interrupts: u64,
+    /// Frames dropped, whatever the reason.
+    pub drops: u64,
+    /// Of them, those that found no buffer.
+    pub overruns: u64,
+    /// Of them, those that were none.
+    pub malformed: u64,
+    /// Frames whose checksum was said to be right.
+    pub csum_valid: u64,
+    /// Frames whose checksum is still to be filled in.
+    pub csum_partial: u64,
+    /// Large-send frames.
+    pub gso_packets: u64,
+    /// Their bytes.
+    pub gso_bytes: u64,
+    /// Large-send frames that were cut.
+    pub cut_packets: u64,
+    /// Their bytes.
+    pub cut_bytes: u64,
+    /// Segments they became.
+    pub segments: u64,
+    /// Bytes of those.
+    pub segment_bytes: u64,
+}
