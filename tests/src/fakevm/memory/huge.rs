@@ -1,9 +1,11 @@
 //! Huge pages of this machine.
 
-/// Huge pages set aside; what was there before is restored when dropped.
-#[derive(Debug)]
+use crate::cleanup::{self, Guard};
+
+/// Huge pages set aside; what was there before is restored when dropped, and when the program is
+/// told to stop.
 pub struct HugePages {
-    before: Option<u64>,
+    _restore: Option<Guard>,
 }
 
 impl HugePages {
@@ -21,20 +23,14 @@ impl HugePages {
         };
         let (count, free) = (read(Self::COUNT)?, read(Self::FREE)?);
         if free >= pages {
-            return Some(HugePages { before: None });
+            return Some(HugePages { _restore: None });
         }
         std::fs::write(Self::COUNT, (count + pages - free).to_string()).ok()?;
+        let restore =
+            cleanup::on_drop(move || drop(std::fs::write(Self::COUNT, count.to_string())));
         let reserved = HugePages {
-            before: Some(count),
+            _restore: Some(restore),
         };
         (read(Self::FREE)? >= pages).then_some(reserved)
-    }
-}
-
-impl Drop for HugePages {
-    fn drop(&mut self) {
-        if let Some(before) = self.before {
-            let _ = std::fs::write(Self::COUNT, before.to_string());
-        }
     }
 }
