@@ -45,6 +45,7 @@ impl Load {
             csum_start: (PAYLOAD + 20) as u16,
             csum_offset: 16,
             num_buffers: 0,
+            ..NetHeader::default()
         };
         Load {
             header,
