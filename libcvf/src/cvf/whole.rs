@@ -34,6 +34,20 @@ pub struct Cvf {
     slice: Mutex<Option<Slice>>,
 }
 
+/// What a device of so many queue pairs may offer.
+///
+/// Linux asks by command while it probes where it sees hash reports, statistics or several queue
+/// pairs, and waits for the answer for ever. A guest whose memory is not shared with us hangs there,
+/// before its first data doorbell, by which that is noticed. A device with one pair offers nothing
+/// that Linux asks about, so that such a guest comes up and its operator is told.
+const fn offered(pairs: u16) -> u64 {
+    if pairs > 1 {
+        u64::MAX
+    } else {
+        !(bits::HASH_REPORT | bits::DEVICE_STATS)
+    }
+}
+
 impl Cvf {
     /// Cuts the slice, builds the personality, takes the place at the switch: all or nothing.
     ///
@@ -51,6 +65,7 @@ impl Cvf {
             queue_pairs: spec.queue_pairs,
             interrupts: spec.interrupts,
             doorbells: spec.doorbells,
+            features: offered(spec.queue_pairs),
             ..VirtioNetConfig::new(spec.mac)
         };
         let personality: Box<dyn Personality> = Box::new(VirtioNet::new(settings)?);

@@ -326,7 +326,11 @@ pub(super) fn run(ops: &[Op]) {
                 let view = EthView::parse(&bytes).unwrap();
                 let snapshot = switch.load();
                 let generation = snapshot.generation();
-                let given = answer(snapshot.forward(from, &view, model.now));
+                let verdict = snapshot.forward(from, &view, model.now);
+                // The data plane counts by it: what is for one port is never for a group.
+                let one = matches!(verdict, Verdict::Port(_));
+                assert!(!(one && dst.is_multicast()), "{dst} is for one port");
+                let given = answer(verdict);
                 let wanted = model.forward(from, &view, tags);
                 assert_eq!(given, wanted, "{from} {dst} <- {src} {tags:x?}");
                 for to in given.iter().flatten() {

@@ -17,7 +17,7 @@ fn vm(host: &Host, name: &str, features: u64) -> FakeVm {
         features,
         ..FakeVmConfig::default()
     };
-    host.vm_with(name, &[], config)
+    host.vm_with(name, &["--queue-pairs", "2"], config)
 }
 
 /// Two acquainted VMs; the features are the second's.

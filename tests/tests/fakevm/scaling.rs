@@ -143,8 +143,8 @@ fn without_scaling_a_hash_can_be_reported() {
         features: reports,
         ..FakeVmConfig::default()
     };
-    let mut one = host.vm_with("one", &[], single.clone());
-    let mut two = host.vm_with("two", &[], single);
+    let mut one = host.vm_with("one", &["--queue-pairs", "2"], single.clone());
+    let mut two = host.vm_with("two", &["--queue-pairs", "2"], single);
     let (source, target) = (one.mac().unwrap(), two.mac().unwrap());
     let (frame, input) = segment(target, source, 1);
     one.send(&frame).unwrap();

@@ -16,7 +16,7 @@ fn vm(host: &Host, name: &str, features: u64) -> FakeVm {
         features,
         ..FakeVmConfig::default()
     };
-    host.vm_with(name, &[], config)
+    host.vm_with(name, &["--queue-pairs", "2"], config)
 }
 
 #[test]
@@ -97,28 +97,28 @@ fn wrong_questions_are_refused() {
     let host = Host::new();
     let mut vm = vm(&host, "one", feature::FULL | feature::QUEUES);
     for (queue, types) in [
-        (3, 1),
+        (5, 1),
         (64, 0),
         (0, 1 << 3),
         (0, TX),
         (1, RX),
-        (2, RX),
+        (4, RX),
         (0, CVQ),
     ] {
         let wanted = [(0, 1), (queue, types), (1, 1 << 16)];
         assert_eq!(vm.statistics(&wanted).unwrap(), None, "{queue} {types:#x}");
     }
     // As long as a command may be, and longer.
-    assert!(vm.statistics(&[(2, CVQ); 255]).unwrap().is_some());
-    assert_eq!(vm.statistics(&[(2, CVQ); 256]).unwrap(), None);
-    assert_eq!(vm.statistics(&[(2, CVQ); 1500]).unwrap(), None);
+    assert!(vm.statistics(&[(4, CVQ); 255]).unwrap().is_some());
+    assert_eq!(vm.statistics(&[(4, CVQ); 256]).unwrap(), None);
+    assert_eq!(vm.statistics(&[(4, CVQ); 1500]).unwrap(), None);
     for len in [1, 15, 17] {
         let ack = vm
             .control(ctrl::STATS, ctrl::STATS_GET, &vec![0; len])
             .unwrap();
         assert_eq!(ack, Ack::Err, "{len}");
     }
-    let stats = vm.statistics(&[(2, CVQ)]).unwrap().unwrap();
+    let stats = vm.statistics(&[(4, CVQ)]).unwrap().unwrap();
     let [received, done] = stats[0].numbers[..] else {
         panic!("{stats:?}");
     };
