@@ -107,5 +107,7 @@ pub const MAX_COALESCE_USECS: u32 = 100_000;
 pub const MAX_COALESCE_FRAMES: u32 = 256;
 /// Queues whose interrupts one thread holds back at a time; those of others are not held back.
 pub const MAX_HELD_QUEUES: usize = 4096;
+/// After this long a queue whose held interrupt is due, but which was in use, is looked at again.
+pub const HELD_RETRY: Duration = Duration::from_micros(50);
 /// Longest answer to a control command, in bytes: the statistics that the longest command asks for.
 pub const MAX_CONTROL_RESULT: usize = 64 << 10;

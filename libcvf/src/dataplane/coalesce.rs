@@ -16,9 +16,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
+
 use super::port::Port;
 use crate::control::Coalescing;
-use crate::limits::{MAX_COALESCE_FRAMES, MAX_HELD_QUEUES};
+use crate::limits::{HELD_RETRY, MAX_COALESCE_FRAMES, MAX_HELD_QUEUES, QUIESCE_DEADLINE};
+use crate::mem::{Regions, fault_count};
+use crate::ring::RingError;
 
 /// What to do about an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,9 @@ pub(super) struct Coalesce {
     frames: AtomicU32,
     /// Nanoseconds from `origin` to the deadline; 0: nothing is held back.
     deadline: AtomicU64,
+    /// When some thread will look at this queue, likewise; 0: none will. One thread's word is enough for
+    /// all, so that a queue that is held and released again and again has one timer.
+    timer: AtomicU64,
     origin: Instant,
 }
 
@@ -55,6 +62,7 @@ impl Default for Coalesce {
             set: AtomicU64::new(0),
             frames: AtomicU32::new(0),
             deadline: AtomicU64::new(0),
+            timer: AtomicU64::new(0),
             origin: Instant::now(),
         }
     }
@@ -123,13 +131,46 @@ impl Coalesce {
             return Decision::Hold;
         }
         let until = now + Duration::from_micros(usecs);
-        self.deadline
-            .store(self.nanos(until).max(1), Ordering::Relaxed);
+        let deadline = self.nanos(until);
+        self.deadline.store(deadline, Ordering::Relaxed);
+        let timer = self.timer.load(Ordering::Relaxed);
+        if timer != 0 && timer <= deadline {
+            return Decision::Hold;
+        }
+        self.timer.store(deadline, Ordering::Relaxed);
         Decision::HoldUntil(until)
     }
 
+    /// Never 0.
     fn nanos(&self, at: Instant) -> u64 {
-        at.saturating_duration_since(self.origin).as_nanos() as u64
+        (at.saturating_duration_since(self.origin).as_nanos() as u64).max(1)
+    }
+
+    /// A thread looks that said it would at `timer`. Returns whether something was held back until now,
+    /// and when to look again.
+    fn expire(&self, now: Instant, timer: u64) -> (bool, Option<Instant>) {
+        if self.timer.load(Ordering::Relaxed) != timer {
+            // Somebody looks, or has looked, before.
+            return (false, None);
+        }
+        self.timer.store(0, Ordering::Relaxed);
+        if self.due(now) {
+            return (self.release(), None);
+        }
+        match self.deadline.load(Ordering::Relaxed) {
+            0 => (false, None),
+            deadline => {
+                self.timer.store(deadline, Ordering::Relaxed);
+                let at = self.origin + Duration::from_nanos(deadline);
+                (false, Some(at))
+            }
+        }
+    }
+
+    /// The driver set limits.
+    #[inline]
+    pub(super) fn is_limited(&self) -> bool {
+        self.limits.load(Ordering::Relaxed) != 0
     }
 
     /// Nothing is held back any more. True if something was.
@@ -158,8 +199,18 @@ pub(super) enum Side {
     Transmit(u16),
 }
 
+/// How long a queue's lock is waited for.
+#[derive(Clone, Copy)]
+pub(super) enum Patience {
+    /// Not at all.
+    None,
+    Until(Instant),
+}
+
 struct Timer {
     at: Instant,
+    /// What the queue knows it by.
+    name: u64,
     port: Arc<Port>,
     side: Side,
 }
@@ -225,7 +276,13 @@ impl Held {
 
     fn keep(&mut self, at: Instant, port: &Arc<Port>, side: Side) {
         let port = Arc::clone(port);
-        self.timers.push(Reverse(Timer { at, port, side }));
+        let name = port.coalesce(side).map_or(0, |queue| queue.nanos(at));
+        self.timers.push(Reverse(Timer {
+            at,
+            name,
+            port,
+            side,
+        }));
     }
 
     /// When the next decision is due.
@@ -233,15 +290,28 @@ impl Held {
         self.timers.peek().map(|Reverse(timer)| timer.at)
     }
 
-    /// Decides what is due. Holds no queue's lock before or after.
+    /// Decides what is due. Waits for nobody: a queue that is in use is looked at again a little later.
     pub fn expire(&mut self, now: Instant) {
         while let Some(Reverse(first)) = self.timers.peek()
             && first.at <= now
         {
-            let Some(Reverse(timer)) = self.timers.pop() else {
+            let Some(Reverse(mut timer)) = self.timers.pop() else {
                 return;
             };
-            timer.port.release_held(timer.side, Some(now));
+            let mut again = None;
+            let looked = timer
+                .port
+                .release_held(timer.side, Patience::None, |queue| {
+                    let (due, next) = queue.expire(now, timer.name);
+                    again = next;
+                    due
+                });
+            if !looked {
+                timer.at = now + HELD_RETRY;
+                self.timers.push(Reverse(timer));
+            } else if let Some(at) = again {
+                self.keep(at, &timer.port, timer.side);
+            }
         }
     }
 
@@ -252,56 +322,92 @@ impl Held {
     }
 }
 
+impl std::ops::Drop for Held {
+    /// The thread ends; what it holds back goes out now, for nobody else has the deadline.
+    fn drop(&mut self) {
+        let patience = Patience::Until(Instant::now() + QUIESCE_DEADLINE);
+        for Reverse(timer) in self.timers.drain() {
+            timer.port.release_held(timer.side, patience, |queue| {
+                queue.timer.store(0, Ordering::Relaxed);
+                queue.release()
+            });
+        }
+    }
+}
+
 impl Port {
-    /// Decides anew about what a queue holds back; with `now`, only if its time has come. Whoever
-    /// else held something back since has a deadline of its own.
-    pub(super) fn release_held(&self, side: Side, now: Option<Instant>) {
-        let due = |coalesce: &Coalesce| {
-            let due = now.is_none_or(|now| coalesce.due(now));
-            due && coalesce.release()
-        };
+    fn coalesce(&self, side: Side) -> Option<&Coalesce> {
         match side {
+            Side::Receive(pair) => Some(&self.receive.get(usize::from(pair))?.coalesce),
+            Side::Transmit(pair) => Some(&self.transmit.get(usize::from(pair))?.coalesce),
+        }
+    }
+
+    /// Decides anew about what a queue holds back, if `due` says under its lock that it is time. False
+    /// when the lock was not to be had.
+    pub(super) fn release_held(
+        &self,
+        side: Side,
+        patience: Patience,
+        due: impl FnOnce(&Coalesce) -> bool,
+    ) -> bool {
+        let (interrupt, vector, counters) = match side {
             Side::Receive(number) => {
                 let Some(queue) = self.receive.get(usize::from(number)) else {
-                    return;
+                    return true;
                 };
-                let mut state = queue.ring.lock();
-                let Some(ring) = state.as_mut().filter(|_| due(&queue.coalesce)) else {
-                    return;
+                let Some(mut state) = lock(&queue.ring, patience) else {
+                    return false;
                 };
-                let faults = crate::mem::fault_count();
-                let regions = self.memory.load();
-                let wanted = ring.wants_interrupt(&regions);
-                if self.truncated(faults, &regions, ring.faulted()) {
+                let due = due(&queue.coalesce);
+                let (wanted, gone) = match state.as_mut().filter(|_| due) {
+                    Some(ring) => self.ask(|r| (ring.wants_interrupt(r), ring.faulted())),
+                    None => (false, false),
+                };
+                if gone {
                     *state = None;
                 }
-                drop(regions);
-                drop(state);
-                if !matches!(wanted, Ok(false)) && self.interrupts.queue(queue.vector.get()) {
-                    queue.counters.interrupts.add_shared(1);
-                }
+                (wanted, &queue.vector, &queue.counters)
             }
             Side::Transmit(number) => {
                 let Some(queue) = self.transmit.get(usize::from(number)) else {
-                    return;
+                    return true;
                 };
-                let mut state = queue.state.lock();
-                let Some(ring) = state.ring.as_mut().filter(|_| due(&queue.coalesce)) else {
-                    return;
+                let Some(mut state) = lock(&queue.state, patience) else {
+                    return false;
                 };
-                let faults = crate::mem::fault_count();
-                let regions = self.memory.load();
-                let wanted = ring.wants_interrupt(&regions);
-                if self.truncated(faults, &regions, ring.faulted()) {
+                let due = due(&queue.coalesce);
+                let (wanted, gone) = match state.ring.as_mut().filter(|_| due) {
+                    Some(ring) => self.ask(|r| (ring.wants_interrupt(r), ring.faulted())),
+                    None => (false, false),
+                };
+                if gone {
                     state.ring = None;
                 }
-                drop(regions);
-                drop(state);
-                if !matches!(wanted, Ok(false)) && self.interrupts.queue(queue.vector.get()) {
-                    queue.counters.interrupts.add_shared(1);
-                }
+                (wanted, &queue.vector, &queue.counters)
             }
+        };
+        if interrupt && self.interrupts.queue(vector.get()) {
+            counters.interrupts.add_shared(1);
         }
+        true
+    }
+
+    /// Asks a ring whose lock is held whether its driver waits for an interrupt; a ring whose memory is
+    /// away cannot say. The second answer: its memory is gone for good.
+    fn ask(&self, ring: impl FnOnce(&Regions) -> (Result<bool, RingError>, bool)) -> (bool, bool) {
+        let faults = fault_count();
+        let regions = self.memory.load();
+        let (wanted, faulted) = ring(&regions);
+        let gone = self.truncated(faults, &regions, faulted);
+        (!matches!(wanted, Ok(false)), gone)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>, patience: Patience) -> Option<MutexGuard<'_, T>> {
+    match patience {
+        Patience::None => mutex.try_lock(),
+        Patience::Until(deadline) => mutex.try_lock_until(deadline),
     }
 }
 

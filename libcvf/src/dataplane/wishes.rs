@@ -1,10 +1,13 @@
 //! What a driver asked of its port's queues: hash, steering, coalescing. The control side calls these;
 //! workers see the outcome in snapshots and atomics.
 
-use super::coalesce::Side;
+use std::time::Instant;
+
+use super::coalesce::{Coalesce, Patience, Side};
 use super::port::Port;
 use super::steer::{Steering, SteeringState};
 use crate::control::{Coalescing, CoalescingScope, HashSettings, RssSettings};
+use crate::limits::QUIESCE_DEADLINE;
 
 /// What has to be remembered to answer the next request.
 #[derive(Debug, Default)]
@@ -63,13 +66,15 @@ impl Port {
                 (0..0, pair..transmit.min(pair.saturating_add(1)))
             }
         };
+        // A queue that is not to be had in time keeps what it holds until the deadline it has.
+        let patience = Patience::Until(Instant::now() + QUIESCE_DEADLINE);
         for pair in receive {
             self.receive[usize::from(pair)].coalesce.set(to);
-            self.release_held(Side::Receive(pair), None);
+            self.release_held(Side::Receive(pair), patience, Coalesce::release);
         }
         for pair in transmit {
             self.transmit[usize::from(pair)].coalesce.set(to);
-            self.release_held(Side::Transmit(pair), None);
+            self.release_held(Side::Transmit(pair), patience, Coalesce::release);
         }
     }
 
