@@ -117,7 +117,9 @@ impl Batch<'_, '_> {
         let mut queues = [0; BURST];
         let steering = port.steering.load();
         for index in frames {
-            let (queue, hash) = steering.place(self.full_head(index));
+            // As much of every frame: one that is longer or larger must not go another way.
+            let head = self.full_head(index);
+            let (queue, hash) = steering.place(&head[..head.len().min(HEADER_COPY)]);
             queues[index] = queue;
             self.burst.set_hash(index, hash);
         }
@@ -156,13 +158,16 @@ impl Batch<'_, '_> {
             starved: false,
         };
         let filled = self.fill(&mut filling, ring.as_mut(), frames);
-        let (pushed, starved) = (filling.tally.frames(), filling.starved);
-        filling.tally.record(&queue.counters);
+        let Filling {
+            tally, mut starved, ..
+        } = filling;
+        let pushed = tally.frames();
         let mut interrupt = false;
         let published = filled.and_then(|()| {
             // A driver that has to post buffers is not left waiting for what is held back.
             if pushed > 0 || (starved && queue.coalesce.holds()) {
                 let wanted = ring.publish(&regions)?;
+                starved |= queue.coalesce.is_limited() && ring.is_spent(&regions);
                 let held = &mut self.scratch.held;
                 let now = starved || !held.has_room();
                 let decision = queue.coalesce.decide(wanted, pushed, now);
@@ -172,8 +177,10 @@ impl Batch<'_, '_> {
         });
         match published {
             // Its memory may come back: frames until then are dropped.
-            Ok(()) | Err(RingError::Away(_)) => {}
+            Ok(()) | Err(RingError::Away(_)) => tally.record(&queue.counters),
             Err(error) => {
+                // What was pushed before is never shown.
+                (0..pushed).for_each(|_| queue.counters.drop(Drop::NotReady));
                 *state = None;
                 port.stop(format!("receive queue {number}: {error}"));
             }
@@ -200,7 +207,7 @@ impl Batch<'_, '_> {
         ring: &mut dyn ReceiveRing,
         mut frames: Frames,
     ) -> Result<(), RingError> {
-        let usual = self.usual(filling, frames);
+        let mut usual = self.usual(filling, frames);
         while !frames.is_empty() {
             let filled = match frames.before(frames.without(usual)) {
                 run if run.is_empty() => Ok(Frames::default()),
@@ -209,6 +216,10 @@ impl Batch<'_, '_> {
             let filled = filled.and_then(|done| {
                 filling.count(self.burst, done);
                 frames.remove(done);
+                if done.is_empty() {
+                    // A ring without plain buffers is not asked for every frame.
+                    usual = Frames::default();
+                }
                 match frames.next() {
                     Some(index) => self.push(filling, ring, index),
                     None => Ok(()),

@@ -19,7 +19,7 @@ use super::{UplinkState, sys};
 use crate::dataplane::{Drop, Fabric, QueueCounters, QueueStats, Scratch, Uplink};
 use crate::limits::{BURST, MAX_FRAME, MAX_INTERFACE_NAME, MAX_SHOWN};
 use crate::mem::write_frame;
-use crate::offload::{FrameMeta, Gso};
+use crate::offload::{FrameMeta, Gso, PackedMac};
 use crate::ring::{BurstBuffers, Payload, header};
 use crate::switch::PortId;
 
@@ -155,6 +155,13 @@ impl Uplink for Tap {
                     .add_shared((head.len() + tail.len()) as u64);
                 if meta.gso != Gso::None {
                     self.transmit.large.add_shared(1);
+                }
+                if let Some(to) = head.first_chunk().map(|to| PackedMac::new(*to)) {
+                    if to.is_broadcast() {
+                        self.transmit.broadcast.add_shared(1);
+                    } else if to.is_multicast() {
+                        self.transmit.multicast.add_shared(1);
+                    }
                 }
             }
             Err(_) => self.transmit.drop(Drop::Uplink),

@@ -175,6 +175,9 @@ pub trait ReceiveRing: Send {
         Ok(true)
     }
 
+    /// True when the driver has posted no more buffers.
+    fn is_spent(&mut self, regions: &Regions) -> bool;
+
     /// As [`TransmitRing::looks_untouched`].
     fn looks_untouched(&mut self, regions: &Regions) -> bool;
 

@@ -296,6 +296,11 @@ impl ReceiveRing for SplitReceive {
         Ok(self.notify.wants_interrupt(view, self.done.used))
     }
 
+    fn is_spent(&mut self, regions: &Regions) -> bool {
+        let view = self.cache.view(regions);
+        self.seen == self.next && view.is_ok_and(|view| view.available_index() == self.next)
+    }
+
     fn looks_untouched(&mut self, regions: &Regions) -> bool {
         self.next == 0 && self.cache.view(regions).is_ok_and(|view| view.untouched())
     }

@@ -127,7 +127,8 @@ impl TransmitRing for SplitTransmit {
         // Everything is asked for before any of it is waited for: first the descriptors, then the
         // lines that the sender's processor wrote last, header and first bytes of each frame.
         let mut heads = [0; BURST];
-        let heads = &mut heads[..usize::from(waiting).min(BURST)];
+        let room = burst.frames.remaining_capacity();
+        let heads = &mut heads[..usize::from(waiting).min(room)];
         view.prefetch_used(self.used, heads.len());
         for (ahead, head) in (0..).zip(&mut *heads) {
             *head = view.available_entry(self.next.wrapping_add(ahead));

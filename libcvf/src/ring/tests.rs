@@ -485,3 +485,24 @@ fn endless_tiny_buffers_end() {
         "a frame that does not fit leaves the ring as it was"
     );
 }
+
+/// A driver that has to post buffers is not left waiting for an interrupt that is held back.
+#[test]
+fn a_ring_is_spent_when_its_last_buffer_is_used() {
+    let mut driver = Driver::new();
+    driver.offer(&[2048], 2, false);
+    let regions = driver.memory.load();
+    let mut ring = SplitReceive::new(Driver::place(), RingFeatures::default(), &regions).unwrap();
+    assert!(!ring.is_spent(&regions));
+    let push = |ring: &mut SplitReceive| {
+        let tail = Payload::from(&[][..]);
+        ring.push(&regions, &FrameMeta::default(), &[7; 60], tail)
+            .unwrap()
+    };
+    assert_eq!(push(&mut ring), Pushed::Done);
+    assert!(ring.is_spent(&regions));
+    assert_eq!(push(&mut ring), Pushed::NoBuffer);
+    drop(regions);
+    driver.offer(&[2048], 2, false);
+    assert!(!ring.is_spent(&driver.memory.load()));
+}
