@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use libcvf::cvf::{Cvf, DoorbellRegister};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use vfio_user_server::wire::{IoFd, IoFdKind};
 
@@ -31,6 +32,20 @@ impl Bells {
     /// No descriptor could be made.
     pub(super) fn hang(cvf: &Arc<Cvf>, limit: usize) -> io::Result<Self> {
         let registers = cvf.doorbell_registers();
+        let cvf = Arc::clone(cvf);
+        Self::hang_for(&registers, limit, move |register| cvf.ring(register))
+    }
+
+    /// [`Self::hang`], with what is done about a doorbell. That may block: it waits for whatever else the
+    /// device is busy with.
+    fn hang_for(
+        registers: &[DoorbellRegister],
+        limit: usize,
+        ring: impl Fn(&DoorbellRegister) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        // One at a time: however many events a client signals while its device is busy, it keeps one
+        // thread of the runtime, which is everybody's.
+        let ring = Arc::new(Mutex::new(ring));
         let count = limit.min(registers.len());
         let mut bells = Self {
             rings: Vec::new(),
@@ -45,12 +60,13 @@ impl Bells {
             bells
                 .rings
                 .extend(rung.iter().map(|register| (*register, Arc::clone(&event))));
-            let cvf = Arc::clone(cvf);
+            let ring = Arc::clone(&ring);
             bells.watches.push(tokio::spawn(async move {
                 while let Ok(mut ready) = watched.readable().await {
                     // Before the rings are looked at: what comes while that goes on is new.
                     ready.clear_ready();
-                    rung.iter().for_each(|register| cvf.ring(register));
+                    let ring = ring.lock().await;
+                    rung.iter().for_each(&*ring);
                 }
             }));
         }
@@ -85,3 +101,6 @@ impl Drop for Bells {
         self.watches.iter().for_each(JoinHandle::abort);
     }
 }
+
+#[cfg(test)]
+mod tests;
