@@ -18,11 +18,13 @@ pub(crate) fn socket_error(name: &str, error: &PlaceError) -> EngineError {
             why,
         },
         PlaceError::Live(_) | PlaceError::Foreign(_) => EngineError::SocketTaken { name, why },
-        PlaceError::Io { .. } => EngineError::Internal {
-            attempted: "create",
-            name,
-            why,
-        },
+        PlaceError::Io { .. } | PlaceError::UserLookup(..) | PlaceError::GroupLookup(..) => {
+            EngineError::Internal {
+                attempted: "create",
+                name,
+                why,
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Owner, group and mode of a socket, resolved to numbers.
 
+use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::place::PlaceError;
@@ -33,25 +34,36 @@ impl Access {
 /// The user of that name or number.
 ///
 /// # Errors
-/// [`PlaceError::NoUser`].
+/// [`PlaceError::NoUser`]; [`PlaceError::UserLookup`] when the system could not say.
 pub fn owner(text: &str) -> Result<Uid, PlaceError> {
-    let found = match number(text) {
-        Some(number) => Some(Uid::from_raw(number)),
-        None => User::from_name(text).ok().flatten().map(|user| user.uid),
-    };
-    found.ok_or_else(|| PlaceError::NoUser(text.to_owned()))
+    if let Some(number) = number(text) {
+        return Ok(Uid::from_raw(number));
+    }
+    // getpwnam(3): these errors, too, mean that there is none.
+    match User::from_name(text) {
+        Ok(Some(user)) => Ok(user.uid),
+        Ok(None) | Err(Errno::ENOENT | Errno::ESRCH | Errno::EBADF | Errno::EPERM) => {
+            Err(PlaceError::NoUser(text.to_owned()))
+        }
+        Err(errno) => Err(PlaceError::UserLookup(text.to_owned(), errno)),
+    }
 }
 
 /// The group of that name or number.
 ///
 /// # Errors
-/// [`PlaceError::NoGroup`].
+/// [`PlaceError::NoGroup`]; [`PlaceError::GroupLookup`] when the system could not say.
 pub fn group(text: &str) -> Result<Gid, PlaceError> {
-    let found = match number(text) {
-        Some(number) => Some(Gid::from_raw(number)),
-        None => Group::from_name(text).ok().flatten().map(|group| group.gid),
-    };
-    found.ok_or_else(|| PlaceError::NoGroup(text.to_owned()))
+    if let Some(number) = number(text) {
+        return Ok(Gid::from_raw(number));
+    }
+    match Group::from_name(text) {
+        Ok(Some(group)) => Ok(group.gid),
+        Ok(None) | Err(Errno::ENOENT | Errno::ESRCH | Errno::EBADF | Errno::EPERM) => {
+            Err(PlaceError::NoGroup(text.to_owned()))
+        }
+        Err(errno) => Err(PlaceError::GroupLookup(text.to_owned(), errno)),
+    }
 }
 
 /// A numeric id. The highest one means "unchanged" to chown(2) and is nobody's.

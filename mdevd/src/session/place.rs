@@ -47,6 +47,16 @@ pub enum PlaceError {
     /// No such group.
     #[error("there is no group '{0}' on this host; give a name or number that exists")]
     NoGroup(String),
+    /// The system could not say whether there is such a user.
+    #[error(
+        "whether there is a user '{0}' could not be looked up: {1}; see to the host's account service, or give the number"
+    )]
+    UserLookup(String, Errno),
+    /// The system could not say whether there is such a group.
+    #[error(
+        "whether there is a group '{0}' could not be looked up: {1}; see to the host's account service, or give the number"
+    )]
+    GroupLookup(String, Errno),
     /// Only root gives files away.
     #[error("the daemon may not give {} to another owner or group; run it as root or as a member of that group, or leave owner and group out", .0.display())]
     MayNotGive(PathBuf),
