@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const MAX_QUEUE_PAIRS: u16 = 64;
 /// Most entries a ring may have (virtio 1.3 2.7: a power of two, at most 32768).
 pub const MAX_RING_SIZE: u16 = 1024;
+/// Most entries a packed ring may have (virtio 1.3 2.8): its events have 15 bits for an offset.
+pub const MAX_PACKED_RING_SIZE: u16 = 32_768;
 /// Frames handled in one burst.
 pub const BURST: usize = 32;
 /// Smallest and largest MTU a device may be given, in bytes.

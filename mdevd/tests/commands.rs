@@ -70,6 +70,8 @@ fn choices_at_create_are_kept_and_shown() {
         "mapped",
         "--interrupts",
         "msix",
+        "--ring-format",
+        "any",
         "--socket-mode",
         "0600",
         "--socket-owner",
@@ -89,6 +91,7 @@ fn choices_at_create_are_kept_and_shown() {
         ("personality", "virtio-net"),
         ("doorbells", "mapped"),
         ("interrupts", "msix"),
+        ("ring_format", "any"),
         ("socket_mode", "0600"),
         ("state", "ready"),
     ] {

@@ -5,9 +5,9 @@ use std::time::Instant;
 use super::device::{Device, Rings};
 use super::health::Memory;
 use crate::limits::QUIESCE_DEADLINE;
-use crate::mem::{PlaceError, Regions, RingCache, RingPlace, TranslateError};
+use crate::mem::{PlaceError, Regions, RingPlace, TranslateError};
 use crate::personality::{QueueRole, RingConfig};
-use crate::ring::{ControlRing, SplitReceive, SplitTransmit};
+use crate::ring::{ControlRing, check_place, receive_ring, transmit_ring};
 
 fn place(config: &RingConfig) -> RingPlace {
     RingPlace {
@@ -38,8 +38,7 @@ impl Device {
     pub(super) fn place(&self, queue: u16, config: RingConfig) -> Result<(), String> {
         let mut rings = self.rings.lock();
         let regions = self.port.memory.load();
-        RingCache::new(place(&config))
-            .and_then(|mut cache| cache.view(&regions).map(drop))
+        check_place(config.format, place(&config), &regions)
             .map_err(|error| self.misplaced(queue, &error))?;
         let running = rings.roles.get(usize::from(queue)).copied().flatten();
         if let Some(role) = running {
@@ -90,28 +89,30 @@ impl Device {
         config: &RingConfig,
         regions: &Regions,
     ) -> Result<(), PlaceError> {
-        let (place, features) = (place(config), rings.features);
+        let (format, place, features) = (config.format, place(config), rings.features);
         match role {
             QueueRole::Receive(pair) => {
-                let ring = SplitReceive::new(place, features, regions)?;
+                let ring = receive_ring(format, place, features, regions)?;
                 self.port.renew_receive(pair);
                 if let Some(queue) = self.port.receive.get(usize::from(pair)) {
-                    *queue.ring.lock() = Some(Box::new(ring));
+                    *queue.ring.lock() = Some(ring);
                 }
             }
             QueueRole::Transmit(pair) => {
-                let ring = SplitTransmit::new(place, features, regions)?;
+                let ring = transmit_ring(format, place, features, regions)?;
                 self.port.renew_transmit(pair);
                 if let Some(queue) = self.port.transmit.get(usize::from(pair)) {
                     let mut state = queue.state.lock();
-                    state.ring = Some(Box::new(ring));
+                    state.ring = Some(ring);
                     drop(state);
                     if self.port.running() {
                         self.fabric().schedule(&self.port, pair);
                     }
                 }
             }
-            QueueRole::Control => rings.control = Some(ControlRing::new(place, features, regions)?),
+            QueueRole::Control => {
+                rings.control = Some(ControlRing::new(format, place, features, regions)?);
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use crate::control::MacAddr;
 use crate::ledger::{Request, Shortage};
 use crate::limits::{MAX_FILTER_MACS, MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 use crate::personality::virtio_net::SettingsError;
-use crate::personality::{Doorbells, Interrupts};
+use crate::personality::{Doorbells, Interrupts, RingFormats};
 use crate::switch::SwitchError;
 
 /// A device as it was asked for; fixed for its life.
@@ -26,6 +26,8 @@ pub struct CvfSpec {
     pub doorbells: Doorbells,
     /// How the device interrupts.
     pub interrupts: Interrupts,
+    /// Ring formats that its driver may choose.
+    pub ring_formats: RingFormats,
 }
 
 impl CvfSpec {

@@ -66,6 +66,7 @@ impl Cvf {
             interrupts: spec.interrupts,
             doorbells: spec.doorbells,
             features: offered(spec.queue_pairs),
+            ring_formats: spec.ring_formats,
             ..VirtioNetConfig::new(spec.mac)
         };
         let personality: Box<dyn Personality> = Box::new(VirtioNet::new(settings)?);
@@ -130,6 +131,7 @@ impl Cvf {
                 indirect: has(bits::INDIRECT_DESC),
                 merge: has(bits::MRG_RXBUF),
                 hash_report: has(bits::HASH_REPORT),
+                in_order: has(bits::IN_ORDER),
             };
             self.device.port.set_accepts(receive_offloads(features));
             let mtu = has(bits::MTU).then_some(self.device.spec.mtu);
@@ -239,8 +241,10 @@ impl Cvf {
     /// Does what a driver's write to that register does; nothing where no driver runs.
     pub fn ring(&self, register: &DoorbellRegister) {
         let (bar, offset) = (register.bar, register.offset);
-        // Only the place counts (virtio 1.3 4.1.5.2). It is inside the BAR: the personality named it.
-        let _ = self.act(|p, host| p.write(host, bar, offset, &[0; 2]));
+        // A notification with or without data (virtio 1.3 4.1.5.2) says that much. It is inside the
+        // BAR: the personality named it.
+        let value = u32::from(register.queue).to_le_bytes();
+        let _ = self.act(|p, host| p.write(host, bar, offset, &value));
     }
 
     /// Makes guest memory reachable.

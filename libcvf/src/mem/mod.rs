@@ -5,23 +5,27 @@
 //! guest can write: what leaves this module are [`ReadSlice`]s and [`WriteSlice`]s, bounded by the
 //! life of the [`Regions`] snapshot they were translated with.
 
+mod areas;
 mod copy;
 mod fault;
 mod file;
 mod guest;
 mod iovec;
+mod packed_view;
 mod prefetch;
 mod regions;
 mod ring_view;
 mod slice;
 mod space;
 
+pub use areas::PlaceError;
 pub use fault::fault_count;
 pub use file::{FileError, MappedFile};
 pub use guest::{GuestMemory, MapError, MapRequest};
 pub use iovec::write_frame;
+pub use packed_view::{Event, PackedCache, PackedDescriptor, PackedView, Position, UsedDescriptor};
 pub use regions::{Access, Cursor, Regions, TranslateError};
-pub use ring_view::{Descriptor, PlaceError, RingCache, RingPlace, RingView};
+pub use ring_view::{Descriptor, RingCache, RingPlace, RingView};
 pub use slice::{ReadSlice, SliceList, SlicePool, WriteSlice};
 
 #[cfg(test)]

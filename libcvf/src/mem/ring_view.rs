@@ -1,63 +1,30 @@
-//! Volatile access to a split ring (virtio 1.3 2.7): the three areas of one queue, translated once.
+//! Volatile access to a split ring (virtio 1.3 2.7).
 //!
-//! [`RingCache`] keeps the translation between bursts and renews it when the device's memory
-//! changed; [`RingView`] is what a burst works with. Indexes are masked or checked here, so no value
-//! a guest writes can move an access out of the areas.
+//! [`RingCache`] keeps where the ring lies, [`RingView`] is what a burst works with. Indexes are
+//! masked or checked here, so no value a guest writes can move an access out of the areas.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-use super::fault::Guarded;
-use super::file::MappedFile;
+use super::areas::{AreaPlan, Areas, PlaceError};
 use super::prefetch;
-use super::regions::{Access, Regions, TranslateError};
-use crate::limits::MAX_RING_RUNS;
+use super::regions::{Access, Regions};
 
-const PAGE: usize = 4096;
 /// Used entries in a cache line.
 const USED_PER_LINE: usize = 8;
 
 /// Where a driver placed a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingPlace {
-    /// Entries: a power of two.
+    /// Entries; of a split ring a power of two.
     pub size: u16,
-    /// Guest address of the descriptor table, 16-byte aligned.
+    /// Guest address of the descriptor table or, packed, descriptor ring; 16-byte aligned.
     pub descriptors: u64,
-    /// Guest address of the available ring, 2-byte aligned.
+    /// Guest address of the available ring (2-byte aligned) or, packed, of the driver's event
+    /// suppression (4-byte aligned).
     pub available: u64,
-    /// Guest address of the used ring, 4-byte aligned.
+    /// Guest address of the used ring or, packed, of the device's event suppression; 4-byte aligned.
     pub used: u64,
-}
-
-/// Why a ring cannot be used where it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlaceError {
-    /// The size is zero or no power of two.
-    #[error("ring size {0} is not a power of two")]
-    Size(u16),
-    /// Misaligned.
-    #[error("the {area} at {address:#x} is not aligned to {align} bytes")]
-    Align {
-        /// Which area.
-        area: &'static str,
-        /// Where.
-        address: u64,
-        /// What the specification asks for.
-        align: u64,
-    },
-    /// Not reachable.
-    #[error("the {area}: {source}")]
-    Translate {
-        /// Which area.
-        area: &'static str,
-        /// Why.
-        source: TranslateError,
-    },
-    /// Scattered in a way that cannot be joined.
-    #[error("the {0} is scattered over memory that cannot be joined into one piece")]
-    Scattered(&'static str),
 }
 
 /// A descriptor, loaded once (virtio 1.3 2.7.5).
@@ -104,19 +71,11 @@ impl Descriptor {
     }
 }
 
-/// One area of a ring: its translation, and the alias that joins it when it is scattered.
-#[derive(Debug, Default)]
-struct Area {
-    base: usize,
-    alias: Option<Alias>,
-}
-
-/// The translation of a ring, kept while the device's memory stays as it is.
+/// Where a split ring lies, translated while the device's memory stays as it is.
 #[derive(Debug)]
 pub struct RingCache {
-    place: RingPlace,
-    serial: u64,
-    areas: [Area; 3],
+    size: u16,
+    areas: Areas,
 }
 
 impl RingCache {
@@ -125,50 +84,41 @@ impl RingCache {
     /// # Errors
     /// Size or alignment.
     pub fn new(place: RingPlace) -> Result<Self, PlaceError> {
-        if !place.size.is_power_of_two() {
-            return Err(PlaceError::Size(place.size));
+        let size = place.size;
+        if !size.is_power_of_two() {
+            return Err(PlaceError::Size(size));
         }
-        let this = Self {
-            place,
-            serial: 0,
-            areas: Default::default(),
+        let n = u64::from(size);
+        let plan = |name, address, len, align, access| AreaPlan {
+            name,
+            address,
+            len,
+            align,
+            access,
         };
-        for (area, address, _, align, _) in this.layout() {
-            if address % align != 0 {
-                return Err(PlaceError::Align {
-                    area,
-                    address,
-                    align,
-                });
-            }
-        }
-        Ok(this)
+        let areas = Areas::new([
+            plan(
+                "descriptor table",
+                place.descriptors,
+                16 * n,
+                16,
+                &[Access::Read],
+            ),
+            plan(
+                "available ring",
+                place.available,
+                6 + 2 * n,
+                2,
+                &[Access::Read],
+            ),
+            plan("used ring", place.used, 6 + 8 * n, 4, &[Access::Write]),
+        ])?;
+        Ok(Self { size, areas })
     }
 
     /// Entries of the ring.
     pub const fn size(&self) -> u16 {
-        self.place.size
-    }
-
-    fn layout(&self) -> [(&'static str, u64, u64, u64, Access); 3] {
-        let n = u64::from(self.place.size);
-        [
-            (
-                "descriptor table",
-                self.place.descriptors,
-                16 * n,
-                16,
-                Access::Read,
-            ),
-            (
-                "available ring",
-                self.place.available,
-                6 + 2 * n,
-                2,
-                Access::Read,
-            ),
-            ("used ring", self.place.used, 6 + 8 * n, 4, Access::Write),
-        ]
+        self.size
     }
 
     /// The ring in this state of the device's memory.
@@ -177,149 +127,19 @@ impl RingCache {
     /// [`PlaceError`] when an area is not (any more) reachable.
     #[inline]
     pub fn view<'m>(&'m mut self, regions: &'m Regions) -> Result<RingView<'m>, PlaceError> {
-        if self.serial != regions.serial() {
-            self.translate(regions)?;
-        }
+        let [descriptors, available, used] = self.areas.bases(regions)?;
         Ok(RingView {
-            descriptors: self.areas[0].base,
-            available: self.areas[1].base,
-            used: self.areas[2].base,
-            size: self.place.size,
+            descriptors,
+            available,
+            used,
+            size: self.size,
             life: PhantomData,
         })
     }
 
-    #[cold]
-    fn translate(&mut self, regions: &Regions) -> Result<(), PlaceError> {
-        self.serial = 0;
-        let layout = self.layout();
-        for (slot, (area, address, len, align, access)) in self.areas.iter_mut().zip(layout) {
-            let runs = regions
-                .raw_pieces(address, len, access, MAX_RING_RUNS)
-                .map_err(|source| PlaceError::Translate { area, source })?
-                .ok_or(PlaceError::Scattered(area))?;
-            if let [(base, _)] = runs[..] {
-                *slot = Area { base, alias: None };
-            } else if slot.alias.as_ref().is_none_or(|alias| alias.runs != runs) {
-                // The old alias goes first, so that an endless renewal never holds two.
-                slot.alias = None;
-                let files = regions.files(address, len);
-                let alias = Alias::join(runs, files).ok_or(PlaceError::Scattered(area))?;
-                *slot = Area {
-                    base: alias.start,
-                    alias: Some(alias),
-                };
-            }
-            if !(slot.base as u64).is_multiple_of(align) {
-                return Err(PlaceError::Align {
-                    area,
-                    address,
-                    align,
-                });
-            }
-        }
-        self.serial = regions.serial();
-        Ok(())
-    }
-
     /// True once the memory under a joined area was truncated.
     pub fn faulted(&self) -> bool {
-        self.areas
-            .iter()
-            .any(|a| a.alias.as_ref().is_some_and(Alias::faulted))
-    }
-}
-
-/// Scattered pages, mapped a second time side by side.
-#[derive(Debug)]
-struct Alias {
-    guard: Option<Guarded>,
-    base: usize,
-    len: usize,
-    start: usize,
-    runs: Vec<(usize, usize)>,
-    /// Keeps the addresses in `runs` from being given to another file.
-    _files: Vec<Arc<MappedFile>>,
-}
-
-impl Alias {
-    fn join(runs: Vec<(usize, usize)>, files: Vec<Arc<MappedFile>>) -> Option<Self> {
-        let skip = runs.first()?.0 % PAGE;
-        let inner_ends_aligned = runs
-            .iter()
-            .rev()
-            .skip(1)
-            .all(|(at, len)| (at + len) % PAGE == 0);
-        let inner_starts_aligned = runs.iter().skip(1).all(|(at, _)| at % PAGE == 0);
-        if !inner_ends_aligned || !inner_starts_aligned {
-            return None;
-        }
-        let pages = |at: usize, len: usize| (at - at % PAGE, (at + len).next_multiple_of(PAGE));
-        let spans: Vec<_> = runs.iter().map(|&(at, len)| pages(at, len)).collect();
-        let total = spans.iter().map(|(from, to)| to - from).sum();
-        // SAFETY: reserves fresh address space at the kernel's choice.
-        let base = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                total,
-                libc::PROT_NONE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        if base == libc::MAP_FAILED {
-            return None;
-        }
-        let base = base as usize;
-        let mut at = base;
-        for (from, to) in spans {
-            // SAFETY: with an old size of 0 the pages of a shared mapping of ours are mapped once
-            // more; the target lies inside the reservation just made.
-            let joined = unsafe {
-                libc::mremap(
-                    from as *mut libc::c_void,
-                    0,
-                    to - from,
-                    libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
-                    at as *mut libc::c_void,
-                )
-            };
-            if joined == libc::MAP_FAILED {
-                // SAFETY: exactly the reservation.
-                unsafe { libc::munmap(base as *mut libc::c_void, total) };
-                return None;
-            }
-            at += to - from;
-        }
-        let Some(guard) = Guarded::enter(base, total) else {
-            // SAFETY: exactly the reservation.
-            unsafe { libc::munmap(base as *mut libc::c_void, total) };
-            return None;
-        };
-        Some(Self {
-            guard: Some(guard),
-            base,
-            len: total,
-            start: base + skip,
-            runs,
-            _files: files,
-        })
-    }
-}
-
-impl Alias {
-    fn faulted(&self) -> bool {
-        self.guard.as_ref().is_some_and(Guarded::faulted)
-    }
-}
-
-impl Drop for Alias {
-    fn drop(&mut self) {
-        // As in `MappedFile`: a fault must never find an entry whose range is somebody else's.
-        self.guard = None;
-        // SAFETY: exactly what was reserved; views of it borrow the cache that owns this alias.
-        unsafe { libc::munmap(self.base as *mut libc::c_void, self.len) };
+        self.areas.faulted()
     }
 }
 

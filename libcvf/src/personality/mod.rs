@@ -8,21 +8,25 @@ mod model;
 pub mod virtio_net;
 
 pub use model::{
-    DoorbellArea, DoorbellRegister, Doorbells, DriverState, Interrupts, Personality, Status,
+    DoorbellArea, DoorbellRegister, Doorbells, DriverState, Interrupts, Personality, RingFormats,
+    Status,
 };
 
 use crate::control::{Coalescing, ControlReply, ControlRequest, QueueReport};
+use crate::ring::RingFormat;
 
 /// Where and how a driver placed a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingConfig {
+    /// How it lies there.
+    pub format: RingFormat,
     /// Entries.
     pub size: u16,
-    /// Guest physical address of the descriptor table.
+    /// Guest physical address of the descriptor area (table or ring).
     pub descriptors: u64,
-    /// Guest physical address of the driver area (available ring).
+    /// Guest physical address of the driver area (available ring or event suppression).
     pub driver: u64,
-    /// Guest physical address of the device area (used ring).
+    /// Guest physical address of the device area (used ring or event suppression).
     pub device: u64,
 }
 

@@ -26,6 +26,18 @@ pub enum Interrupts {
     Intx,
 }
 
+/// Which ring formats a driver may choose; fixed for the device's life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RingFormats {
+    /// Split rings only: what every driver can do.
+    #[default]
+    Split,
+    /// Packed rings only: a driver that cannot is refused.
+    Packed,
+    /// What the driver takes; one that can do packed rings takes those.
+    Any,
+}
+
 /// A doorbell page that a client may map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DoorbellArea {

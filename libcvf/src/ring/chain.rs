@@ -1,7 +1,8 @@
 //! Walking a descriptor chain (virtio 1.3 2.7.5): every descriptor is loaded once, validated, then
 //! used; the number of steps is bounded by the ring's size.
 
-use crate::mem::{Access, Descriptor, ReadSlice, Regions, RingView, SliceList, TranslateError};
+use super::indirect::Table;
+use crate::mem::{Access, Descriptor, Regions, RingView, SliceList, TranslateError};
 
 /// What is wrong with a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +13,9 @@ pub enum ChainError {
     /// More descriptors than the ring has: a loop.
     #[error("it is longer than the ring (a loop?)")]
     Loop,
+    /// A chain of a packed ring goes on where the driver has made nothing available.
+    #[error("it runs into a descriptor that was not made available")]
+    Unavailable,
     /// A buffer has the wrong direction for this queue.
     #[error("a buffer has the wrong direction for this queue, or readable follows writable")]
     Direction,
@@ -43,15 +47,6 @@ impl<E: Into<ChainError>> From<E> for Stop {
     }
 }
 
-/// Where descriptors come from.
-enum Table<'m> {
-    Ring,
-    /// An indirect table in one piece.
-    Whole(ReadSlice<'m>),
-    /// One that crosses maps: every entry is translated.
-    Split(u64),
-}
-
 /// What a chain's walker is given.
 #[derive(Clone, Copy)]
 pub(super) struct Walk<'v, 'm> {
@@ -68,7 +63,7 @@ impl<'m> Walk<'_, 'm> {
         mut each: impl FnMut(Descriptor) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
         let size = self.view.size();
-        let (mut table, mut entries, mut index) = (Table::Ring, size, head);
+        let (mut table, mut entries, mut index) = (None::<Table<'_>>, size, head);
         // Direct descriptors and one indirect table may add up to the ring's size each.
         let mut left = u32::from(size) * 2;
         loop {
@@ -77,28 +72,23 @@ impl<'m> Walk<'_, 'm> {
                 return Err(ChainError::Index(index).into());
             }
             let descriptor = match &table {
-                Table::Ring => self
+                None => self
                     .view
                     .descriptor(index)
                     .ok_or(ChainError::Index(index))?,
-                Table::Whole(slice) => {
-                    let mut bytes = [0; Descriptor::SIZE];
-                    slice
-                        .skip(Descriptor::SIZE * usize::from(index))
-                        .read(&mut bytes);
-                    Descriptor::from_bytes(&bytes)
-                }
-                Table::Split(base) => self.indirect_entry(*base, index)?,
+                Some(table) => Descriptor::from_bytes(&table.entry(self.regions, index)?),
             };
             if descriptor.flags & Descriptor::INDIRECT != 0 {
                 if !self.indirect {
                     return Err(ChainError::IndirectUnexpected.into());
                 }
-                if !matches!(table, Table::Ring) || descriptor.flags & Descriptor::NEXT != 0 {
+                if table.is_some() || descriptor.flags & Descriptor::NEXT != 0 {
                     return Err(ChainError::IndirectNested.into());
                 }
-                (table, entries) = self.indirect_table(descriptor)?;
-                index = 0;
+                let Descriptor { address, len, .. } = descriptor;
+                let opened = Table::open(self.regions, address, len, size)?;
+                (entries, index) = (opened.entries(), 0);
+                table = Some(opened);
                 continue;
             }
             each(descriptor)?;
@@ -107,38 +97,6 @@ impl<'m> Walk<'_, 'm> {
             }
             index = descriptor.next;
         }
-    }
-
-    fn indirect_table(&self, descriptor: Descriptor) -> Result<(Table<'m>, u16), Stop> {
-        let Descriptor { address, len, .. } = descriptor;
-        let entries = len / Descriptor::SIZE as u32;
-        let whole = len.is_multiple_of(Descriptor::SIZE as u32);
-        if !whole || entries == 0 || entries > u32::from(self.view.size()) {
-            return Err(ChainError::IndirectLength(len).into());
-        }
-        let mut first = None;
-        self.regions.readable(address, u64::from(len), |piece| {
-            let one = first.is_none() && piece.len() == len as usize;
-            first = Some(piece);
-            one
-        })?;
-        let table = match first {
-            Some(piece) if piece.len() == len as usize => Table::Whole(piece),
-            _ => Table::Split(address),
-        };
-        Ok((table, entries as u16))
-    }
-
-    fn indirect_entry(&self, base: u64, index: u16) -> Result<Descriptor, ChainError> {
-        let mut bytes = [0; Descriptor::SIZE];
-        let mut done = 0;
-        let address = base + u64::from(index) * Descriptor::SIZE as u64;
-        self.regions
-            .readable(address, Descriptor::SIZE as u64, |piece| {
-                done += piece.read(&mut bytes[done..]);
-                true
-            })?;
-        Ok(Descriptor::from_bytes(&bytes))
     }
 
     /// Adds the pieces of a chain whose buffers all have the direction of `access`; returns their

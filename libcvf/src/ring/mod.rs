@@ -6,9 +6,17 @@
 mod burst;
 mod chain;
 mod control;
+mod control_packed;
+mod control_split;
 mod frames;
 pub(crate) mod header;
+mod indirect;
 mod notify;
+mod packed_chain;
+mod packed_notify;
+mod packed_rx;
+mod packed_tx;
+mod packed_used;
 mod payload;
 mod split_rx;
 mod split_tx;
@@ -17,17 +25,29 @@ pub use burst::{Burst, BurstBuffers, Frame, FrameFault};
 pub use chain::ChainError;
 pub use control::{Command, ControlRing};
 pub use frames::Frames;
+pub use packed_rx::PackedReceive;
+pub use packed_tx::PackedTransmit;
 pub use payload::Payload;
 pub use split_rx::SplitReceive;
 pub use split_tx::SplitTransmit;
 
-use crate::mem::{PlaceError, Regions};
+use crate::mem::{PackedCache, PlaceError, Regions, RingCache, RingPlace};
 use crate::offload::FrameMeta;
 
 /// Bytes of a cache line.
 const CACHE_LINE: usize = 64;
 
-/// What a split ring's driver negotiated, as far as the ring is concerned.
+/// How a ring lies in memory; all rings of a device alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RingFormat {
+    /// virtio 1.3 2.7.
+    #[default]
+    Split,
+    /// virtio 1.3 2.8, with `VIRTIO_F_RING_PACKED`.
+    Packed,
+}
+
+/// What a ring's driver negotiated, as far as the ring is concerned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RingFeatures {
     /// `VIRTIO_F_EVENT_IDX`.
@@ -38,6 +58,8 @@ pub struct RingFeatures {
     pub merge: bool,
     /// `VIRTIO_NET_F_HASH_REPORT`.
     pub hash_report: bool,
+    /// `VIRTIO_F_IN_ORDER`: a batch of sent buffers may be given back as one.
+    pub in_order: bool,
 }
 
 impl RingFeatures {
@@ -185,5 +207,54 @@ pub trait ReceiveRing: Send {
     fn faulted(&self) -> bool;
 }
 
+/// A transmit ring of either format at `place`, at its beginning.
+///
+/// # Errors
+/// [`PlaceError`], also when it is not reachable in `regions`.
+pub fn transmit_ring(
+    format: RingFormat,
+    place: RingPlace,
+    features: RingFeatures,
+    regions: &Regions,
+) -> Result<Box<dyn TransmitRing>, PlaceError> {
+    Ok(match format {
+        RingFormat::Split => Box::new(SplitTransmit::new(place, features, regions)?),
+        RingFormat::Packed => Box::new(PackedTransmit::new(place, features, regions)?),
+    })
+}
+
+/// A receive ring of either format at `place`, at its beginning.
+///
+/// # Errors
+/// [`PlaceError`], also when it is not reachable in `regions`.
+pub fn receive_ring(
+    format: RingFormat,
+    place: RingPlace,
+    features: RingFeatures,
+    regions: &Regions,
+) -> Result<Box<dyn ReceiveRing>, PlaceError> {
+    Ok(match format {
+        RingFormat::Split => Box::new(SplitReceive::new(place, features, regions)?),
+        RingFormat::Packed => Box::new(PackedReceive::new(place, features, regions)?),
+    })
+}
+
+/// Whether a ring of this format can be used at `place` in `regions`.
+///
+/// # Errors
+/// [`PlaceError`].
+pub fn check_place(
+    format: RingFormat,
+    place: RingPlace,
+    regions: &Regions,
+) -> Result<(), PlaceError> {
+    match format {
+        RingFormat::Split => RingCache::new(place)?.view(regions).map(drop),
+        RingFormat::Packed => PackedCache::new(place)?.view(regions).map(drop),
+    }
+}
+
+#[cfg(test)]
+mod packed_tests;
 #[cfg(test)]
 mod tests;

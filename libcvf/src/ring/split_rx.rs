@@ -75,15 +75,23 @@ impl SplitReceive {
 }
 
 /// Writes into one slice after the other.
-struct Scatter<'a, 'm> {
+pub(super) struct Scatter<'a, 'm> {
     list: &'a SliceList<'m>,
     index: usize,
     offset: usize,
 }
 
-impl Scatter<'_, '_> {
+impl<'a, 'm> Scatter<'a, 'm> {
+    pub(super) const fn new(list: &'a SliceList<'m>) -> Self {
+        Self {
+            list,
+            index: 0,
+            offset: 0,
+        }
+    }
+
     #[inline]
-    fn put(&mut self, mut from: ReadSlice<'_>) {
+    pub(super) fn put(&mut self, mut from: ReadSlice<'_>) {
         while !from.is_empty() {
             let Some(to) = self.list.write(self.index).map(|to| to.skip(self.offset)) else {
                 return;
@@ -119,7 +127,7 @@ impl Done {
 /// Copies frames in one piece behind a header of `FRONT` bytes that says nothing but their hash, each
 /// into one of `buffers`, until one does not fit. Returns those that are done; `lens` takes the bytes.
 #[inline]
-fn fill<const FRONT: usize>(
+pub(super) fn fill<const FRONT: usize>(
     burst: &Burst<'_>,
     frames: Frames,
     buffers: &[(u16, WriteSlice<'_>)],
@@ -257,11 +265,7 @@ impl ReceiveRing for SplitReceive {
             at = at.wrapping_add(1);
         }
         let header = header::build_hash(meta, self.buffers.len() as u16);
-        let mut scatter = Scatter {
-            list: &list,
-            index: 0,
-            offset: 0,
-        };
+        let mut scatter = Scatter::new(&list);
         scatter.put(ReadSlice::from(&header[..front]));
         scatter.put(ReadSlice::from(head));
         for piece in tail.pieces() {

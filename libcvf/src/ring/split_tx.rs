@@ -80,12 +80,12 @@ fn walked<'m>(
 }
 
 /// Bytes of a chain that is a frame with a header of `front` bytes.
-const fn lengths(front: usize) -> RangeInclusive<u32> {
+pub(super) const fn lengths(front: usize) -> RangeInclusive<u32> {
     front as u32 + MIN_FRAME as u32..=(front + MAX_FRAME) as u32
 }
 
 /// What is wrong with a chain of `bytes` that should be a frame behind `front` bytes of header.
-fn fault(bytes: u64, front: usize) -> Option<FrameFault> {
+pub(super) fn fault(bytes: u64, front: usize) -> Option<FrameFault> {
     match bytes.checked_sub(front as u64) {
         None | Some(0..MIN_FRAME) => Some(FrameFault::Short),
         Some(len) if len > MAX_FRAME as u64 => Some(FrameFault::Long),
@@ -96,7 +96,7 @@ fn fault(bytes: u64, front: usize) -> Option<FrameFault> {
 /// Reads and skips the header of a frame that has a sane length. A hash in it is not looked at: it is
 /// for receivers (virtio 1.3 5.1.6.4).
 #[inline]
-fn read_header<'m>(pieces: &SliceList<'m>, frame: &mut Frame<'m>, front: usize) {
+pub(super) fn read_header<'m>(pieces: &SliceList<'m>, frame: &mut Frame<'m>, front: usize) {
     let meta = match (frame.start.get64(0), frame.start.get32(8)) {
         (Some(low), Some(high)) => header::parse_words(low, high),
         _ => {

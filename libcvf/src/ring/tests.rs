@@ -148,6 +148,7 @@ fn features() -> impl Strategy<Value = RingFeatures> {
             indirect: true,
             merge,
             hash_report,
+            in_order: false,
         }
     })
 }

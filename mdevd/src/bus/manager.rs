@@ -81,7 +81,7 @@ struct NoOptions {}
 #[interface(name = "io.mdevd1.Manager", spawn = false)]
 impl Manager {
     /// Makes a device. An empty name has one made. Options: pf, personality, queue_pairs, mac, mtu, vlan,
-    /// doorbells, interrupts, socket_owner, socket_group, socket_mode.
+    /// doorbells, interrupts, ring_format, socket_owner, socket_group, socket_mode.
     #[zbus(out_args("device"))]
     async fn create(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let known: Vec<_> = CreateRequest::KEYS

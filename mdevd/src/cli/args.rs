@@ -7,7 +7,7 @@ use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 
 use crate::engine::hints::check_memory;
-use crate::engine::{Doorbells, Interrupts, Personality, SetRequest, Word, parse_mode};
+use crate::engine::{Doorbells, Interrupts, Personality, RingFormat, SetRequest, Word, parse_mode};
 use crate::nearest;
 
 /// Composes virtual functions (CVFs) and shows how they fare
@@ -141,6 +141,10 @@ pub struct Create {
     /// msix: a vector per queue; intx: one line, for VMs whose QEMU must unplug the device [default: msix]
     #[arg(long, value_parser = words::<Interrupts>())]
     pub interrupts: Option<String>,
+    /// split: what every driver can do; packed: nothing else, firmware may not cope; any: the driver
+    /// chooses [default: split]
+    #[arg(long, value_parser = words::<RingFormat>())]
+    pub ring_format: Option<String>,
     /// Owner of the socket [default: the daemon's user]
     #[arg(long, value_name = "USER")]
     pub socket_owner: Option<String>,

@@ -130,6 +130,7 @@ fn options(create: Create) -> Options {
         ("mac", create.mac),
         ("doorbells", create.doorbells),
         ("interrupts", create.interrupts),
+        ("ring_format", create.ring_format),
         ("socket_owner", create.socket_owner),
         ("socket_group", create.socket_group),
         ("socket_mode", create.socket_mode),

@@ -133,6 +133,7 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
         );
         lines.line("doorbells", &view.doorbells);
         lines.line("interrupts", &view.interrupts);
+        lines.line("ring format", &view.ring_format);
         let owner = view.socket_owner.as_deref().unwrap_or("daemon");
         let group = view.socket_group.as_deref().unwrap_or("daemon");
         lines.line(

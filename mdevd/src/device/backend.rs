@@ -13,7 +13,9 @@ use super::errors::{compose_error, socket_error};
 use super::served::ServedCvf;
 use super::{adapter, numbers};
 use crate::config::{PfConfig, Uplink};
-use crate::engine::{Backend, Definition, Device, Doorbells, EngineError, Interrupts, PfView};
+use crate::engine::{
+    Backend, Definition, Device, Doorbells, EngineError, Interrupts, PfView, RingFormat,
+};
 use crate::session::{Access, Place};
 
 /// A PF cannot be started.
@@ -97,6 +99,11 @@ fn spec(definition: &Definition) -> CvfSpec {
         interrupts: match definition.interrupts {
             Interrupts::Msix => libcvf::cvf::Interrupts::Msix,
             Interrupts::Intx => libcvf::cvf::Interrupts::Intx,
+        },
+        ring_formats: match definition.ring_format {
+            RingFormat::Split => libcvf::cvf::RingFormats::Split,
+            RingFormat::Packed => libcvf::cvf::RingFormats::Packed,
+            RingFormat::Any => libcvf::cvf::RingFormats::Any,
         },
     }
 }

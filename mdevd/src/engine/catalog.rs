@@ -165,6 +165,7 @@ impl Catalog {
             vlan: draft.vlan,
             doorbells: draft.doorbells,
             interrupts: draft.interrupts,
+            ring_format: draft.ring_format,
             socket: draft.access(&self.defaults),
         })
     }

@@ -37,6 +37,19 @@ pub enum Interrupts {
     Intx,
 }
 
+/// Which ring formats a guest's driver may choose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RingFormat {
+    /// Split rings: what every driver can do.
+    #[default]
+    Split,
+    /// Packed rings only; a driver that cannot (firmware, for example) is refused.
+    Packed,
+    /// The driver's choice; Linux takes packed ones.
+    Any,
+}
+
 /// A closed set of words.
 pub trait Word: Copy + Eq + Default + 'static {
     /// All of them with their text.
@@ -70,6 +83,14 @@ impl Word for Doorbells {
 
 impl Word for Interrupts {
     const WORDS: &'static [(&'static str, Self)] = &[("msix", Self::Msix), ("intx", Self::Intx)];
+}
+
+impl Word for RingFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("split", Self::Split),
+        ("packed", Self::Packed),
+        ("any", Self::Any),
+    ];
 }
 
 /// Who may connect to a device's socket.
@@ -123,6 +144,9 @@ pub struct Definition {
     pub doorbells: Doorbells,
     /// Interrupts.
     pub interrupts: Interrupts,
+    /// Ring formats.
+    #[serde(default)]
+    pub ring_format: RingFormat,
     /// Who may connect.
     pub socket: SocketAccess,
 }

@@ -65,6 +65,7 @@ impl Entry {
             summary: self.summary(name),
             doorbells: String::new(),
             interrupts: String::new(),
+            ring_format: String::new(),
             socket_owner: None,
             socket_group: None,
             socket_mode: String::new(),
@@ -76,6 +77,7 @@ impl Entry {
         if let Some(definition) = self.definition() {
             view.doorbells = definition.doorbells.word().to_owned();
             view.interrupts = definition.interrupts.word().to_owned();
+            view.ring_format = definition.ring_format.word().to_owned();
             view.socket_owner.clone_from(&definition.socket.owner);
             view.socket_group.clone_from(&definition.socket.group);
             view.socket_mode = format!("{:04o}", definition.socket.mode);

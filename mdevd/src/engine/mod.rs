@@ -18,7 +18,9 @@ mod view;
 
 pub use backend::{Backend, Device};
 pub use catalog::Catalog;
-pub use definition::{Definition, Doorbells, Interrupts, Personality, SocketAccess, Word};
+pub use definition::{
+    Definition, Doorbells, Interrupts, Personality, RingFormat, SocketAccess, Word,
+};
 pub use error::{EngineError, ErrorKind};
 pub use request::{CreateRequest, Draft, parse_mode};
 pub use restore::Restored;

@@ -4,7 +4,9 @@ use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 use serde::{Deserialize, Serialize};
 
-use super::definition::{Definition, Doorbells, Interrupts, Personality, SocketAccess, Word};
+use super::definition::{
+    Definition, Doorbells, Interrupts, Personality, RingFormat, SocketAccess, Word,
+};
 use super::error::EngineError;
 use crate::limits::MAX_TEXT;
 use crate::names::check_name;
@@ -41,6 +43,8 @@ pub struct CreateRequest {
     /// A word of [`Interrupts`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interrupts: Option<String>,
+    /// A word of [`RingFormat`].
+    pub ring_format: Option<String>,
     /// Owner of the socket; the daemon's user if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket_owner: Option<String>,
@@ -54,7 +58,7 @@ pub struct CreateRequest {
 
 impl CreateRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 12] = [
+    pub const KEYS: [&'static str; 13] = [
         "name",
         "pf",
         "personality",
@@ -64,6 +68,7 @@ impl CreateRequest {
         "vlan",
         "doorbells",
         "interrupts",
+        "ring_format",
         "socket_owner",
         "socket_group",
         "socket_mode",
@@ -91,6 +96,7 @@ impl CreateRequest {
         let personality = word("personality", self.personality.as_deref())?;
         let doorbells = word("doorbells", self.doorbells.as_deref())?;
         let interrupts = word("interrupts", self.interrupts.as_deref())?;
+        let ring_format = word("ring_format", self.ring_format.as_deref())?;
         if doorbells == Doorbells::Mapped && interrupts == Interrupts::Intx {
             return Err(EngineError::invalid(
                 "doorbells",
@@ -121,6 +127,7 @@ impl CreateRequest {
             personality,
             doorbells,
             interrupts,
+            ring_format,
         })
     }
 }
@@ -146,6 +153,8 @@ pub struct Draft {
     pub doorbells: Doorbells,
     /// Interrupts; `Intx` only with trapped doorbells.
     pub interrupts: Interrupts,
+    /// Ring formats.
+    pub ring_format: RingFormat,
     /// User name or number.
     pub socket_owner: Option<String>,
     /// Group name or number.
@@ -187,6 +196,10 @@ impl Draft {
             (
                 "interrupts",
                 differ(&self.interrupts.word(), &d.interrupts.word()),
+            ),
+            (
+                "ring-format",
+                differ(&self.ring_format.word(), &d.ring_format.word()),
             ),
             ("socket-owner", given(&self.socket_owner, &d.socket.owner)),
             ("socket-group", given(&self.socket_group, &d.socket.group)),

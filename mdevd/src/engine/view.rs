@@ -247,6 +247,9 @@ pub struct DeviceView {
     /// Interrupts.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub interrupts: String,
+    /// Ring formats the driver may choose.
+    #[serde(default)]
+    pub ring_format: String,
     /// Owner of the socket, if chosen.
     #[serde(default, skip_serializing_if = "none")]
     pub socket_owner: Option<String>,

@@ -5,7 +5,7 @@ use tempfile::tempdir;
 
 use super::record::{Step, upgrade};
 use super::*;
-use crate::engine::{Doorbells, Interrupts, Personality, SocketAccess};
+use crate::engine::{Doorbells, Interrupts, Personality, RingFormat, SocketAccess};
 
 fn definition(name: &str, sequence: u64) -> Definition {
     Definition {
@@ -20,6 +20,7 @@ fn definition(name: &str, sequence: u64) -> Definition {
         vlan: Some(7),
         doorbells: Doorbells::Trapped,
         interrupts: Interrupts::Intx,
+        ring_format: RingFormat::Split,
         socket: SocketAccess {
             owner: Some("qemu".to_owned()),
             group: None,

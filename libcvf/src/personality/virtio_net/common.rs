@@ -5,6 +5,7 @@ use super::features::bits;
 use super::queue::Queue;
 use super::state::{State, status};
 use crate::pci::{RegTable, Registers};
+use crate::ring::RingFormat;
 
 /// Registers of `struct virtio_pci_common_cfg`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,11 +123,15 @@ impl State {
         host.queue_vector(index, queue.vector());
     }
 
-    /// 4.1.4.3.2: a power of two; 0 would say that the queue does not exist, which is the device's
-    /// to say.
+    /// 4.1.4.3.2: a power of two unless the ring is packed; 0 would say that the queue does not
+    /// exist, which is the device's to say.
     fn write_queue_size(&mut self, size: u16) {
         let max = self.config.max_ring_size;
-        let valid = size.is_power_of_two() && size <= max;
+        let fits = match self.ring_format() {
+            RingFormat::Split => size.is_power_of_two(),
+            RingFormat::Packed => size > 0,
+        };
+        let valid = fits && size <= max;
         if let Some(queue) = self.placeable().filter(|_| valid) {
             queue.size = size;
         }
@@ -139,10 +144,14 @@ impl State {
         if value != 1 || !agreed || self.has(status::NEEDS_RESET) {
             return;
         }
+        let format = self.ring_format();
         let Some(queue) = self.placeable() else {
             return;
         };
-        match queue.ring().and_then(|ring| host.queue_enable(index, ring)) {
+        match queue
+            .ring(format)
+            .and_then(|ring| host.queue_enable(index, ring))
+        {
             Ok(()) => queue.enabled = true,
             Err(why) => self.needs_reset(host, format!("queue {index} cannot be used: {why}")),
         }

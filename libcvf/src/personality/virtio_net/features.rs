@@ -64,6 +64,12 @@ pub mod bits {
         VERSION_1 = 32;
         /// Device addresses go through the platform's IOMMU.
         ACCESS_PLATFORM = 33;
+        /// Rings in packed format.
+        RING_PACKED = 34;
+        /// Buffers are used in the order in which they were made available.
+        IN_ORDER = 35;
+        /// Doorbells say how far the driver is.
+        NOTIFICATION_DATA = 38;
         /// Queues can be reset one by one.
         RING_RESET = 40;
         /// Counters by command.

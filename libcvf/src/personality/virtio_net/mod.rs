@@ -14,12 +14,14 @@
 //!
 //! A doorbell write counts when it starts in the first two bytes of a page. The page alone says which
 //! queue is meant: the written value, which the specification wants to be the queue's index
-//! (4.1.5.2), is not looked at, because a mapped page shows nothing else either.
+//! (4.1.5.2), is not looked at, because a mapped page shows nothing else either. With
+//! `VIRTIO_F_NOTIFICATION_DATA` a write that is trapped has to be a notification for its page's queue.
 
 mod coalescing;
 mod commands;
 mod common;
 mod device;
+mod doorbell;
 mod features;
 mod function;
 mod layout;
@@ -221,8 +223,9 @@ impl Personality for VirtioNet {
         let at = self.check(bar, offset, data.len())?;
         match (bar, &mut self.msix) {
             (BAR_REGISTERS, _) => self.registers_write(host, at, data),
-            (BAR_DOORBELLS, _) if !data.is_empty() => {
-                if let Some(queue) = self.doorbell_of(bar, offset) {
+            (BAR_DOORBELLS, _) => {
+                let page_queue = self.doorbell_of(bar, offset);
+                if let Some(queue) = self.rung(page_queue, offset, data) {
                     host.doorbell(queue);
                 }
             }

@@ -1,6 +1,6 @@
 //! The device status register (2.1) and feature negotiation (2.2, 3.1).
 
-use super::super::Host;
+use super::super::{Host, RingFormats};
 use super::features::{bits, broken_dependency, feature_names};
 use super::state::{State, status};
 use crate::control::ControlRequest;
@@ -47,6 +47,12 @@ impl State {
         }
         if accepted & bits::VERSION_1 == 0 {
             return Err("VERSION_1 is missing and there is no legacy interface".into());
+        }
+        let packed = accepted & bits::RING_PACKED != 0;
+        if self.config.ring_formats == RingFormats::Packed && !packed {
+            return Err(
+                "RING_PACKED is missing and the device was made for packed rings only".into(),
+            );
         }
         match broken_dependency(accepted) {
             Some(feature) => {

@@ -1,6 +1,7 @@
 //! One queue's registers.
 
 use super::super::RingConfig;
+use crate::ring::RingFormat;
 
 /// `VIRTIO_MSI_NO_VECTOR` (4.1.5.1.2).
 pub(super) const NO_VECTOR: u16 = 0xffff;
@@ -33,13 +34,20 @@ impl Queue {
         (self.vector != NO_VECTOR).then_some(self.vector)
     }
 
-    /// The ring, if its parts are aligned as 2.7 wants them.
-    pub(super) fn ring(&self) -> Result<RingConfig, String> {
-        let parts = [
-            ("descriptor table", self.descriptors, 16),
-            ("available ring", self.driver, 2),
-            ("used ring", self.device, 4),
-        ];
+    /// The ring, if its parts are aligned as 2.7 or 2.8.10.1 wants them.
+    pub(super) fn ring(&self, format: RingFormat) -> Result<RingConfig, String> {
+        let parts = match format {
+            RingFormat::Split => [
+                ("descriptor table", self.descriptors, 16),
+                ("available ring", self.driver, 2),
+                ("used ring", self.device, 4),
+            ],
+            RingFormat::Packed => [
+                ("descriptor ring", self.descriptors, 16),
+                ("driver event suppression", self.driver, 4),
+                ("device event suppression", self.device, 4),
+            ],
+        };
         for (name, at, alignment) in parts {
             if !at.is_multiple_of(alignment) {
                 return Err(format!(
@@ -55,6 +63,7 @@ impl Queue {
             ..
         } = *self;
         Ok(RingConfig {
+            format,
             size,
             descriptors,
             driver,

@@ -1,6 +1,6 @@
 //! What a device is made of.
 
-use super::super::{Doorbells, Interrupts};
+use super::super::{Doorbells, Interrupts, RingFormats};
 use crate::control::MacAddr;
 use crate::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_RING_SIZE, MIN_MTU, MIN_RING_SIZE};
 use crate::pci::BuildError;
@@ -20,6 +20,8 @@ pub struct VirtioNetConfig {
     pub interrupts: Interrupts,
     /// Doorbells.
     pub doorbells: Doorbells,
+    /// Ring formats.
+    pub ring_formats: RingFormats,
     /// Most entries of a ring: a power of two up to [`MAX_RING_SIZE`].
     pub max_ring_size: u16,
     /// Features that may be offered; what depends on a masked one is not offered either, and
@@ -28,7 +30,7 @@ pub struct VirtioNetConfig {
 }
 
 impl VirtioNetConfig {
-    /// One pair, MTU 1500, MSI-X, trapped doorbells, every feature.
+    /// One pair, MTU 1500, MSI-X, trapped doorbells, either ring format, every feature.
     pub fn new(mac: MacAddr) -> Self {
         Self {
             mac,
@@ -37,6 +39,7 @@ impl VirtioNetConfig {
             speed_mbps: None,
             interrupts: Interrupts::Msix,
             doorbells: Doorbells::Trapped,
+            ring_formats: RingFormats::Any,
             max_ring_size: MAX_RING_SIZE,
             features: u64::MAX,
         }

@@ -1,12 +1,13 @@
 //! Device state behind the registers.
 
-use super::super::{DriverState, Host, Interrupts, QueueRole, Status};
+use super::super::{DriverState, Host, Interrupts, QueueRole, RingFormats, Status};
 use super::features::{self, bits, feature_names};
 use super::layout;
 use super::queue::{NO_VECTOR, Queue};
 use super::settings::VirtioNetConfig;
 use super::statistics::Tally;
 use crate::control::MacAddr;
+use crate::ring::RingFormat;
 
 /// Device status bits (2.1).
 pub(super) mod status {
@@ -47,11 +48,20 @@ pub(super) struct State {
     pub broken: Option<String>,
 }
 
+/// What may be offered. Where rings are as ever, so are doorbells: 16 bits, which is what a client's
+/// kernel turns into events.
+fn mask(config: &VirtioNetConfig) -> u64 {
+    match config.ring_formats {
+        RingFormats::Split => config.features & !(bits::RING_PACKED | bits::NOTIFICATION_DATA),
+        RingFormats::Packed | RingFormats::Any => config.features,
+    }
+}
+
 impl State {
     pub(super) fn new(config: VirtioNetConfig) -> Self {
         let queues = vec![Queue::new(config.max_ring_size); layout::num_queues(&config).into()];
         Self {
-            offered: features::offer(config.queue_pairs, config.features),
+            offered: features::offer(config.queue_pairs, mask(&config)),
             vectors: layout::msix(&config).map_or(0, |msix| msix.vectors),
             status: 0,
             device_feature_select: 0,
@@ -96,6 +106,15 @@ impl State {
 
     pub(super) fn negotiated(&self, feature: u64) -> bool {
         self.features() & feature != 0
+    }
+
+    /// The format of all rings. Settled with FEATURES_OK.
+    pub(super) fn ring_format(&self) -> RingFormat {
+        if self.negotiated(bits::RING_PACKED) {
+            RingFormat::Packed
+        } else {
+            RingFormat::Split
+        }
     }
 
     pub(super) fn num_queues(&self) -> u16 {

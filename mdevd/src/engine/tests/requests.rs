@@ -56,6 +56,13 @@ fn another_definition_under_the_same_name_names_what_differs() {
         ),
         (
             CreateRequest {
+                ring_format: Some("packed".into()),
+                ..named("vm1")
+            },
+            "ring-format split",
+        ),
+        (
+            CreateRequest {
                 socket_mode: Some("0600".into()),
                 ..named("vm1")
             },
@@ -213,6 +220,13 @@ fn every_argument_is_checked_at_its_edges() {
                 ..named("z")
             },
             "msix, intx",
+        ),
+        (
+            CreateRequest {
+                ring_format: some("round"),
+                ..named("z")
+            },
+            "split, packed, any",
         ),
         (
             CreateRequest {

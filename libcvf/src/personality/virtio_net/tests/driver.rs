@@ -116,19 +116,24 @@ impl Driver {
         Self::new(settings(pairs))
     }
 
-    /// With every offered feature agreed.
+    /// Agreed on everything [`Self::plain`].
     pub fn agreed(pairs: u16) -> Self {
         let mut driver = Self::pairs(pairs);
-        let offered = driver.offered();
-        driver.negotiate(offered);
+        let plain = driver.plain();
+        driver.negotiate(plain);
         driver
     }
 
-    /// Running, with every offered feature and every queue.
+    /// Everything that is offered, with split rings and plain doorbells.
+    pub fn plain(&mut self) -> u64 {
+        self.offered() & !(bits::RING_PACKED | bits::NOTIFICATION_DATA)
+    }
+
+    /// Running, with everything [`Self::plain`] and every queue.
     pub fn running(pairs: u16) -> Self {
         let mut driver = Self::pairs(pairs);
-        let offered = driver.offered();
-        driver.bring_up(offered);
+        let plain = driver.plain();
+        driver.bring_up(plain);
         driver.host.take();
         driver
     }
@@ -286,7 +291,11 @@ impl Driver {
     pub fn notify(&mut self, queue: u16) {
         self.select(queue);
         let page = u64::from(self.read16(reg::QUEUE_NOTIFY_OFF));
-        self.write_at(self.notify, page * self.notify.multiplier, queue.into(), 2);
+        // 4.1.5.2: 32 bits with NOTIFICATION_DATA; where the driver is does not matter here.
+        let data = self.device.status().features & bits::NOTIFICATION_DATA != 0;
+        let len = if data { 4 } else { 2 };
+        let at = page * self.notify.multiplier;
+        self.write_at(self.notify, at, queue.into(), len);
     }
 
     /// Sends a command with room for one byte of answer.

@@ -2,7 +2,7 @@ use super::super::{bits, feature_names};
 use super::driver::{
     ACKNOWLEDGE, DRIVER, DRIVER_OK, Driver, FAILED, FEATURES_OK, NEEDS_RESET, reg, settings,
 };
-use crate::personality::{DriverState, Personality};
+use crate::personality::{DriverState, Personality, RingFormats};
 
 #[test]
 fn virtio_2_1_1_status_bits_are_never_cleared_but_by_reset() {
@@ -215,7 +215,7 @@ fn virtio_2_2_2_offered_features_are_complete_whatever_is_masked() {
 fn everything_built_is_offered_and_nothing_else() {
     let expected = [
         0, 1, 2, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 28, 29, 32,
-        33, 40, 50, 52, 53, 54, 55, 56, 57, 60, 63,
+        33, 34, 35, 38, 40, 50, 52, 53, 54, 55, 56, 57, 60, 63,
     ];
     let expected = expected.iter().fold(0, |all, bit| all | 1u64 << bit);
     assert_eq!(Driver::pairs(2).offered(), expected);
@@ -228,6 +228,23 @@ fn everything_built_is_offered_and_nothing_else() {
         Driver::pairs(1).device.offered(),
         expected & !(bits::MQ | bits::RSS)
     );
+}
+
+#[test]
+fn the_ring_formats_are_the_operators_choice() {
+    for (formats, offered, split_may, packed_may) in [
+        (RingFormats::Split, false, true, false),
+        (RingFormats::Packed, true, false, true),
+        (RingFormats::Any, true, true, true),
+    ] {
+        let mut config = settings(1);
+        config.ring_formats = formats;
+        let mut d = Driver::new(config);
+        assert_eq!(d.offered() & bits::RING_PACKED != 0, offered, "{formats:?}");
+        assert_eq!(d.negotiate(bits::VERSION_1), split_may, "{formats:?}");
+        let packed = bits::VERSION_1 | bits::RING_PACKED;
+        assert_eq!(d.negotiate(packed), packed_may, "{formats:?}");
+    }
 }
 
 #[test]

@@ -39,6 +39,44 @@ fn the_page_decides_and_not_the_value() {
 }
 
 #[test]
+fn virtio_2_9_with_notification_data_the_value_names_the_queue() {
+    let mut d = Driver::running_with(2, bits::CTRL_VQ | bits::MQ | bits::NOTIFICATION_DATA);
+    for queue in 0..5 {
+        d.notify(queue);
+        assert_eq!(d.host.take(), [Call::Doorbell(queue)]);
+    }
+    d.write_at(d.notify, 3 * PAGE, 0x8123_0003, 4);
+    assert_eq!(
+        d.host.take(),
+        [Call::Doorbell(3)],
+        "where the driver is does not matter"
+    );
+    for (offset, value, n) in [
+        (0, 2, 4),
+        (0, 3, 2),
+        (0, 3, 8),
+        (1, 3, 4),
+        (0, 0x0003_0000, 4),
+    ] {
+        d.write_at(d.notify, 3 * PAGE + offset, value, n);
+        assert_eq!(d.host.take(), [], "{value:#x} in {n} bytes at {offset}");
+    }
+}
+
+#[test]
+fn virtio_4_1_4_4_1_every_doorbell_has_room_for_32_bits() {
+    let mut d = Driver::running(3);
+    for queue in 0..7 {
+        d.select(queue);
+        let at = u64::from(d.read16(reg::QUEUE_NOTIFY_OFF)) * d.notify.multiplier;
+        assert!(
+            at.is_multiple_of(4) && at + 4 <= d.notify.length,
+            "queue {queue}"
+        );
+    }
+}
+
+#[test]
 fn pages_without_a_queue_ring_nothing() {
     let mut d = Driver::running(1);
     d.write_at(d.notify, 3 * PAGE, 0, 2);

@@ -4,6 +4,7 @@ use super::super::bits;
 use super::driver::{DRIVER_OK, Driver, NEEDS_RESET, reg, settings};
 use super::host::Call;
 use crate::personality::{DriverState, Personality, QueueRole, RingConfig};
+use crate::ring::RingFormat;
 
 const NO_VECTOR: u16 = 0xffff;
 
@@ -96,6 +97,40 @@ fn virtio_4_1_4_3_2_queue_size_is_a_power_of_two_within_the_maximum() {
 }
 
 #[test]
+fn virtio_2_8_a_packed_ring_has_any_size_and_alignments_of_its_own() {
+    let mut d = Driver::pairs(1);
+    assert!(d.negotiate(bits::VERSION_1 | bits::RING_PACKED));
+    d.select(0);
+    for size in [1u16, 3, 100, 1023, 1024] {
+        d.write16(reg::QUEUE_SIZE, size);
+        assert_eq!(d.read16(reg::QUEUE_SIZE), size);
+    }
+    for size in [0, 1025, 0x8000, 0xffff] {
+        d.write16(reg::QUEUE_SIZE, size);
+        assert_eq!(d.read16(reg::QUEUE_SIZE), 1024, "{size} ignored");
+    }
+    d.host.take();
+    let [descriptors, driver, device] = d.set_up(0, 100, 1);
+    let ring = RingConfig {
+        format: RingFormat::Packed,
+        size: 100,
+        descriptors,
+        driver,
+        device,
+    };
+    assert_eq!(d.host.take().last(), Some(&Call::Enable(0, ring)));
+    // 2.8.10.1: the driver area is 4-byte aligned, which 2 would do for in a split ring.
+    d.select(1);
+    d.write64_twice(reg::QUEUE_DESC, 0x1000);
+    d.write64_twice(reg::QUEUE_DRIVER, 0x2002);
+    d.write64_twice(reg::QUEUE_DEVICE, 0x3000);
+    d.write16(reg::QUEUE_ENABLE, 1);
+    assert_eq!(d.read16(reg::QUEUE_ENABLE), 0);
+    let reason = d.device.status().reason.expect("told");
+    assert!(reason.contains("driver event suppression"), "{reason}");
+}
+
+#[test]
 fn virtio_4_1_3_1_addresses_are_written_as_one_or_two_words() {
     let mut d = Driver::agreed(1);
     d.select(0);
@@ -114,6 +149,7 @@ fn virtio_3_1_1_a_queue_is_enabled_where_it_was_placed() {
     d.host.take();
     let [descriptors, driver, device] = d.set_up(1, 128, 2);
     let ring = RingConfig {
+        format: RingFormat::Split,
         size: 128,
         descriptors,
         driver,

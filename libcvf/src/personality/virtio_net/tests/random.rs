@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 
+use super::super::bits;
 use super::driver::{Driver, reg, settings};
 use crate::personality::{Doorbells, Interrupts, Personality};
 
@@ -212,7 +213,8 @@ fn check(d: &mut Driver) {
             enabled.insert(queue);
         }
         let size = d.read16(reg::QUEUE_SIZE);
-        assert!(size == 0 || size.is_power_of_two() && size <= 1024);
+        let packed = status.features & bits::RING_PACKED != 0;
+        assert!(size == 0 || (packed || size.is_power_of_two()) && size <= 1024);
         let vector = d.read16(reg::QUEUE_MSIX_VECTOR);
         assert!(vector == 0xffff || vector < d.device.vectors());
     }

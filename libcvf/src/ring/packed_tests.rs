@@ -1,0 +1,650 @@
+//! Packed rings against a model of their driver: random chains, sizes that are no powers of two, many
+//! turns of the ring, and what a lying driver does.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use proptest::prelude::*;
+
+use super::*;
+use crate::limits::BURST;
+use crate::mem::{GuestMemory, MapRequest, RingPlace};
+use crate::offload::PackedMeta;
+
+const RAM: u64 = 4 << 20;
+const DRIVER: u64 = 0x10000;
+const DEVICE: u64 = 0x10004;
+const TABLES: u64 = 0x20000;
+const DATA: u64 = 0x200000;
+const DATA_END: u64 = RAM - 0x10000;
+
+const NEXT: u16 = 1;
+const WRITE: u16 = 2;
+const INDIRECT: u16 = 4;
+const AVAIL: u16 = 1 << 7;
+const USED: u16 = 1 << 15;
+
+/// What the driver keeps of a buffer.
+#[derive(Clone, Debug)]
+struct Buffer {
+    slots: u16,
+    parts: Vec<(u64, usize)>,
+}
+
+/// The driver's side, written after virtio 1.3 2.8 and not after the code under test.
+struct Driver {
+    memory: GuestMemory,
+    file: File,
+    size: u16,
+    next_avail: u16,
+    avail_wrap: bool,
+    next_used: u16,
+    used_wrap: bool,
+    free: u16,
+    ids: Vec<u16>,
+    buffers: HashMap<u16, Buffer>,
+    /// Ids in the order in which they were made available.
+    order: Vec<u16>,
+    data: u64,
+}
+
+impl Driver {
+    fn new(size: u16) -> Self {
+        let fd = memfd_create(c"packed-test", MFdFlags::MFD_CLOEXEC).unwrap();
+        nix::unistd::ftruncate(&fd, RAM as i64).unwrap();
+        let memory = GuestMemory::default();
+        // Two maps, so that buffers may cross from one to the other.
+        for (iova, size) in [(0, DATA + 0x1801), (DATA + 0x1801, RAM - DATA - 0x1801)] {
+            let map = MapRequest {
+                iova,
+                size,
+                fd: Some(fd.try_clone().unwrap()),
+                fd_offset: iova,
+                read: true,
+                write: true,
+            };
+            memory.map(map).unwrap();
+        }
+        Self {
+            memory,
+            file: fd.into(),
+            size,
+            next_avail: 0,
+            avail_wrap: true,
+            next_used: 0,
+            used_wrap: true,
+            free: size,
+            // Names that are no slots, in no order.
+            ids: (0..size).map(|i| i.wrapping_mul(0x3331) ^ 0x55).collect(),
+            buffers: HashMap::new(),
+            order: Vec::new(),
+            data: DATA,
+        }
+    }
+
+    fn place(&self) -> RingPlace {
+        RingPlace {
+            size: self.size,
+            descriptors: 0,
+            available: DRIVER,
+            used: DEVICE,
+        }
+    }
+
+    fn write(&self, at: u64, bytes: &[u8]) {
+        self.file.write_all_at(bytes, at).unwrap();
+    }
+
+    fn read(&self, at: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.file.read_exact_at(&mut bytes, at).unwrap();
+        bytes
+    }
+
+    fn descriptor(&self, at: u64, address: u64, len: u32, id: u16, flags: u16) {
+        let mut bytes = address.to_le_bytes().to_vec();
+        bytes.extend(len.to_le_bytes());
+        bytes.extend(id.to_le_bytes());
+        bytes.extend(flags.to_le_bytes());
+        self.write(at, &bytes);
+    }
+
+    fn room(&mut self, len: usize) -> u64 {
+        if self.data + len as u64 > DATA_END {
+            self.data = DATA;
+        }
+        let at = self.data;
+        self.data += len as u64;
+        at
+    }
+
+    /// Makes a buffer of elements of these lengths available; `None` when the ring has no room.
+    fn offer(&mut self, parts: &[usize], flags: u16, indirect: bool) -> Option<(u16, Buffer)> {
+        let slots = if indirect { 1 } else { parts.len() as u16 };
+        // 2.8.19: no list longer than the ring, in a table neither.
+        if slots > self.free || parts.len() > usize::from(self.size) {
+            return None;
+        }
+        let id = self.ids.remove(0);
+        let elements: Vec<_> = parts.iter().map(|len| (self.room(*len), *len)).collect();
+        let table = TABLES + u64::from(self.next_avail) * 16 * 16;
+        let mut written = Vec::new();
+        if indirect {
+            for (nth, (at, len)) in elements.iter().enumerate() {
+                // Everything but WRITE is reserved there, the id too.
+                let noise = if nth % 2 == 0 {
+                    NEXT | AVAIL
+                } else {
+                    INDIRECT | USED
+                };
+                self.descriptor(
+                    table + 16 * nth as u64,
+                    *at,
+                    *len as u32,
+                    0xdead,
+                    flags | noise,
+                );
+            }
+            written.push((table, 16 * elements.len() as u32, INDIRECT));
+        } else {
+            for (nth, (at, len)) in elements.iter().enumerate() {
+                let more = if nth + 1 < elements.len() { NEXT } else { 0 };
+                written.push((*at, *len as u32, flags | more));
+            }
+        }
+        // The first last.
+        let places: Vec<_> = written
+            .iter()
+            .map(|_| {
+                let place = (self.next_avail, self.avail_wrap);
+                self.next_avail += 1;
+                if self.next_avail == self.size {
+                    (self.next_avail, self.avail_wrap) = (0, !self.avail_wrap);
+                }
+                place
+            })
+            .collect();
+        for (nth, ((slot, wrap), (at, len, flags))) in places.iter().zip(&written).enumerate().rev()
+        {
+            let mark = if *wrap { AVAIL } else { USED };
+            let id = if nth + 1 == written.len() { id } else { 0xbad };
+            self.descriptor(16 * u64::from(*slot), *at, *len, id, flags | mark);
+        }
+        self.free -= slots;
+        let buffer = Buffer {
+            slots,
+            parts: elements,
+        };
+        self.buffers.insert(id, buffer.clone());
+        self.order.push(id);
+        Some((id, buffer))
+    }
+
+    /// Takes the next used buffer: id, length if one is told.
+    fn poll(&mut self, in_order: bool) -> Option<Vec<(u16, Option<u32>)>> {
+        let bytes = self.read(16 * u64::from(self.next_used), 16);
+        let word = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        let (id, flags) = (word(12), word(14));
+        let bit = |mask: u16| flags & mask != 0;
+        if bit(AVAIL) != self.used_wrap || bit(USED) != self.used_wrap {
+            return None;
+        }
+        let len = u32::from_le_bytes(bytes[8..12].try_into().unwrap());
+        let len = bit(WRITE).then_some(len);
+        let mut taken = Vec::new();
+        loop {
+            // Without in-order use, the one named; with it, all up to the one named.
+            let one = if in_order { self.order[0] } else { id };
+            let buffer = self
+                .buffers
+                .remove(&one)
+                .expect("a buffer that is outstanding");
+            self.order.retain(|other| *other != one);
+            self.ids.push(one);
+            self.free += buffer.slots;
+            self.next_used += buffer.slots;
+            if self.next_used >= self.size {
+                self.next_used -= self.size;
+                self.used_wrap = !self.used_wrap;
+            }
+            taken.push((one, len));
+            if one == id {
+                return Some(taken);
+            }
+        }
+    }
+
+    fn poll_all(&mut self, in_order: bool) -> Vec<(u16, Option<u32>)> {
+        std::iter::from_fn(|| self.poll(in_order))
+            .flatten()
+            .collect()
+    }
+
+    fn set_event(&self, off_wrap: u16, flags: u16) {
+        let value = u32::from(off_wrap) | u32::from(flags) << 16;
+        self.write(DRIVER, &value.to_le_bytes());
+    }
+
+    fn device_event(&self) -> (u16, u16) {
+        let bytes = self.read(DEVICE, 4);
+        let word = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        (word(0), word(2))
+    }
+}
+
+/// Cuts `total` into parts at arbitrary places.
+fn cut(total: usize, cuts: &[usize]) -> Vec<usize> {
+    let mut at: Vec<usize> = cuts.iter().map(|c| c % total).collect();
+    at.extend([0, total]);
+    at.sort_unstable();
+    at.windows(2).map(|w| w[1] - w[0]).collect()
+}
+
+fn sizes() -> impl Strategy<Value = u16> {
+    prop_oneof![
+        Just(1u16),
+        Just(2),
+        Just(7),
+        Just(16),
+        Just(33),
+        1u16..70,
+        Just(1024)
+    ]
+}
+
+fn features() -> impl Strategy<Value = RingFeatures> {
+    any::<[bool; 4]>().prop_map(|[event_idx, merge, in_order, hash_report]| RingFeatures {
+        event_idx,
+        indirect: true,
+        merge,
+        hash_report,
+        in_order,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// Frames in any shape through many turns of a ring of any size: taken as they were made, given
+    /// back by their names, once.
+    #[test]
+    fn transmit_follows_the_model(
+        size in sizes(),
+        features in features(),
+        rounds in prop::collection::vec(prop::collection::vec(
+            (14usize..2000, prop::collection::vec(any::<usize>(), 0..5), any::<bool>()), 0..12), 1..30),
+    ) {
+        let mut driver = Driver::new(size);
+        let regions = driver.memory.load();
+        let mut ring = PackedTransmit::new(driver.place(), features, &regions).unwrap();
+        let mut room = BurstBuffers::default();
+        let front = features.header_len();
+        let mut number = 0;
+        for round in rounds {
+            let mut made = Vec::new();
+            for (len, cuts, indirect) in &round {
+                number += 1;
+                let bytes: Vec<u8> =
+                    (0..front + len).map(|i| if i < front { 0 } else { (i * 31 + number) as u8 }).collect();
+                let Some((id, buffer)) = driver.offer(&cut(bytes.len(), cuts), 0, *indirect) else {
+                    continue;
+                };
+                let mut at = 0;
+                for (address, len) in buffer.parts {
+                    driver.write(address, &bytes[at..at + len]);
+                    at += len;
+                }
+                made.push((id, bytes[front..].to_vec()));
+            }
+            let mut given = Vec::new();
+            let mut seen = 0;
+            while seen < made.len() {
+                let mut burst = room.lend();
+                ring.take(&regions, &mut burst).unwrap();
+                prop_assert!(!burst.frames().is_empty());
+                for (index, frame) in burst.frames().iter().enumerate() {
+                    let bytes = &made[seen + index].1;
+                    prop_assert!(frame.fault.is_none());
+                    let mut got = vec![0; frame.len()];
+                    let payload = burst.payload(index).unwrap();
+                    prop_assert_eq!(payload.read(&mut got), bytes.len());
+                    prop_assert_eq!(&got, bytes);
+                }
+                seen += burst.frames().len();
+                prop_assert_eq!(driver.poll(features.in_order), None, "not given back yet");
+                ring.give_back(&regions, &burst).unwrap();
+                given.extend(driver.poll_all(features.in_order));
+            }
+            let expected: Vec<_> = made.iter().map(|(id, _)| (*id, None)).collect();
+            prop_assert_eq!(given, expected);
+            let mut burst = room.lend();
+            ring.take(&regions, &mut burst).unwrap();
+            prop_assert!(burst.frames().is_empty(), "nothing is taken twice");
+        }
+        prop_assert_eq!(driver.free, size);
+    }
+
+    /// What is pushed stands in the buffers, in order, with the lengths told.
+    #[test]
+    fn receive_follows_the_model(
+        size in sizes(),
+        features in features(),
+        rounds in prop::collection::vec((
+            prop::collection::vec(
+                (20usize..2500, prop::collection::vec(any::<usize>(), 0..4), any::<bool>()), 0..8),
+            prop::collection::vec((1usize..200, 0usize..4000), 0..8),
+        ), 1..20),
+    ) {
+        let mut driver = Driver::new(size);
+        let regions = driver.memory.load();
+        let mut ring = PackedReceive::new(driver.place(), features, &regions).unwrap();
+        let mut posted: std::collections::VecDeque<(u16, Buffer)> = Default::default();
+        for (number, (buffers, frames)) in rounds.into_iter().enumerate() {
+            for (len, cuts, indirect) in buffers {
+                posted.extend(driver.offer(&cut(len, &cuts), WRITE, indirect));
+            }
+            let mut expected = Vec::new();
+            for (head, tail) in frames {
+                let frame: Vec<u8> = (0..head + tail).map(|i| (i * 13 + number) as u8).collect();
+                let done = {
+                    let mut room = BurstBuffers::default();
+                    let mut burst = room.lend();
+                    burst.push(PackedMeta::PLAIN, &frame);
+                    let one = Frames::one(0);
+                    if number % 3 != 0 && ring.push_plain(&regions, &burst, one).unwrap() == one {
+                        Pushed::Done
+                    } else {
+                        let tail = Payload::from(&frame[head..]);
+                        ring.push(&regions, &FrameMeta::default(), &frame[..head], tail).unwrap()
+                    }
+                };
+                let need = features.header_len() + frame.len();
+                let bytes = |buffer: &Buffer| buffer.parts.iter().map(|(_, len)| len).sum::<usize>();
+                let (mut room, mut count) = (0, 0);
+                let most = if features.merge { usize::MAX } else { 1 };
+                while room < need && count < posted.len().min(most) {
+                    room += bytes(&posted[count].1);
+                    count += 1;
+                }
+                prop_assert_eq!(done == Pushed::Done, room >= need);
+                if done == Pushed::Done {
+                    expected.push((posted.drain(..count).collect::<Vec<_>>(), frame));
+                }
+            }
+            prop_assert_eq!(driver.poll(false), None, "not visible before it is published");
+            ring.publish(&regions).unwrap();
+            for (buffers, frame) in expected {
+                let mut got = Vec::new();
+                for (id, buffer) in &buffers {
+                    let used = driver.poll(false).expect("as many as were filled");
+                    let len = used[0].1.expect("a length is told");
+                    prop_assert_eq!(used[0].0, *id);
+                    let bytes: Vec<u8> =
+                        buffer.parts.iter().flat_map(|(at, len)| driver.read(*at, *len)).collect();
+                    got.extend(&bytes[..len as usize]);
+                }
+                prop_assert_eq!(u16::from_le_bytes([got[10], got[11]]), buffers.len() as u16);
+                prop_assert_eq!(&got[features.header_len()..], &frame[..]);
+            }
+            prop_assert_eq!(driver.poll(false), None, "and no more");
+        }
+    }
+
+    /// Interrupts with `DESC`: exactly when the descriptor asked for was passed.
+    #[test]
+    fn virtio_2_8_10_an_interrupt_comes_when_the_event_is_passed(
+        size in 1u16..40,
+        bursts in prop::collection::vec((1u16..32, 0u16..80), 1..40),
+    ) {
+        let mut driver = Driver::new(size);
+        let regions = driver.memory.load();
+        let features = RingFeatures { event_idx: true, ..RingFeatures::default() };
+        let mut ring = PackedTransmit::new(driver.place(), features, &regions).unwrap();
+        let mut room = BurstBuffers::default();
+        // Used descriptors counted without end; wrap and offset follow.
+        let mut used = 0u64;
+        for (count, ahead) in bursts {
+            let event = used + u64::from(ahead) % u64::from(size);
+            let turn = event / u64::from(size);
+            let off = (event % u64::from(size)) as u16;
+            driver.set_event(off | u16::from(turn.is_multiple_of(2)) << 15, 2);
+            let count = count.min(size);
+            for _ in 0..count {
+                driver.offer(&[80], 0, false).unwrap();
+            }
+            let mut burst = room.lend();
+            ring.take(&regions, &mut burst).unwrap();
+            let wanted = ring.give_back(&regions, &burst).unwrap();
+            driver.poll_all(false);
+            let now = used + u64::from(count);
+            prop_assert_eq!(wanted, (used..now).contains(&event));
+            used = now;
+        }
+    }
+}
+
+#[test]
+fn interrupts_follow_the_drivers_flags() {
+    let mut driver = Driver::new(8);
+    let regions = driver.memory.load();
+    let mut ring = PackedTransmit::new(driver.place(), RingFeatures::default(), &regions).unwrap();
+    let mut room = BurstBuffers::default();
+    // DESC was not negotiated and 3 is reserved: rather one too many.
+    for (flags, wanted) in [(0, true), (1, false), (2, true), (3, true)] {
+        driver.set_event(0, flags);
+        driver.offer(&[80], 0, false).unwrap();
+        let mut burst = room.lend();
+        ring.take(&regions, &mut burst).unwrap();
+        assert_eq!(ring.give_back(&regions, &burst), Ok(wanted), "{flags}");
+        driver.poll_all(false);
+    }
+}
+
+#[test]
+fn doorbells_are_asked_for_only_when_armed() {
+    for event_idx in [false, true] {
+        let mut driver = Driver::new(5);
+        let regions = driver.memory.load();
+        let features = RingFeatures {
+            event_idx,
+            ..RingFeatures::default()
+        };
+        let mut ring = PackedTransmit::new(driver.place(), features, &regions).unwrap();
+        ring.suppress(&regions);
+        assert_eq!(driver.device_event().1, 1);
+        assert_eq!(ring.arm(&regions), Ok(false));
+        let armed = if event_idx { (0x8000, 2) } else { (0x8000, 0) };
+        assert_eq!(driver.device_event(), armed);
+        driver.offer(&[100], 0, false).unwrap();
+        assert_eq!(ring.arm(&regions), Ok(true), "what came before is seen");
+    }
+}
+
+#[test]
+fn virtio_2_8_9_a_batch_is_given_back_as_one_descriptor() {
+    let mut driver = Driver::new(32);
+    let regions = driver.memory.load();
+    let features = RingFeatures {
+        in_order: true,
+        ..RingFeatures::default()
+    };
+    let mut ring = PackedTransmit::new(driver.place(), features, &regions).unwrap();
+    let mut room = BurstBuffers::default();
+    for _ in 0..6 {
+        driver.offer(&[12, 60], 0, false).unwrap();
+    }
+    let before = driver.read(0, 16 * 32);
+    let mut burst = room.lend();
+    ring.take(&regions, &mut burst).unwrap();
+    ring.give_back(&regions, &burst).unwrap();
+    let after = driver.read(0, 16 * 32);
+    assert_eq!(before[16..], after[16..], "only the first was written");
+    assert_eq!(driver.poll(true).map(|all| all.len()), Some(6));
+}
+
+#[test]
+fn sizes_at_their_limits() {
+    for (size, good) in [
+        (0, false),
+        (1, true),
+        (32768, true),
+        (32769, false),
+        (u16::MAX, false),
+    ] {
+        let driver = Driver::new(1);
+        let regions = driver.memory.load();
+        let place = RingPlace {
+            size,
+            descriptors: DATA,
+            ..driver.place()
+        };
+        let made = PackedTransmit::new(place, RingFeatures::default(), &regions);
+        assert_eq!(made.is_ok(), good, "{size}");
+    }
+}
+
+/// Runs one malformed first buffer through a transmit ring of four; `flags` without availability.
+fn refused(indirect: bool, descriptors: &[(u64, u32, u16)]) -> Result<usize, ChainError> {
+    let driver = Driver::new(4);
+    for (slot, (at, len, flags)) in descriptors.iter().enumerate() {
+        let mark = if flags & AVAIL != 0 { 0 } else { AVAIL };
+        let flags = (flags | mark) & !(flags & AVAIL);
+        driver.descriptor(16 * slot as u64, *at, *len, 7, flags);
+    }
+    let regions = driver.memory.load();
+    let features = RingFeatures {
+        indirect,
+        ..RingFeatures::default()
+    };
+    let mut ring = PackedTransmit::new(driver.place(), features, &regions).unwrap();
+    let mut room = BurstBuffers::default();
+    let mut burst = room.lend();
+    match ring.take(&regions, &mut burst) {
+        Ok(()) => Ok(burst.frames().len()),
+        Err(RingError::Chain { source, .. }) => Err(source),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn lies_are_noticed() {
+    // AVAIL in these flags means: this one was not made available.
+    let data = (DATA, 100, 0);
+    let more = (DATA, 100, NEXT);
+    assert_eq!(refused(true, &[data]), Ok(1));
+    assert_eq!(refused(true, &[(DATA, 100, AVAIL)]), Ok(0));
+    assert_eq!(
+        refused(true, &[(DATA, 100, USED)]),
+        Ok(0),
+        "used is not available"
+    );
+    assert_eq!(refused(true, &[more; 4]), Err(ChainError::Loop));
+    assert_eq!(
+        refused(true, &[more, (DATA, 100, AVAIL)]),
+        Err(ChainError::Unavailable)
+    );
+    assert_eq!(
+        refused(true, &[(DATA, 100, WRITE)]),
+        Err(ChainError::Direction)
+    );
+    assert_eq!(
+        refused(true, &[more, (DATA, 100, WRITE)]),
+        Err(ChainError::Direction)
+    );
+    let table = (TABLES, 16, INDIRECT);
+    assert_eq!(
+        refused(false, &[table]),
+        Err(ChainError::IndirectUnexpected)
+    );
+    assert_eq!(
+        refused(true, &[more, table]),
+        Err(ChainError::IndirectNested)
+    );
+    assert_eq!(
+        refused(true, &[(TABLES, 16, INDIRECT | NEXT), data]),
+        Err(ChainError::IndirectNested)
+    );
+    for len in [0, 15, 17, 80, u32::MAX] {
+        assert_eq!(
+            refused(true, &[(TABLES, len, INDIRECT)]),
+            Err(ChainError::IndirectLength(len))
+        );
+    }
+    for (at, len) in [(RAM - 50, 100), (1 << 40, 100), (u64::MAX - 10, 100)] {
+        for flags in [0, INDIRECT] {
+            let len = if flags == 0 { len } else { 64 };
+            let refusal = refused(true, &[(at, len, flags)]);
+            assert!(matches!(refusal, Err(ChainError::Memory(_))), "{refusal:?}");
+        }
+    }
+}
+
+#[test]
+fn a_frame_over_too_many_pieces_is_given_back_whole() {
+    let mut driver = Driver::new(2048);
+    let parts = vec![1; crate::limits::MAX_FRAME_PIECES + BURST + 1];
+    driver.offer(&parts, 0, false).unwrap();
+    driver.offer(&[100], 0, false).unwrap();
+    let regions = driver.memory.load();
+    let mut ring = PackedTransmit::new(driver.place(), RingFeatures::default(), &regions).unwrap();
+    let mut room = BurstBuffers::default();
+    let mut burst = room.lend();
+    ring.take(&regions, &mut burst).unwrap();
+    let faults: Vec<_> = burst.frames().iter().map(|frame| frame.fault).collect();
+    assert_eq!(faults, [Some(FrameFault::Scattered), None]);
+    ring.give_back(&regions, &burst).unwrap();
+    assert_eq!(driver.poll_all(false).len(), 2);
+    assert_eq!(driver.free, 2048);
+}
+
+#[test]
+fn endless_tiny_buffers_end() {
+    let mut driver = Driver::new(60);
+    while driver.offer(&[1], WRITE, false).is_some() {}
+    let regions = driver.memory.load();
+    let features = RingFeatures {
+        merge: true,
+        ..RingFeatures::default()
+    };
+    let mut ring = PackedReceive::new(driver.place(), features, &regions).unwrap();
+    let none = Payload::from(&[][..]);
+    let done = ring.push(&regions, &FrameMeta::default(), &[0; 60], none);
+    assert_eq!(done, Ok(Pushed::NoBuffer));
+    ring.publish(&regions).unwrap();
+    assert_eq!(driver.poll(false), None, "the ring is left as it was");
+}
+
+#[test]
+fn commands_are_taken_and_answered() {
+    let mut driver = Driver::new(3);
+    let regions = driver.memory.load();
+    let features = RingFeatures {
+        indirect: true,
+        ..RingFeatures::default()
+    };
+    let mut ring =
+        ControlRing::new(RingFormat::Packed, driver.place(), features, &regions).unwrap();
+    assert!(ring.take(&regions).unwrap().is_none());
+    assert_eq!(driver.device_event().1, 0, "armed");
+    for round in 0..20u8 {
+        let (_, buffer) = driver.offer(&[2, 1], 0, false).unwrap();
+        driver.write(buffer.parts[0].0, &[1, round]);
+        // The second element takes the answer: the driver's slot before this one, set anew.
+        let slot = (driver.next_avail + driver.size - 1) % driver.size;
+        let wrap = if driver.next_avail == 0 {
+            !driver.avail_wrap
+        } else {
+            driver.avail_wrap
+        };
+        let mark = if wrap { AVAIL } else { USED };
+        let id = driver.order[0];
+        driver.descriptor(16 * u64::from(slot), buffer.parts[1].0, 1, id, WRITE | mark);
+        let command = ring.take(&regions).unwrap().expect("a command");
+        assert_eq!(command.bytes, [1, round]);
+        ring.answer(&regions, &command, &[0x5a]).unwrap();
+        assert_eq!(driver.poll(false), Some(vec![(id, Some(1))]));
+        assert_eq!(driver.read(buffer.parts[1].0, 1), [0x5a]);
+    }
+}

@@ -1,0 +1,185 @@
+//! A transmit queue in packed format.
+
+use arrayvec::ArrayVec;
+
+use super::burst::{Burst, Frame, FrameFault};
+use super::packed_chain::{Extent, PackedWalk};
+use super::packed_notify::PackedNotify;
+use super::packed_used::UsedBurst;
+use super::split_tx::{fault, lengths, read_header};
+use super::{CACHE_LINE, RingError, RingFeatures, TransmitRing};
+use crate::limits::BURST;
+use crate::mem::{
+    Access, PackedCache, PackedDescriptor, PlaceError, Position, ReadSlice, Regions, RingPlace,
+};
+
+/// Flags of anything but a plain readable buffer.
+const SPECIAL: u16 = PackedDescriptor::NEXT | PackedDescriptor::WRITE | PackedDescriptor::INDIRECT;
+
+/// Device side of a transmit queue.
+#[derive(Debug)]
+pub struct PackedTransmit {
+    cache: PackedCache,
+    features: RingFeatures,
+    notify: PackedNotify,
+    /// Next descriptor to look at.
+    next: Position,
+    used: UsedBurst,
+    /// Buffers taken and not given back.
+    taken: ArrayVec<Extent, BURST>,
+}
+
+impl PackedTransmit {
+    /// A ring at `place`, at its beginning (virtio 1.3 2.8.1: wrap counters 1).
+    ///
+    /// # Errors
+    /// [`PlaceError`], also when it is not reachable in `regions`.
+    pub fn new(
+        place: RingPlace,
+        features: RingFeatures,
+        regions: &Regions,
+    ) -> Result<Self, PlaceError> {
+        let mut cache = PackedCache::new(place)?;
+        cache.view(regions)?;
+        Ok(Self {
+            cache,
+            features,
+            notify: PackedNotify::new(features.event_idx),
+            next: Position::START,
+            used: UsedBurst::new(),
+            taken: ArrayVec::new(),
+        })
+    }
+}
+
+/// The buffer that starts at `at` with `first`, whatever it looks like; `None` when the burst has no
+/// room for it. It may take `left` descriptors of the ring; `front` bytes are header.
+#[cold]
+fn walked<'m>(
+    walk: PackedWalk<'_, 'm>,
+    (at, first): (Position, PackedDescriptor),
+    left: u16,
+    burst: &mut Burst<'m>,
+    front: usize,
+) -> Result<Option<(Extent, Frame<'m>)>, RingError> {
+    let start = burst.pieces.len();
+    let pieces = walk
+        .pieces(at, first, left, Access::Read, &mut burst.pieces)
+        .map_err(|source| RingError::Chain {
+            head: at.index(),
+            source,
+        })?;
+    let mut frame = Frame::new(pieces.extent.id, ReadSlice::from(&[][..]));
+    frame.next = start as u32;
+    if !pieces.whole {
+        burst.pieces.truncate(start);
+        if !burst.frames.is_empty() {
+            return Ok(None);
+        }
+        frame.fault = Some(FrameFault::Scattered);
+        return Ok(Some((pieces.extent, frame)));
+    }
+    frame.fault = fault(pieces.bytes, front);
+    if frame.fault.is_none() {
+        frame.more = pieces.bytes as u32;
+        frame.skip(&burst.pieces, 0);
+    }
+    Ok(Some((pieces.extent, frame)))
+}
+
+impl TransmitRing for PackedTransmit {
+    fn take<'m>(&mut self, regions: &'m Regions, burst: &mut Burst<'m>) -> Result<(), RingError> {
+        let view = self.cache.view(regions)?;
+        let size = view.size();
+        let walk = PackedWalk {
+            view,
+            regions,
+            indirect: self.features.indirect,
+        };
+        let front = self.features.header_len();
+        let lengths = lengths(front);
+        let mut cursor = regions.cursor();
+        // What was taken before and never given back went with its burst.
+        self.taken.clear();
+        let (mut at, mut left) = (self.next, size);
+        while !burst.frames.is_full() && left > 0 {
+            let Some(descriptor) = view.available(at) else {
+                break;
+            };
+            let plain = descriptor.flags & SPECIAL == 0 && lengths.contains(&descriptor.len);
+            let plain = plain
+                .then(|| cursor.read(descriptor.address, descriptor.len))
+                .flatten();
+            let (extent, frame) = match plain {
+                Some(start) => {
+                    let id = descriptor.id;
+                    (Extent { id, slots: 1 }, Frame::new(id, start))
+                }
+                None => match walked(walk, (at, descriptor), left, burst, front)? {
+                    Some(found) => found,
+                    None => break,
+                },
+            };
+            // The lines that the sender's processor wrote last: header and first bytes.
+            frame.start.prefetch();
+            frame.start.skip(CACHE_LINE).prefetch();
+            burst.frames.push(frame);
+            self.taken.push(extent);
+            at = at.advanced(extent.slots, size);
+            left -= extent.slots;
+        }
+        self.next = at;
+        for frame in &mut burst.frames {
+            if frame.fault.is_none() {
+                read_header(&burst.pieces, frame, front);
+            }
+        }
+        Ok(())
+    }
+
+    fn give_back(&mut self, regions: &Regions, _: &Burst<'_>) -> Result<bool, RingError> {
+        let view = self.cache.view(regions)?;
+        match self.taken.last() {
+            // 2.8.9: one descriptor with the last buffer's id stands for the whole batch.
+            Some(last) if self.features.in_order => {
+                let slots = self.taken.iter().map(|extent| extent.slots).sum();
+                self.used.add(view, [(Extent { slots, ..*last }, 0)]);
+            }
+            _ => self
+                .used
+                .add(view, self.taken.iter().map(|extent| (*extent, 0))),
+        }
+        self.taken.clear();
+        self.used.publish(view);
+        Ok(self.notify.wants_interrupt(view, self.used.next()))
+    }
+
+    fn suppress(&mut self, regions: &Regions) {
+        if let Ok(view) = self.cache.view(regions) {
+            self.notify.suppress(view);
+        }
+    }
+
+    fn arm(&mut self, regions: &Regions) -> Result<bool, RingError> {
+        let view = self.cache.view(regions)?;
+        self.notify.arm(view, self.next);
+        Ok(view.available(self.next).is_some())
+    }
+
+    fn hold(&mut self) {
+        self.notify.hold();
+    }
+
+    fn wants_interrupt(&mut self, regions: &Regions) -> Result<bool, RingError> {
+        let view = self.cache.view(regions)?;
+        Ok(self.notify.wants_interrupt(view, self.used.next()))
+    }
+
+    fn looks_untouched(&mut self, regions: &Regions) -> bool {
+        self.next == Position::START && self.cache.view(regions).is_ok_and(|view| view.untouched())
+    }
+
+    fn faulted(&self) -> bool {
+        self.cache.faulted()
+    }
+}
