@@ -1,4 +1,5 @@
 //! What the fuzz targets do with their bytes.
 
 pub mod input;
+pub mod rings;
 pub mod session;

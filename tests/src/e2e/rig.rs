@@ -133,8 +133,13 @@ impl Rig {
         let pairs = PAIRS.to_string();
         let mut starting = Vec::new();
         for name in ["a", "b"] {
-            let main = daemon.create(name, &["--queue-pairs", &pairs])?;
-            let jumbo = daemon.create(&format!("{name}-jumbo"), &["--mtu", "9000"])?;
+            // The second guest's driver may choose its ring format, and takes packed rings; so may
+            // both second devices' drivers.
+            let format = if name == "b" { "any" } else { "split" };
+            let main = ["--queue-pairs", &pairs, "--ring-format", format];
+            let main = daemon.create(name, &main)?;
+            let jumbo = ["--mtu", "9000", "--ring-format", "any"];
+            let jumbo = daemon.create(&format!("{name}-jumbo"), &jumbo)?;
             let config = VmConfig::new(name)
                 .cpus(PAIRS)
                 .hotplug_ports(2)

@@ -16,6 +16,11 @@ pub fn tests() -> Vec<Test> {
             "the stock driver drives 1af4:1041 with all queue pairs",
             driver,
         ),
+        Test::on_rig(
+            "ring-formats",
+            "the stock driver takes packed rings where they are offered, split ones elsewhere",
+            ring_formats,
+        ),
         Test::on_rig("ping", "guests reach each other over IPv4 and IPv6", ping),
         Test::on_rig(
             "ping-host",
@@ -75,6 +80,30 @@ fn driver(rig: &Rig) -> Result<()> {
         ensure!(show["health"]["memory"] == "shared", "{show}");
         ensure!(show["health"]["active_pairs"] == PAIRS, "{show}");
         ensure!(show["health"]["client"]["pid"] == guest.vm.pid(), "{show}");
+    }
+    Ok(())
+}
+
+fn ring_formats(rig: &Rig) -> Result<()> {
+    for (nic, packed) in [
+        (&rig.a.main, false),
+        (&rig.b.main, true),
+        (&rig.a.jumbo, true),
+        (&rig.b.jumbo, true),
+    ] {
+        let name = &nic.device.name;
+        let features = rig.daemon.ctl(&["show", name])?["health"]["features"].take();
+        let has = |feature: &str| {
+            let all = features.as_array().map_or(&[][..], Vec::as_slice);
+            all.iter().any(|one| one == feature)
+        };
+        ensure!(has("RING_PACKED") == packed, "{name}: {features}");
+        // Whether a kernel knows these is its own business; what was agreed on is reported.
+        ui::say(&format!(
+            "    {name}: packed {packed}, in order {}, notification data {}",
+            has("IN_ORDER"),
+            has("NOTIFICATION_DATA")
+        ));
     }
     Ok(())
 }

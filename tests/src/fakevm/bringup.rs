@@ -112,8 +112,7 @@ impl FakeVm {
             self.pairs.push(pair);
         }
         if self.features & feature::CTRL_VQ != 0 {
-            let event_idx = self.features & feature::EVENT_IDX != 0;
-            let queue = ControlQueue::new(&mut self.memory, 2 * largest, event_idx)?;
+            let queue = ControlQueue::new(&mut self.memory, 2 * largest, self.features)?;
             let layout = *queue.layout();
             self.enable(queue.index, &layout)?;
             self.control = Some(queue);

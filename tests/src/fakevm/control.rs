@@ -6,7 +6,7 @@ use super::error::{Error, Result};
 use super::limits::CONTROL_DEADLINE;
 use super::mem::Shared;
 use super::memory::GuestMemory;
-use super::ring::{QueueLayout, Segment, SplitQueue};
+use super::ring::{Queue, QueueLayout, Segment};
 use super::{FakeVm, NetGuest};
 
 /// Entries of the control queue.
@@ -64,7 +64,7 @@ pub enum Ack {
 pub struct ControlQueue {
     /// Its index.
     pub index: u16,
-    pub(super) queue: SplitQueue,
+    pub(super) queue: Queue,
     buffer: Shared,
     gpa: u64,
 }
@@ -74,11 +74,11 @@ impl ControlQueue {
     ///
     /// # Errors
     /// Fails when memory has no room.
-    pub fn new(memory: &mut GuestMemory, index: u16, event_idx: bool) -> Result<Self> {
-        let layout = QueueLayout::alloc(memory, CONTROL_RING)?;
+    pub fn new(memory: &mut GuestMemory, index: u16, features: u64) -> Result<Self> {
+        let layout = QueueLayout::alloc_for(memory, CONTROL_RING, features)?;
         let gpa = memory.alloc(BUFFER as u64, 4096)?;
         let buffer = memory.view(gpa, BUFFER)?;
-        let queue = SplitQueue::new(memory, layout, event_idx)?;
+        let queue = Queue::new(memory, layout, features)?;
         Ok(ControlQueue {
             index,
             queue,
@@ -93,7 +93,7 @@ impl ControlQueue {
     }
 
     /// The queue below, for commands that are broken on purpose.
-    pub fn queue(&mut self) -> &mut SplitQueue {
+    pub fn queue(&mut self) -> &mut Queue {
         &mut self.queue
     }
 

@@ -74,7 +74,8 @@ impl<'a> DoorbellFinder<'a> {
     ) -> Result<Doorbell> {
         let offset = transport.doorbell(notify_off);
         let notify_end = transport.notify.offset + transport.notify.len;
-        if offset + 2 > notify_end {
+        // 32 bits, in case of notification data (virtio 1.3 4.1.4.4.1).
+        if offset + 4 > notify_end {
             return Err(Error::Device(format!(
                 "the doorbell of queue {queue} is out of bounds"
             )));
@@ -128,22 +129,30 @@ impl<'a> DoorbellFinder<'a> {
     }
 }
 
-/// Rings a doorbell for `queue`.
+/// Rings a doorbell for `queue`, with notification data if that was agreed on (virtio 1.3 4.1.5.2).
 pub(super) fn ring(
     doorbell: &Doorbell,
     client: &mut Client,
     transport: &Transport,
     queue: u16,
+    data: Option<u16>,
 ) -> Result<()> {
+    let long = u32::from(queue) | u32::from(data.unwrap_or(0)) << 16;
     match doorbell {
         Doorbell::Message { offset } => {
             let at = offset - transport.notify.offset;
+            let bytes = long.to_le_bytes();
+            let len = if data.is_some() { 4 } else { 2 };
             transport
                 .notify
-                .write(client, transport.posted, at, &queue.to_le_bytes())
+                .write(client, transport.posted, at, &bytes[..len])
         }
         Doorbell::Page { page, at } => {
-            page.store16(*at, queue);
+            if data.is_some() {
+                page.store32(*at, long);
+            } else {
+                page.store16(*at, queue);
+            }
             Ok(())
         }
         Doorbell::Event(event) => signal(event),

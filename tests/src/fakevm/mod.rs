@@ -51,7 +51,7 @@ use self::control::ControlQueue;
 use self::doorbell::Doorbell;
 use self::interrupts::Interrupts;
 use self::memory::GuestMemory;
-use self::net::{NetGuest, NetPair};
+use self::net::{NetGuest, NetPair, feature};
 use self::pci::PciFunction;
 use self::virtio::{Transport, status};
 
@@ -178,6 +178,23 @@ impl FakeVm {
         self.device_config(10).map(u16::from_le_bytes)
     }
 
+    /// What the doorbell of a queue has to say besides its number, if anything.
+    fn notification(&mut self, queue: u16) -> Option<u16> {
+        if self.features & feature::NOTIFICATION_DATA == 0 {
+            return None;
+        }
+        let control = self.control.as_mut().filter(|own| own.index == queue);
+        if let Some(control) = control {
+            return Some(control.queue.notification());
+        }
+        let pair = self.pairs.get_mut(usize::from(queue / 2))?;
+        let queue = match queue % 2 {
+            0 => pair.rx.queue(),
+            _ => pair.tx.queue(),
+        };
+        Some(queue.notification())
+    }
+
     /// Lets the server and the machine breathe within a wait that polls: answers what the
     /// server asks, and notices that it has gone.
     pub(crate) fn breathe(&mut self) -> Result<()> {
@@ -195,11 +212,12 @@ impl NetGuest for FakeVm {
 
     fn kick(&mut self, queue: u16) -> Result<()> {
         self.kicks += 1;
+        let data = self.notification(queue);
         let bell = self.doorbells.iter().find(|(index, _)| *index == queue);
         let Some((_, bell)) = bell else {
             return Err(Error::Unsupported(format!("queue {queue} is not in use")));
         };
-        doorbell::ring(bell, &mut self.client, &self.transport, queue)
+        doorbell::ring(bell, &mut self.client, &self.transport, queue, data)
     }
 
     fn take_interrupts(&mut self) -> u64 {

@@ -1,4 +1,4 @@
-//! virtio-net on top of split queues: frames in, frames out (virtio 1.3 5.1).
+//! virtio-net on top of queues of either format: frames in, frames out (virtio 1.3 5.1).
 //!
 //! A pair of rings is all that vfio-user and vhost-user guests have in common, and everything
 //! that a benchmark measures of them: both peers get exactly this driver.
@@ -61,7 +61,7 @@ pub mod feature {
 
     /// What a plain guest wants: mergeable buffers, no offloads, no event index, as DPDK's driver.
     pub const PLAIN: u64 = VERSION_1 | ACCESS_PLATFORM | MAC | MRG_RXBUF | STATUS;
-    /// Everything that this driver can make use of.
+    /// Everything that this driver can make use of, with split rings and plain doorbells.
     pub const FULL: u64 = PLAIN
         | CSUM
         | GUEST_CSUM
@@ -136,8 +136,8 @@ impl NetPair {
     /// # Errors
     /// Fails when memory has no room.
     pub fn new(memory: &mut GuestMemory, config: &NetRingConfig, features: u64) -> Result<Self> {
-        let rx = QueueLayout::alloc(memory, config.ring_size)?;
-        let tx = QueueLayout::alloc(memory, config.ring_size)?;
+        let rx = QueueLayout::alloc_for(memory, config.ring_size, features)?;
+        let tx = QueueLayout::alloc_for(memory, config.ring_size, features)?;
         Ok(NetPair {
             rx: RxRing::new(memory, rx, config, features)?,
             tx: TxRing::new(memory, tx, config, features)?,

@@ -1,4 +1,5 @@
-//! The driver's side of a split virtqueue (virtio 1.3 2.7).
+//! The driver's side of a virtqueue: split (virtio 1.3 2.7) here, packed in [`packed`], either in
+//! [`Queue`].
 //!
 //! It owns the three areas of one queue and which descriptors are free. It never rings a
 //! doorbell and never sleeps: whoever drives it asks [`SplitQueue::publish`] whether the device
@@ -8,11 +9,17 @@
 mod free;
 mod layout;
 pub mod model;
+pub mod packed;
+mod queue;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
+
 use self::free::FreeList;
 pub use self::layout::QueueLayout;
+pub use self::packed::PackedQueue;
+pub use self::queue::Queue;
 use super::error::{Error, Result};
 use super::mem::{Shared, full_fence};
 use super::memory::GuestMemory;
@@ -83,6 +90,11 @@ pub struct SplitQueue {
     /// Used index at the last look.
     seen: u16,
     free: FreeList,
+    in_order: bool,
+    /// Heads in the order in which they were pushed, with in-order use.
+    order: VecDeque<u16>,
+    /// Last chain of a batch that was returned as one, and its length.
+    batch: Option<Entry>,
     /// What the descriptor table holds, and the available ring: what would not change is not
     /// written again, so that its line stays in the device's cache.
     table: Vec<(u64, u64)>,
@@ -99,6 +111,19 @@ impl SplitQueue {
     /// # Errors
     /// Fails when an area does not lie within one region of `memory`.
     pub fn new(memory: &GuestMemory, layout: QueueLayout, event_idx: bool) -> Result<Self> {
+        Self::in_order(memory, layout, event_idx, false)
+    }
+
+    /// The same, of a device that uses chains in order if `in_order` (virtio 1.3 2.7.9).
+    ///
+    /// # Errors
+    /// As [`SplitQueue::new`].
+    pub fn in_order(
+        memory: &GuestMemory,
+        layout: QueueLayout,
+        event_idx: bool,
+        in_order: bool,
+    ) -> Result<Self> {
         let size = layout.size;
         let desc = memory.view(layout.desc, layout.desc_len())?;
         let avail = memory.view(layout.avail, layout.avail_len())?;
@@ -118,6 +143,9 @@ impl SplitQueue {
             taken: 0,
             seen: 0,
             free: FreeList::full(size),
+            in_order,
+            order: VecDeque::with_capacity(size.into()),
+            batch: None,
             table: vec![(0, 0); usize::from(size)],
             heads: vec![0; usize::from(size)],
             chain: vec![NOT_OUTSTANDING; usize::from(size)],
@@ -132,7 +160,7 @@ impl SplitQueue {
     /// # Errors
     /// Fails when an area is no longer within `memory`.
     pub fn renewed(&self, memory: &GuestMemory) -> Result<Self> {
-        Self::new(memory, self.layout, self.event_idx)
+        Self::in_order(memory, self.layout, self.event_idx, self.in_order)
     }
 
     /// Where the queue lies.
@@ -189,6 +217,9 @@ impl SplitQueue {
     #[inline]
     pub fn push_head(&mut self, head: u16, count: u16) {
         self.chain[usize::from(head)] = count;
+        if self.in_order {
+            self.order.push_back(head);
+        }
         self.write_avail(self.pushed, head);
         self.pushed = self.pushed.wrapping_add(1);
     }
@@ -280,9 +311,19 @@ impl SplitQueue {
     }
 
     /// The returned chain `ahead` places after the next one, without taking it. Only within
-    /// what [`SplitQueue::returned`] counts.
+    /// what [`SplitQueue::returned`] counts. With in-order use its length shows when it is taken.
     #[inline]
     pub fn peek(&self, ahead: u16) -> Entry {
+        if self.in_order {
+            let head = self.order.get(usize::from(ahead));
+            let id = head.map_or(u32::MAX, |head| u32::from(*head));
+            return Entry { id, len: 0 };
+        }
+        self.entry(ahead)
+    }
+
+    #[inline]
+    fn entry(&self, ahead: u16) -> Entry {
         let slot = self.taken.wrapping_add(ahead) & self.mask;
         let mut entry = [0; 8];
         self.used
@@ -292,6 +333,18 @@ impl SplitQueue {
             id: word as u32,
             len: (word >> 32) as u32,
         }
+    }
+
+    /// The next returned chain with in-order use: one entry may stand for all chains up to its own.
+    /// Of those before it no length is known, and none is told.
+    fn next_in_order(&mut self) -> Entry {
+        let last = self.batch.take().unwrap_or_else(|| self.entry(0));
+        let id = self.order.pop_front().map_or(last.id, u32::from);
+        if id == last.id {
+            return last;
+        }
+        self.batch = Some(last);
+        Entry { id, len: 0 }
     }
 
     /// Takes the next returned chain and frees its descriptors.
@@ -321,7 +374,11 @@ impl SplitQueue {
     /// Fails when the device returns what it was not given.
     #[inline]
     pub fn retire(&mut self, entry: Entry) -> Result<Used> {
-        let Entry { id, len } = entry;
+        let Entry { id, len } = if self.in_order {
+            self.next_in_order()
+        } else {
+            entry
+        };
         let outstanding = self.chain.get_mut(id as usize);
         let Some(count) = outstanding.filter(|count| **count != NOT_OUTSTANDING) else {
             return Err(Error::Device(format!(

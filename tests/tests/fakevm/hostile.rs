@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use lab::fakevm::hostile::{SCENARIOS, Scenario, Verdict};
+use lab::fakevm::hostile::{Formats, SCENARIOS, Scenario, Verdict};
+use lab::fakevm::net::feature;
 use lab::fakevm::{FakeVm, FakeVmConfig, frame};
 use serde_json::Value;
 
@@ -95,19 +96,33 @@ fn shown(host: &Host, name: &str) -> Value {
         .expect("the daemon answers")
 }
 
-/// Plays the scenarios from one name to another, each on a fresh client of one device.
+/// Plays the scenarios from one name to another, each on a fresh client of one device, with split
+/// rings and then, of those that can be played so, with packed ones.
 fn play(from: &str, to: &str) {
+    play_as(Formats::Split, from, to);
+    play_as(Formats::Packed, from, to);
+}
+
+fn play_as(format: Formats, from: &str, to: &str) {
+    let other = |scenario: &&Scenario| ![Formats::Any, format].contains(&scenario.formats);
+    if range(from, to).iter().all(|scenario| other(&scenario)) {
+        return;
+    }
+    let more = match format {
+        Formats::Packed => feature::RING_PACKED,
+        _ => 0,
+    };
     let host = Host::new();
     let (mut left, mut right) = (host.vm("left"), host.vm("right"));
     let mut witness = host.vm("witness");
-    let device = host.create("liar", &[]);
+    let device = host.create("liar", &["--ring-format", "any"]);
     introduce(&mut [&mut left, &mut right, &mut witness]);
     let witness_mac = witness.mac().unwrap();
     let neighbours = Neighbours::start(left, right);
     let mut failures = Vec::new();
-    for scenario in range(from, to) {
+    for scenario in range(from, to).iter().filter(|one| !other(one)) {
         let config = FakeVmConfig {
-            features: scenario.features,
+            features: scenario.features | more,
             ..FakeVmConfig::default()
         };
         let mut liar = host.attach(&device, config);
@@ -115,12 +130,14 @@ fn play(from: &str, to: &str) {
         drain(&mut witness);
         (scenario.play)(&mut liar).unwrap_or_else(|error| panic!("{}: {error}", scenario.name));
         if let Err(what) = judge(scenario, &host, &mut liar, &mut witness) {
-            failures.push(format!("{} ({}): {what}", scenario.name, scenario.after));
+            let Scenario { name, after, .. } = scenario;
+            failures.push(format!("{name} ({after}), {format:?}: {what}"));
         }
         neighbours.carry_on(scenario.name);
         drop(liar);
         // Whatever it was, the next client finds a device that works.
-        let mut honest = host.attach(&device, FakeVmConfig::default());
+        let features = feature::FULL | more;
+        let mut honest = host.attach(&device, crate::common::features(features));
         prove_honest(&mut honest, &mut witness);
     }
     neighbours.finish();
@@ -235,6 +252,14 @@ fn frames() {
 #[test]
 fn receive_rings() {
     play("receive buffers of a byte", "receive index jumps");
+}
+
+#[test]
+fn packed_rings() {
+    play(
+        "packed chain longer than the ring",
+        "packed receive chain longer than the ring",
+    );
 }
 
 #[test]

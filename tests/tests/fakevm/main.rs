@@ -13,6 +13,7 @@ mod lifecycle;
 mod memory;
 mod multiqueue;
 mod offloads;
+mod packed;
 mod scaling;
 mod statistics;
 mod switching;

@@ -121,9 +121,14 @@ fn a_file_shorter_than_announced_harms_nobody() {
         Ok(mut vm) => {
             if vm.start().is_ok() {
                 let gpa = SIZE - 4096;
-                vm.pair(0).tx.queue().write_desc(0, gpa, 64, 0, 0);
-                vm.pair(0).tx.queue().write_avail(0, 0);
-                vm.pair(0).tx.queue().write_avail_idx(1);
+                vm.pair(0)
+                    .tx
+                    .queue()
+                    .split()
+                    .unwrap()
+                    .write_desc(0, gpa, 64, 0, 0);
+                vm.pair(0).tx.queue().split().unwrap().write_avail(0, 0);
+                vm.pair(0).tx.queue().split().unwrap().write_avail_idx(1);
                 vm.kick(lab::fakevm::net::tx_queue(0)).unwrap();
             }
         }

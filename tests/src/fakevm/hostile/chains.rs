@@ -73,7 +73,7 @@ pub fn total_overflows(vm: &mut FakeVm) -> Result<()> {
 pub fn double_fetch(vm: &mut FakeVm) -> Result<()> {
     let (gpa, len) = good_frame(vm)?;
     let size = usize::from(vm.pair(0).tx.queue().size());
-    let table = vm.pair(0).tx.queue().areas()[0].clone();
+    let table = vm.pair(0).tx.queue().split()?.areas()[0].clone();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let liar = std::thread::spawn(move || {
         use std::sync::mpsc::TryRecvError::Empty;
@@ -139,7 +139,7 @@ pub fn indirect_nested(vm: &mut FakeVm) -> Result<()> {
 
 pub fn indirect_with_next(vm: &mut FakeVm) -> Result<()> {
     let (gpa, len) = good_frame(vm)?;
-    vm.pair(0).tx.queue().write_desc(1, gpa, len, 0, 0);
+    vm.pair(0).tx.queue().split()?.write_desc(1, gpa, len, 0, 0);
     indirect(vm, &[(gpa, len, 0, 0)], 16, DESC_NEXT)
 }
 

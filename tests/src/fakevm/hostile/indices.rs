@@ -11,21 +11,21 @@ pub fn head_out_of_range(vm: &mut FakeVm) -> Result<()> {
 }
 
 pub fn jump(vm: &mut FakeVm) -> Result<()> {
-    let queue = vm.pair(0).tx.queue();
+    let queue = vm.pair(0).tx.queue().split()?;
     let far = queue.avail_idx().wrapping_add(queue.size() + 1);
     queue.write_avail_idx(far);
     vm.kick(tx_queue(0))
 }
 
 pub fn back(vm: &mut FakeVm) -> Result<()> {
-    let queue = vm.pair(0).tx.queue();
+    let queue = vm.pair(0).tx.queue().split()?;
     queue.write_avail_idx(queue.avail_idx().wrapping_sub(1));
     vm.kick(tx_queue(0))
 }
 
 pub fn twice(vm: &mut FakeVm) -> Result<()> {
     let (gpa, len) = good_frame(vm)?;
-    let queue = vm.pair(0).tx.queue();
+    let queue = vm.pair(0).tx.queue().split()?;
     let at = queue.avail_idx();
     queue.write_avail(at.wrapping_add(1), 0);
     queue.write_avail(at, 0);
@@ -40,13 +40,17 @@ pub fn torn(vm: &mut FakeVm) -> Result<()> {
     let (gpa, len) = good_frame(vm)?;
     let size = vm.pair(0).tx.queue().size();
     for index in 0..size {
-        vm.pair(0).tx.queue().write_desc(index, gpa, len, 0, 0);
-        vm.pair(0).tx.queue().write_avail(index, index);
+        vm.pair(0)
+            .tx
+            .queue()
+            .split()?
+            .write_desc(index, gpa, len, 0, 0);
+        vm.pair(0).tx.queue().split()?.write_avail(index, index);
     }
-    let start = vm.pair(0).tx.queue().avail_idx();
+    let start = vm.pair(0).tx.queue().split()?.avail_idx();
     for step in 1..=300_u16 {
         let [low, high] = start.wrapping_add(step).to_le_bytes();
-        let avail = vm.pair(0).tx.queue().areas()[1].clone();
+        let avail = vm.pair(0).tx.queue().split()?.areas()[1].clone();
         avail.write(2, &[low]);
         vm.kick(tx_queue(0))?;
         avail.write(3, &[high]);

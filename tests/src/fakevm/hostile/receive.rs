@@ -13,6 +13,7 @@ fn shrink(vm: &mut FakeVm, len: u32) -> Result<()> {
         vm.pair(0)
             .rx
             .queue()
+            .split()?
             .write_desc(index, gpa, len, DESC_WRITE, 0);
     }
     vm.kick(rx_queue(0))
@@ -27,31 +28,31 @@ pub fn empty(vm: &mut FakeVm) -> Result<()> {
 }
 
 /// The head that the device finds next.
-fn head(vm: &mut FakeVm) -> u16 {
-    let queue = vm.pair(0).rx.queue();
-    queue.used_idx() & (queue.size() - 1)
+fn head(vm: &mut FakeVm) -> Result<u16> {
+    let queue = vm.pair(0).rx.queue().split()?;
+    Ok(queue.used_idx() & (queue.size() - 1))
 }
 
 pub fn readable(vm: &mut FakeVm) -> Result<()> {
-    let head = head(vm);
+    let head = head(vm)?;
     let gpa = vm.pair(0).rx.buffer_gpa(head);
     lie_rx(vm, &[desc(head, gpa, 2048, 0, 0)], head)
 }
 
 pub fn unmapped(vm: &mut FakeVm) -> Result<()> {
-    let head = head(vm);
+    let head = head(vm)?;
     lie_rx(vm, &[desc(head, NOWHERE, 2048, DESC_WRITE, 0)], head)
 }
 
 /// Whatever is received is written over the used ring itself.
 pub fn on_top_of_the_ring(vm: &mut FakeVm) -> Result<()> {
-    let head = head(vm);
+    let head = head(vm)?;
     let used = vm.pair(0).rx.queue().layout().used;
     lie_rx(vm, &[desc(head, used, 2048, DESC_WRITE, 0)], head)
 }
 
 pub fn cycle(vm: &mut FakeVm) -> Result<()> {
-    let head = head(vm);
+    let head = head(vm)?;
     let gpa = vm.pair(0).rx.buffer_gpa(head);
     lie_rx(
         vm,
@@ -61,7 +62,7 @@ pub fn cycle(vm: &mut FakeVm) -> Result<()> {
 }
 
 pub fn jump(vm: &mut FakeVm) -> Result<()> {
-    let queue = vm.pair(0).rx.queue();
+    let queue = vm.pair(0).rx.queue().split()?;
     let far = queue.used_idx().wrapping_add(queue.size() + 1);
     queue.write_avail_idx(far);
     vm.kick(rx_queue(0))

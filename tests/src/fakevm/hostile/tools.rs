@@ -32,7 +32,7 @@ pub const NOWHERE: u64 = 0x7f_0000_0000;
 
 /// Writes descriptors as they are, makes `head` available and rings the transmit doorbell.
 pub fn lie_tx(vm: &mut FakeVm, descs: &[Desc], head: u16) -> Result<()> {
-    place(vm.pair(0).tx.queue(), descs, head);
+    place(vm.pair(0).tx.queue().split()?, descs, head);
     vm.kick(tx_queue(0))
 }
 
@@ -40,7 +40,7 @@ pub fn lie_tx(vm: &mut FakeVm, descs: &[Desc], head: u16) -> Result<()> {
 /// where the device left off only if nothing has been received yet, so the lie comes at the very
 /// next entry that the device reads.
 pub fn lie_rx(vm: &mut FakeVm, descs: &[Desc], head: u16) -> Result<()> {
-    let queue = vm.pair(0).rx.queue();
+    let queue = vm.pair(0).rx.queue().split()?;
     let next = queue.used_idx();
     for desc in descs {
         queue.write_desc(desc.index, desc.gpa, desc.len, desc.flags, desc.next);

@@ -7,7 +7,7 @@ use crate::fakevm::mem::Shared;
 use crate::fakevm::memory::GuestMemory;
 use crate::fakevm::net::buffers::Buffers;
 use crate::fakevm::net::{NetRingConfig, feature};
-use crate::fakevm::ring::{DESC_WRITE, Entry, QueueLayout, SplitQueue};
+use crate::fakevm::ring::{DESC_WRITE, Entry, Queue, QueueLayout};
 
 /// A frame that fits one buffer, still in the ring's memory.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Frame<'_> {
 /// The receive side of one pair.
 #[derive(Debug)]
 pub struct RxRing {
-    queue: SplitQueue,
+    queue: Queue,
     buffers: Buffers,
     mergeable: bool,
     header_len: usize,
@@ -61,7 +61,7 @@ impl RxRing {
         features: u64,
     ) -> Result<Self> {
         let buffers = Buffers::new(memory, at.size, config.buffers_each, config.rx_buffer)?;
-        let queue = SplitQueue::new(memory, at, features & feature::EVENT_IDX != 0)?;
+        let queue = Queue::new(memory, at, features)?;
         let mergeable = features & feature::MRG_RXBUF != 0;
         let mut ring = RxRing {
             queue,
@@ -85,7 +85,7 @@ impl RxRing {
     }
 
     /// The queue below, for rings that are broken on purpose.
-    pub fn queue(&mut self) -> &mut SplitQueue {
+    pub fn queue(&mut self) -> &mut Queue {
         &mut self.queue
     }
 

@@ -7,7 +7,7 @@ use crate::fakevm::mem::Shared;
 use crate::fakevm::memory::GuestMemory;
 use crate::fakevm::net::buffers::Buffers;
 use crate::fakevm::net::{NetRingConfig, feature};
-use crate::fakevm::ring::{DESC_INDIRECT, DESC_NEXT, QueueLayout, SplitQueue};
+use crate::fakevm::ring::{DESC_NEXT, Queue, QueueLayout};
 
 /// Entries of the indirect table that each descriptor owns.
 const INDIRECT_ENTRIES: usize = 64;
@@ -27,7 +27,7 @@ pub enum TxLayout {
 /// The transmit side of one pair.
 #[derive(Debug)]
 pub struct TxRing {
-    queue: SplitQueue,
+    queue: Queue,
     buffers: Buffers,
     tables: Option<(Shared, u64)>,
     layout: TxLayout,
@@ -61,7 +61,7 @@ impl TxRing {
         } else {
             None
         };
-        let queue = SplitQueue::new(memory, at, features & feature::EVENT_IDX != 0)?;
+        let queue = Queue::new(memory, at, features)?;
         Ok(TxRing {
             queue,
             buffers,
@@ -82,7 +82,7 @@ impl TxRing {
     }
 
     /// The queue below, for rings that are broken on purpose.
-    pub fn queue(&mut self) -> &mut SplitQueue {
+    pub fn queue(&mut self) -> &mut Queue {
         &mut self.queue
     }
 
@@ -235,27 +235,31 @@ impl TxRing {
         if self.queue.free() < pieces {
             return Ok(false);
         }
-        // Buffers are taken from the last piece to the first, the header's, which is the head.
-        let mut next = 0;
-        for nth in (0..pieces).rev() {
+        let Some(head) = self.take() else {
+            return Ok(false);
+        };
+        let mut index = head;
+        for nth in 0..pieces {
             let chunk = match nth {
                 0 => header,
                 _ => &frame[(nth - 1) * self.buffers.len..frame.len().min(nth * self.buffers.len)],
             };
-            let Some(index) = self.take() else {
-                return Ok(false);
+            let (flags, next) = if nth + 1 == pieces {
+                (0, 0)
+            } else {
+                // There are enough: they were counted.
+                (DESC_NEXT, self.take().unwrap_or(0))
             };
-            let flags = if nth + 1 == pieces { 0 } else { DESC_NEXT };
             self.buffers.bytes.write(self.buffers.at(index), chunk);
             let gpa = self.buffers.gpa(index);
             self.queue
                 .set_desc(index, gpa, chunk.len() as u32, flags, next);
-            next = index;
+            index = next;
         }
         if self.tables.is_some() {
-            self.make_indirect(next, pieces, frame.len());
+            self.make_indirect(head, pieces, frame.len());
         }
-        self.queue.push_head(next, pieces as u16);
+        self.queue.push_head(head, pieces as u16);
         Ok(true)
     }
 
@@ -275,20 +279,13 @@ impl TxRing {
                     .len
                     .min(frame_len - (nth - 1) * self.buffers.len),
             };
-            let last = nth + 1 == pieces;
-            let (flags, next) = if last {
-                (0, 0)
-            } else {
-                (DESC_NEXT, nth as u64 + 1)
-            };
             tables.store64(table + nth * 16, self.buffers.gpa(index));
-            let word = len as u64 | u64::from(flags) << 32 | next << 48;
+            let word = self.queue.table_word(nth, len, nth + 1 == pieces);
             tables.store64(table + nth * 16 + 8, word);
             index = self.queue.next_of(index);
         }
         let gpa = tables_gpa + table as u64;
-        self.queue
-            .write_desc(head, gpa, (pieces * 16) as u32, DESC_INDIRECT, 0);
+        self.queue.make_indirect(head, gpa, pieces);
     }
 
     /// Shows what was pushed to the device. True when the device wants a notification.

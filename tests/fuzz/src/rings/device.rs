@@ -1,0 +1,115 @@
+//! What a worker does with a ring.
+
+use libcvf::limits::{BURST, MAX_CONTROL_COMMAND, MAX_FRAME};
+use libcvf::mem::{GuestMemory, RingPlace};
+use libcvf::offload::FrameMeta;
+use libcvf::ring::{
+    BurstBuffers, ControlRing, Payload, Pushed, ReceiveRing, RingFeatures, RingFormat,
+    TransmitRing, receive_ring, transmit_ring,
+};
+
+use crate::input::Input;
+
+enum Ring {
+    Transmit(Box<dyn TransmitRing>),
+    Receive(Box<dyn ReceiveRing>),
+    Control(ControlRing),
+}
+
+pub struct Device {
+    ring: Ring,
+    buffers: BurstBuffers,
+    size: u16,
+}
+
+impl Device {
+    /// `None` when the ring cannot be where it is said to be.
+    pub fn new(
+        role: usize,
+        format: RingFormat,
+        place: RingPlace,
+        features: RingFeatures,
+        memory: &GuestMemory,
+    ) -> Option<Self> {
+        let regions = memory.load();
+        let ring = match role {
+            0 => Ring::Transmit(transmit_ring(format, place, features, &regions).ok()?),
+            1 => Ring::Receive(receive_ring(format, place, features, &regions).ok()?),
+            _ => Ring::Control(ControlRing::new(format, place, features, &regions).ok()?),
+        };
+        Some(Self {
+            ring,
+            buffers: BurstBuffers::default(),
+            size: place.size,
+        })
+    }
+
+    /// One round; false when the ring is given up.
+    pub fn serve(&mut self, memory: &GuestMemory, input: &mut Input<'_>) -> bool {
+        let size = usize::from(self.size);
+        match &mut self.ring {
+            Ring::Transmit(ring) => transmit(ring.as_mut(), &mut self.buffers, memory, size),
+            Ring::Receive(ring) => receive(ring.as_mut(), memory, input),
+            Ring::Control(ring) => control(ring, memory, size),
+        }
+    }
+}
+
+fn transmit(
+    ring: &mut dyn TransmitRing,
+    buffers: &mut BurstBuffers,
+    memory: &GuestMemory,
+    size: usize,
+) -> bool {
+    let regions = memory.load();
+    ring.looks_untouched(&regions);
+    ring.suppress(&regions);
+    let mut burst = buffers.lend();
+    if ring.take(&regions, &mut burst).is_err() {
+        return false;
+    }
+    assert!(burst.frames().len() <= BURST.min(size));
+    let mut bytes = vec![0; MAX_FRAME];
+    for frame in burst.frames().iter().filter(|frame| frame.fault.is_none()) {
+        let len = frame.len as usize;
+        assert!(len <= MAX_FRAME);
+        assert_eq!(burst.payload(frame).read(&mut bytes[..len]), len);
+    }
+    if ring.give_back(&regions, &burst).is_err() {
+        return false;
+    }
+    ring.arm(&regions).is_ok()
+}
+
+fn receive(ring: &mut dyn ReceiveRing, memory: &GuestMemory, input: &mut Input<'_>) -> bool {
+    let regions = memory.load();
+    ring.looks_untouched(&regions);
+    let frame = [0x5a; 3000];
+    for _ in 0..input.below(8) {
+        let len = 14 + usize::from(input.byte()) * 11;
+        let (head, tail) = frame[..len].split_at(len.min(128));
+        match ring.push(&regions, &FrameMeta::default(), head, Payload::from(tail)) {
+            Ok(Pushed::Done) => {}
+            Ok(Pushed::NoBuffer | Pushed::TooSmall) => break,
+            Err(_) => return false,
+        }
+    }
+    ring.publish(&regions).is_ok()
+}
+
+fn control(ring: &mut ControlRing, memory: &GuestMemory, size: usize) -> bool {
+    let regions = memory.load();
+    // As many as a ring holds, as the device does: answers may be commands again.
+    for _ in 0..size {
+        let command = match ring.take(&regions) {
+            Ok(Some(command)) => command,
+            Ok(None) => return true,
+            Err(_) => return false,
+        };
+        assert!(command.bytes.len() <= MAX_CONTROL_COMMAND);
+        if ring.answer(&regions, &command, 0).is_err() {
+            return false;
+        }
+    }
+    true
+}
