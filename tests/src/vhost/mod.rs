@@ -199,7 +199,9 @@ impl VhostGuest {
         let index = u32::from(queue);
         let state = |value: u32| Writer::new().put_u32(index).put_u32(value).finish();
         self.set(request::SET_VRING_NUM, &state(layout.size.into()), &[])?;
-        self.set(request::SET_VRING_BASE, &state(0), &[])?;
+        // Of a packed ring: positions and wrap counters, available in the low half, used in the high.
+        let base = if layout.packed { 0x8000_8000 } else { 0 };
+        self.set(request::SET_VRING_BASE, &state(base), &[])?;
         let addresses = Writer::new()
             .put_u32(index)
             .put_u32(0)

@@ -2,9 +2,9 @@
 
 use libcvf::limits::{BURST, MAX_CONTROL_COMMAND, MAX_FRAME};
 use libcvf::mem::{GuestMemory, RingPlace};
-use libcvf::offload::FrameMeta;
+use libcvf::offload::{FrameMeta, PackedMeta};
 use libcvf::ring::{
-    BurstBuffers, ControlRing, Payload, Pushed, ReceiveRing, RingFeatures, RingFormat,
+    BurstBuffers, ControlRing, Frames, Payload, Pushed, ReceiveRing, RingFeatures, RingFormat,
     TransmitRing, receive_ring, transmit_ring,
 };
 
@@ -49,7 +49,7 @@ impl Device {
         let size = usize::from(self.size);
         match &mut self.ring {
             Ring::Transmit(ring) => transmit(ring.as_mut(), &mut self.buffers, memory, size),
-            Ring::Receive(ring) => receive(ring.as_mut(), memory, input),
+            Ring::Receive(ring) => receive(ring.as_mut(), &mut self.buffers, memory, input),
             Ring::Control(ring) => control(ring, memory, size),
         }
     }
@@ -70,10 +70,14 @@ fn transmit(
     }
     assert!(burst.frames().len() <= BURST.min(size));
     let mut bytes = vec![0; MAX_FRAME];
-    for frame in burst.frames().iter().filter(|frame| frame.fault.is_none()) {
-        let len = frame.len as usize;
+    for (index, frame) in burst.frames().iter().enumerate() {
+        if frame.fault.is_some() {
+            continue;
+        }
+        let len = frame.len();
         assert!(len <= MAX_FRAME);
-        assert_eq!(burst.payload(frame).read(&mut bytes[..len]), len);
+        let payload = burst.payload(index).expect("a frame of this burst");
+        assert_eq!(payload.read(&mut bytes[..len]), len);
     }
     if ring.give_back(&regions, &burst).is_err() {
         return false;
@@ -81,12 +85,27 @@ fn transmit(
     ring.arm(&regions).is_ok()
 }
 
-fn receive(ring: &mut dyn ReceiveRing, memory: &GuestMemory, input: &mut Input<'_>) -> bool {
+fn receive(
+    ring: &mut dyn ReceiveRing,
+    buffers: &mut BurstBuffers,
+    memory: &GuestMemory,
+    input: &mut Input<'_>,
+) -> bool {
     let regions = memory.load();
     ring.looks_untouched(&regions);
     let frame = [0x5a; 3000];
-    for _ in 0..input.below(8) {
+    for _ in 0..input.below(4) {
         let len = 14 + usize::from(input.byte()) * 11;
+        let mut burst = buffers.lend();
+        let mut frames = Frames::default();
+        for index in 0..1 + input.below(6) {
+            burst.push(PackedMeta::PLAIN, &frame[..len]);
+            frames.add(Frames::one(index));
+        }
+        let Ok(done) = ring.push_plain(&regions, &burst, frames) else {
+            return false;
+        };
+        assert!(done.without(frames).is_empty());
         let (head, tail) = frame[..len].split_at(len.min(128));
         match ring.push(&regions, &FrameMeta::default(), head, Payload::from(tail)) {
             Ok(Pushed::Done) => {}

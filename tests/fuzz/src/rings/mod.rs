@@ -68,7 +68,7 @@ impl World {
     /// Writes to guest memory; what is not mapped is skipped.
     fn write(&self, guest: u64, bytes: &[u8]) {
         for (nth, byte) in bytes.iter().enumerate() {
-            let at = guest + nth as u64;
+            let at = guest.wrapping_add(nth as u64);
             let map = MAPS
                 .iter()
                 .find(|(iova, _, size)| (*iova..iova + size).contains(&at));

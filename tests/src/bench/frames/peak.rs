@@ -21,6 +21,9 @@ const PEERS: [(Peer, &str); 3] = [
     (Peer::TestpmdMac, "-vs-mac"),
     (Peer::Ovs, "-vs-ovs"),
 ];
+/// Whom packed rings are compared with: packed rings are not offered unasked before they are at least
+/// as good as split ones.
+const PACKED: [(Peer, &str); 2] = [(Peer::TestpmdPacked, ""), (Peer::MdevdTrapped, "-vs-split")];
 /// Bars: workload, peer, least ratio. All else informs.
 const BARS: [(&str, Peer, f64); 3] = [
     ("64B-both-ways", Peer::TestpmdIo, 2.5),
@@ -56,6 +59,14 @@ fn rows() -> Vec<Compared> {
                     peer,
                 });
             }
+        }
+        for (peer, against) in PACKED {
+            rows.push(Compared {
+                spec: Spec::informative(format!("fps-{key}-packed{against}"), UNIT),
+                key: key.clone(),
+                ours: Peer::MdevdPacked,
+                peer: Some(peer),
+            });
         }
         rows.push(Compared {
             spec: Spec::informative(format!("fps-driver-{key}"), UNIT),

@@ -49,14 +49,24 @@ impl Mdevd {
         }
     }
 
+    fn ring_format(&self) -> &'static str {
+        match self.id {
+            Peer::MdevdPacked => "packed",
+            _ => "split",
+        }
+    }
+
     fn attach(&self, daemon: &Daemon, name: &str, shape: Shape) -> Result<FakeVm> {
         let (word, doorbells) = self.mode();
         let mtu = shape.mtu().to_string();
-        let options = ["--queue-pairs", "1", "--doorbells", word, "--mtu", &mtu];
+        let (rings, format) = (self.id.ring_features(), self.ring_format());
+        let options = ["--ring-format", format, "--doorbells", word, "--mtu", &mtu];
         let device = daemon.create(name, &options)?;
+        let guest = shape.guest();
         let config = FakeVmConfig {
             doorbells,
-            ..shape.guest()
+            features: guest.features | rings,
+            ..guest
         };
         let vm = FakeVm::connect(device.socket.as_ref(), config);
         vm.with_context(|| format!("attach {name}: {}", daemon.log_tail()))
@@ -69,7 +79,8 @@ impl Contender for Mdevd {
     }
 
     fn describe(&self) -> String {
-        format!("mdevd --pf {PF}, {} doorbells", self.mode().0)
+        let (doorbells, rings) = (self.mode().0, self.ring_format());
+        format!("mdevd --pf {PF}, {doorbells} doorbells, {rings} rings")
     }
 
     fn start(&self, shape: Shape) -> Result<Rig> {

@@ -23,10 +23,14 @@ pub enum Peer {
     MdevdTrapped,
     /// mdevd with mapped doorbells, one worker.
     MdevdMapped,
+    /// mdevd with trapped doorbells, one worker, between guests with packed rings in order.
+    MdevdPacked,
     /// DPDK `testpmd`, io forwarding between two vhost-user ports, one core.
     TestpmdIo,
     /// The same, rewriting MAC addresses.
     TestpmdMac,
+    /// io forwarding between guests with packed rings in order.
+    TestpmdPacked,
     /// OVS with DPDK: a learning switch between two vhost-user ports, one core.
     Ovs,
     /// Nobody: a bare copy in the driver's thread. Shows what the driver itself costs.
@@ -39,10 +43,20 @@ impl Peer {
         match self {
             Peer::MdevdTrapped => "mdevd-trapped",
             Peer::MdevdMapped => "mdevd-mapped",
+            Peer::MdevdPacked => "mdevd-packed",
             Peer::TestpmdIo => "testpmd-io",
             Peer::TestpmdMac => "testpmd-mac",
+            Peer::TestpmdPacked => "testpmd-packed",
             Peer::Ovs => "ovs-dpdk",
             Peer::Model => "bare-copy",
+        }
+    }
+
+    /// Features that its guests ask for about their rings.
+    pub fn ring_features(self) -> u64 {
+        match self {
+            Peer::MdevdPacked | Peer::TestpmdPacked => feature::RING_PACKED | feature::IN_ORDER,
+            _ => 0,
         }
     }
 }
@@ -206,8 +220,11 @@ pub fn make(id: Peer, run: &Run) -> Result<Box<dyn Contender>> {
     Ok(match id {
         Peer::TestpmdIo => Box::new(Testpmd::new(Mode::Io, run)?),
         Peer::TestpmdMac => Box::new(Testpmd::new(Mode::Mac, run)?),
+        Peer::TestpmdPacked => Box::new(Testpmd::new(Mode::Packed, run)?),
         Peer::Ovs => Box::new(ovs::Ovs::new(run)?),
-        Peer::MdevdTrapped | Peer::MdevdMapped => Box::new(Mdevd::new(id, run.cores)?),
+        Peer::MdevdTrapped | Peer::MdevdMapped | Peer::MdevdPacked => {
+            Box::new(Mdevd::new(id, run.cores)?)
+        }
         Peer::Model => Box::new(model::Model),
     })
 }

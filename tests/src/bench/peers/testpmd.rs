@@ -26,6 +26,8 @@ pub enum Mode {
     Io,
     /// Rewrites both MAC addresses, so it touches every header, as a switch does.
     Mac,
+    /// As [`Mode::Io`], between guests with packed rings.
+    Packed,
 }
 
 /// `testpmd`, ready to be started.
@@ -71,7 +73,7 @@ impl Testpmd {
         let options = ["--auto-start", "--stats-period=86400"];
         command.arg("--").args(options);
         command.arg(match self.mode {
-            Mode::Io => "--forward-mode=io",
+            Mode::Io | Mode::Packed => "--forward-mode=io",
             Mode::Mac => "--forward-mode=mac",
         });
         command
@@ -83,6 +85,7 @@ impl Contender for Testpmd {
         match self.mode {
             Mode::Io => Peer::TestpmdIo,
             Mode::Mac => Peer::TestpmdMac,
+            Mode::Packed => Peer::TestpmdPacked,
         }
     }
 
@@ -108,8 +111,8 @@ impl Contender for Testpmd {
         let attach = || -> Result<(VhostGuest, VhostGuest)> {
             let [first, second] = &sockets;
             Ok((
-                attach(first, &process, shape)?,
-                attach(second, &process, shape)?,
+                attach(first, &process, shape, self.id())?,
+                attach(second, &process, shape, self.id())?,
             ))
         };
         let (first, second) = attach().with_context(|| process::tail(&log))?;
@@ -138,13 +141,15 @@ impl Contender for Testpmd {
 }
 
 /// Waits until testpmd listens, then attaches a guest.
-fn attach(socket: &Path, process: &Process, shape: Shape) -> Result<VhostGuest> {
+fn attach(socket: &Path, process: &Process, shape: Shape, peer: Peer) -> Result<VhostGuest> {
     process::wait_for("testpmd to listen", START, || {
         anyhow::ensure!(process.ended()?.is_none(), "testpmd ended by itself");
         Ok(socket.exists().then_some(()))
     })?;
-    Ok(VhostGuest::connect(
-        socket,
-        &VhostConfig::like(&shape.guest()),
-    )?)
+    let mut config = VhostConfig::like(&shape.guest());
+    config.features |= peer.ring_features();
+    let guest = VhostGuest::connect(socket, &config)?;
+    let lacking = peer.ring_features() & !guest.features();
+    anyhow::ensure!(lacking == 0, "testpmd does not offer {lacking:#x}");
+    Ok(guest)
 }
