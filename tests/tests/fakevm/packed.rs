@@ -153,7 +153,7 @@ fn large_frames_stay_whole_over_many_buffers() {
         gso_size: 1448,
         csum_start: 34,
         csum_offset: 16,
-        num_buffers: 0,
+        ..NetHeader::default()
     };
     for _ in 0..50 {
         let sent = frame::tcp4(target, source, &vec![0x5a; 60_000]);

@@ -126,7 +126,7 @@ fn control(ring: &mut ControlRing, memory: &GuestMemory, size: usize) -> bool {
             Err(_) => return false,
         };
         assert!(command.bytes.len() <= MAX_CONTROL_COMMAND);
-        if ring.answer(&regions, &command, 0).is_err() {
+        if ring.answer(&regions, &command, &[0; 9]).is_err() {
             return false;
         }
     }

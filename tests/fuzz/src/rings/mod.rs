@@ -152,6 +152,7 @@ pub fn run(data: &[u8]) {
         event_idx: bits & 1 != 0,
         indirect: bits & 2 != 0,
         merge: bits & 4 != 0,
+        hash_report: bits & 16 != 0,
         in_order: bits & 8 != 0,
     };
     let size = match input.below(4) {
