@@ -189,6 +189,13 @@ impl ReceiveRing for PackedReceive {
         Ok(self.notify.wants_interrupt(view, self.used.next()))
     }
 
+    fn is_spent(&mut self, regions: &Regions) -> bool {
+        let next = self.next;
+        // A ring that cannot be looked at gives no reason to hurry.
+        let view = self.cache.view(regions);
+        view.is_ok_and(|view| view.available(next).is_none())
+    }
+
     fn looks_untouched(&mut self, regions: &Regions) -> bool {
         self.next == Position::START && self.cache.view(regions).is_ok_and(|view| view.untouched())
     }

@@ -648,3 +648,30 @@ fn commands_are_taken_and_answered() {
         assert_eq!(driver.read(buffer.parts[1].0, 1), [0x5a]);
     }
 }
+
+/// A driver that has to post buffers is not left waiting for an interrupt that is held back.
+#[test]
+fn a_packed_ring_is_spent_when_its_last_buffer_is_used() {
+    // Two, so that the second turn of the ring starts where the first did.
+    let mut driver = Driver::new(2);
+    let regions = driver.memory.load();
+    let mut ring = PackedReceive::new(driver.place(), RingFeatures::default(), &regions).unwrap();
+    for _ in 0..3 {
+        assert!(ring.is_spent(&regions), "nothing is posted");
+        for _ in 0..2 {
+            driver.offer(&[2048], WRITE, false).unwrap();
+        }
+        for left in [1, 0] {
+            let tail = Payload::from(&[][..]);
+            let pushed = ring.push(&regions, &FrameMeta::default(), &[7; 60], tail);
+            assert_eq!(pushed, Ok(Pushed::Done));
+            assert_eq!(
+                ring.is_spent(&regions),
+                left == 0,
+                "{left} left, unpublished"
+            );
+        }
+        ring.publish(&regions).unwrap();
+        assert_eq!(driver.poll_all(false).len(), 2);
+    }
+}
