@@ -249,6 +249,30 @@ fn private_memory_is_told() {
     assert!(health.last_refusal.unwrap().what.contains("share=on"));
 }
 
+/// Linux rings its control queue first, and waits there.
+#[test]
+fn private_memory_is_told_by_the_control_queue_too() {
+    const CTRL: u64 = 1 << 17 | 1 << 18 | 1 << 23;
+    for shared in [true, false] {
+        let pf = pf(2);
+        let cvf = compose(&pf, spec(1));
+        let mut guest = Guest::new(&cvf);
+        if !shared {
+            let gone = cvf.unmap_all().wait(std::time::Duration::from_secs(1));
+            assert!(gone.is_ok());
+            map(&cvf, Some(guest::memory(8 << 20)), 0, 8 << 20);
+        }
+        guest.start(CTRL);
+        assert_eq!(cvf.health().memory.as_str(), "unknown");
+        let answer = guest.command(2, &[0, 0, 1]);
+        let told = cvf.health().memory.as_str();
+        match shared {
+            true => assert_eq!((answer, told), (0, "shared")),
+            false => assert_eq!((answer, told), (0xee, "not-shared")),
+        }
+    }
+}
+
 #[test]
 fn rings_that_leave_and_come_back() {
     let pf = pf(4);
@@ -263,6 +287,25 @@ fn rings_that_leave_and_come_back() {
         a.send(&frame(2, 1, 70));
         map(&a.cvf, Some(fd), 0, 8 << 20);
         assert_eq!(b.receive(), Some(frame(2, 1, 70)), "what waited is sent");
+    }
+}
+
+#[test]
+fn a_command_waits_for_memory_that_comes_back() {
+    const CTRL: u64 = 1 << 17 | 1 << 18 | 1 << 23;
+    let pf = pf(4);
+    let cvf = compose(&pf, spec(1));
+    let mut guest = Guest::new(&cvf);
+    guest.start(CTRL);
+    for round in 0..3 {
+        let fd = guest.fd();
+        let mut gone = cvf.unmap(0, 8 << 20).unwrap();
+        assert!(gone.wait(std::time::Duration::from_secs(2)).is_ok());
+        let command = [1, 1, 2, 0, 0, 0, 0, 9 + round];
+        assert_eq!(guest.command(2, &command), 0xee, "no answer can be written");
+        map(&cvf, Some(fd), 0, 8 << 20);
+        assert_eq!(guest.answer(), 0, "what waited is done");
+        assert_eq!(cvf.health().mac.0[5], 9 + round);
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Rings {
     pub features: RingFeatures,
     pub control: Option<ControlRing>,
     pub control_vector: Option<u16>,
+    /// The control queue was rung while its memory was not mapped.
+    pub commands_wait: bool,
 }
 
 pub(super) struct Device {

@@ -51,9 +51,13 @@ impl<'d> DeviceHost<'d> {
                 let mut ring = device.port.receive[usize::from(pair)].ring.lock();
                 ring.as_mut().map(|ring| ring.looks_untouched(&regions))
             }
-            QueueRole::Control => None,
+            QueueRole::Control => {
+                let mut rings = device.rings.lock();
+                let control = rings.control.as_mut();
+                control.map(|ring| ring.looks_untouched(&regions))
+            }
         };
-        // Only a data ring in place is evidence, either way.
+        // Only a ring in place is evidence, either way.
         let Some(untouched) = untouched else { return };
         let mut memory = device.memory.lock();
         if !untouched {

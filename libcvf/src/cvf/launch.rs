@@ -164,6 +164,7 @@ impl Device {
         rings.roles.clear();
         rings.control = None;
         rings.control_vector = None;
+        rings.commands_wait = false;
         drop(rings);
         self.port.forget_wishes();
         self.port.set_accepts(crate::offload::Accepts::default());

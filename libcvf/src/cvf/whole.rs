@@ -37,9 +37,9 @@ pub struct Cvf {
 /// What a device of so many queue pairs may offer.
 ///
 /// Linux asks by command while it probes where it sees hash reports, statistics or several queue
-/// pairs, and waits for the answer for ever. A guest whose memory is not shared with us hangs there,
-/// before its first data doorbell, by which that is noticed. A device with one pair offers nothing
-/// that Linux asks about, so that such a guest comes up and its operator is told.
+/// pairs, and waits for the answer for ever: a guest whose memory is not shared with us hangs there.
+/// A device with one pair offers nothing that Linux asks about, so that such a guest comes up, and
+/// only its network does not work.
 const fn offered(pairs: u16) -> u64 {
     if pairs > 1 {
         u64::MAX
@@ -155,7 +155,10 @@ impl Cvf {
         let device = &self.device;
         let mut host = DeviceHost::new(device);
         let fail = |error: crate::ring::RingError| {
-            if !matches!(error, crate::ring::RingError::Away(_)) {
+            if matches!(error, crate::ring::RingError::Away(_)) {
+                // A driver waits for its answer and does not ring twice: whoever maps goes on.
+                device.rings.lock().commands_wait = true;
+            } else {
                 device.refused(format!("control queue: {error}"));
                 device.port.stop(format!("control queue: {error}"));
             }
@@ -256,10 +259,15 @@ impl Cvf {
         let mapped = device.port.memory.map(request);
         if let Err(error) = &mapped {
             device.refused(error.to_string());
-        } else if device.port.take_away() {
+            return mapped;
+        }
+        if device.port.take_away() {
             for queue in 0..device.port.transmit.len() as u16 {
                 device.fabric().schedule(&device.port, queue);
             }
+        }
+        if std::mem::take(&mut device.rings.lock().commands_wait) {
+            self.act(|_, host| host.commands = true);
         }
         mapped
     }

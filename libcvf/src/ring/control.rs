@@ -142,6 +142,14 @@ impl ControlRing {
         }
     }
 
+    /// As [`super::TransmitRing::looks_untouched`].
+    pub fn looks_untouched(&mut self, regions: &Regions) -> bool {
+        match &mut self.0 {
+            Format::Split(ring) => ring.looks_untouched(regions),
+            Format::Packed(ring) => ring.looks_untouched(regions),
+        }
+    }
+
     /// Answers a command with `answer`, as far as there is room. True: the driver wants an interrupt.
     ///
     /// # Errors

@@ -62,6 +62,10 @@ impl PackedControl {
         Ok(Some(command.finished(extent.id, extent.slots)))
     }
 
+    pub(super) fn looks_untouched(&mut self, regions: &Regions) -> bool {
+        self.next == Position::START && self.cache.view(regions).is_ok_and(|view| view.untouched())
+    }
+
     pub(super) fn answer(
         &mut self,
         regions: &Regions,

@@ -72,6 +72,10 @@ impl SplitControl {
         Ok(Some(command.finished(id, 1)))
     }
 
+    pub(super) fn looks_untouched(&mut self, regions: &Regions) -> bool {
+        self.next == 0 && self.cache.view(regions).is_ok_and(|view| view.untouched())
+    }
+
     pub(super) fn answer(
         &mut self,
         regions: &Regions,

@@ -355,8 +355,14 @@ impl Guest {
         self.descriptor(queue, 1, at + 1024, 1, 2, 0);
         self.offer(queue, 0);
         self.kick(queue);
+        self.answer()
+    }
+
+    /// The answer to the last command; 0xee while there is none.
+    pub fn answer(&self) -> u8 {
         let mut answer = [0];
-        self.ram.read_exact_at(&mut answer, at + 1024).expect("ram");
+        let at = Self::buffer(2, 0) + 1024;
+        self.ram.read_exact_at(&mut answer, at).expect("ram");
         answer[0]
     }
 
