@@ -33,7 +33,7 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("{what} the store failed: {why}")]
     Io {
-        /// "reading", "writing to", "flushing".
+        /// "opening", "reading", "writing to", "flushing".
         what: &'static str,
         /// The system's answer.
         why: String,
@@ -63,13 +63,13 @@ pub trait Store: Send + Sync + 'static {
     /// Puts a definition under its name. On return it is on stable storage.
     ///
     /// # Errors
-    /// It is not; what was there before may or may not be.
+    /// It is not, and what was there before stays.
     fn put(&self, definition: &Definition) -> Result<(), StoreError>;
 
     /// Takes a name out. On return that is on stable storage.
     ///
     /// # Errors
-    /// It is not.
+    /// It is not, and the name stays.
     fn remove(&self, name: &str) -> Result<(), StoreError>;
 }
 

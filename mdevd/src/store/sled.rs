@@ -1,9 +1,12 @@
 //! Definitions in sled.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use ::sled::IVec;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::{DirLock, Record, Store, StoreError, decode, encode};
@@ -15,16 +18,34 @@ const CACHE: u64 = 1 << 20;
 const ID: &[u8] = b"id";
 
 /// A directory with definitions, held by one process at a time.
+///
+/// sled remembers its first failed write and repeats it for ever. So after a failure the database is
+/// opened anew by the next change, and what was refused meanwhile is taken back in it: a disk that was
+/// full costs the changes that it refused, and nothing else.
 #[derive(Debug)]
 pub struct SledStore {
+    path: PathBuf,
+    state: Mutex<State>,
+    id: Uuid,
+    // Released last: fields are dropped in order.
+    _lock: DirLock,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// `None` since a failure.
+    open: Option<Open>,
+    /// What failed changes found under their keys. The file may or may not have those changes.
+    undo: BTreeMap<Vec<u8>, Option<IVec>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    devices: ::sled::Tree,
     db: ::sled::Db,
     /// sled's log. Its own flush asks the kernel to write, which neither waits for the disk's cache
     /// nor for the file's length; this is what is synchronised before a reply.
     log: File,
-    devices: ::sled::Tree,
-    id: Uuid,
-    // Released last: fields are dropped in order.
-    _lock: DirLock,
 }
 
 impl SledStore {
@@ -35,60 +56,115 @@ impl SledStore {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let lock = DirLock::acquire(dir, "state")?;
         let path = dir.join("definitions");
-        let refuse = |path: &PathBuf| {
-            let path = path.clone();
-            move |why: String| StoreError::Open { path, why }
+        let refuse = |why: String| StoreError::Open {
+            path: path.clone(),
+            why,
         };
+        let open = Open::at(&path).map_err(refuse)?;
+        let id = open.id().map_err(|error| refuse(error.to_string()))?;
+        open.flush()?;
+        // The names of the files just made must survive too.
+        for made in [path.as_path(), dir] {
+            File::open(made)
+                .and_then(|made| made.sync_all())
+                .map_err(|error| refuse(error.to_string()))?;
+        }
+        let state = State {
+            open: Some(open),
+            undo: BTreeMap::new(),
+        };
+        Ok(Self {
+            path,
+            state: Mutex::new(state),
+            id,
+            _lock: lock,
+        })
+    }
+
+    fn change(&self, key: &[u8], value: Option<Vec<u8>>) -> Result<(), StoreError> {
+        let state = &mut *self.state.lock();
+        let open = state.ready(&self.path)?;
+        let before = open.devices.get(key).map_err(io("reading"))?;
+        let done = open
+            .write(key, value.map(IVec::from))
+            .and_then(|()| open.flush());
+        done.inspect_err(|_| {
+            state.undo.insert(key.to_owned(), before);
+            state.close();
+        })
+    }
+}
+
+impl State {
+    /// The database, opened anew and put right if something failed before.
+    fn ready(&mut self, path: &Path) -> Result<&Open, StoreError> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                let open = Open::at(path).map_err(|why| StoreError::Io {
+                    what: "opening",
+                    why,
+                })?;
+                for (key, before) in &self.undo {
+                    open.write(key, before.clone())?;
+                }
+                open.flush()?;
+                self.undo.clear();
+                open
+            }
+        };
+        Ok(self.open.insert(open))
+    }
+
+    fn close(&mut self) {
+        let open = self.open.take();
+        // sled flushes once more, which fails again.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(open)));
+    }
+}
+
+impl Open {
+    fn at(path: &Path) -> Result<Self, String> {
         let config = ::sled::Config::new()
-            .path(&path)
+            .path(path)
             .cache_capacity(CACHE)
             .mode(::sled::Mode::LowSpace)
             // Every change is flushed by hand before its reply; no thread needs to wake for it.
             .flush_every_ms(None);
         // sled panics on some kinds of damage.
         let db = catch_unwind(AssertUnwindSafe(|| config.open()))
-            .map_err(|_| "it is damaged; restore it from a backup or remove it".to_owned())
-            .and_then(|opened| opened.map_err(|error| error.to_string()))
-            .map_err(refuse(&path))?;
-        let trees = || -> ::sled::Result<(::sled::Tree, Uuid)> {
-            let meta = db.open_tree("meta")?;
-            let id = match meta
-                .get(ID)?
-                .and_then(|bytes| Uuid::from_slice(&bytes).ok())
-            {
-                Some(id) => id,
-                None => {
-                    let id = Uuid::new_v4();
-                    meta.insert(ID, id.as_bytes())?;
-                    id
-                }
-            };
-            Ok((db.open_tree("devices")?, id))
-        };
-        let (devices, id) = trees().map_err(|error| refuse(&path)(error.to_string()))?;
-        let io = |error: std::io::Error| refuse(&path)(error.to_string());
-        let log = File::open(path.join("db")).map_err(io)?;
-        let store = Self {
+            .map_err(|_| "it is damaged; restore it from a backup or remove it".to_owned())?
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            devices: db.open_tree("devices").map_err(|error| error.to_string())?,
+            log: File::open(path.join("db")).map_err(|error| error.to_string())?,
             db,
-            log,
-            devices,
-            id,
-            _lock: lock,
-        };
-        store.flush()?;
-        // The names of the files just made must survive too.
-        for made in [path.as_path(), dir] {
-            File::open(made)
-                .and_then(|made| made.sync_all())
-                .map_err(io)?;
+        })
+    }
+
+    /// The store's id, made when there is none.
+    fn id(&self) -> ::sled::Result<Uuid> {
+        let meta = self.db.open_tree("meta")?;
+        let known = meta.get(ID)?;
+        if let Some(id) = known.and_then(|bytes| Uuid::from_slice(&bytes).ok()) {
+            return Ok(id);
         }
-        Ok(store)
+        let id = Uuid::new_v4();
+        meta.insert(ID, id.as_bytes())?;
+        Ok(id)
+    }
+
+    fn write(&self, key: &[u8], value: Option<IVec>) -> Result<(), StoreError> {
+        let written = match value {
+            Some(value) => self.devices.insert(key, value),
+            None => self.devices.remove(key),
+        };
+        written.map(drop).map_err(io("writing to"))
     }
 
     fn flush(&self) -> Result<(), StoreError> {
         self.db.flush().map_err(io("flushing"))?;
-        let synced = self.log.sync_data();
-        synced.map_err(|error| StoreError::Io {
+        self.log.sync_data().map_err(|error| StoreError::Io {
             what: "flushing",
             why: error.to_string(),
         })
@@ -108,8 +184,9 @@ impl Store for SledStore {
     }
 
     fn load(&self) -> Result<Vec<Record>, StoreError> {
-        self.devices
-            .iter()
+        let state = &mut *self.state.lock();
+        let records = state.ready(&self.path)?.devices.iter();
+        records
             .map(|pair| {
                 let (name, bytes) = pair.map_err(io("reading"))?;
                 let name = String::from_utf8_lossy(&name).into_owned();
@@ -122,29 +199,10 @@ impl Store for SledStore {
     }
 
     fn put(&self, definition: &Definition) -> Result<(), StoreError> {
-        let key = definition.name.as_bytes();
-        let before = self
-            .devices
-            .insert(key, encode(definition))
-            .map_err(io("writing to"))?;
-        self.flush().inspect_err(|_| {
-            // Not on disk, so not in memory either.
-            let _ = match before {
-                Some(before) => self.devices.insert(key, before),
-                None => self.devices.remove(key),
-            };
-        })
+        self.change(definition.name.as_bytes(), Some(encode(definition)))
     }
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
-        let before = self
-            .devices
-            .remove(name.as_bytes())
-            .map_err(io("writing to"))?;
-        self.flush().inspect_err(|_| {
-            if let Some(before) = before {
-                let _ = self.devices.insert(name.as_bytes(), before);
-            }
-        })
+        self.change(name.as_bytes(), None)
     }
 }

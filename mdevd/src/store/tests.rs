@@ -125,6 +125,50 @@ fn a_damaged_store_is_an_error_not_a_panic() {
     }
 }
 
+/// Names this test to the process that it starts for itself.
+const FULL_DISK: &str = "MDEVD_TEST_FULL_DISK";
+
+/// In a process of its own, for the limit that stands in for a full disk is the process's.
+#[test]
+fn a_full_disk_costs_the_changes_it_refused_and_nothing_else() {
+    if let Some(dir) = std::env::var_os(FULL_DISK) {
+        return meet_a_full_disk(dir.as_ref());
+    }
+    let dir = tempdir().expect("a directory");
+    // A signal that is ignored stays so in the program.
+    let status = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().expect("this test"))
+        .args(["--exact", "--nocapture"])
+        .arg("store::tests::a_full_disk_costs_the_changes_it_refused_and_nothing_else")
+        .env(FULL_DISK, dir.path())
+        .status()
+        .expect("a process");
+    assert!(status.success(), "{status}");
+    let store = SledStore::open(dir.path()).expect("the store it left");
+    assert_eq!(loaded(&store), [definition("a", 1), definition("d", 7)]);
+}
+
+fn meet_a_full_disk(dir: &std::path::Path) {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).expect("a limit");
+    let files = |limit| setrlimit(Resource::RLIMIT_FSIZE, limit, hard).expect("a limit");
+    let store = SledStore::open(dir).expect("a store");
+    store.put(&definition("a", 1)).expect("put");
+    store.put(&definition("b", 2)).expect("put");
+    files(1);
+    let error = store.put(&definition("a", 3)).expect_err("no room");
+    assert!(error.to_string().contains("the store failed"), "{error}");
+    store.put(&definition("c", 4)).expect_err("no room");
+    store.remove("b").expect_err("no room");
+    files(soft);
+    let mut left = loaded(&store);
+    left.sort_by_key(|definition| definition.sequence);
+    assert_eq!(left, [definition("a", 1), definition("b", 2)]);
+    store.remove("b").expect("there is room again");
+    store.put(&definition("d", 7)).expect("there is room again");
+}
+
 #[test]
 fn records_are_versioned() {
     let record: Value = serde_json::from_slice(&encode(&definition("a", 1))).expect("json");
