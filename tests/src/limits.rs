@@ -38,6 +38,9 @@ pub const SETTLE: Duration = Duration::from_secs(30);
 /// First and longest pause of a condition that can only be polled.
 pub const POLL: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 
+/// What a guest that hangs gets to tell what its tasks wait for.
+pub const LAST_WORDS: Duration = Duration::from_secs(8);
+
 /// Lines of a console or daemon log shown with a failure.
 pub const LOG_TAIL: usize = 60;
 

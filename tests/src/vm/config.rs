@@ -204,8 +204,8 @@ impl VmConfig {
 
     fn command_line(&self) -> String {
         let mut words = format!(
-            "console=ttyS0 loglevel=4 panic=-1 mitigations=off random.trust_cpu=on \
-             net.ifnames=0 lab.name={}",
+            "console=ttyS0 loglevel=4 panic=-1 unknown_nmi_panic panic_print=0x61 \
+             mitigations=off random.trust_cpu=on net.ifnames=0 lab.name={}",
             self.name
         );
         if self.iommu {

@@ -3,7 +3,7 @@
 use super::{Agent, GuestOutput, Job, Qmp, VmConfig};
 use crate::lab::Lab;
 use crate::process::{self, Process, Surroundings};
-use crate::{limits, sys};
+use crate::{host, limits, sys};
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -84,7 +84,34 @@ impl Vm {
     /// # Errors
     /// If it does not come up in time; the end of the console is in the message.
     pub fn ready(&self) -> Result<()> {
-        self.explain(self.agent.wait_greeting(1, self.config.boot_limit))
+        self.greeted(1)
+    }
+
+    /// Waits for greeting number `number`. A guest that does not come up is made to say what its
+    /// tasks wait for, by an interrupt that its kernel takes for a reason to panic; its console is kept.
+    fn greeted(&self, number: u32) -> Result<()> {
+        let up = self.agent.wait_greeting(number, self.config.boot_limit);
+        if up.is_ok() {
+            return Ok(());
+        }
+        let mut said = String::new();
+        match self.qmp.execute("inject-nmi", &json!({})) {
+            Ok(_) => std::thread::sleep(limits::LAST_WORDS),
+            Err(error) => said = format!("\n  QEMU does not answer either: {error}"),
+        }
+        if let Ok(kept) = self.keep_console() {
+            said.push_str(&format!("\n  its console is kept: {}", kept.display()));
+        }
+        self.explain(up.map_err(|error| anyhow!("{error:#}{said}")))
+    }
+
+    /// Copies the console to where it outlives this run.
+    fn keep_console(&self) -> Result<PathBuf> {
+        let dir = host::cache_dir()?.join("failed");
+        std::fs::create_dir_all(&dir)?;
+        let kept = dir.join(format!("{}.console", self.config.name));
+        std::fs::copy(&self.console, &kept)?;
+        Ok(kept)
     }
 
     /// Starts a machine and waits until it is up.
@@ -189,7 +216,7 @@ impl Vm {
         let before = self.agent.greetings();
         // No answer can come: the guest goes away meanwhile.
         drop(self.start_shell("reboot -f", limits::GUEST_COMMAND)?);
-        self.explain(self.agent.wait_greeting(before + 1, self.config.boot_limit))
+        self.greeted(before + 1)
     }
 
     /// Resets the machine from outside and waits until it is up again.
@@ -199,7 +226,7 @@ impl Vm {
     pub fn reset(&self) -> Result<()> {
         let before = self.agent.greetings();
         self.qmp.execute("system_reset", &json!({}))?;
-        self.explain(self.agent.wait_greeting(before + 1, self.config.boot_limit))
+        self.greeted(before + 1)
     }
 
     /// Ends QEMU in good order and waits for it.
