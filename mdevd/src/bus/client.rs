@@ -245,7 +245,9 @@ fn explain(error: &io::Error) -> String {
             format!("{error}; is it running? Start mdevd, or give --address")
         }
         io::ErrorKind::PermissionDenied => {
-            format!("{error}; only its own user and root may, so use sudo or --address")
+            format!(
+                "{error}; only the daemon's user and root may: run this as one of them, as with sudo"
+            )
         }
         _ => error.to_string(),
     }

@@ -133,13 +133,18 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
         );
         lines.line("doorbells", &view.doorbells);
         lines.line("interrupts", &view.interrupts);
+        lines.line("doorbells", &view.doorbells);
+        lines.line("interrupts", &view.interrupts);
         lines.line("ring format", &view.ring_format);
-        let owner = view.socket_owner.as_deref().unwrap_or("daemon");
-        let group = view.socket_group.as_deref().unwrap_or("daemon");
-        lines.line(
-            "socket",
-            format!("{} ({owner}:{group} {})", d.socket, view.socket_mode),
-        );
+        // One that could not be composed has none.
+        if !d.socket.is_empty() {
+            let owner = view.socket_owner.as_deref().unwrap_or("daemon");
+            let group = view.socket_group.as_deref().unwrap_or("daemon");
+            lines.line(
+                "socket",
+                format!("{} ({owner}:{group} {})", d.socket, view.socket_mode),
+            );
+        }
     }
     if let Some(health) = &view.health {
         health_lines(&mut lines, &d.mac, health);
@@ -284,7 +289,7 @@ pub(super) fn stats(terminal: Terminal, stats: &Stats) -> String {
             lines.line("", format!("{count} dropped: {reason}"));
         }
     }
-    lines.line("kicks", total.kicks.to_string());
+    lines.line("doorbells", total.doorbells.to_string());
     lines.line("interrupts", total.interrupts.to_string());
     lines.line("messages", stats.messages.to_string());
     if !stats.pairs.is_empty() {
@@ -302,7 +307,7 @@ pub(super) fn stats(terminal: Terminal, stats: &Stats) -> String {
                     tx.frames,
                     tx.bytes,
                     dropped(tx),
-                    c.kicks,
+                    c.doorbells,
                     c.interrupts,
                 ];
                 numbers.into_iter().map(number).collect()
@@ -316,7 +321,7 @@ pub(super) fn stats(terminal: Terminal, stats: &Stats) -> String {
             "TX FRAMES",
             "TX BYTES",
             "TX DROPS",
-            "KICKS",
+            "DOORBELLS",
             "INTERRUPTS",
         ];
         lines.out += &table(terminal, &heading, &rows);

@@ -29,7 +29,7 @@ fn counters(rx: &QueueStats, tx: &QueueStats) -> Counters {
     Counters {
         rx: direction(rx),
         tx: direction(tx),
-        kicks: rx.kicks + tx.kicks,
+        doorbells: rx.kicks + tx.kicks,
         interrupts: rx.interrupts + tx.interrupts,
     }
 }

@@ -13,7 +13,7 @@ use libcvf::control::MacAddr;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::backend::Backend;
-use super::definition::{Definition, SocketAccess};
+use super::definition::{Definition, SocketAccess, Word};
 use super::entry::{Entry, Failed, Live};
 use super::error::{EngineError, shown};
 use super::request::{CreateRequest, Draft};
@@ -337,7 +337,12 @@ impl Engine for Catalog {
         let Changes { link } = request.check().map_err(|error| error.on("change", name))?;
         let live = self.live(name, "change")?;
         let changed = link.is_some_and(|link| live.device.set_link(link == Link::Up));
-        tracing::info!(device = name, ?link, changed, "set");
+        tracing::info!(
+            device = name,
+            link = link.map(|link| link.word()),
+            changed,
+            "set"
+        );
         Ok(Changed {
             name: name.to_owned(),
             changed,

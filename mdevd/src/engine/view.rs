@@ -301,7 +301,7 @@ pub struct Counters {
     /// From the guest.
     pub tx: DirectionStats,
     /// Notifications from the guest that reached the data plane.
-    pub kicks: u64,
+    pub doorbells: u64,
     /// Interrupts sent to the guest.
     pub interrupts: u64,
 }

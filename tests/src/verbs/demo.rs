@@ -125,13 +125,13 @@ fn on_rig(rig: &Rig, checked: &mut Checked) -> Result<traffic::FrameReport> {
     for guest in [a, b] {
         let stats = rig.daemon.ctl(&["stats", &guest.main.device.name])?;
         say(&format!(
-            "    {}: rx {} frames {} bytes, tx {} frames {} bytes, {} kicks, {} interrupts",
+            "    {}: rx {} frames {} bytes, tx {} frames {} bytes, {} doorbells, {} interrupts",
             guest.main.device.name,
             stats["rx"]["frames"],
             stats["rx"]["bytes"],
             stats["tx"]["frames"],
             stats["tx"]["bytes"],
-            stats["kicks"],
+            stats["doorbells"],
             stats["interrupts"]
         ));
     }

@@ -41,13 +41,13 @@ fn a_mapped_device_works_without_a_message() {
     let mut two = vm(&host, "two", DoorbellMode::Mapped, "mapped");
     assert!(one.doorbell_is_mapped(tx_queue(0)));
     introduce(&mut [&mut one, &mut two]);
-    let kicks = host.daemon.counter("one", "/kicks").unwrap();
+    let kicks = host.daemon.counter("one", "/doorbells").unwrap();
     for number in 0..1000 {
         pass(&mut one, &mut two, number);
         pass(&mut two, &mut one, number);
     }
     assert_eq!(
-        host.daemon.counter("one", "/kicks").unwrap(),
+        host.daemon.counter("one", "/doorbells").unwrap(),
         kicks,
         "no message"
     );
@@ -110,7 +110,7 @@ fn region_io_fds_wake_the_worker_without_a_message() {
         expect_number(&mut two, number);
     }
     assert_eq!(host.daemon.counter("one", "/messages").unwrap(), before);
-    let kicks = host.daemon.counter("one", "/kicks").unwrap();
+    let kicks = host.daemon.counter("one", "/doorbells").unwrap();
     assert!(kicks > 0, "the worker slept in between and was woken");
 }
 

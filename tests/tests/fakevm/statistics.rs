@@ -61,7 +61,7 @@ fn statistics_equal_the_hosts_counters() {
         assert_eq!(tx.numbers[1], shown(name, "/tx/frames"), "{name}");
         assert_eq!(tx.numbers[2], shown(name, "/tx/bytes"), "{name}");
         let kicks = rx.numbers[0] + tx.numbers[0];
-        assert_eq!(kicks, shown(name, "/kicks"), "{name}");
+        assert_eq!(kicks, shown(name, "/doorbells"), "{name}");
         let interrupts = rx.numbers[3] + tx.numbers[3];
         assert_eq!(interrupts, shown(name, "/interrupts"), "{name}");
         assert_eq!(rx_gso.numbers[0], shown(name, "/rx/large_frames"), "{name}");
