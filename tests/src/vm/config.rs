@@ -202,10 +202,12 @@ impl VmConfig {
         args
     }
 
+    /// The clock source's watchdog is off: where emulated CPUs wait long for the host's, this kernel's
+    /// waits in an interrupt for CPUs that are stopped until it returns, and the guest hangs in its boot.
     fn command_line(&self) -> String {
         let mut words = format!(
             "console=ttyS0 loglevel=4 panic=-1 unknown_nmi_panic panic_print=0x61 \
-             mitigations=off random.trust_cpu=on net.ifnames=0 lab.name={}",
+             tsc=nowatchdog mitigations=off random.trust_cpu=on net.ifnames=0 lab.name={}",
             self.name
         );
         if self.iommu {
