@@ -10,6 +10,8 @@
 
 pub mod limits;
 
+mod kept;
+
 pub mod mem;
 pub mod pci;
 

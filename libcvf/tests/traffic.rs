@@ -265,6 +265,32 @@ fn control_commands_change_what_is_received() {
     assert_eq!(b.command(2, &[]), 1, "an empty command");
 }
 
+/// Queues keep the memory that they last worked with; that must not outlast its unmapping.
+#[test]
+fn memory_that_is_unmapped_is_let_go() {
+    use std::os::unix::fs::MetadataExt;
+    let pf = pf(4);
+    let (a, b) = (compose(&pf, spec(1)), compose(&pf, spec(2)));
+    let (mut a, mut b) = (Guest::new(&a), Guest::new(&b));
+    a.start(0);
+    b.start(0);
+    a.send(&frame(2, 1, 60));
+    assert_eq!(b.receive(), Some(frame(2, 1, 60)));
+    for guest in [&a, &b] {
+        let inode = guest.ram.metadata().unwrap().ino().to_string();
+        let mapped = || {
+            let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+            maps.lines()
+                .any(|line| line.split_whitespace().nth(4) == Some(&inode))
+        };
+        assert!(mapped(), "{inode}");
+        let mut gone = guest.cvf.unmap(0, 8 << 20).unwrap();
+        assert!(gone.wait(std::time::Duration::from_secs(2)).is_ok());
+        drop(gone);
+        assert!(!mapped(), "{inode}");
+    }
+}
+
 #[test]
 fn a_reset_takes_the_rings_away_and_a_second_driver_starts_clean() {
     let pf = pf(4);

@@ -48,8 +48,11 @@ impl<'d> DeviceHost<'d> {
                     .map(|ring| ring.looks_untouched(&regions))
             }
             QueueRole::Receive(pair) => {
-                let mut ring = device.port.receive[usize::from(pair)].ring.lock();
-                ring.as_mut().map(|ring| ring.looks_untouched(&regions))
+                let mut state = device.port.receive[usize::from(pair)].state.lock();
+                state
+                    .ring
+                    .as_mut()
+                    .map(|ring| ring.looks_untouched(&regions))
             }
             QueueRole::Control => {
                 let mut rings = device.rings.lock();

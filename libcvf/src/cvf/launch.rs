@@ -95,7 +95,7 @@ impl Device {
                 let ring = receive_ring(format, place, features, regions)?;
                 self.port.renew_receive(pair);
                 if let Some(queue) = self.port.receive.get(usize::from(pair)) {
-                    *queue.ring.lock() = Some(ring);
+                    queue.state.lock().ring = Some(ring);
                 }
             }
             QueueRole::Transmit(pair) => {
@@ -137,8 +137,8 @@ impl Device {
 
     fn take_receive(&self, pair: usize, until: Instant) {
         let queue = self.port.receive.get(pair);
-        if let Some(mut ring) = queue.and_then(|q| q.ring.try_lock_until(until)) {
-            *ring = None;
+        if let Some(mut state) = queue.and_then(|q| q.state.try_lock_until(until)) {
+            state.ring = None;
         }
     }
 

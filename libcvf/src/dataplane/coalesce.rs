@@ -356,16 +356,16 @@ impl Port {
                 let Some(queue) = self.receive.get(usize::from(number)) else {
                     return true;
                 };
-                let Some(mut state) = lock(&queue.ring, patience) else {
+                let Some(mut state) = lock(&queue.state, patience) else {
                     return false;
                 };
                 let due = due(&queue.coalesce);
-                let (wanted, gone) = match state.as_mut().filter(|_| due) {
+                let (wanted, gone) = match state.ring.as_mut().filter(|_| due) {
                     Some(ring) => self.ask(|r| (ring.wants_interrupt(r), ring.faulted())),
                     None => (false, false),
                 };
                 if gone {
-                    *state = None;
+                    state.ring = None;
                 }
                 (wanted, &queue.vector, &queue.counters)
             }

@@ -137,12 +137,13 @@ impl Batch<'_, '_> {
     fn give_queue(&mut self, to: PortId, frames: Frames, port: &Arc<Port>, number: u16) {
         let queue = &port.receive[usize::from(number)];
         let faults = fault_count();
-        let mut state = queue.ring.lock();
-        let Some(ring) = state.as_mut().filter(|_| port.running()) else {
+        let mut guard = queue.state.lock();
+        let state = &mut *guard;
+        let Some(ring) = state.ring.as_mut().filter(|_| port.running()) else {
             frames.for_each(|_| queue.counters.drop(Drop::NotReady));
             return;
         };
-        let regions = port.memory.load();
+        let regions = port.memory.keep(&mut state.memory);
         let mut filling = Filling {
             way: Way {
                 from: self.from,
@@ -151,7 +152,7 @@ impl Batch<'_, '_> {
             },
             accepts: port.accepts(),
             mtu: port.mtu(),
-            regions: &regions,
+            regions,
             counters: &queue.counters,
             tally: Tally::default(),
             unicast: self.unicast,
@@ -166,8 +167,8 @@ impl Batch<'_, '_> {
         let published = filled.and_then(|()| {
             // A driver that has to post buffers is not left waiting for what is held back.
             if pushed > 0 || (starved && queue.coalesce.holds()) {
-                let wanted = ring.publish(&regions)?;
-                starved |= queue.coalesce.is_limited() && ring.is_spent(&regions);
+                let wanted = ring.publish(regions)?;
+                starved |= queue.coalesce.is_limited() && ring.is_spent(regions);
                 let held = &mut self.scratch.held;
                 let now = starved || !held.has_room();
                 let decision = queue.coalesce.decide(wanted, pushed, now);
@@ -181,17 +182,15 @@ impl Batch<'_, '_> {
             Err(error) => {
                 // What was pushed before is never shown.
                 (0..pushed).for_each(|_| queue.counters.drop(Drop::NotReady));
-                *state = None;
+                state.ring = None;
                 port.stop(format!("receive queue {number}: {error}"));
             }
         }
-        let under_ring = state.as_ref().is_some_and(|ring| ring.faulted());
-        if port.truncated(faults, &regions, under_ring) {
-            *state = None;
+        let under_ring = state.ring.as_ref().is_some_and(|ring| ring.faulted());
+        if port.truncated(faults, regions, under_ring) {
+            state.ring = None;
         }
-        // Before the lock goes: whoever waits for it may unmap then, which is not for a worker to do.
-        drop(regions);
-        drop(state);
+        drop(guard);
         if interrupt && port.interrupts.queue(queue.vector.get()) {
             queue.counters.interrupts.add_shared(1);
         }

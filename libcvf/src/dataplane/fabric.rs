@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 
 use super::counters::QueueCounters;
 use super::port::Port;
+use super::scratch::View;
 use super::worker::Worker;
+use crate::kept::Versioned;
 use crate::offload::FrameMeta;
 use crate::ring::Payload;
-use crate::switch::{PortConfig, PortId, Switch, SwitchError};
+use crate::switch::{PortConfig, PortId, Snapshot, Switch, SwitchError};
 
 /// A way north-south that takes frames from workers.
 pub trait Uplink: Send + Sync {
@@ -32,10 +33,13 @@ pub enum Endpoint {
     Uplink(Arc<dyn Uplink>),
 }
 
+/// Endpoints by port number.
+pub(super) type Ports = Vec<Option<Endpoint>>;
+
 /// Switch, endpoints, workers.
 pub struct Fabric {
     switch: Switch,
-    ports: ArcSwap<Vec<Option<Endpoint>>>,
+    ports: Versioned<Ports>,
     change: Mutex<()>,
     workers: Box<[Arc<Worker>]>,
     started: Instant,
@@ -54,7 +58,7 @@ impl Fabric {
             .collect::<Result<_, _>>()?;
         let fabric = Arc::new(Self {
             switch: Switch::default(),
-            ports: ArcSwap::default(),
+            ports: Versioned::default(),
             change: Mutex::new(()),
             workers,
             started: Instant::now(),
@@ -71,9 +75,18 @@ impl Fabric {
         &self.switch
     }
 
-    /// The endpoints of this moment, by port number. Hold them for a burst.
-    pub(super) fn ports(&self) -> Guard<Arc<Vec<Option<Endpoint>>>> {
-        self.ports.load()
+    /// Switch and endpoints of this moment, for a burst.
+    #[inline]
+    pub(super) fn view<'v>(&self, view: &'v mut View) -> (&'v Snapshot, &'v Ports) {
+        let snapshot = self.switch.keep(&mut view.snapshot);
+        (snapshot, self.ports.keep(&mut view.ports))
+    }
+
+    /// Lets go of what a thread keeps and is no longer so.
+    #[inline]
+    pub(super) fn release(&self, view: &mut View) {
+        self.switch.release(&mut view.snapshot);
+        view.ports.forget_if_old(&self.ports);
     }
 
     /// The forwarding table's clock, in seconds.
@@ -110,7 +123,7 @@ impl Fabric {
             ports.resize(id.index() + 1, None);
         }
         ports[id.index()] = Some(endpoint);
-        self.ports.store(Arc::new(ports));
+        self.ports.swap(Arc::new(ports));
         Ok(id)
     }
 
@@ -125,7 +138,7 @@ impl Fabric {
         if let Some(slot) = ports.get_mut(id.index()) {
             *slot = None;
         }
-        self.ports.store(Arc::new(ports));
+        self.ports.swap(Arc::new(ports));
     }
 
     /// For each worker that sleeps, the turns its loop has made so far: the number stands still for as

@@ -45,13 +45,14 @@ impl Fabric {
         counters: &QueueCounters,
         scratch: &mut Scratch,
     ) {
-        let snapshot = self.switch().load();
-        let (ports, now) = (self.ports(), self.now());
+        let mut view = std::mem::take(&mut scratch.view);
+        let (snapshot, ports) = self.view(&mut view);
+        let now = self.now();
         let (mut tally, mut memo) = (Tally::default(), Memo::default());
         let mut sorted = Sorted::default();
         let mut batch = Batch {
             from,
-            snapshot: &snapshot,
+            snapshot,
             burst,
             scratch,
             plain: Frames::default(),
@@ -98,7 +99,7 @@ impl Fabric {
                 }
                 Verdict::Many(targets) => {
                     // What was planned goes first: a sender's frames keep their order.
-                    flush(&mut batch, &mut sorted, &ports);
+                    flush(&mut batch, &mut sorted, ports);
                     memo = Memo::default();
                     batch.unicast = false;
                     for to in targets {
@@ -109,9 +110,10 @@ impl Fabric {
                 Verdict::Drop(reason) => counters.drop(deliver::refusal(reason)),
             }
         }
-        flush(&mut batch, &mut sorted, &ports);
+        flush(&mut batch, &mut sorted, ports);
         tally.record(counters);
         std::mem::take(&mut scratch.cut).record(counters);
+        scratch.view = view;
     }
 }
 

@@ -188,12 +188,19 @@ impl Port {
     }
 
     /// Passes queue `number` (transmit queues first): takes and releases its lock, so that any
-    /// burst that was inside has ended. False when it is still busy at `until`.
+    /// burst that was inside has ended, and lets go of the memory that the queue kept. False when it is still busy at `until`.
     fn pass(&self, number: usize, until: Instant) -> bool {
         match number.checked_sub(self.transmit.len()) {
-            None => self.transmit[number].state.try_lock_until(until).is_some(),
-            Some(number) => self.receive[number].ring.try_lock_until(until).is_some(),
+            None => {
+                let state = self.transmit[number].state.try_lock_until(until);
+                state.map(|mut state| self.memory.release(&mut state.memory))
+            }
+            Some(number) => {
+                let state = self.receive[number].state.try_lock_until(until);
+                state.map(|mut state| self.memory.release(&mut state.memory))
+            }
         }
+        .is_some()
     }
 }
 

@@ -6,6 +6,8 @@ use parking_lot::Mutex;
 
 use super::coalesce::Coalesce;
 use super::counters::QueueCounters;
+use crate::kept::Kept;
+use crate::mem::Regions;
 use crate::ring::{ReceiveRing, TransmitRing};
 
 const NO_VECTOR: u16 = 0xffff;
@@ -39,6 +41,17 @@ pub struct TransmitState {
     pub ring: Option<Box<dyn TransmitRing>>,
     /// Doorbells are asked not to come.
     pub(super) suppressed: bool,
+    /// The device's memory, kept until the lock is passed after a change.
+    pub(super) memory: Kept<Regions>,
+}
+
+/// A receive queue's ring, under its lock.
+#[derive(Default)]
+pub struct ReceiveState {
+    /// The ring while the queue is enabled and the device runs.
+    pub ring: Option<Box<dyn ReceiveRing>>,
+    /// As with [`TransmitState`].
+    pub(super) memory: Kept<Regions>,
 }
 
 /// Guest to device.
@@ -60,7 +73,7 @@ pub struct TransmitQueue {
 #[derive(Default)]
 pub struct ReceiveQueue {
     /// The ring. Taken once per burst and sender.
-    pub ring: Mutex<Option<Box<dyn ReceiveRing>>>,
+    pub state: Mutex<ReceiveState>,
     /// Where interrupts go.
     pub vector: VectorCell,
     /// Interrupts held back; the lock's holder writes.

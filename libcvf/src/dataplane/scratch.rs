@@ -2,12 +2,23 @@
 
 use super::coalesce::Held;
 use super::counters::Cut;
+use super::fabric::Ports;
+use crate::kept::Kept;
 use crate::offload::SEGMENT_SCRATCH;
+use crate::switch::Snapshot;
+
+/// Switch and endpoints as a thread that forwards keeps them from burst to burst.
+#[derive(Default)]
+pub(super) struct View {
+    pub snapshot: Kept<Snapshot>,
+    pub ports: Kept<Ports>,
+}
 
 /// Buffers of a forwarding thread.
 pub struct Scratch {
     /// Interrupts that the thread holds back; it has to ask for the next deadline before it sleeps.
     pub held: Held,
+    pub(super) view: View,
     /// Large-send frames of the burst in hand that were cut.
     pub(super) cut: Cut,
     /// A frame's head while its VLAN tag is edited.
@@ -18,8 +29,16 @@ impl Default for Scratch {
     fn default() -> Self {
         Self {
             held: Held::default(),
+            view: View::default(),
             cut: Cut::default(),
             edit: Box::new([0; SEGMENT_SCRATCH]),
         }
+    }
+}
+
+impl Scratch {
+    /// Before the thread sleeps: keeps nothing that others might want to see gone.
+    pub fn rest(&mut self) {
+        self.view = View::default();
     }
 }

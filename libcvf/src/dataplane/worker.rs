@@ -24,6 +24,12 @@ use crate::ring::{BurstBuffers, RingError};
 
 /// How long an empty ring is polled before it is armed.
 const SPIN: Duration = Duration::from_micros(20);
+/// Turns of the loop for which the fabric is borrowed: it can end at their end.
+const BORROW: u64 = 64;
+/// Turns of the loop for which one look at the clock does, and rings in the list up to which it does:
+/// a turn over more takes long by itself.
+const TICK: u64 = 8;
+const FEW: usize = 8;
 
 /// A transmit queue in the worker's list.
 struct Active {
@@ -45,6 +51,8 @@ enum Served {
 /// The shared side of a worker.
 pub(super) struct Worker {
     inbox: Mutex<Vec<Active>>,
+    /// Something was put into the inbox; tells without its lock.
+    mail: AtomicBool,
     asleep: AtomicBool,
     stopping: AtomicBool,
     /// Turns of the loop, written by the thread alone: stands still while it sleeps.
@@ -58,6 +66,7 @@ impl Worker {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         Ok(Arc::new(Self {
             inbox: Mutex::new(Vec::new()),
+            mail: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             turns: AtomicU64::new(0),
@@ -104,8 +113,19 @@ impl Worker {
             queue,
             empty_since: None,
         });
+        self.mail.store(true, Ordering::Release);
         if self.asleep.swap(false, Ordering::SeqCst) {
             let _ = self.wake.write(1);
+        }
+    }
+
+    /// Takes what was scheduled.
+    #[inline]
+    fn collect(&self, list: &mut Vec<Active>) {
+        if self.mail.load(Ordering::Relaxed) {
+            // What comes behind the lock raises the flag again.
+            self.mail.store(false, Ordering::Relaxed);
+            list.append(&mut self.inbox.lock());
         }
     }
 }
@@ -131,27 +151,48 @@ impl Loop {
     }
 
     fn run(mut self) {
+        let mut borrowed = None;
+        let mut now = Instant::now();
         for turn in 1.. {
             if self.worker.stopping.load(Ordering::Relaxed) {
                 return;
             }
             self.worker.turns.store(turn, Ordering::Relaxed);
-            self.list.append(&mut self.worker.inbox.lock());
+            self.worker.collect(&mut self.list);
             if self.list.is_empty() {
+                borrowed = None;
+                self.scratch.rest();
                 self.sleep();
-                self.scratch.held.expire(Instant::now());
+                now = Instant::now();
+                self.scratch.held.expire(now);
                 continue;
             }
             // The fabric is only borrowed while there is work, so that dropping it ends us.
-            let Some(fabric) = self.fabric.upgrade() else {
-                return;
+            if turn % BORROW == 0 {
+                borrowed = None;
+            }
+            let fabric = match &borrowed {
+                Some(fabric) => fabric,
+                None => match self.fabric.upgrade() {
+                    Some(fabric) => borrowed.insert(fabric),
+                    None => return,
+                },
             };
-            let now = Instant::now();
-            fabric.tick(now);
-            self.scratch.held.expire(now);
+            fabric.release(&mut self.scratch.view);
+            if turn % TICK == 0 || self.list.len() > FEW || self.scratch.held.next().is_some() {
+                now = Instant::now();
+                fabric.tick(now);
+                self.scratch.held.expire(now);
+            }
             let mut index = 0;
             while index < self.list.len() {
-                if self.round(index, now, &fabric) {
+                if round(
+                    &mut self.list[index],
+                    now,
+                    fabric,
+                    &mut self.buffers,
+                    &mut self.scratch,
+                ) {
                     index += 1;
                 } else {
                     self.list.swap_remove(index);
@@ -170,36 +211,35 @@ impl Loop {
         }
         self.worker.asleep.store(false, Ordering::SeqCst);
     }
+}
 
-    /// Serves one queue of the list; false when it leaves the list.
-    fn round(&mut self, index: usize, now: Instant, fabric: &Fabric) -> bool {
-        let entry = &mut self.list[index];
-        match serve(
-            &entry.port,
-            entry.queue,
-            fabric,
-            &mut self.buffers,
-            &mut self.scratch,
-        ) {
-            Served::Some => {
-                entry.empty_since = None;
-                true
+/// Serves one queue of the list; false when it leaves the list.
+fn round(
+    entry: &mut Active,
+    now: Instant,
+    fabric: &Fabric,
+    buffers: &mut BurstBuffers,
+    scratch: &mut Scratch,
+) -> bool {
+    match serve(&entry.port, entry.queue, fabric, buffers, scratch) {
+        Served::Some => {
+            entry.empty_since = None;
+            true
+        }
+        Served::Nothing if entry.port.polled => true,
+        Served::Nothing => {
+            let since = *entry.empty_since.get_or_insert(now);
+            now.duration_since(since) < SPIN || !release(&entry.port, entry.queue)
+        }
+        Served::Gone => {
+            let queue = &entry.port.transmit[usize::from(entry.queue)];
+            queue.scheduled.store(false, Ordering::SeqCst);
+            // A ring that was put in place just now found us still scheduled: look once more.
+            let back = queue.state.lock().ring.is_some() && !entry.port.stopped();
+            if back && !entry.away() {
+                return !queue.scheduled.swap(true, Ordering::SeqCst);
             }
-            Served::Nothing if entry.port.polled => true,
-            Served::Nothing => {
-                let since = *entry.empty_since.get_or_insert(now);
-                now.duration_since(since) < SPIN || !release(&entry.port, entry.queue)
-            }
-            Served::Gone => {
-                let queue = &entry.port.transmit[usize::from(entry.queue)];
-                queue.scheduled.store(false, Ordering::SeqCst);
-                // A ring that was put in place just now found us still scheduled: look once more.
-                let back = queue.state.lock().ring.is_some() && !entry.port.stopped();
-                if back && !entry.away() {
-                    return !queue.scheduled.swap(true, Ordering::SeqCst);
-                }
-                false
-            }
+            false
         }
     }
 }
@@ -254,15 +294,15 @@ fn serve(
     let Some(ring) = state.ring.as_mut().filter(|_| !port.stopped()) else {
         return Served::Gone;
     };
-    let regions = port.memory.load();
+    let regions = port.memory.keep(&mut state.memory);
     let mut burst = buffers.lend();
-    let taken = ring.take(&regions, &mut burst);
+    let taken = ring.take(regions, &mut burst);
     if taken.is_ok() && burst.frames().is_empty() {
         if !state.suppressed {
-            ring.suppress(&regions);
+            ring.suppress(regions);
             state.suppressed = true;
         }
-        let truncated = port.truncated(faults, &regions, ring.faulted());
+        let truncated = port.truncated(faults, regions, ring.faulted());
         return if truncated {
             Served::Gone
         } else {
@@ -270,12 +310,12 @@ fn serve(
         };
     }
     let done = taken.and_then(|()| {
-        ring.suppress(&regions);
+        ring.suppress(regions);
         state.suppressed = true;
         fabric.forward(port.id(), &mut burst, &queue.counters, scratch);
-        ring.give_back(&regions, &burst)
+        ring.give_back(regions, &burst)
     });
-    if port.truncated(faults, &regions, ring.faulted()) {
+    if port.truncated(faults, regions, ring.faulted()) {
         state.ring = None;
         return Served::Gone;
     }
@@ -294,8 +334,6 @@ fn serve(
         scratch.held.settle(decision, port, side, || ring.hold())
     });
     drop(burst);
-    // Before the lock goes: whoever waits for it may unmap then, which is not for a worker to do.
-    drop(regions);
     drop(guard);
     match done {
         Ok(true) if port.interrupts.queue(queue.vector.get()) => {

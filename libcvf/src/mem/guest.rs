@@ -3,11 +3,12 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::Guard;
 use parking_lot::Mutex;
 
 use super::file::{FileError, MappedFile};
 use super::regions::{Region, Regions};
+use crate::kept::{Kept, Versioned};
 use crate::limits::{MAX_DMA_MAPS, MAX_MAPPED_BYTES};
 
 /// A client's wish to make guest memory reachable.
@@ -105,7 +106,7 @@ impl MapError {
 /// A device's memory. Changes are serialised; [`Self::load`] never waits.
 #[derive(Debug, Default)]
 pub struct GuestMemory {
-    current: ArcSwap<Regions>,
+    current: Versioned<Regions>,
     /// Held while changing; every mapping of a file that is alive, those of unmapped regions that
     /// somebody still looks at included.
     change: Mutex<Vec<Weak<MappedFile>>>,
@@ -117,6 +118,18 @@ impl GuestMemory {
     #[inline]
     pub fn load(&self) -> Guard<Arc<Regions>> {
         self.current.load()
+    }
+
+    /// The state of this moment for whoever keeps it under a queue's lock: until the lock is passed after
+    /// a change ([`Self::release`]).
+    #[inline]
+    pub(crate) fn keep<'k>(&self, kept: &'k mut Kept<Regions>) -> &'k Regions {
+        self.current.keep(kept)
+    }
+
+    /// Lets go of what is kept if it is no longer the state of this moment.
+    pub(crate) fn release(&self, kept: &mut Kept<Regions>) {
+        kept.forget_if_old(&self.current);
     }
 
     /// Adds a region; one without a file is remembered, so that the reason can be told when a ring
@@ -171,7 +184,7 @@ impl GuestMemory {
             region.host = file.host(fd_offset);
             region.file = Some(file);
         }
-        self.current.store(Arc::new(now.with(region)));
+        self.current.swap(Arc::new(now.with(region)));
         Ok(())
     }
 

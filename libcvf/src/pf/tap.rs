@@ -216,6 +216,7 @@ fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
             PollFd::new(tap.fd.as_fd(), PollFlags::POLLIN),
             PollFd::new(stop.as_fd(), PollFlags::POLLIN),
         ];
+        scratch.rest();
         let patience = scratch.held.patience().map(TimeSpec::from_duration);
         match ppoll(&mut fds, patience, None) {
             Ok(_) | Err(Errno::EINTR) => {}

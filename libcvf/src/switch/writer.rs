@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::Guard;
 use parking_lot::Mutex;
 
 use super::filter::{FilterError, RxFilter};
@@ -12,6 +12,7 @@ use super::lists::{Membership, place};
 use super::permute::Permutation;
 use super::port::{Port, PortConfig, PortId, PortKind, Vid};
 use super::snapshot::{CHUNK, Owner, Snapshot};
+use crate::kept::{Kept, Versioned};
 use crate::limits::{MAX_PORT_IDS, MAX_PORTS, MAX_VLAN};
 use crate::offload::PackedMac;
 
@@ -45,7 +46,7 @@ pub enum SwitchError {
 
 /// The write side. Shared by reference; changes wait for each other, workers never wait.
 pub struct Switch {
-    current: ArcSwap<Snapshot>,
+    current: Versioned<Snapshot>,
     state: Mutex<State>,
 }
 
@@ -76,7 +77,7 @@ impl Switch {
 
     /// A switch whose tables are laid out by this permutation.
     pub(super) fn keyed(permute: Permutation) -> Self {
-        let current = ArcSwap::from_pointee(Snapshot::new(permute));
+        let current = Versioned::new(Snapshot::new(permute));
         Self {
             current,
             state: Mutex::default(),
@@ -92,6 +93,18 @@ impl Switch {
     #[inline]
     pub fn load(&self) -> Guard<Arc<Snapshot>> {
         self.current.load()
+    }
+
+    /// The present snapshot, for a thread that keeps it from burst to burst.
+    #[inline]
+    pub(crate) fn keep<'k>(&self, kept: &'k mut Kept<Snapshot>) -> &'k Snapshot {
+        self.current.keep(kept)
+    }
+
+    /// Lets go of a snapshot that is no longer the present one.
+    #[inline]
+    pub(crate) fn release(&self, kept: &mut Kept<Snapshot>) {
+        kept.forget_if_old(&self.current);
     }
 
     /// Makes a port.
@@ -220,7 +233,7 @@ impl Switch {
         change.port(new);
 
         let learned = Arc::clone(&next.learned);
-        self.current.store(Arc::new(next));
+        self.current.swap(Arc::new(next));
         let learns = |config: &PortConfig| Port::new(config).learns;
         if let Some(old) = old.filter(|old| learns(old)) {
             let stays = |new: &PortConfig| learns(new) && new.access_vlan == old.access_vlan;

@@ -191,7 +191,7 @@ fn a_queue_in_use_is_not_waited_for() {
     let mut held = Held::default();
     let at = until(queue.coalesce.decide(true, 1, false));
     held.keep(at, &port, Side::Receive(0));
-    let busy = queue.ring.lock();
+    let busy = queue.state.lock();
     held.expire(at);
     assert_eq!(held.next(), Some(at + HELD_RETRY));
     let now = Patience::Until(Instant::now());

@@ -1,0 +1,142 @@
+//! Shared state that its readers keep from one look to the next.
+//!
+//! A reader of [`Versioned`] compares one number and, most of the time, goes on with what it has: no
+//! reference is counted. What it keeps stays alive for that long, so whoever keeps something says when it
+//! lets go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, Guard};
+
+/// Never given out twice, so that what is kept of one state is not taken for another's.
+fn next_version() -> u64 {
+    static VERSION: AtomicU64 = AtomicU64::new(1);
+    VERSION.fetch_add(1, Ordering::Relaxed)
+}
+
+/// State that is replaced as a whole. Writers take turns among themselves.
+#[derive(Debug)]
+pub(crate) struct Versioned<T> {
+    current: ArcSwap<T>,
+    version: AtomicU64,
+}
+
+impl<T: Default> Default for Versioned<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> Versioned<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self {
+            current: ArcSwap::from_pointee(value),
+            version: AtomicU64::new(next_version()),
+        }
+    }
+
+    /// What there is at this moment.
+    #[inline]
+    pub(crate) fn load(&self) -> Guard<Arc<T>> {
+        self.current.load()
+    }
+
+    /// The same, to be held for long.
+    pub(crate) fn load_full(&self) -> Arc<T> {
+        self.current.load_full()
+    }
+
+    /// Replaces it; returns what there was.
+    pub(crate) fn swap(&self, value: Arc<T>) -> Arc<T> {
+        let before = self.current.swap(value);
+        // Whoever sees this number finds the new state.
+        self.version.store(next_version(), Ordering::Release);
+        before
+    }
+
+    /// What there is, or was when `kept` was filled and nothing has replaced it since. Whoever is told
+    /// of a replacement by other means, a lock for instance, sees it.
+    #[inline]
+    pub(crate) fn keep<'k>(&self, kept: &'k mut Kept<T>) -> &'k Arc<T> {
+        let version = self.version.load(Ordering::Acquire);
+        if kept.version != version {
+            kept.value = None;
+            kept.version = version;
+        }
+        kept.value.get_or_insert_with(|| self.load_full())
+    }
+}
+
+/// What a reader keeps.
+#[derive(Debug)]
+pub(crate) struct Kept<T> {
+    version: u64,
+    value: Option<Arc<T>>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self {
+            version: 0,
+            value: None,
+        }
+    }
+}
+
+impl<T> Kept<T> {
+    /// Lets go of it if it is no longer what `of` has.
+    #[inline]
+    pub(crate) fn forget_if_old(&mut self, of: &Versioned<T>) {
+        if self.version != of.version.load(Ordering::Acquire) {
+            self.value = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_replaced_with_its_source_and_let_go() {
+        let (source, other) = (Versioned::new(1), Versioned::new(10));
+        let mut kept = Kept::default();
+        assert_eq!(**source.keep(&mut kept), 1);
+        let first = source.load_full();
+        assert_eq!(Arc::strong_count(&first), 3, "source, kept, here");
+        assert_eq!(*source.swap(Arc::new(2)), 1);
+        kept.forget_if_old(&source);
+        assert_eq!(Arc::strong_count(&first), 1, "let go");
+        assert_eq!(**source.keep(&mut kept), 2);
+        kept.forget_if_old(&source);
+        assert_eq!(Arc::strong_count(&source.load_full()), 3);
+        assert_eq!(**other.keep(&mut kept), 10, "never taken for another's");
+        kept.forget_if_old(&source);
+        assert_eq!(Arc::strong_count(&other.load_full()), 2, "another's is old");
+    }
+
+    /// A reader that has seen what a writer said afterwards sees what it wrote before.
+    #[test]
+    fn a_replacement_is_seen_by_whoever_hears_of_it() {
+        let source = Versioned::new(0u64);
+        let told = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 1..=20_000 {
+                    source.swap(Arc::new(n));
+                    told.store(n, Ordering::Release);
+                }
+            });
+            let mut kept = Kept::default();
+            loop {
+                let heard = told.load(Ordering::Acquire);
+                let seen = **source.keep(&mut kept);
+                assert!(seen >= heard, "{seen} after {heard}");
+                if heard == 20_000 {
+                    break;
+                }
+            }
+        });
+    }
+}
