@@ -178,6 +178,13 @@ impl Tally {
         self.bytes += len as u64;
     }
 
+    /// Frames of `bytes` bytes in all that are known to be unicast.
+    #[inline]
+    pub(super) const fn add_all(&mut self, frames: u64, bytes: u64) {
+        self.frames += frames;
+        self.bytes += bytes;
+    }
+
     /// What is said about a frame of `len` bytes that was added.
     #[inline]
     pub(super) const fn add_offloads(&mut self, len: usize, meta: &FrameMeta) {

@@ -209,11 +209,11 @@ impl Batch<'_, '_> {
         let mut usual = self.usual(filling, frames);
         while !frames.is_empty() {
             let filled = match frames.before(frames.without(usual)) {
-                run if run.is_empty() => Ok(Frames::default()),
+                run if run.is_empty() => Ok((Frames::default(), 0)),
                 run => ring.push_plain(filling.regions, self.burst, run),
             };
-            let filled = filled.and_then(|done| {
-                filling.count(self.burst, done);
+            let filled = filled.and_then(|(done, bytes)| {
+                filling.count(self.burst, done, bytes);
                 frames.remove(done);
                 if done.is_empty() {
                     // A ring without plain buffers is not asked for every frame.
@@ -335,16 +335,16 @@ struct Filling<'t> {
 }
 
 impl Filling<'_> {
-    /// Counts frames that were pushed as they are.
+    /// Counts frames of `bytes` bytes in all that were pushed as they are.
     #[inline]
-    fn count(&mut self, burst: &Burst<'_>, done: Frames) {
+    fn count(&mut self, burst: &Burst<'_>, done: Frames, bytes: u64) {
+        if self.unicast {
+            self.tally.add_all(done.count() as u64, bytes);
+            return;
+        }
         for index in done {
             let len = burst.frames()[index].len();
-            if self.unicast {
-                self.tally.add_unicast(len);
-            } else {
-                self.tally.add_start(burst.parts(index).0, len);
-            }
+            self.tally.add_start(burst.parts(index).0, len);
         }
     }
 }

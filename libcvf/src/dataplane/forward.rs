@@ -12,17 +12,13 @@ use crate::switch::{PortId, Verdict};
 
 /// What decides where an untagged frame goes: both addresses, and the type that says that it is one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Flow(u64, u32, u16);
+struct Flow(u128);
 
 impl Flow {
     #[inline]
-    fn of(head: &[u8; FLOW_COPY]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, _, _] = *head;
-        Self(
-            u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
-            u32::from_ne_bytes([i, j, k, l]),
-            u16::from_ne_bytes([m, n]),
-        )
+    const fn of(head: &[u8; FLOW_COPY]) -> Self {
+        // Two bytes behind the type do not count.
+        Self(u128::from_le_bytes(*head) << 16)
     }
 }
 
@@ -33,6 +29,32 @@ struct Memo {
     flow: Option<Flow>,
     /// The destination's place among the sorted.
     place: usize,
+}
+
+/// Usual frames of one flow, one behind the other.
+struct Run {
+    count: usize,
+    bytes: u64,
+    longest: usize,
+}
+
+/// The frames of `usuals` from `first` on that are of this flow, up to the first that is not.
+#[inline]
+fn run(burst: &Burst<'_>, usuals: Frames, first: usize, flow: Flow) -> Run {
+    let (mut count, mut bytes, mut longest) = (0, 0, 0);
+    for (len, head) in burst.usual(usuals, first) {
+        if Flow::of(head) != flow {
+            break;
+        }
+        count += 1;
+        bytes += len as u64;
+        longest = longest.max(len);
+    }
+    Run {
+        count,
+        bytes,
+        longest,
+    }
 }
 
 impl Fabric {
@@ -50,16 +72,30 @@ impl Fabric {
         let now = self.now();
         let (mut tally, mut memo) = (Tally::default(), Memo::default());
         let mut sorted = Sorted::default();
+        let usuals = burst.usuals();
         let mut batch = Batch {
             from,
             snapshot,
             burst,
             scratch,
-            plain: Frames::default(),
+            plain: usuals,
             longest: 0,
             unicast: true,
         };
-        for index in 0..batch.burst.frames().len() {
+        let mut next = 0;
+        while next < batch.burst.frames().len() {
+            if let Some(flow) = memo.flow {
+                let run = run(batch.burst, usuals, next, flow);
+                if run.count > 0 {
+                    batch.longest = batch.longest.max(run.longest);
+                    tally.add_all(run.count as u64, run.bytes);
+                    sorted.again(memo.place, Frames::row(next, run.count));
+                    next += run.count;
+                    continue;
+                }
+            }
+            let index = next;
+            next += 1;
             let frame = &batch.burst.frames()[index];
             if frame.fault.is_some() {
                 counters.drop(Drop::Malformed);
@@ -69,28 +105,25 @@ impl Fabric {
             if plain {
                 batch.plain.add(Frames::one(index));
                 batch.longest = batch.longest.max(total);
-                let flow = batch.burst.copy_flow(index).map(Flow::of);
-                if memo.flow.is_some() && flow == memo.flow {
-                    tally.add_unicast(total);
-                    sorted.again(memo.place, index);
-                    continue;
-                }
             } else if !batch.check(index) {
                 counters.drop(Drop::BadOffload);
                 continue;
             }
             let head = batch.burst.copy_head(index, HEADER_COPY);
+            let flow = head.first_chunk().map(Flow::of);
+            let known = flow.is_some() && flow == memo.flow;
             let Ok(view) = EthView::parse(head) else {
                 counters.drop(Drop::Malformed);
                 continue;
             };
-            let flow = head
-                .first_chunk()
-                .map(Flow::of)
-                .filter(|_| view.tag.is_none());
+            let flow = flow.filter(|_| view.tag.is_none());
             tally.add(view.dst, total);
             if !plain {
                 tally.add_offloads(total, &batch.burst.frames()[index].meta.into());
+            }
+            if known {
+                sorted.again(memo.place, Frames::one(index));
+                continue;
             }
             match snapshot.forward(from, &view, now) {
                 Verdict::Port(to) => {

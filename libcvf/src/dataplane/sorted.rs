@@ -32,14 +32,14 @@ impl Sorted {
             self.len = place + 1;
             place
         });
-        self.again(place, frame);
+        self.again(place, Frames::one(frame));
         place
     }
 
-    /// Adds a frame to the destination at a place.
+    /// Adds frames to the destination at a place.
     #[inline]
-    pub(super) fn again(&mut self, place: usize, frame: usize) {
-        self.to[place % BURST].1.add(Frames::one(frame));
+    pub(super) fn again(&mut self, place: usize, frames: Frames) {
+        self.to[place % BURST].1.add(frames);
     }
 
     /// Hands out every destination, and is empty then.

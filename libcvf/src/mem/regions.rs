@@ -216,17 +216,16 @@ impl Regions {
         })
     }
 
-    /// Translates many addresses in a row.
+    /// Translates many addresses of buffers to read.
     #[inline]
-    pub fn cursor(&self) -> Cursor<'_> {
-        Cursor {
-            regions: self,
-            iova: 0,
-            size: 0,
-            host: 0,
-            read: false,
-            write: false,
-        }
+    pub fn readable_cursor(&self) -> ReadCursor<'_> {
+        ReadCursor(Cursor::new(self, Access::Read))
+    }
+
+    /// Translates many addresses of buffers to write.
+    #[inline]
+    pub fn writable_cursor(&self) -> WriteCursor<'_> {
+        WriteCursor(Cursor::new(self, Access::Write))
     }
 
     /// Runs that are contiguous in host memory, as `(host, len)`; `None` when more than `limit`.
@@ -340,53 +339,76 @@ impl Regions {
 /// It knows the usual case only, a buffer in one piece; for all others there is
 /// [`Regions::readable`] and [`Regions::writable`], which also say what is wrong.
 #[derive(Clone, Debug)]
-pub struct Cursor<'m> {
+struct Cursor<'m> {
     regions: &'m Regions,
+    access: Access,
     iova: u64,
     /// 0: no region yet.
     size: u64,
     host: usize,
-    read: bool,
-    write: bool,
 }
 
 impl<'m> Cursor<'m> {
-    /// Goes to the region of an address.
+    #[inline]
+    const fn new(regions: &'m Regions, access: Access) -> Self {
+        Self {
+            regions,
+            access,
+            iova: 0,
+            size: 0,
+            host: 0,
+        }
+    }
+
+    /// Goes to the region of an address, if it may be accessed.
     #[cold]
     fn seek(&mut self, address: u64) -> Option<()> {
         let region = self.regions.find(address)?;
-        let usable = region.file.is_some();
+        let allowed = match self.access {
+            Access::Read => region.read,
+            Access::Write => region.write,
+        };
+        if !allowed || region.file.is_none() {
+            return None;
+        }
         (self.iova, self.size, self.host) = (region.iova, region.size, region.host);
-        (self.read, self.write) = (region.read && usable, region.write && usable);
         Some(())
     }
 
     /// Host address of a range that lies in one region.
     #[inline]
-    fn whole(&mut self, address: u64, len: u32, access: Access) -> Option<usize> {
+    fn whole(&mut self, address: u64, len: u32) -> Option<usize> {
         if address.wrapping_sub(self.iova) >= self.size {
             self.seek(address)?;
         }
         let skip = address - self.iova;
-        let allowed = match access {
-            Access::Read => self.read,
-            Access::Write => self.write,
-        };
         // The region lies wholly inside a mapping of this address space.
-        (u64::from(len) <= self.size - skip && allowed).then(|| self.host + skip as usize)
+        (u64::from(len) <= self.size - skip).then(|| self.host + skip as usize)
     }
+}
 
+/// Looks up buffers to read. See [`Regions::readable_cursor`].
+#[derive(Clone, Debug)]
+pub struct ReadCursor<'m>(Cursor<'m>);
+
+impl<'m> ReadCursor<'m> {
     /// The buffer, if it is one readable piece.
     #[inline]
-    pub fn read(&mut self, address: u64, len: u32) -> Option<ReadSlice<'m>> {
-        self.whole(address, len, Access::Read)
-            .map(|host| ReadSlice::new(host, len as usize))
+    pub fn buffer(&mut self, address: u64, len: u32) -> Option<ReadSlice<'m>> {
+        let host = self.0.whole(address, len)?;
+        Some(ReadSlice::new(host, len as usize))
     }
+}
 
+/// Looks up buffers to write. See [`Regions::writable_cursor`].
+#[derive(Clone, Debug)]
+pub struct WriteCursor<'m>(Cursor<'m>);
+
+impl<'m> WriteCursor<'m> {
     /// The buffer, if it is one writable piece.
     #[inline]
-    pub fn write(&mut self, address: u64, len: u32) -> Option<WriteSlice<'m>> {
-        self.whole(address, len, Access::Write)
-            .map(|host| WriteSlice::new(host, len as usize))
+    pub fn buffer(&mut self, address: u64, len: u32) -> Option<WriteSlice<'m>> {
+        let host = self.0.whole(address, len)?;
+        Some(WriteSlice::new(host, len as usize))
     }
 }

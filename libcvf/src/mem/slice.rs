@@ -12,7 +12,7 @@ use super::prefetch;
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
-/// Bytes at the start of a buffer that are asked for when it is looked up.
+/// Bytes at the start of a buffer that [`ReadSlice::prefetch`] asks for.
 const FIRST_LINES: usize = 2 * LINE;
 /// Bytes asked for in one go: more would push out what was asked for first.
 const MOST_AHEAD: usize = 2048;
@@ -103,6 +103,14 @@ impl<'m> ReadSlice<'m> {
             .then(|| unsafe { self.base.add(at).cast::<u64>().read_unaligned() })
     }
 
+    /// As [`Self::get64`], sixteen bytes.
+    #[inline]
+    pub fn get128(&self, at: usize) -> Option<[u8; 16]> {
+        // SAFETY: as there.
+        (at.checked_add(16)? <= self.len)
+            .then(|| unsafe { self.base.add(at).cast::<[u8; 16]>().read_unaligned() })
+    }
+
     /// As [`Self::get64`], four bytes.
     #[inline]
     pub fn get32(&self, at: usize) -> Option<u32> {
@@ -134,10 +142,12 @@ impl<'m> ReadSlice<'m> {
         len
     }
 
-    /// Asks the processor to fetch the first line.
+    /// Asks the processor to fetch the first two lines.
     #[inline]
     pub fn prefetch(&self) {
+        // What lies behind a short one is fetched in vain, and does no harm.
         prefetch::to_read(self.base);
+        prefetch::to_read(self.base.wrapping_add(LINE));
     }
 
     pub(super) const fn as_raw(&self) -> (*const u8, usize) {
@@ -177,37 +187,35 @@ impl<'m> WriteSlice<'m> {
         }
     }
 
-    /// Asks the processor to fetch the first line, to be written.
+    /// Asks the processor to fetch the first two lines, to be written.
     #[inline]
     pub fn prefetch(&self) {
         prefetch::to_write(self.base);
+        prefetch::to_write(self.base.wrapping_add(LINE));
     }
 
-    /// Stores eight bytes at `at` as they are, if there is room.
+    /// Writes `front`, then `start`, then what `from` has behind as many bytes as `start` has. False, and
+    /// nothing written, when that does not fit, or `from` is shorter than `start`. As with
+    /// [`ReadSlice::copy_to`], `from` may overlap this.
     #[inline]
-    pub fn put64(&self, at: usize, value: u64) {
-        if at.checked_add(8).is_some_and(|end| end <= self.len) {
-            // SAFETY: the bytes are mapped at `base`, writable; no alignment is assumed.
-            unsafe { self.base.add(at).cast::<u64>().write_unaligned(value) };
+    pub fn put_frame<const FRONT: usize, const START: usize>(
+        &self,
+        front: &[u8; FRONT],
+        start: &[u8; START],
+        from: ReadSlice<'_>,
+    ) -> bool {
+        if from.len < START || self.len < FRONT || from.len > self.len - FRONT {
+            return false;
         }
-    }
-
-    /// As [`Self::put64`], sixteen bytes.
-    #[inline]
-    pub fn put128(&self, at: usize, value: &[u8; 16]) {
-        if at.checked_add(16).is_some_and(|end| end <= self.len) {
-            // SAFETY: as there; a shared borrow never points into guest memory.
-            unsafe { copy(value.as_ptr(), self.base.add(at), 16) };
+        // SAFETY: `FRONT + from.len` bytes are mapped at `base`, writable, `from.len`, at least `START`,
+        // at the other; shared borrows never point into guest memory; `copy` allows overlap.
+        unsafe {
+            let to = self.base.add(FRONT);
+            copy(from.base.add(START), to.add(START), from.len - START);
+            copy(front.as_ptr(), self.base, FRONT);
+            copy(start.as_ptr(), to, START);
         }
-    }
-
-    /// As [`Self::put64`], four bytes.
-    #[inline]
-    pub fn put32(&self, at: usize, value: u32) {
-        if at.checked_add(4).is_some_and(|end| end <= self.len) {
-            // SAFETY: as there.
-            unsafe { self.base.add(at).cast::<u32>().write_unaligned(value) };
-        }
+        true
     }
 
     /// Copies from `bytes`; returns how many fitted.

@@ -3,6 +3,7 @@
 use arrayvec::ArrayVec;
 
 use super::frames::Frames;
+use super::header;
 use super::payload::{Payload, Rest};
 use crate::limits::{BURST, FLOW_COPY, MAX_FRAME_PIECES, MAX_SEGMENT_HEADERS};
 use crate::mem::{ReadSlice, SliceList, SlicePool};
@@ -98,6 +99,37 @@ impl<'m> Frame<'m> {
     }
 }
 
+/// Skips `front` bytes of a frame in one piece and copies the first bytes behind them; false, and nothing
+/// done, when there are not so many.
+#[inline]
+fn open(frame: &mut Frame<'_>, head: &mut [u8; MAX_SEGMENT_HEADERS], front: usize) -> bool {
+    let Some(flow) = frame.start.get128(front) else {
+        return false;
+    };
+    frame.start = frame.start.skip(front);
+    head[..FLOW_COPY].copy_from_slice(&flow);
+    frame.head = FLOW_COPY as u16;
+    true
+}
+
+/// As [`Burst::read_headers`], for one frame, whatever is said about it.
+#[cold]
+fn read_header<'m>(pieces: &SliceList<'m>, frame: &mut Frame<'m>, front: usize) {
+    let meta = match (frame.start.get64(0), frame.start.get32(8)) {
+        (Some(low), Some(high)) => header::parse_words(low, high),
+        _ => {
+            let mut bytes = [0; header::LEN];
+            frame.bytes(pieces).read(&mut bytes);
+            header::parse(&bytes).map(PackedMeta::from)
+        }
+    };
+    frame.skip(pieces, front);
+    match meta {
+        Some(meta) => frame.meta = meta,
+        None => frame.fault = Some(FrameFault::Short),
+    }
+}
+
 /// The copied beginnings of a burst's frames.
 type Heads = [[u8; MAX_SEGMENT_HEADERS]; BURST];
 
@@ -129,6 +161,7 @@ impl BurstBuffers {
             heads: &mut self.heads,
             hashes: &mut self.hashes,
             hashed: Frames::default(),
+            usual: Frames::default(),
         }
     }
 }
@@ -143,6 +176,8 @@ pub struct Burst<'m> {
     /// What the receiver in hand is told of those frames that are `hashed`.
     hashes: &'m mut [FrameHash; BURST],
     hashed: Frames,
+    /// Frames in one piece about which nothing is said and whose first bytes were copied.
+    usual: Frames,
 }
 
 impl<'m> Burst<'m> {
@@ -150,7 +185,57 @@ impl<'m> Burst<'m> {
     pub fn push(&mut self, meta: PackedMeta, bytes: &'m [u8]) -> bool {
         let mut frame = Frame::new(0, bytes.into());
         frame.meta = meta;
+        let index = self.frames.len();
+        if let Some(head) = self.heads.get_mut(index)
+            && meta.is_plain()
+            && open(&mut frame, head, 0)
+        {
+            self.usual.add(Frames::one(index));
+        }
         self.frames.try_push(frame).is_ok()
+    }
+
+    /// Reads and skips the header, of `front` bytes, of every frame that has a sane length. A hash in it
+    /// is not looked at: it is for receivers (virtio 1.3 5.1.6.4).
+    pub(super) fn read_headers(&mut self, front: usize) {
+        let mut usual = Frames::default();
+        let heads = self.heads.iter_mut();
+        for (index, (frame, head)) in self.frames.iter_mut().zip(heads).enumerate() {
+            if frame.fault.is_some() {
+                continue;
+            }
+            if frame.more == 0
+                && frame.start.get64(0).is_some_and(header::is_plain)
+                && open(frame, head, front)
+            {
+                usual.add(Frames::one(index));
+            } else {
+                read_header(&self.pieces, frame, front);
+            }
+        }
+        self.usual = usual;
+    }
+
+    /// Frames in one piece about which nothing is said and whose first bytes were copied: what
+    /// [`Self::usual`] is for.
+    #[inline]
+    pub fn usuals(&self) -> Frames {
+        self.usual
+    }
+
+    /// Of each frame of `usuals` from `first` on, up to the first that is not one of them: its bytes,
+    /// and a copy of the first of those.
+    #[inline]
+    pub fn usual(
+        &self,
+        usuals: Frames,
+        first: usize,
+    ) -> impl Iterator<Item = (usize, &[u8; FLOW_COPY])> {
+        let count = usuals.row_at(first);
+        let frames = self.frames.get(first..).unwrap_or_default().iter();
+        let heads = self.heads.get(first..).unwrap_or_default().iter();
+        let both = frames.zip(heads).take(count);
+        both.filter_map(|(frame, head)| Some((frame.start.len(), head.first_chunk()?)))
     }
 
     /// The frames, in the order the driver made them available.
@@ -195,20 +280,6 @@ impl<'m> Burst<'m> {
         self.frames
             .get(index)
             .map(|frame| frame.bytes(&self.pieces))
-    }
-
-    /// [`Self::copy_head`] of the first bytes of a frame of which nothing was copied yet; `None` for a
-    /// shorter one.
-    #[inline]
-    pub fn copy_flow(&mut self, index: usize) -> Option<&[u8; FLOW_COPY]> {
-        let (frame, head) = (self.frames.get_mut(index)?, self.heads.get_mut(index)?);
-        let head = head.first_chunk_mut::<FLOW_COPY>()?;
-        if frame.start.len() < FLOW_COPY || frame.head != 0 {
-            return None;
-        }
-        frame.start.read(head);
-        frame.head = FLOW_COPY as u16;
-        Some(head)
     }
 
     /// Copies the beginning of a frame, up to `len` bytes in all, or what there is of it; bytes that

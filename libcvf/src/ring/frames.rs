@@ -21,6 +21,23 @@ impl Frames {
         self.0 == 0
     }
 
+    /// `count` frames from `first` on, as far as a burst has them.
+    #[inline]
+    pub const fn row(first: usize, count: usize) -> Self {
+        let row = if count < BURST {
+            (1 << count) - 1
+        } else {
+            u32::MAX
+        };
+        Self(row << (first % BURST))
+    }
+
+    /// How many frames there are without a gap from `first` on.
+    #[inline]
+    pub const fn row_at(self, first: usize) -> usize {
+        (self.0 >> (first % BURST)).trailing_ones() as usize
+    }
+
     /// How many.
     #[inline]
     pub const fn count(self) -> usize {
@@ -90,6 +107,11 @@ mod tests {
             prop_assert_eq!(x.count(), set(a).count());
             prop_assert!(x.and(y).eq(set(a).filter(|n| set(b).any(|m| m == *n))));
             prop_assert!(x.without(y).eq(set(a).filter(|n| set(b).all(|m| m != *n))));
+            for first in 0..32 {
+                let row = set(a).skip_while(|n| *n < first).zip(first..).take_while(|(n, m)| n == m).count();
+                prop_assert_eq!(x.row_at(first), row);
+                prop_assert!(Frames::row(first, row).eq(first..first + row));
+            }
             let first = set(b).next().unwrap_or(32);
             prop_assert!(x.before(y).eq(set(a).filter(|n| *n < first)));
         }

@@ -49,23 +49,28 @@ pub(crate) fn parse(bytes: &[u8; LEN]) -> Option<FrameMeta> {
     })
 }
 
+/// True when the first word of a header says nothing about its frame; the other fields do not either
+/// then.
+#[inline]
+pub(crate) const fn is_plain(low: u64) -> bool {
+    u64::from_le(low) & PLAIN_MASK == 0
+}
+
 /// What a sender says, from its words as they stand in memory; see [`parse`].
 #[inline]
 pub(crate) fn parse_words(low: u64, high: u32) -> Option<PackedMeta> {
-    let low = u64::from_le(low);
-    if low & PLAIN_MASK == 0 {
-        // The other fields say nothing then.
+    if is_plain(low) {
         return Some(PackedMeta::PLAIN);
     }
     let mut bytes = [0; LEN];
-    bytes[..8].copy_from_slice(&low.to_le_bytes());
+    bytes[..8].copy_from_slice(&low.to_ne_bytes());
     bytes[8..].copy_from_slice(&high.to_ne_bytes());
     parse(&bytes).map(PackedMeta::from)
 }
 
 /// What a receiver is told, as two words in memory order.
 #[inline]
-pub(crate) fn words(meta: &FrameMeta, buffers: u16) -> (u64, u32) {
+fn words(meta: &FrameMeta, buffers: u16) -> (u64, u32) {
     let mut low = 0;
     let mut high = u32::from(buffers) << 16;
     match meta.csum {
@@ -99,16 +104,16 @@ pub(crate) fn build(meta: &FrameMeta, buffers: u16) -> [u8; LEN] {
     bytes
 }
 
-/// What a receiver that negotiated the hash report is told behind that, as a word in memory order.
+/// What a receiver that negotiated the hash report is told behind that.
 #[inline]
-pub(crate) fn hash_word(hash: FrameHash) -> u64 {
-    (u64::from(hash.value) | u64::from(hash.report) << 32).to_le()
+pub(crate) fn hash_bytes(hash: FrameHash) -> [u8; HASH_LEN - LEN] {
+    (u64::from(hash.value) | u64::from(hash.report) << 32).to_le_bytes()
 }
 
 /// As [`build`], for a receiver that negotiated the hash report.
 pub(crate) fn build_hash(meta: &FrameMeta, buffers: u16) -> [u8; HASH_LEN] {
     let mut bytes = [0; HASH_LEN];
     bytes[..LEN].copy_from_slice(&build(meta, buffers));
-    bytes[LEN..].copy_from_slice(&hash_word(meta.hash).to_ne_bytes());
+    bytes[LEN..].copy_from_slice(&hash_bytes(meta.hash));
     bytes
 }

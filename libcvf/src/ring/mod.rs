@@ -156,7 +156,7 @@ pub trait TransmitRing: Send {
 /// Device to guest.
 pub trait ReceiveRing: Send {
     /// Copies frames of a burst that have nothing to be said about, in order, each into one buffer.
-    /// Returns those that are done: the ring stops at the first for which it needs anything but one
+    /// Returns those that are done, and their bytes: the ring stops at the first for which it needs anything but one
     /// plain buffer for a frame in one piece, and that one wants a [`Self::push`].
     ///
     /// # Errors
@@ -166,7 +166,7 @@ pub trait ReceiveRing: Send {
         regions: &Regions,
         burst: &Burst<'_>,
         frames: Frames,
-    ) -> Result<Frames, RingError>;
+    ) -> Result<(Frames, u64), RingError>;
 
     /// Copies one frame, `head` followed by `tail`, into the next buffers.
     ///

@@ -70,7 +70,7 @@ impl ReceiveRing for PackedReceive {
         regions: &Regions,
         burst: &Burst<'_>,
         frames: Frames,
-    ) -> Result<Frames, RingError> {
+    ) -> Result<(Frames, u64), RingError> {
         let view = self.cache.view(regions)?;
         let size = view.size();
         // Everything is asked for before any of it is waited for. The descriptors will be written.
@@ -78,8 +78,9 @@ impl ReceiveRing for PackedReceive {
         for ahead in (0..most).step_by(PER_LINE) {
             view.prefetch(self.next.advanced(ahead as u16, size));
         }
+        let mut ids: ArrayVec<u16, BURST> = ArrayVec::new();
         let mut buffers: ArrayVec<_, BURST> = ArrayVec::new();
-        let mut cursor = regions.cursor();
+        let mut cursor = regions.writable_cursor();
         let mut at = self.next;
         for _ in 0..most {
             let plain = view
@@ -91,25 +92,26 @@ impl ReceiveRing for PackedReceive {
             else {
                 break;
             };
-            let Some(buffer) = cursor.write(address, len) else {
+            let Some(buffer) = cursor.buffer(address, len) else {
                 break;
             };
             buffer.prefetch();
-            buffer.skip(CACHE_LINE).prefetch();
-            buffers.push((id, buffer));
+            ids.push(id);
+            buffers.push(buffer);
             at = at.advanced(1, size);
         }
-        let mut lens = ArrayVec::new();
-        let done = if self.features.hash_report {
+        let mut lens = [0; BURST];
+        let (done, bytes) = if self.features.hash_report {
             fill::<{ header::HASH_LEN }>(burst, frames, &buffers, &mut lens)
         } else {
             fill::<{ header::LEN }>(burst, frames, &buffers, &mut lens)
         };
-        let used = buffers.iter().zip(&lens);
-        let used = used.map(|(&(id, _), &len)| (Extent { id, slots: 1 }, len));
+        let count = done.count();
+        let used = ids.into_iter().zip(lens).take(count);
+        let used = used.map(|(id, len)| (Extent { id, slots: 1 }, len));
         self.used.add(view, used);
-        self.next = self.next.advanced(done.count() as u16, size);
-        Ok(done)
+        self.next = self.next.advanced(count as u16, size);
+        Ok((done, bytes))
     }
 
     fn push(

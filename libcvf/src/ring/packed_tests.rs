@@ -353,7 +353,7 @@ proptest! {
                     let mut burst = room.lend();
                     burst.push(PackedMeta::PLAIN, &frame);
                     let one = Frames::one(0);
-                    if number % 3 != 0 && ring.push_plain(&regions, &burst, one).unwrap() == one {
+                    if number % 3 != 0 && ring.push_plain(&regions, &burst, one).unwrap().0 == one {
                         Pushed::Done
                     } else {
                         let tail = Payload::from(&frame[head..]);

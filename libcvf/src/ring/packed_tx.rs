@@ -6,8 +6,8 @@ use super::burst::{Burst, Frame, FrameFault};
 use super::packed_chain::{Extent, PackedWalk};
 use super::packed_notify::PackedNotify;
 use super::packed_used::UsedBurst;
-use super::split_tx::{fault, lengths, read_header};
-use super::{CACHE_LINE, RingError, RingFeatures, TransmitRing};
+use super::split_tx::{fault, lengths};
+use super::{RingError, RingFeatures, TransmitRing};
 use crate::limits::BURST;
 use crate::mem::{
     Access, PackedCache, PackedDescriptor, PlaceError, Position, ReadSlice, Regions, RingPlace,
@@ -98,7 +98,7 @@ impl TransmitRing for PackedTransmit {
         };
         let front = self.features.header_len();
         let lengths = lengths(front);
-        let mut cursor = regions.cursor();
+        let mut cursor = regions.readable_cursor();
         // What was taken before and never given back went with its burst.
         self.taken.clear();
         let (mut at, mut left) = (self.next, size);
@@ -108,7 +108,7 @@ impl TransmitRing for PackedTransmit {
             };
             let plain = descriptor.flags & SPECIAL == 0 && lengths.contains(&descriptor.len);
             let plain = plain
-                .then(|| cursor.read(descriptor.address, descriptor.len))
+                .then(|| cursor.buffer(descriptor.address, descriptor.len))
                 .flatten();
             let (extent, frame) = match plain {
                 Some(start) => {
@@ -122,18 +122,13 @@ impl TransmitRing for PackedTransmit {
             };
             // The lines that the sender's processor wrote last: header and first bytes.
             frame.start.prefetch();
-            frame.start.skip(CACHE_LINE).prefetch();
             burst.frames.push(frame);
             self.taken.push(extent);
             at = at.advanced(extent.slots, size);
             left -= extent.slots;
         }
         self.next = at;
-        for frame in &mut burst.frames {
-            if frame.fault.is_none() {
-                read_header(&burst.pieces, frame, front);
-            }
-        }
+        burst.read_headers(front);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use super::chain::{Stop, Walk};
 use super::header;
 use super::notify::Notify;
 use super::payload::Payload;
-use super::{Burst, CACHE_LINE, Frames, Pushed, ReceiveRing, RingError, RingFeatures};
+use super::{Burst, Frames, Pushed, ReceiveRing, RingError, RingFeatures};
 use crate::limits::{BURST, FLOW_COPY, MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
 use crate::mem::{
     Access, Descriptor, PlaceError, ReadSlice, Regions, RingCache, RingPlace, RingView, SliceList,
@@ -125,47 +125,46 @@ impl Done {
 }
 
 /// Copies frames in one piece behind a header of `FRONT` bytes that says nothing but their hash, each
-/// into one of `buffers`, until one does not fit. Returns those that are done; `lens` takes the bytes.
+/// into one of `buffers`, until one does not fit. Returns those that are done and their bytes; `lens`
+/// takes the bytes of each with its header.
 #[inline]
 pub(super) fn fill<const FRONT: usize>(
     burst: &Burst<'_>,
     frames: Frames,
-    buffers: &[(u16, WriteSlice<'_>)],
-    lens: &mut ArrayVec<u32, BURST>,
-) -> Frames {
+    buffers: &[WriteSlice<'_>],
+    lens: &mut [u32; BURST],
+) -> (Frames, u64) {
     let mut done = Frames::default();
-    let (low, high) = header::words(&FrameMeta::default(), 1);
-    for (index, (_, buffer)) in frames.zip(buffers) {
+    let mut bytes = 0;
+    let mut front = [0; FRONT];
+    front[..header::LEN].copy_from_slice(&header::build(&FrameMeta::default(), 1));
+    for (nth, (index, buffer)) in frames.zip(buffers).enumerate() {
         let Some((frame, head)) = burst.plain(index) else {
             break;
         };
-        let len = FRONT + frame.len();
-        if len > buffer.len() {
-            break;
-        }
         // The next one is on its way while this one is copied.
         if frame.len() > LONG
-            && let Some((_, next)) = buffers.get(lens.len() + 1)
+            && let Some(next) = buffers.get(nth + 1)
             && let Some((from, _)) = burst.plain(index + 1)
         {
             from.prefetch_copy(*next);
         }
-        buffer.put64(0, low);
-        buffer.put32(8, high);
         if FRONT == header::HASH_LEN {
-            buffer.put64(header::LEN, header::hash_word(burst.hash(index)));
+            front[header::LEN..].copy_from_slice(&header::hash_bytes(burst.hash(index)));
         }
-        let rest = buffer.skip(FRONT);
         // All of it as it is now, and over that what was decided about.
-        frame.copy_to(rest);
-        match head.first_chunk() {
-            Some(flow) if head.len() == FLOW_COPY => rest.put128(0, flow),
-            _ => _ = rest.write(head),
+        let fits = match head.first_chunk::<FLOW_COPY>() {
+            Some(flow) if head.len() == FLOW_COPY => buffer.put_frame(&front, flow, frame),
+            _ => buffer.put_frame(&front, &[], frame) && buffer.skip(FRONT).write(head) > 0,
+        };
+        if !fits {
+            break;
         }
-        lens.push(len as u32);
+        lens[nth % BURST] = (FRONT + frame.len()) as u32;
+        bytes += frame.len() as u64;
         done.add(Frames::one(index));
     }
-    done
+    (done, bytes)
 }
 
 impl ReceiveRing for SplitReceive {
@@ -174,14 +173,14 @@ impl ReceiveRing for SplitReceive {
         regions: &Regions,
         burst: &Burst<'_>,
         frames: Frames,
-    ) -> Result<Frames, RingError> {
+    ) -> Result<(Frames, u64), RingError> {
         let view = self.cache.view(regions)?;
         // The driver's index is looked at when what is known of it would not do.
         if usize::from(self.seen.wrapping_sub(self.next)) < frames.count() {
             let to = view.available_index();
             if to.wrapping_sub(self.next) > view.size() {
                 // Said where one frame is pushed.
-                return Ok(Frames::default());
+                return Ok((Frames::default(), 0));
             }
             self.seen = to;
         }
@@ -195,28 +194,27 @@ impl ReceiveRing for SplitReceive {
             view.prefetch_descriptor(*head);
         }
         let mut buffers: ArrayVec<_, BURST> = ArrayVec::new();
-        let mut cursor = regions.cursor();
+        let mut cursor = regions.writable_cursor();
         for &id in &*heads {
             let plain = view
                 .plain(id, Descriptor::WRITE)
-                .and_then(|(address, len)| cursor.write(address, len));
+                .and_then(|(address, len)| cursor.buffer(address, len));
             let Some(buffer) = plain else { break };
             buffer.prefetch();
-            buffer.skip(CACHE_LINE).prefetch();
-            buffers.push((id, buffer));
+            buffers.push(buffer);
         }
-        let mut lens = ArrayVec::new();
-        let done = if self.features.hash_report {
+        let mut lens = [0; BURST];
+        let (done, bytes) = if self.features.hash_report {
             fill::<{ header::HASH_LEN }>(burst, frames, &buffers, &mut lens)
         } else {
             fill::<{ header::LEN }>(burst, frames, &buffers, &mut lens)
         };
         self.done.write(view);
-        let entries = buffers.iter().zip(&lens);
-        let entries = entries.map(|(&(id, _), &len)| (id, len));
+        let count = done.count();
+        let entries = heads.iter().copied().zip(lens).take(count);
         self.done.used = view.set_used_all(self.done.used, entries);
-        self.next = self.next.wrapping_add(done.count() as u16);
-        Ok(done)
+        self.next = self.next.wrapping_add(count as u16);
+        Ok((done, bytes))
     }
 
     fn push(

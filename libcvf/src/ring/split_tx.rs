@@ -4,12 +4,10 @@ use std::ops::RangeInclusive;
 
 use super::burst::{Burst, Frame, FrameFault};
 use super::chain::{Stop, Walk};
-use super::header;
 use super::notify::Notify;
-use super::{CACHE_LINE, RingError, RingFeatures, TransmitRing};
+use super::{RingError, RingFeatures, TransmitRing};
 use crate::limits::{BURST, MAX_FRAME};
-use crate::mem::{Access, PlaceError, ReadSlice, Regions, RingCache, RingPlace, SliceList};
-use crate::offload::PackedMeta;
+use crate::mem::{Access, PlaceError, ReadSlice, Regions, RingCache, RingPlace};
 
 /// Shortest frame: the two addresses and a type.
 const MIN_FRAME: u64 = 14;
@@ -93,25 +91,6 @@ pub(super) fn fault(bytes: u64, front: usize) -> Option<FrameFault> {
     }
 }
 
-/// Reads and skips the header of a frame that has a sane length. A hash in it is not looked at: it is
-/// for receivers (virtio 1.3 5.1.6.4).
-#[inline]
-pub(super) fn read_header<'m>(pieces: &SliceList<'m>, frame: &mut Frame<'m>, front: usize) {
-    let meta = match (frame.start.get64(0), frame.start.get32(8)) {
-        (Some(low), Some(high)) => header::parse_words(low, high),
-        _ => {
-            let mut bytes = [0; header::LEN];
-            frame.bytes(pieces).read(&mut bytes);
-            header::parse(&bytes).map(PackedMeta::from)
-        }
-    };
-    frame.skip(pieces, front);
-    match meta {
-        Some(meta) => frame.meta = meta,
-        None => frame.fault = Some(FrameFault::Short),
-    }
-}
-
 impl TransmitRing for SplitTransmit {
     fn take<'m>(&mut self, regions: &'m Regions, burst: &mut Burst<'m>) -> Result<(), RingError> {
         let view = self.cache.view(regions)?;
@@ -141,12 +120,12 @@ impl TransmitRing for SplitTransmit {
             regions,
             indirect: self.features.indirect,
         };
-        let mut cursor = regions.cursor();
+        let mut cursor = regions.readable_cursor();
         for &id in &*heads {
             let plain = view
                 .plain(id, 0)
                 .filter(|(_, len)| lengths.contains(len))
-                .and_then(|(address, len)| cursor.read(address, len));
+                .and_then(|(address, len)| cursor.buffer(address, len));
             let frame = match plain {
                 Some(start) => Frame::new(id, start),
                 None => match walked(walk, id, burst, front)? {
@@ -155,15 +134,10 @@ impl TransmitRing for SplitTransmit {
                 },
             };
             frame.start.prefetch();
-            frame.start.skip(CACHE_LINE).prefetch();
             burst.frames.push(frame);
         }
         self.next = self.next.wrapping_add(burst.frames.len() as u16);
-        for frame in &mut burst.frames {
-            if frame.fault.is_none() {
-                read_header(&burst.pieces, frame, front);
-            }
-        }
+        burst.read_headers(front);
         Ok(())
     }
 

@@ -317,7 +317,9 @@ proptest! {
             let mut delivered = Vec::new();
             loop {
                 if at_once {
-                    let done = ring.push_plain(&regions, &burst, left).unwrap();
+                    let (done, bytes) = ring.push_plain(&regions, &burst, left).unwrap();
+                    let lens = done.map(|index| burst.frames()[index].len() as u64);
+                    assert_eq!(bytes, lens.sum::<u64>());
                     delivered.extend(done);
                     left.remove(done);
                 }
