@@ -7,7 +7,19 @@ pub const REPETITIONS: u32 = 5;
 /// How long traffic runs before it counts.
 pub const WARM_UP: Duration = Duration::from_millis(300);
 /// How long it counts.
-pub const MEASURE: Duration = Duration::from_secs(1);
+pub const MEASURE: Duration = Duration::from_millis(900);
+/// How long it counts at a time, and how long traffic runs again before it does.
+pub const SLICE: Duration = Duration::from_millis(150);
+/// See [`SLICE`].
+pub const SLICE_WARM_UP: Duration = Duration::from_millis(10);
+/// How long quiet slices are waited for; after that, all count.
+pub const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a look at the cores takes, and looks at the start of a run.
+pub const LOOK: Duration = Duration::from_millis(4);
+/// See [`LOOK`].
+pub const ACQUAINTANCE: Duration = Duration::from_secs(3);
+/// Share of their best speed that the cores must have for a slice to count.
+pub const QUIET: f64 = 0.85;
 /// How long a rate is tried before it counts, and for how long it counts.
 pub const TRIAL_WARM_UP: Duration = Duration::from_millis(30);
 /// See [`TRIAL_WARM_UP`].

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod machine;
 pub mod peers;
 pub mod plot;
+pub mod quiet;
 pub mod registers;
 pub mod report;
 pub mod row;
@@ -70,6 +71,7 @@ pub fn run(args: &BenchArgs) -> Result<Value> {
         cores: cpu::Cores::choose()?,
         huge: huge.is_some(),
     };
+    quiet::acquaint(run.cores)?;
     let mut all = Outcome::default();
     let mut failed = Vec::new();
     for (family, wanted) in &chosen {

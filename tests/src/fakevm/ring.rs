@@ -212,6 +212,35 @@ impl SplitQueue {
         }
     }
 
+    /// Takes up to as many free descriptors as `to` has room for.
+    #[inline]
+    pub fn take_row<'t>(&mut self, to: &'t mut [u16]) -> &'t [u16] {
+        self.free.take_row(to)
+    }
+
+    /// [`SplitQueue::set_desc`] and [`SplitQueue::push_head`] for chains of one descriptor each, all of
+    /// `len` bytes; `gpa` says where each begins.
+    #[inline]
+    pub fn push_row(&mut self, row: &[u16], len: u32, flags: u16, gpa: impl Fn(u16) -> u64) {
+        let word = u64::from(len) | u64::from(flags) << 32;
+        for &index in row {
+            let at = usize::from(index);
+            let wanted = (gpa(index), word);
+            if self.table[at] != wanted {
+                self.set_desc(index, wanted.0, len, flags, 0);
+            }
+            self.chain[at] = 1;
+            if self.in_order {
+                self.order.push_back(index);
+            }
+            let slot = usize::from(self.pushed & self.mask);
+            if self.heads[slot] != index {
+                self.write_avail(self.pushed, index);
+            }
+            self.pushed = self.pushed.wrapping_add(1);
+        }
+    }
+
     /// Puts a chain of `count` descriptors, linked from `head`, on the available ring. The
     /// device does not see it before [`SplitQueue::publish`].
     #[inline]
@@ -320,6 +349,38 @@ impl SplitQueue {
             return Entry { id, len: 0 };
         }
         self.entry(ahead)
+    }
+
+    /// [`SplitQueue::peek`] for as many as `entries` has room for.
+    #[inline]
+    pub fn peek_row(&self, entries: &mut [Entry]) {
+        for (ahead, entry) in (0..).zip(entries) {
+            *entry = self.peek(ahead);
+        }
+    }
+
+    /// [`SplitQueue::retire`] for entries that [`SplitQueue::peek_row`] gave; each gets the length that
+    /// counts.
+    ///
+    /// # Errors
+    /// As there; those before are retired.
+    #[inline]
+    pub fn retire_row(&mut self, entries: &mut [Entry]) -> Result<()> {
+        for entry in entries {
+            let single = self.chain.get_mut(entry.id as usize);
+            match single.filter(|count| **count == 1 && !self.in_order) {
+                Some(count) => {
+                    *count = NOT_OUTSTANDING;
+                    self.free.give(entry.id as u16);
+                    self.taken = self.taken.wrapping_add(1);
+                }
+                None => {
+                    let Used { id, len } = self.retire(*entry)?;
+                    *entry = Entry { id: id.into(), len };
+                }
+            }
+        }
+        Ok(())
     }
 
     #[inline]

@@ -85,7 +85,7 @@ fn count(run: &Run, programs: &Programs, bytes: usize, frames: u64) -> Result<(u
         size: Size::Wire(bytes),
         both_ways: true,
     };
-    let received = forward(Guests::of(&mut rig, 0), workload, frames)?;
+    let received = forward(Guests::of(&mut rig, 0, run.cores), workload, frames)?;
     rig.stop()?;
     Ok((instructions(dir.path())?, received))
 }

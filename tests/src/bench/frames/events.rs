@@ -60,7 +60,7 @@ impl Family for Events {
             let mut rig = contender.start(shape).context("start")?;
             rig.first.take_interrupts();
             rig.second.take_interrupts();
-            let measured = traffic::drive_armed(Guests::of(&mut rig, 0), WORKLOAD)?;
+            let measured = traffic::drive_armed(Guests::of(&mut rig, 0, run.cores), WORKLOAD)?;
             let millions = measured.received as f64 / 1e6;
             let interrupts = rig.first.take_interrupts() + rig.second.take_interrupts();
             let [doorbells, name] = KEYS;

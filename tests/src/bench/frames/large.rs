@@ -59,7 +59,7 @@ impl Family for Large {
                 copies.push(copy(run).context("copy on the forwarder's core")?);
                 let rig = contender.start(Shape::polling(Frames::Large, run));
                 let mut rig = rig.context("start")?;
-                let measured = traffic::drive(Guests::of(&mut rig, 0), workload)?;
+                let measured = traffic::drive(Guests::of(&mut rig, 0, run.cores), workload)?;
                 let rate = measured.frames as f64 * FRAME as f64 / measured.seconds;
                 figures.add(contender.id(), KEY, rate / 1e9);
                 rig.stop()

@@ -2,7 +2,7 @@
 //! driver each.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -11,7 +11,7 @@ use super::load::Load;
 use super::pace::{PERCENTILES, percentiles};
 use super::traffic::{Guests, introduce};
 use crate::bench::family::{Family, Outcome, Run};
-use crate::bench::limits::{BROKEN, MEASURE, WARM_UP};
+use crate::bench::limits::{BROKEN, SLICE, SLICE_WARM_UP, WARM_UP};
 use crate::bench::peers::{Frames, OURS, Peer, Shape};
 use crate::bench::plot::{Kind, Line, Plot};
 use crate::bench::row::{Bar, Spec};
@@ -81,7 +81,8 @@ impl Family for Latency {
                     if !rows.iter().any(|row| row.key.starts_with(&key(bytes, ""))) {
                         continue;
                     }
-                    let mut trips = round_trips(Guests::of(&mut rig, number as u16), bytes)?;
+                    let mut trips =
+                        round_trips(Guests::of(&mut rig, number as u16, run.cores), bytes)?;
                     let found = percentiles(&mut trips).context("no round trip at all")?;
                     for (name, us) in found {
                         figures.add(contender.id(), key(bytes, name), us);
@@ -130,6 +131,7 @@ fn round_trips(guests: Guests<'_>, bytes: usize) -> Result<Vec<u32>> {
         second,
         macs,
         run,
+        mut watch,
     } = guests;
     introduce(first, second, macs)?;
     let there = Load::plain(macs[1], macs[0], bytes);
@@ -138,18 +140,41 @@ fn round_trips(guests: Guests<'_>, bytes: usize) -> Result<Vec<u32>> {
     second.pair(0).tx.prepare(&back.header, &back.frame);
     let mut trips = Vec::with_capacity(1 << 20);
     let mut stamp = (u64::from(run) + 1) << 40;
-    let clock = Instant::now();
-    let mut before = clock;
-    while before - clock < WARM_UP + MEASURE {
-        stamp += 1;
-        pass(first, second, &there, stamp)?;
-        pass(second, first, &back, stamp)?;
-        let now = Instant::now();
-        if now - clock >= WARM_UP && trips.len() < trips.capacity() {
-            let trip = (now - before).as_nanos();
-            trips.push(u32::try_from(trip).unwrap_or(u32::MAX));
+    let mut run = |time: Duration, trips: &mut Vec<u32>| -> Result<()> {
+        let clock = Instant::now();
+        let mut before = clock;
+        while before - clock < time {
+            stamp += 1;
+            pass(first, second, &there, stamp)?;
+            pass(second, first, &back, stamp)?;
+            let now = Instant::now();
+            if trips.len() < trips.capacity() {
+                let trip = (now - before).as_nanos();
+                trips.push(u32::try_from(trip).unwrap_or(u32::MAX));
+            }
+            before = now;
         }
-        before = now;
+        Ok(())
+    };
+    run(WARM_UP, &mut trips)?;
+    trips.clear();
+    // Those of disturbed slices, which count only when there are no others.
+    let mut disturbed = Vec::with_capacity(1 << 20);
+    watch.look()?;
+    while !watch.is_over() {
+        let quiet = trips.len();
+        run(SLICE_WARM_UP, &mut trips)?;
+        trips.truncate(quiet);
+        run(SLICE, &mut trips)?;
+        if watch.look()? {
+            watch.count(SLICE);
+        } else {
+            let room = disturbed.capacity() - disturbed.len();
+            disturbed.extend(trips.drain(quiet..).take(room));
+        }
+    }
+    if trips.is_empty() {
+        trips = disturbed;
     }
     Ok(trips)
 }

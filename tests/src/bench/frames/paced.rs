@@ -126,7 +126,13 @@ fn turn(
     let mut number = 0;
     let mut trial = |rig: &mut _, rate: f64, warm_up, time| {
         number += 1;
-        offer(Guests::of(rig, number), workload, rate, warm_up, time)
+        offer(
+            Guests::of(rig, number, run.cores),
+            workload,
+            rate,
+            warm_up,
+            time,
+        )
     };
     let rate = stats::highest(0.0, HIGHEST_RATE, SEARCH_STEPS, |rate| {
         let offered = trial(&mut rig, rate, TRIAL_WARM_UP, TRIAL)?;
@@ -173,6 +179,7 @@ fn offer(
         second,
         macs,
         run,
+        watch: _,
     } = guests;
     if run == 1 {
         introduce(first, second, macs)?;

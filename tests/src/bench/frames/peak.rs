@@ -122,9 +122,12 @@ fn turn(
         let mut rig = rig.context("start")?;
         for (number, workload) in same.iter().enumerate() {
             let what = workload.name();
-            let measured = traffic::drive(Guests::of(&mut rig, number as u16), *workload);
+            let measured =
+                traffic::drive(Guests::of(&mut rig, number as u16, run.cores), *workload);
             let measured = measured.with_context(|| what.clone())?;
             figures.add(id, format!("{what}-lost"), measured.lost as f64);
+            let disturbed = f64::from(u8::from(measured.disturbed));
+            figures.add(id, format!("{what}-disturbed"), disturbed);
             figures.add(id, what, measured.mpps());
         }
         rig.stop()?;
@@ -134,13 +137,17 @@ fn turn(
 
 fn result(row: &Compared, figures: &Figures) -> Option<Row> {
     let mut result = figures.row(row)?;
-    let key = format!("{}-lost", row.key);
-    let lost = |who: Peer| figures.of(who, &key).iter().sum::<f64>();
-    let ours = lost(row.ours);
+    let sum = |what: &str, who: Peer| -> f64 {
+        let key = format!("{}-{what}", row.key);
+        figures.of(who, &key).iter().sum()
+    };
+    let ours = sum("lost", row.ours);
     result.details = json!({
         "ns_per_frame": 1e3 / result.ours.spread.median,
         "lost": ours,
-        "peer_lost": row.peer.map(lost),
+        "peer_lost": row.peer.map(|peer| sum("lost", peer)),
+        "rounds_disturbed": sum("disturbed", row.ours),
+        "peer_rounds_disturbed": row.peer.map(|peer| sum("disturbed", peer)),
     });
     if ours > 0.0 {
         result.fault = Some(format!("{ours} frames lost"));

@@ -10,8 +10,10 @@ use anyhow::{Result, bail, ensure};
 
 use super::Workload;
 use super::direction::Direction;
-use crate::bench::limits::{BROKEN, DRAIN, MEASURE, ROUNDS_PER_LOOK, STALL, WARM_UP};
+use crate::bench::cpu::Cores;
+use crate::bench::limits::{BROKEN, DRAIN, ROUNDS_PER_LOOK, SLICE, SLICE_WARM_UP, STALL, WARM_UP};
 use crate::bench::peers::Rig;
+use crate::bench::quiet::Watch;
 use crate::fakevm::frame;
 use crate::fakevm::limits::BURST;
 use crate::fakevm::net::{NetGuest, rx_queue, tx_queue};
@@ -27,12 +29,15 @@ pub struct Guests<'a> {
     /// Number of the run, different from those before it on the same guests: frames of an
     /// earlier run that come late are told apart by it.
     pub run: u16,
+    /// Says when the machine is ours alone.
+    pub watch: Watch,
 }
 
 impl<'a> Guests<'a> {
     /// The guests of a contender.
-    pub fn of(rig: &'a mut Rig, run: u16) -> Self {
+    pub fn of(rig: &'a mut Rig, run: u16, cores: Cores) -> Self {
         Guests {
+            watch: Watch::new(cores, rig.pid),
             first: rig.first.as_mut(),
             second: rig.second.as_mut(),
             macs: rig.macs,
@@ -48,6 +53,8 @@ pub struct Measured {
     pub frames: u64,
     /// How long it counted.
     pub seconds: f64,
+    /// The machine was never ours alone; it counted all the same.
+    pub disturbed: bool,
     /// Frames sent, from the first to the last.
     pub sent: u64,
     /// Frames received, from the first to the last.
@@ -92,6 +99,7 @@ fn drive_guests(guests: Guests<'_>, workload: Workload, armed: bool) -> Result<M
         second,
         macs,
         run,
+        mut watch,
     } = guests;
     introduce(first, second, macs)?;
     let load = |to: usize, from: usize| workload.load(macs[to], macs[from]);
@@ -102,34 +110,46 @@ fn drive_guests(guests: Guests<'_>, workload: Workload, armed: bool) -> Result<M
     if !workload.both_ways {
         back.close();
     }
-    let clock = Instant::now();
-    let mut counting: Option<(Duration, u64)> = None;
-    let mut progress = Progress::default();
-    let (frames, seconds) = loop {
-        for _ in 0..ROUNDS_PER_LOOK {
-            forth.send(first)?;
-            back.receive(first)?;
-            back.send(second)?;
-            forth.receive(second)?;
-        }
-        let now = clock.elapsed();
-        let received = forth.received + back.received;
-        if progress.stalled(now, received)? {
-            forth.give_up();
-            back.give_up();
-        }
-        match counting {
-            None if now >= WARM_UP => counting = Some((now, received)),
-            Some((since, before)) if now >= since + MEASURE => {
-                break (received - before, (now - since).as_secs_f64());
+    let mut run = |time: Duration| -> Result<(u64, Duration)> {
+        let (clock, before) = (Instant::now(), forth.received + back.received);
+        let mut progress = Progress::default();
+        loop {
+            for _ in 0..ROUNDS_PER_LOOK {
+                forth.send(first)?;
+                back.receive(first)?;
+                back.send(second)?;
+                forth.receive(second)?;
             }
-            _ => {}
+            let now = clock.elapsed();
+            let received = forth.received + back.received;
+            if progress.stalled(now, received)? {
+                forth.give_up();
+                back.give_up();
+            }
+            if now >= time {
+                return Ok((received - before, now));
+            }
         }
     };
+    run(WARM_UP)?;
+    let (mut all, mut quiet) = (Slices::default(), Slices::default());
+    watch.look()?;
+    while !watch.is_over() {
+        run(SLICE_WARM_UP)?;
+        let (frames, time) = run(SLICE)?;
+        all.add(frames, time);
+        if watch.look()? {
+            watch.count(time);
+            quiet.add(frames, time);
+        }
+    }
+    let disturbed = quiet.frames == 0;
+    let Slices { frames, time } = if disturbed { all } else { quiet };
     collect(first, second, &mut forth, &mut back)?;
     let measured = Measured {
         frames,
-        seconds,
+        seconds: time.as_secs_f64(),
+        disturbed,
         sent: forth.sent + back.sent,
         received: forth.received + back.received,
         lost: forth.missing() + back.missing(),
@@ -143,6 +163,20 @@ fn drive_guests(guests: Guests<'_>, workload: Workload, armed: bool) -> Result<M
         measured.damaged
     );
     Ok(measured)
+}
+
+/// What came while it counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slices {
+    frames: u64,
+    time: Duration,
+}
+
+impl Slices {
+    fn add(&mut self, frames: u64, time: Duration) {
+        self.frames += frames;
+        self.time += time;
+    }
 }
 
 /// Lets both guests send one frame, so that a switch has learnt where they are, and waits until

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use crate::bench::cpu::Cores;
 use crate::bench::frames::direction::Direction;
 use crate::bench::frames::load::Load;
-use crate::bench::limits::{DRAIN, MEASURE, WARM_UP};
+use crate::bench::limits::{DRAIN, SLICE, WARM_UP};
+use crate::bench::quiet::Watch;
 use crate::fakevm::FakeVm;
 
 /// Frames under way in each direction: more than a burst, so that no ring is seen empty, and few
@@ -31,12 +33,49 @@ pub struct Crowd {
     pub shares: [u64; 2],
 }
 
+/// What every direction received while it counted.
+struct Counted {
+    frames: Vec<u64>,
+    time: Duration,
+}
+
+impl Counted {
+    fn new(ways: usize) -> Self {
+        Counted {
+            frames: vec![0; ways],
+            time: Duration::ZERO,
+        }
+    }
+
+    fn add(&mut self, ways: &[Direction], before: &[u64], time: Duration) {
+        for ((frames, way), before) in self.frames.iter_mut().zip(ways).zip(before) {
+            *frames += way.received - before;
+        }
+        self.time += time;
+    }
+
+    fn crowd(&self) -> Crowd {
+        let frames = || self.frames.iter().copied();
+        Crowd {
+            mpps: frames().sum::<u64>() as f64 / self.time.as_secs_f64() / 1e6,
+            lost: 0,
+            shares: [frames().min().unwrap_or(0), frames().max().unwrap_or(0)],
+        }
+    }
+}
+
 /// Lets all `guests` (an even number) send and receive as fast as this thread can make them.
 /// `run` tells runs on the same guests apart.
 ///
 /// # Errors
 /// Fails when a guest loses its device, or a frame arrives changed.
-pub fn drive(guests: &mut [FakeVm], macs: &[[u8; 6]], run: u64) -> Result<Crowd> {
+pub fn drive(
+    guests: &mut [FakeVm],
+    macs: &[[u8; 6]],
+    run: u64,
+    cores: Cores,
+    forwarder: u32,
+) -> Result<Crowd> {
     let first_tag = 2 + run * (super::DEVICES as u64 + 2);
     let mut ways = Vec::with_capacity(guests.len());
     for (pair, macs) in guests.chunks_exact_mut(2).zip(macs.chunks_exact(2)) {
@@ -49,34 +88,32 @@ pub fn drive(guests: &mut [FakeVm], macs: &[[u8; 6]], run: u64) -> Result<Crowd>
         }
     }
     let clock = Instant::now();
-    let mut counting: Option<(Duration, Vec<u64>)> = None;
-    let mut crowd = loop {
+    while clock.elapsed() < WARM_UP || ways.iter().any(|way| way.received < WARM_FRAMES) {
         round(guests, &mut ways, true)?;
-        let now = clock.elapsed();
-        match &counting {
-            None if now >= WARM_UP && ways.iter().all(|way| way.received >= WARM_FRAMES) => {
-                counting = Some((now, ways.iter().map(|way| way.received).collect()));
-            }
-            Some((since, before)) if now >= *since + MEASURE => {
-                let counts = ways.iter().zip(before);
-                let counts: Vec<u64> = counts.map(|(way, before)| way.received - before).collect();
-                let seconds = (now - *since).as_secs_f64();
-                break Crowd {
-                    mpps: counts.iter().sum::<u64>() as f64 / seconds / 1e6,
-                    lost: 0,
-                    shares: [
-                        counts.iter().copied().min().unwrap_or(0),
-                        counts.iter().copied().max().unwrap_or(0),
-                    ],
-                };
-            }
-            None => ensure!(
-                now < WARM_DEADLINE,
-                "a device has passed less than {WARM_FRAMES} frames in {WARM_DEADLINE:?}"
-            ),
-            _ => {}
+        ensure!(
+            clock.elapsed() < WARM_DEADLINE,
+            "a device has passed less than {WARM_FRAMES} frames in {WARM_DEADLINE:?}"
+        );
+    }
+    let (mut all, mut quiet) = (Counted::new(ways.len()), Counted::new(ways.len()));
+    let mut watch = Watch::new(cores, Some(forwarder));
+    watch.look()?;
+    while !watch.is_over() {
+        round(guests, &mut ways, true)?;
+        let before: Vec<u64> = ways.iter().map(|way| way.received).collect();
+        let clock = Instant::now();
+        while clock.elapsed() < SLICE {
+            round(guests, &mut ways, true)?;
         }
-    };
+        let time = clock.elapsed();
+        all.add(&ways, &before, time);
+        if watch.look()? {
+            watch.count(time);
+            quiet.add(&ways, &before, time);
+        }
+    }
+    let counted = if quiet.time.is_zero() { all } else { quiet };
+    let mut crowd = counted.crowd();
     let missing = |ways: &[Direction]| ways.iter().map(Direction::missing).sum::<u64>();
     let mut quiet = Instant::now() + DRAIN;
     while missing(&ways) > 0 && Instant::now() < quiet {

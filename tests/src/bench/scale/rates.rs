@@ -8,12 +8,13 @@ use serde_json::json;
 use super::fleet::Fleet;
 use super::{DEVICES, crowd};
 use crate::artifacts;
-use crate::bench::cpu;
+use crate::bench::cpu::{self, Cores};
 use crate::bench::family::{Family, Outcome, Run};
 use crate::bench::frames::traffic::{self, Guests};
 use crate::bench::frames::{Size, Workload};
 use crate::bench::peers::{Frames, Shape};
 use crate::bench::plot::{Kind, Line, Plot};
+use crate::bench::quiet::Watch;
 use crate::bench::row::{Bar, Row, Side, Spec};
 use crate::fakevm::net::{NetGuest, NetRingConfig, feature};
 use crate::fakevm::{FakeVm, FakeVmConfig};
@@ -89,6 +90,7 @@ impl Family for Rates {
 /// Fleets that stand ready, and what was measured.
 struct Bench<'a> {
     wanted: &'a [Spec],
+    cores: Cores,
     alone: Fleet,
     mapped: Option<Fleet>,
     many: Option<Fleet>,
@@ -134,6 +136,7 @@ impl<'a> Bench<'a> {
         }
         Ok(Bench {
             wanted,
+            cores: run.cores,
             alone,
             mapped,
             many,
@@ -156,7 +159,7 @@ impl<'a> Bench<'a> {
     /// Two devices alone, before everything that they are compared with.
     fn alone(&mut self) -> Result<()> {
         self.runs += 1;
-        let (mpps, lost, per_million) = two(&mut self.alone, self.runs)?;
+        let (mpps, lost, per_million) = two(&mut self.alone, self.runs, self.cores)?;
         ensure!(lost == 0, "{lost} frames lost between two devices alone");
         self.base.push(mpps);
         self.note(messages("trapped"), per_million, 0);
@@ -166,7 +169,7 @@ impl<'a> Bench<'a> {
     fn round(&mut self, round: u32) -> Result<()> {
         self.alone()?;
         if let Some(mut fleet) = self.mapped.take() {
-            let (_, lost, per_million) = two(&mut fleet, self.runs)?;
+            let (_, lost, per_million) = two(&mut fleet, self.runs, self.cores)?;
             self.note(messages("mapped"), per_million, lost);
             self.mapped = Some(fleet);
         }
@@ -177,7 +180,7 @@ impl<'a> Bench<'a> {
             if self.wants(&among(entries)) {
                 fleet.fill_table(entries)?;
                 self.alone()?;
-                let (mpps, lost, _) = two(&mut fleet, self.runs)?;
+                let (mpps, lost, _) = two(&mut fleet, self.runs, self.cores)?;
                 self.note(among(entries), mpps, lost);
             }
         }
@@ -186,7 +189,7 @@ impl<'a> Bench<'a> {
                 self.alone()?;
                 let run = u64::from(round) * BUSY.len() as u64 + nth as u64 + 100;
                 let (guests, macs) = (&mut fleet.guests[..count], &fleet.macs[..count]);
-                let crowd = crowd::drive(guests, macs, run)?;
+                let crowd = crowd::drive(guests, macs, run, self.cores, fleet.daemon.pid())?;
                 self.note(busy(count), crowd.mpps, crowd.lost);
             }
         }
@@ -230,7 +233,7 @@ impl<'a> Bench<'a> {
 }
 
 /// Two guests at full rate: millions of frames a second, frames lost, messages per million frames.
-fn two(fleet: &mut Fleet, run: u16) -> Result<(f64, u64, f64)> {
+fn two(fleet: &mut Fleet, run: u16, cores: Cores) -> Result<(f64, u64, f64)> {
     let count = |fleet: &Fleet| -> Result<u64> {
         let of = |name| fleet.daemon.counter(name, "/messages");
         Ok(of("d0")? + of("d1")?)
@@ -245,6 +248,7 @@ fn two(fleet: &mut Fleet, run: u16) -> Result<(f64, u64, f64)> {
         second: guest(second),
         macs,
         run,
+        watch: Watch::new(cores, Some(fleet.daemon.pid())),
     };
     let measured = traffic::drive(guests, BIDIRECTIONAL)?;
     let sent = count(fleet)? - before;

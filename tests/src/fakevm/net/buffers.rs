@@ -49,7 +49,18 @@ impl Buffers {
         (index + usize::from(turn) * self.size) * self.stride
     }
 
-    /// The same as a guest physical address.
+    /// Where the buffer that a descriptor uses next begins.
+    #[inline]
+    pub(super) fn next_at(&self, index: u16) -> usize {
+        if self.each == 1 {
+            return self.at(index);
+        }
+        let index = usize::from(index);
+        let turn = (self.turn[index] + 1) % self.each;
+        (index + usize::from(turn) * self.size) * self.stride
+    }
+
+    /// [`Buffers::at`] as a guest physical address.
     #[inline]
     pub(super) fn gpa(&self, index: u16) -> u64 {
         self.base + self.at(index) as u64
@@ -85,7 +96,9 @@ mod tests {
         for _ in 0..3 {
             for index in 0..4 {
                 assert!(seen.insert(buffers.at(index)));
+                let next = buffers.next_at(index);
                 buffers.advance(index);
+                assert_eq!(buffers.at(index), next);
             }
         }
         assert_eq!(seen, buffers.all().collect());

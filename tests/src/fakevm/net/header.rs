@@ -5,6 +5,9 @@ pub const HEADER_LEN: usize = 12;
 /// Bytes of the header with a hash report.
 pub const HASH_HEADER_LEN: usize = 20;
 
+/// Where [`NetHeader::num_buffers`] stands.
+pub(super) const NUM_BUFFERS: usize = 10;
+
 /// Bytes of the header with these features, in both directions.
 pub const fn header_len(features: u64) -> usize {
     if features & super::feature::HASH_REPORT != 0 {
@@ -67,7 +70,7 @@ impl NetHeader {
             (4, self.gso_size),
             (6, self.csum_start),
             (8, self.csum_offset),
-            (10, self.num_buffers),
+            (NUM_BUFFERS, self.num_buffers),
         ] {
             out[at..at + 2].copy_from_slice(&word.to_le_bytes());
         }
@@ -84,7 +87,7 @@ impl NetHeader {
             gso_size: word(4),
             csum_start: word(6),
             csum_offset: word(8),
-            num_buffers: word(10),
+            num_buffers: word(NUM_BUFFERS),
             hash_value: 0,
             hash_report: 0,
         }

@@ -1,6 +1,6 @@
 //! The receive ring: every descriptor has a buffer of its own, posted whole.
 
-use super::header::{HASH_HEADER_LEN, HEADER_LEN, NetHeader, header_len};
+use super::header::{HASH_HEADER_LEN, HEADER_LEN, NUM_BUFFERS, NetHeader, header_len};
 use crate::fakevm::error::{Error, Result};
 use crate::fakevm::limits::{BURST, MAX_FRAME};
 use crate::fakevm::mem::Shared;
@@ -17,8 +17,6 @@ pub struct Frame<'a> {
     at: usize,
     /// Bytes of the frame, without its header.
     pub len: usize,
-    /// What the device says about it.
-    pub header: NetHeader,
 }
 
 impl Frame<'_> {
@@ -102,11 +100,18 @@ impl RxRing {
     /// Posts every free buffer again.
     #[inline]
     pub fn refill(&mut self) {
-        while let Some(index) = self.queue.take_free() {
-            self.buffers.advance(index);
-            let (gpa, len) = (self.buffers.gpa(index), self.buffers.len as u32);
-            self.queue.set_desc(index, gpa, len, DESC_WRITE, 0);
-            self.queue.push_head(index, 1);
+        let mut room = [0; BURST];
+        loop {
+            let row = self.queue.take_row(&mut room);
+            for index in row {
+                self.buffers.advance(*index);
+            }
+            let len = self.buffers.len as u32;
+            let gpa = |index| self.buffers.gpa(index);
+            self.queue.push_row(row, len, DESC_WRITE, gpa);
+            if row.len() < BURST {
+                return;
+            }
         }
     }
 
@@ -126,30 +131,25 @@ impl RxRing {
         let count = usize::from(self.queue.returned()?).min(max).min(BURST);
         let mut entries = [Entry::default(); BURST];
         let entries = &mut entries[..count];
-        for (ahead, entry) in entries.iter_mut().enumerate() {
-            *entry = self.queue.peek(ahead as u16);
+        self.queue.peek_row(entries);
+        for entry in &*entries {
             // What is no descriptor is told when it is taken.
             if entry.id < u32::from(self.queue.size()) {
                 let at = self.buffers.at(entry.id as u16);
                 self.buffers.bytes.prefetch(at);
             }
         }
+        self.queue.retire_row(entries)?;
         for entry in entries {
-            let used = self.queue.retire(*entry)?;
-            let at = self.buffers.at(used.id);
-            let header = self.header(at);
-            if self.mergeable && header.num_buffers != 1 {
-                return Err(Error::Device(format!(
-                    "{} buffers for one frame",
-                    header.num_buffers
-                )));
+            let at = self.buffers.at(entry.id as u16);
+            let len = self.check_len(entry.len)?;
+            if self.mergeable {
+                self.check_alone(at)?;
             }
-            let len = self.check_len(used.len)?;
             each(Frame {
                 buffers: &self.buffers.bytes,
                 at: at + self.header_len,
                 len,
-                header,
             });
         }
         self.received += count as u64;
@@ -208,6 +208,17 @@ impl RxRing {
         let mut bytes = [0; HASH_HEADER_LEN];
         self.buffers.bytes.read(at, &mut bytes);
         NetHeader::decode_long(&bytes)
+    }
+
+    /// The frame at `at` lies in one buffer.
+    #[inline]
+    fn check_alone(&self, at: usize) -> Result<()> {
+        let mut buffers = [0; 2];
+        self.buffers.bytes.read(at + NUM_BUFFERS, &mut buffers);
+        match u16::from_le_bytes(buffers) {
+            1 => Ok(()),
+            count => Err(Error::Device(format!("{count} buffers for one frame"))),
+        }
     }
 
     #[inline]

@@ -7,7 +7,7 @@ use crate::fakevm::mem::Shared;
 use crate::fakevm::memory::GuestMemory;
 use crate::fakevm::net::buffers::Buffers;
 use crate::fakevm::net::{NetRingConfig, feature};
-use crate::fakevm::ring::{DESC_NEXT, Queue, QueueLayout};
+use crate::fakevm::ring::{DESC_NEXT, Entry, Queue, QueueLayout};
 
 /// Entries of the indirect table that each descriptor owns.
 const INDIRECT_ENTRIES: usize = 64;
@@ -125,8 +125,13 @@ impl TxRing {
     #[inline]
     pub fn reap(&mut self) -> Result<usize> {
         let count = usize::from(self.queue.returned()?);
-        for _ in 0..count {
-            self.queue.take_returned()?;
+        let mut entries = [Entry::default(); BURST];
+        let mut left = count;
+        while left > 0 {
+            let entries = &mut entries[..left.min(BURST)];
+            self.queue.peek_row(entries);
+            self.queue.retire_row(entries)?;
+            left -= entries.len();
         }
         Ok(count)
     }
@@ -159,28 +164,24 @@ impl TxRing {
         stamp: u64,
     ) -> usize {
         debug_assert!(self.header_len + frame_len <= self.buffers.len);
-        let count = count.min(self.queue.free()).min(BURST);
         let stamp_at = self.header_len + stamp_at;
-        for ahead in 0..count {
-            if let Some(index) = self.queue.peek_free(ahead) {
-                self.buffers
-                    .bytes
-                    .prefetch(self.buffers.at(index) + stamp_at);
-            }
+        let mut room = [0; BURST];
+        let row = self.queue.take_row(&mut room[..count.min(BURST)]);
+        let count = row.len();
+        for (index, stamp) in row.iter().zip(stamp..) {
+            self.buffers.advance(*index);
+            let at = self.buffers.at(*index) + stamp_at;
+            self.buffers.bytes.write(at, &stamp.to_le_bytes());
         }
         let len = (self.header_len + frame_len) as u32;
-        for nth in 0..count {
-            let Some(index) = self.take() else {
-                return nth;
-            };
-            let at = self.buffers.at(index);
-            let stamp = stamp + nth as u64;
-            self.buffers
-                .bytes
-                .write(at + stamp_at, &stamp.to_le_bytes());
-            self.queue
-                .set_desc(index, self.buffers.gpa(index), len, 0, 0);
-            self.queue.push_head(index, 1);
+        let gpa = |index| self.buffers.gpa(index);
+        self.queue.push_row(row, len, 0, gpa);
+        // Those of the next call: the device's processor has read them last.
+        for ahead in 0..count {
+            if let Some(index) = self.queue.peek_free(ahead) {
+                let at = self.buffers.next_at(index);
+                self.buffers.bytes.prefetch_write(at + stamp_at);
+            }
         }
         self.sent += count as u64;
         count

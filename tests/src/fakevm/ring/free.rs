@@ -45,6 +45,18 @@ impl FreeList {
         (ahead < self.len()).then(|| self.slots[self.taken.wrapping_add(ahead) & self.mask])
     }
 
+    /// Takes as many as `to` has room for, at most all there are.
+    #[inline]
+    pub(super) fn take_row<'t>(&mut self, to: &'t mut [u16]) -> &'t [u16] {
+        let count = to.len().min(self.len());
+        let row = &mut to[..count];
+        for (ahead, index) in row.iter_mut().enumerate() {
+            *index = self.slots[self.taken.wrapping_add(ahead) & self.mask];
+        }
+        self.taken = self.taken.wrapping_add(count);
+        row
+    }
+
     /// Gives one back. The queue gives back each descriptor once, so there is always room.
     #[inline]
     pub(super) fn give(&mut self, index: u16) {

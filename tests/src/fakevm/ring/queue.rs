@@ -106,6 +106,69 @@ impl Queue {
         both!(self, queue => queue.push_head(head, count));
     }
 
+    /// See [`SplitQueue::take_row`].
+    #[inline]
+    pub fn take_row<'t>(&mut self, to: &'t mut [u16]) -> &'t [u16] {
+        match self {
+            Queue::Split(queue) => queue.take_row(to),
+            Queue::Packed(queue) => {
+                let mut count = 0;
+                while count < to.len()
+                    && let Some(index) = queue.take_free()
+                {
+                    to[count] = index;
+                    count += 1;
+                }
+                &to[..count]
+            }
+        }
+    }
+
+    /// See [`SplitQueue::push_row`].
+    #[inline]
+    pub fn push_row(&mut self, row: &[u16], len: u32, flags: u16, gpa: impl Fn(u16) -> u64) {
+        match self {
+            Queue::Split(queue) => queue.push_row(row, len, flags, gpa),
+            Queue::Packed(queue) => {
+                for &index in row {
+                    queue.set_desc(index, gpa(index), len, flags, 0);
+                    queue.push_head(index, 1);
+                }
+            }
+        }
+    }
+
+    /// See [`SplitQueue::peek_row`].
+    #[inline]
+    pub fn peek_row(&self, entries: &mut [Entry]) {
+        match self {
+            Queue::Split(queue) => queue.peek_row(entries),
+            Queue::Packed(queue) => {
+                for (ahead, entry) in (0..).zip(entries) {
+                    *entry = queue.peek(ahead);
+                }
+            }
+        }
+    }
+
+    /// See [`SplitQueue::retire_row`].
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn retire_row(&mut self, entries: &mut [Entry]) -> Result<()> {
+        match self {
+            Queue::Split(queue) => queue.retire_row(entries),
+            Queue::Packed(queue) => {
+                for entry in entries {
+                    let Used { id, len } = queue.take_returned()?;
+                    *entry = Entry { id: id.into(), len };
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Pushes a chain of `segments`, each with a descriptor of its own.
     ///
     /// # Errors
