@@ -59,12 +59,19 @@ impl<T> Versioned<T> {
     /// of a replacement by other means, a lock for instance, sees it.
     #[inline]
     pub(crate) fn keep<'k>(&self, kept: &'k mut Kept<T>) -> &'k Arc<T> {
+        self.keep_named(kept).0
+    }
+
+    /// The same, with a number that no other state ever has.
+    #[inline]
+    pub(crate) fn keep_named<'k>(&self, kept: &'k mut Kept<T>) -> (&'k Arc<T>, u64) {
         let version = self.version.load(Ordering::Acquire);
         if kept.version != version {
             kept.value = None;
             kept.version = version;
         }
-        kept.value.get_or_insert_with(|| self.load_full())
+        let value = kept.value.get_or_insert_with(|| self.load_full());
+        (value, version)
     }
 }
 
@@ -109,6 +116,10 @@ mod tests {
         kept.forget_if_old(&source);
         assert_eq!(Arc::strong_count(&first), 1, "let go");
         assert_eq!(**source.keep(&mut kept), 2);
+        let (_, second) = source.keep_named(&mut kept);
+        source.swap(Arc::new(2));
+        let (_, third) = source.keep_named(&mut kept);
+        assert_ne!(third, second, "equal, but not the same");
         kept.forget_if_old(&source);
         assert_eq!(Arc::strong_count(&source.load_full()), 3);
         assert_eq!(**other.keep(&mut kept), 10, "never taken for another's");

@@ -75,11 +75,11 @@ impl Fabric {
         &self.switch
     }
 
-    /// Switch and endpoints of this moment, for a burst.
+    /// Switch and endpoints of this moment, for a burst, and the snapshot's version.
     #[inline]
-    pub(super) fn view<'v>(&self, view: &'v mut View) -> (&'v Snapshot, &'v Ports) {
-        let snapshot = self.switch.keep(&mut view.snapshot);
-        (snapshot, self.ports.keep(&mut view.ports))
+    pub(super) fn view<'v>(&self, view: &'v mut View) -> (&'v Snapshot, &'v Ports, u64) {
+        let (snapshot, version) = self.switch.keep(&mut view.snapshot);
+        (snapshot, self.ports.keep(&mut view.ports), version)
     }
 
     /// Lets go of what a thread keeps and is no longer so.

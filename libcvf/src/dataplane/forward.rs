@@ -11,7 +11,7 @@ use crate::ring::{Burst, Frames};
 use crate::switch::{PortId, Verdict};
 
 /// What decides where an untagged frame goes: both addresses, and the type that says that it is one.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Flow(u128);
 
 impl Flow {
@@ -29,6 +29,15 @@ struct Memo {
     flow: Option<Flow>,
     /// The destination's place among the sorted.
     place: usize,
+}
+
+/// The last answer that holds for as long as the snapshot does, kept from burst to burst.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Route {
+    /// Of the snapshot; 0: no answer yet.
+    version: u64,
+    flow: Flow,
+    to: PortId,
 }
 
 /// Usual frames of one flow, one behind the other.
@@ -59,19 +68,24 @@ fn run(burst: &Burst<'_>, usuals: Frames, first: usize, flow: Flow) -> Run {
 
 impl Fabric {
     /// Forwards the frames of a burst that came in at `from`. The sender's counters are `counters`,
-    /// whose lock the caller holds.
+    /// whose lock the caller holds; `route` is the same from burst to burst.
     pub fn forward(
         &self,
         from: PortId,
         burst: &mut Burst<'_>,
         counters: &QueueCounters,
+        route: &mut Route,
         scratch: &mut Scratch,
     ) {
         let mut view = std::mem::take(&mut scratch.view);
-        let (snapshot, ports) = self.view(&mut view);
+        let (snapshot, ports, version) = self.view(&mut view);
         let now = self.now();
         let (mut tally, mut memo) = (Tally::default(), Memo::default());
         let mut sorted = Sorted::default();
+        if route.version == version {
+            memo.flow = Some(route.flow);
+            memo.place = sorted.place(route.to);
+        }
         let usuals = burst.usuals();
         let mut batch = Batch {
             from,
@@ -89,7 +103,7 @@ impl Fabric {
                 if run.count > 0 {
                     batch.longest = batch.longest.max(run.longest);
                     tally.add_all(run.count as u64, run.bytes);
-                    sorted.again(memo.place, Frames::row(next, run.count));
+                    sorted.add(memo.place, Frames::row(next, run.count));
                     next += run.count;
                     continue;
                 }
@@ -122,13 +136,17 @@ impl Fabric {
                 tally.add_offloads(total, &batch.burst.frames()[index].meta.into());
             }
             if known {
-                sorted.again(memo.place, Frames::one(index));
+                sorted.add(memo.place, Frames::one(index));
                 continue;
             }
             match snapshot.forward(from, &view, now) {
-                Verdict::Port(to) => {
-                    let place = sorted.add(to, index);
+                Verdict::Port { to, fixed } => {
+                    let place = sorted.place(to);
+                    sorted.add(place, Frames::one(index));
                     memo = Memo { flow, place };
+                    if let Some(flow) = flow.filter(|_| fixed) {
+                        *route = Route { version, flow, to };
+                    }
                 }
                 Verdict::Many(targets) => {
                     // What was planned goes first: a sender's frames keep their order.

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use super::coalesce::Coalesce;
 use super::counters::QueueCounters;
+use super::forward::Route;
 use crate::kept::Kept;
 use crate::mem::Regions;
 use crate::ring::{ReceiveRing, TransmitRing};
@@ -41,6 +42,8 @@ pub struct TransmitState {
     pub ring: Option<Box<dyn TransmitRing>>,
     /// Doorbells are asked not to come.
     pub(super) suppressed: bool,
+    /// Where its frames went last.
+    pub(super) route: Route,
     /// The device's memory, kept until the lock is passed after a change.
     pub(super) memory: Kept<Regions>,
 }

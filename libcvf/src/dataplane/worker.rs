@@ -296,7 +296,11 @@ fn serve(
     };
     let regions = port.memory.keep(&mut state.memory);
     let mut burst = buffers.lend();
-    let taken = ring.take(regions, &mut burst);
+    let taken = if ring.has_work(regions) {
+        ring.take(regions, &mut burst)
+    } else {
+        Ok(())
+    };
     if taken.is_ok() && burst.frames().is_empty() {
         if !state.suppressed {
             ring.suppress(regions);
@@ -312,7 +316,8 @@ fn serve(
     let done = taken.and_then(|()| {
         ring.suppress(regions);
         state.suppressed = true;
-        fabric.forward(port.id(), &mut burst, &queue.counters, scratch);
+        let route = &mut state.route;
+        fabric.forward(port.id(), &mut burst, &queue.counters, route, scratch);
         ring.give_back(regions, &burst)
     });
     if port.truncated(faults, regions, ring.faulted()) {

@@ -16,7 +16,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 
 use super::{UplinkState, sys};
-use crate::dataplane::{Drop, Fabric, QueueCounters, QueueStats, Scratch, Uplink};
+use crate::dataplane::{Drop, Fabric, QueueCounters, QueueStats, Route, Scratch, Uplink};
 use crate::limits::{BURST, MAX_FRAME, MAX_INTERFACE_NAME, MAX_SHOWN};
 use crate::mem::write_frame;
 use crate::offload::{FrameMeta, Gso, PackedMac};
@@ -211,6 +211,7 @@ impl std::ops::Drop for TapReader {
 fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
     let mut buffers = vec![0u8; BURST * (header::LEN + MAX_FRAME)];
     let (mut scratch, mut lent) = (Scratch::default(), BurstBuffers::default());
+    let mut route = Route::default();
     loop {
         let mut fds = [
             PollFd::new(tap.fd.as_fd(), PollFlags::POLLIN),
@@ -265,7 +266,7 @@ fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
             let start = index * (header::LEN + MAX_FRAME) + header::LEN;
             burst.push(meta.into(), &buffers[start..start + len]);
         }
-        fabric.forward(port, &mut burst, &tap.receive, &mut scratch);
+        fabric.forward(port, &mut burst, &tap.receive, &mut route, &mut scratch);
         drop(burst);
         if gone {
             return;

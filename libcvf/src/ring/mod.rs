@@ -145,6 +145,11 @@ pub trait TransmitRing: Send {
         Ok(true)
     }
 
+    /// False: a [`Self::take`] now would find nothing. Asked far more often than anything is there.
+    fn has_work(&mut self, _regions: &Regions) -> bool {
+        true
+    }
+
     /// True while nothing was ever taken and the ring's memory reads as untouched zeroes: with a
     /// doorbell rung, a sign that the client's memory is not shared with us.
     fn looks_untouched(&mut self, regions: &Regions) -> bool;

@@ -170,6 +170,14 @@ impl TransmitRing for PackedTransmit {
         Ok(self.notify.wants_interrupt(view, self.used.next()))
     }
 
+    #[inline]
+    fn has_work(&mut self, regions: &Regions) -> bool {
+        let next = self.next;
+        let view = self.cache.view(regions);
+        // What is wrong is said by whoever takes.
+        view.map_or(true, |view| view.available(next).is_some())
+    }
+
     fn looks_untouched(&mut self, regions: &Regions) -> bool {
         self.next == Position::START && self.cache.view(regions).is_ok_and(|view| view.untouched())
     }

@@ -169,6 +169,13 @@ impl TransmitRing for SplitTransmit {
         Ok(self.notify.wants_interrupt(view, self.used))
     }
 
+    #[inline]
+    fn has_work(&mut self, regions: &Regions) -> bool {
+        let view = self.cache.view(regions);
+        // What is wrong is said by whoever takes.
+        view.map_or(true, |view| view.available_index() != self.next)
+    }
+
     fn looks_untouched(&mut self, regions: &Regions) -> bool {
         self.next == 0 && self.cache.view(regions).is_ok_and(|view| view.untouched())
     }

@@ -240,7 +240,7 @@ pub(super) fn frame(dst: PackedMac, src: PackedMac, tags: &[(u16, u16)]) -> Vec<
 
 pub(super) fn answer(verdict: Verdict<'_>) -> Answer {
     match verdict {
-        Verdict::Port(port) => Ok([port].into()),
+        Verdict::Port { to, .. } => Ok([to].into()),
         Verdict::Many(targets) => {
             let set: BTreeSet<_> = targets.collect();
             assert_eq!(
@@ -328,7 +328,7 @@ pub(super) fn run(ops: &[Op]) {
                 let generation = snapshot.generation();
                 let verdict = snapshot.forward(from, &view, model.now);
                 // The data plane counts by it: what is for one port is never for a group.
-                let one = matches!(verdict, Verdict::Port(_));
+                let one = matches!(verdict, Verdict::Port { .. });
                 assert!(!(one && dst.is_multicast()), "{dst} is for one port");
                 let given = answer(verdict);
                 let wanted = model.forward(from, &view, tags);

@@ -87,9 +87,8 @@ impl Snapshot {
             Err(reason) => return Verdict::Drop(reason),
         };
         // A port's first address is a station's, so the usual sender needs no other test.
-        if (frame.src != port.first_mac || frame.src.is_zero())
-            && let Err(reason) = self.admit_source(from, port, vid, frame.src, now)
-        {
+        let own = frame.src == port.first_mac && !frame.src.is_zero();
+        if !own && let Err(reason) = self.admit_source(from, port, vid, frame.src, now) {
             return Verdict::Drop(reason);
         }
         if frame.dst.is_multicast() {
@@ -104,9 +103,9 @@ impl Snapshot {
             return Verdict::Drop(Reason::SamePort);
         }
         if owner.check || self.is_overheard(vid) {
-            return self.to_known(from, vid, to);
+            return self.to_known(from, vid, to, own);
         }
-        Verdict::Port(to)
+        Verdict::Port { to, fixed: own }
     }
 
     /// The VLAN that a frame coming in through `from` is in.
@@ -243,9 +242,9 @@ impl Snapshot {
                     return Verdict::Drop(Reason::SamePort);
                 }
                 if port.uplink && !self.is_overheard(vid) {
-                    return Verdict::Port(to);
+                    return Verdict::Port { to, fixed: false };
                 }
-                return self.to_known(from, vid, to);
+                return self.to_known(from, vid, to, false);
             }
         }
         let mut targets = self.targets(from, vid);
@@ -255,7 +254,7 @@ impl Snapshot {
     }
 
     /// Unicast to `to`, if that port takes it, and to the promiscuous ports of the VLAN.
-    fn to_known(&self, from: PortId, vid: Vid, to: PortId) -> Verdict<'_> {
+    fn to_known(&self, from: PortId, vid: Vid, to: PortId, fixed: bool) -> Verdict<'_> {
         let takes = self
             .port(to)
             .is_some_and(|port| !port.no_unicast && port.takes_vlan(vid));
@@ -267,7 +266,7 @@ impl Snapshot {
             return targets.verdict(Reason::Filtered);
         }
         if targets.is_over() {
-            return Verdict::Port(to);
+            return Verdict::Port { to, fixed };
         }
         targets.first = Some(to);
         Verdict::Many(targets)

@@ -7,7 +7,13 @@ use super::snapshot::Snapshot;
 #[derive(Clone, Copy, Debug)]
 pub enum Verdict<'a> {
     /// To one port.
-    Port(PortId),
+    Port {
+        /// Which.
+        to: PortId,
+        /// The same frame goes there for as long as the snapshot is the present one: nothing that was or
+        /// could be learned had a part in it.
+        fixed: bool,
+    },
     /// A copy to each of these, at least one.
     Many(Targets<'a>),
     /// Nowhere.

@@ -95,10 +95,12 @@ impl Switch {
         self.current.load()
     }
 
-    /// The present snapshot, for a thread that keeps it from burst to burst.
+    /// The present snapshot, for a thread that keeps it from burst to burst, and a number that no other
+    /// snapshot ever has; not 0.
     #[inline]
-    pub(crate) fn keep<'k>(&self, kept: &'k mut Kept<Snapshot>) -> &'k Snapshot {
-        self.current.keep(kept)
+    pub(crate) fn keep<'k>(&self, kept: &'k mut Kept<Snapshot>) -> (&'k Snapshot, u64) {
+        let (snapshot, version) = self.current.keep_named(kept);
+        (snapshot, version)
     }
 
     /// Lets go of a snapshot that is no longer the present one.

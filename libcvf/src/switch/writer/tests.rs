@@ -150,7 +150,7 @@ fn readers_among_changes() {
                     let snapshot = switch.load();
                     let verdict = snapshot.forward(asker, &view, 0);
                     assert!(
-                        matches!(verdict, Verdict::Port(port) if port == stays),
+                        matches!(verdict, Verdict::Port { to, .. } if to == stays),
                         "{verdict:?}"
                     );
                     asked += 1;
