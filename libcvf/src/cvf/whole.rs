@@ -145,7 +145,7 @@ impl Cvf {
         if fault_count() != faults {
             self.device
                 .port
-                .truncated(faults, &self.device.port.memory.load(), false);
+                .truncated(faults, &self.device.port.memory.load(), || false);
         }
         result
     }

@@ -399,7 +399,7 @@ impl Port {
         let faults = fault_count();
         let regions = self.memory.load();
         let (wanted, faulted) = ring(&regions);
-        let gone = self.truncated(faults, &regions, faulted);
+        let gone = self.truncated(faults, &regions, || faulted);
         (!matches!(wanted, Ok(false)), gone)
     }
 }

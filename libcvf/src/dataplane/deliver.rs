@@ -186,7 +186,7 @@ impl Batch<'_, '_> {
                 port.stop(format!("receive queue {number}: {error}"));
             }
         }
-        let under_ring = state.ring.as_ref().is_some_and(|ring| ring.faulted());
+        let under_ring = || state.ring.as_ref().is_some_and(|ring| ring.faulted());
         if port.truncated(faults, regions, under_ring) {
             state.ring = None;
         }

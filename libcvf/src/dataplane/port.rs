@@ -151,10 +151,16 @@ impl Port {
     }
 
     /// After touching guest memory: stops the device if a fault was contained since `before` (a
-    /// [`crate::mem::fault_count`]) and it was in this device's memory. `ring`: under a ring's joined area.
-    /// Returns true if so.
-    pub fn truncated(&self, before: u64, regions: &Regions, ring: bool) -> bool {
-        let ours = fault_count() != before && (ring || regions.faulted());
+    /// [`crate::mem::fault_count`]) and it was in this device's memory. `ring`: whether it was under a ring's
+    /// joined area. Returns true if so.
+    #[inline]
+    pub fn truncated(&self, before: u64, regions: &Regions, ring: impl FnOnce() -> bool) -> bool {
+        fault_count() != before && self.faulted(regions, ring())
+    }
+
+    #[cold]
+    fn faulted(&self, regions: &Regions, ring: bool) -> bool {
+        let ours = ring || regions.faulted();
         if ours {
             self.stop("the client truncated the file behind the guest's memory".into());
         }

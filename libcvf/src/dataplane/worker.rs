@@ -28,7 +28,7 @@ const SPIN: Duration = Duration::from_micros(20);
 const BORROW: u64 = 64;
 /// Turns of the loop for which one look at the clock does, and rings in the list up to which it does:
 /// a turn over more takes long by itself.
-const TICK: u64 = 8;
+const TICK: u64 = 32;
 const FEW: usize = 8;
 
 /// A transmit queue in the worker's list.
@@ -269,7 +269,7 @@ fn release(port: &Port, number: u16) -> bool {
         return false;
     };
     let armed = matches!(ring.arm(&regions), Ok(false));
-    if port.truncated(faults, &regions, ring.faulted()) || !armed {
+    if port.truncated(faults, &regions, || ring.faulted()) || !armed {
         return false;
     }
     // A doorbell from here on finds the flag cleared or, if it came before, left work behind that
@@ -306,7 +306,7 @@ fn serve(
             ring.suppress(regions);
             state.suppressed = true;
         }
-        let truncated = port.truncated(faults, regions, ring.faulted());
+        let truncated = port.truncated(faults, regions, || ring.faulted());
         return if truncated {
             Served::Gone
         } else {
@@ -320,7 +320,7 @@ fn serve(
         fabric.forward(port.id(), &mut burst, &queue.counters, route, scratch);
         ring.give_back(regions, &burst)
     });
-    if port.truncated(faults, regions, ring.faulted()) {
+    if port.truncated(faults, regions, || ring.faulted()) {
         state.ring = None;
         return Served::Gone;
     }

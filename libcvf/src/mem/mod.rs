@@ -24,7 +24,7 @@ pub use file::{FileError, MappedFile};
 pub use guest::{GuestMemory, MapError, MapRequest};
 pub use iovec::write_frame;
 pub use packed_view::{Event, PackedCache, PackedDescriptor, PackedView, Position, UsedDescriptor};
-pub use regions::{Access, ReadCursor, Regions, TranslateError, WriteCursor};
+pub use regions::{Access, ReadCursor, RegionHint, Regions, TranslateError, WriteCursor};
 pub use ring_view::{Descriptor, RingCache, RingPlace, RingView};
 pub use slice::{ReadSlice, SliceList, SlicePool, WriteSlice};
 

@@ -216,16 +216,16 @@ impl Regions {
         })
     }
 
-    /// Translates many addresses of buffers to read.
+    /// Translates many addresses of buffers to read; `hint` is the caller's from one time to the next.
     #[inline]
-    pub fn readable_cursor(&self) -> ReadCursor<'_> {
-        ReadCursor(Cursor::new(self, Access::Read))
+    pub fn readable_cursor<'m, 'h>(&'m self, hint: &'h mut RegionHint) -> ReadCursor<'m, 'h> {
+        ReadCursor(Cursor::new(self, hint, Access::Read))
     }
 
-    /// Translates many addresses of buffers to write.
+    /// Translates many addresses of buffers to write; `hint` as with [`Self::readable_cursor`].
     #[inline]
-    pub fn writable_cursor(&self) -> WriteCursor<'_> {
-        WriteCursor(Cursor::new(self, Access::Write))
+    pub fn writable_cursor<'m, 'h>(&'m self, hint: &'h mut RegionHint) -> WriteCursor<'m, 'h> {
+        WriteCursor(Cursor::new(self, hint, Access::Write))
     }
 
     /// Runs that are contiguous in host memory, as `(host, len)`; `None` when more than `limit`.
@@ -335,28 +335,48 @@ impl Regions {
     }
 }
 
-/// Translation that remembers the region of the last address: a ring's buffers mostly lie in one.
-/// It knows the usual case only, a buffer in one piece; for all others there is
-/// [`Regions::readable`] and [`Regions::writable`], which also say what is wrong.
-#[derive(Clone, Debug)]
-struct Cursor<'m> {
-    regions: &'m Regions,
-    access: Access,
+/// Where the last buffer lay: nearly always the next one lies there too. Kept between bursts for one
+/// kind of access.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RegionHint {
+    /// Of the regions that the rest is about.
+    serial: u64,
     iova: u64,
     /// 0: no region yet.
     size: u64,
     host: usize,
 }
 
-impl<'m> Cursor<'m> {
+/// Translation that remembers the region of the last address: a ring's buffers mostly lie in one.
+/// It knows the usual case only, a buffer in one piece; for all others there is
+/// [`Regions::readable`] and [`Regions::writable`], which also say what is wrong.
+#[derive(Debug)]
+struct Cursor<'m, 'h> {
+    regions: &'m Regions,
+    access: Access,
+    hint: &'h mut RegionHint,
+    iova: u64,
+    size: u64,
+    host: usize,
+}
+
+impl<'m, 'h> Cursor<'m, 'h> {
     #[inline]
-    const fn new(regions: &'m Regions, access: Access) -> Self {
+    fn new(regions: &'m Regions, hint: &'h mut RegionHint, access: Access) -> Self {
+        if hint.serial != regions.serial {
+            // Regions of another moment: what is there may be gone.
+            *hint = RegionHint::default();
+        }
+        let RegionHint {
+            iova, size, host, ..
+        } = *hint;
         Self {
             regions,
             access,
-            iova: 0,
-            size: 0,
-            host: 0,
+            hint,
+            iova,
+            size,
+            host,
         }
     }
 
@@ -372,6 +392,12 @@ impl<'m> Cursor<'m> {
             return None;
         }
         (self.iova, self.size, self.host) = (region.iova, region.size, region.host);
+        *self.hint = RegionHint {
+            serial: self.regions.serial,
+            iova: self.iova,
+            size: self.size,
+            host: self.host,
+        };
         Some(())
     }
 
@@ -388,10 +414,10 @@ impl<'m> Cursor<'m> {
 }
 
 /// Looks up buffers to read. See [`Regions::readable_cursor`].
-#[derive(Clone, Debug)]
-pub struct ReadCursor<'m>(Cursor<'m>);
+#[derive(Debug)]
+pub struct ReadCursor<'m, 'h>(Cursor<'m, 'h>);
 
-impl<'m> ReadCursor<'m> {
+impl<'m> ReadCursor<'m, '_> {
     /// The buffer, if it is one readable piece.
     #[inline]
     pub fn buffer(&mut self, address: u64, len: u32) -> Option<ReadSlice<'m>> {
@@ -401,10 +427,10 @@ impl<'m> ReadCursor<'m> {
 }
 
 /// Looks up buffers to write. See [`Regions::writable_cursor`].
-#[derive(Clone, Debug)]
-pub struct WriteCursor<'m>(Cursor<'m>);
+#[derive(Debug)]
+pub struct WriteCursor<'m, 'h>(Cursor<'m, 'h>);
 
-impl<'m> WriteCursor<'m> {
+impl<'m> WriteCursor<'m, '_> {
     /// The buffer, if it is one writable piece.
     #[inline]
     pub fn buffer(&mut self, address: u64, len: u32) -> Option<WriteSlice<'m>> {

@@ -14,8 +14,8 @@ use super::split_rx::{Scatter, fill};
 use super::{Burst, CACHE_LINE, Frames, Pushed, ReceiveRing, RingError, RingFeatures};
 use crate::limits::{BURST, MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
 use crate::mem::{
-    Access, PackedCache, PackedDescriptor, PlaceError, Position, ReadSlice, Regions, RingPlace,
-    SlicePool,
+    Access, PackedCache, PackedDescriptor, PlaceError, Position, ReadSlice, RegionHint, Regions,
+    RingPlace, SlicePool,
 };
 use crate::offload::FrameMeta;
 
@@ -30,6 +30,7 @@ pub struct PackedReceive {
     cache: PackedCache,
     features: RingFeatures,
     notify: PackedNotify,
+    hint: RegionHint,
     /// Next descriptor to look at.
     next: Position,
     used: UsedBurst,
@@ -56,6 +57,7 @@ impl PackedReceive {
             cache,
             features,
             notify,
+            hint: RegionHint::default(),
             next: Position::START,
             used: UsedBurst::new(),
             pieces: SlicePool::new(MAX_FRAME_PIECES),
@@ -80,7 +82,7 @@ impl ReceiveRing for PackedReceive {
         }
         let mut ids: ArrayVec<u16, BURST> = ArrayVec::new();
         let mut buffers: ArrayVec<_, BURST> = ArrayVec::new();
-        let mut cursor = regions.writable_cursor();
+        let mut cursor = regions.writable_cursor(&mut self.hint);
         let mut at = self.next;
         for _ in 0..most {
             let plain = view

@@ -10,7 +10,8 @@ use super::split_tx::{fault, lengths};
 use super::{RingError, RingFeatures, TransmitRing};
 use crate::limits::BURST;
 use crate::mem::{
-    Access, PackedCache, PackedDescriptor, PlaceError, Position, ReadSlice, Regions, RingPlace,
+    Access, PackedCache, PackedDescriptor, PlaceError, Position, ReadSlice, RegionHint, Regions,
+    RingPlace,
 };
 
 /// Flags of anything but a plain readable buffer.
@@ -22,6 +23,7 @@ pub struct PackedTransmit {
     cache: PackedCache,
     features: RingFeatures,
     notify: PackedNotify,
+    hint: RegionHint,
     /// Next descriptor to look at.
     next: Position,
     used: UsedBurst,
@@ -45,6 +47,7 @@ impl PackedTransmit {
             cache,
             features,
             notify: PackedNotify::new(features.event_idx),
+            hint: RegionHint::default(),
             next: Position::START,
             used: UsedBurst::new(),
             taken: ArrayVec::new(),
@@ -98,7 +101,7 @@ impl TransmitRing for PackedTransmit {
         };
         let front = self.features.header_len();
         let lengths = lengths(front);
-        let mut cursor = regions.readable_cursor();
+        let mut cursor = regions.readable_cursor(&mut self.hint);
         // What was taken before and never given back went with its burst.
         self.taken.clear();
         let (mut at, mut left) = (self.next, size);

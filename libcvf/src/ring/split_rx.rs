@@ -9,8 +9,8 @@ use super::payload::Payload;
 use super::{Burst, Frames, Pushed, ReceiveRing, RingError, RingFeatures};
 use crate::limits::{BURST, FLOW_COPY, MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
 use crate::mem::{
-    Access, Descriptor, PlaceError, ReadSlice, Regions, RingCache, RingPlace, RingView, SliceList,
-    SlicePool, WriteSlice,
+    Access, Descriptor, PlaceError, ReadSlice, RegionHint, Regions, RingCache, RingPlace, RingView,
+    SliceList, SlicePool, WriteSlice,
 };
 use crate::offload::FrameMeta;
 
@@ -25,6 +25,7 @@ pub struct SplitReceive {
     cache: RingCache,
     features: RingFeatures,
     notify: Notify,
+    hint: RegionHint,
     next: u16,
     /// The available index when it was last looked at.
     seen: u16,
@@ -62,6 +63,7 @@ impl SplitReceive {
             cache,
             features,
             notify,
+            hint: RegionHint::default(),
             next: 0,
             seen: 0,
             pieces: SlicePool::new(MAX_FRAME_PIECES),
@@ -194,7 +196,7 @@ impl ReceiveRing for SplitReceive {
             view.prefetch_descriptor(*head);
         }
         let mut buffers: ArrayVec<_, BURST> = ArrayVec::new();
-        let mut cursor = regions.writable_cursor();
+        let mut cursor = regions.writable_cursor(&mut self.hint);
         for &id in &*heads {
             let plain = view
                 .plain(id, Descriptor::WRITE)

@@ -7,7 +7,7 @@ use super::chain::{Stop, Walk};
 use super::notify::Notify;
 use super::{RingError, RingFeatures, TransmitRing};
 use crate::limits::{BURST, MAX_FRAME};
-use crate::mem::{Access, PlaceError, ReadSlice, Regions, RingCache, RingPlace};
+use crate::mem::{Access, PlaceError, ReadSlice, RegionHint, Regions, RingCache, RingPlace};
 
 /// Shortest frame: the two addresses and a type.
 const MIN_FRAME: u64 = 14;
@@ -18,6 +18,7 @@ pub struct SplitTransmit {
     cache: RingCache,
     features: RingFeatures,
     notify: Notify,
+    hint: RegionHint,
     /// Next available entry to take.
     next: u16,
     /// Next used entry to write.
@@ -40,6 +41,7 @@ impl SplitTransmit {
             cache,
             features,
             notify: Notify::new(features.event_idx),
+            hint: RegionHint::default(),
             next: 0,
             used: 0,
         })
@@ -120,7 +122,7 @@ impl TransmitRing for SplitTransmit {
             regions,
             indirect: self.features.indirect,
         };
-        let mut cursor = regions.readable_cursor();
+        let mut cursor = regions.readable_cursor(&mut self.hint);
         for &id in &*heads {
             let plain = view
                 .plain(id, 0)
