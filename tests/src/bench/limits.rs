@@ -19,7 +19,7 @@ pub const LOOK: Duration = Duration::from_millis(4);
 /// See [`LOOK`].
 pub const ACQUAINTANCE: Duration = Duration::from_secs(3);
 /// Share of their best speed that the cores must have for a slice to count.
-pub const QUIET: f64 = 0.85;
+pub const QUIET: f64 = 0.8;
 /// How long a rate is tried before it counts, and for how long it counts.
 pub const TRIAL_WARM_UP: Duration = Duration::from_millis(30);
 /// See [`TRIAL_WARM_UP`].

@@ -1,14 +1,14 @@
 //! Whether the processor is ours alone.
 //!
 //! On a shared machine the other half of a core may belong to somebody else, who comes and goes within
-//! seconds and halves what we get of it. A rate that is measured then says nothing about a forwarder. So
+//! seconds and halves what we get of it, and our two cores may be moved apart. A rate that is measured then says nothing about a forwarder. So
 //! measurements are made in slices, and between them the two cores show how fast they are, with the
 //! forwarder stopped: slices between two fast looks count. Nobody is favoured: the looks know nothing of
 //! the contender.
 
 use std::hint::black_box;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,30 @@ use nix::unistd::Pid;
 use super::cpu::{self, Cores};
 use super::limits::{ACQUAINTANCE, LOOK, MEASURE, PATIENCE, QUIET};
 
-/// The fastest that both cores have been, in steps a second: as bits.
-static BEST: AtomicU64 = AtomicU64::new(0);
+/// The best that was seen of each measure: as bits.
+static BEST: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+/// How fast the cores are. More is better.
+#[derive(Clone, Copy, Debug, Default)]
+struct Speed {
+    /// Steps of arithmetic a second, of the slower core while both are busy.
+    steps: f64,
+    /// Times a second that a cache line goes from one to the other.
+    passes: f64,
+}
+
+impl Speed {
+    /// The worse of its measures, as a share of the best that was seen of it.
+    fn share(self) -> f64 {
+        let share = |(best, now): (&AtomicU64, f64)| {
+            let best_now = f64::from_bits(best.load(Ordering::Relaxed)).max(now);
+            best.store(best_now.to_bits(), Ordering::Relaxed);
+            now / best_now
+        };
+        let both = BEST.iter().zip([self.steps, self.passes]);
+        both.map(share).fold(1.0, f64::min)
+    }
+}
 
 /// Steps a second of work that keeps a core's arithmetic busy.
 fn steps() -> f64 {
@@ -44,24 +66,63 @@ fn steps() -> f64 {
     }
 }
 
-/// Steps a second of the slower of both cores while both are busy. The calling thread is the driver's.
-fn speed(cores: Cores) -> Result<f64> {
+/// A line that two cores write in turn.
+#[repr(align(128))]
+struct Ball(AtomicU32);
+
+const OVER: u32 = u32::MAX;
+
+/// Sends the ball back each time it comes: odd numbers are ours.
+fn return_ball(ball: &Ball) {
+    loop {
+        match ball.0.load(Ordering::Acquire) {
+            OVER => return,
+            at if at % 2 == 1 => ball.0.store(at + 1, Ordering::Release),
+            _ => std::hint::spin_loop(),
+        }
+    }
+}
+
+/// Passes a second.
+fn serve_ball(ball: &Ball) -> f64 {
+    const ROUND: u32 = 256;
+    let (start, mut at) = (Instant::now(), 0);
+    loop {
+        for _ in 0..ROUND {
+            ball.0.store(at + 1, Ordering::Release);
+            at += 2;
+            while ball.0.load(Ordering::Acquire) != at {
+                std::hint::spin_loop();
+            }
+        }
+        let took = start.elapsed();
+        if took >= LOOK {
+            ball.0.store(OVER, Ordering::Release);
+            return f64::from(at) / took.as_secs_f64();
+        }
+    }
+}
+
+/// How fast both cores are. The calling thread is the driver's.
+fn speed(cores: Cores) -> Result<Speed> {
     let together = Barrier::new(2);
+    let ball = Ball(AtomicU32::new(0));
     let other = || {
         let pinned = cpu::pin_this_thread(cores.forwarder);
         together.wait();
-        pinned.map(|_pinned| steps())
+        let steps = steps();
+        return_ball(&ball);
+        pinned.map(|_pinned| steps)
     };
-    let (here, there) = thread::scope(|scope| {
+    let (here, passes, there) = thread::scope(|scope| {
         let there = scope.spawn(other);
         together.wait();
-        (steps(), there.join())
+        let here = steps();
+        (here, serve_ball(&ball), there.join())
     });
     let there = there.map_err(|_| anyhow::anyhow!("the other core's look panicked"))??;
-    let speed = here.min(there);
-    let best = f64::from_bits(BEST.load(Ordering::Relaxed)).max(speed);
-    BEST.store(best.to_bits(), Ordering::Relaxed);
-    Ok(speed)
+    let steps = here.min(there);
+    Ok(Speed { steps, passes })
 }
 
 /// Finds out how fast the cores are when nobody else uses them, as far as a moment tells.
@@ -72,7 +133,7 @@ pub fn acquaint(cores: Cores) -> Result<()> {
     let _pinned = cpu::pin_this_thread(cores.driver)?;
     let until = Instant::now() + ACQUAINTANCE;
     while Instant::now() < until {
-        speed(cores)?;
+        speed(cores)?.share();
     }
     Ok(())
 }
@@ -83,7 +144,7 @@ pub struct Watch {
     cores: Cores,
     /// The process to be stopped meanwhile.
     forwarder: Option<Pid>,
-    last: f64,
+    last: Speed,
     since: Instant,
     /// Time in slices that count.
     quiet: Duration,
@@ -95,7 +156,7 @@ impl Watch {
         Watch {
             cores,
             forwarder: forwarder.map(|pid| Pid::from_raw(pid as i32)),
-            last: 0.0,
+            last: Speed::default(),
             since: Instant::now(),
             quiet: Duration::ZERO,
         }
@@ -113,8 +174,8 @@ impl Watch {
         if let Some(pid) = self.forwarder {
             kill(pid, Signal::SIGCONT).context("let the forwarder go on")?;
         }
-        let slower = std::mem::replace(&mut self.last, speed?).min(self.last);
-        Ok(slower >= QUIET * f64::from_bits(BEST.load(Ordering::Relaxed)))
+        let before = std::mem::replace(&mut self.last, speed?);
+        Ok(before.share().min(self.last.share()) >= QUIET)
     }
 
     /// Notes a slice that counts.
