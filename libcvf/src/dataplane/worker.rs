@@ -152,7 +152,6 @@ impl Loop {
 
     fn run(mut self) {
         let mut borrowed = None;
-        let mut now = Instant::now();
         for turn in 1.. {
             if self.worker.stopping.load(Ordering::Relaxed) {
                 return;
@@ -163,8 +162,7 @@ impl Loop {
                 borrowed = None;
                 self.scratch.rest();
                 self.sleep();
-                now = Instant::now();
-                self.scratch.held.expire(now);
+                self.scratch.held.expire(Instant::now());
                 continue;
             }
             // The fabric is only borrowed while there is work, so that dropping it ends us.
@@ -179,8 +177,10 @@ impl Loop {
                 },
             };
             fabric.release(&mut self.scratch.view);
-            if turn % TICK == 0 || self.list.len() > FEW || self.scratch.held.next().is_some() {
-                now = Instant::now();
+            let looks =
+                turn % TICK == 0 || self.list.len() > FEW || self.scratch.held.next().is_some();
+            let clock = looks.then(Instant::now);
+            if let Some(now) = clock {
                 fabric.tick(now);
                 self.scratch.held.expire(now);
             }
@@ -188,7 +188,7 @@ impl Loop {
             while index < self.list.len() {
                 if round(
                     &mut self.list[index],
-                    now,
+                    clock,
                     fabric,
                     &mut self.buffers,
                     &mut self.scratch,
@@ -213,10 +213,10 @@ impl Loop {
     }
 }
 
-/// Serves one queue of the list; false when it leaves the list.
+/// Serves one queue of the list; false when it leaves the list. `clock`: the time, in turns that look.
 fn round(
     entry: &mut Active,
-    now: Instant,
+    clock: Option<Instant>,
     fabric: &Fabric,
     buffers: &mut BurstBuffers,
     scratch: &mut Scratch,
@@ -228,6 +228,8 @@ fn round(
         }
         Served::Nothing if entry.port.polled => true,
         Served::Nothing => {
+            // Between two looks at the clock nothing is known of how long.
+            let Some(now) = clock else { return true };
             let since = *entry.empty_since.get_or_insert(now);
             now.duration_since(since) < SPIN || !release(&entry.port, entry.queue)
         }

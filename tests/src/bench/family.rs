@@ -38,6 +38,7 @@ pub fn all() -> Vec<Box<dyn Family>> {
         Box::new(super::registers::Registers),
         Box::new(super::scale::rates::Rates),
         Box::new(super::scale::idle::Idle),
+        Box::new(super::guests::Guests),
     ]
 }
 

@@ -8,6 +8,7 @@ pub mod archive;
 pub mod cpu;
 pub mod family;
 pub mod frames;
+pub mod guests;
 pub mod limits;
 pub mod machine;
 pub mod peers;
