@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// `libcvf`'s modules; each imports only those before it.
-const ORDER: [&str; 11] = [
+const ORDER: [&str; 12] = [
+    "kept",
     "mem",
     "pci",
     "ledger",

@@ -38,10 +38,12 @@ impl<'d> DeviceHost<'d> {
     /// After a doorbell the ring must show something, or the guest writes to other memory than ours.
     fn look(&self, role: QueueRole) {
         let device = self.device;
-        let regions = device.port.memory.load();
+        // Under the queue's lock: whoever unmaps passes it.
+        let memory = &device.port.memory;
         let untouched = match role {
             QueueRole::Transmit(pair) => {
                 let mut state = device.port.transmit[usize::from(pair)].state.lock();
+                let regions = memory.load();
                 state
                     .ring
                     .as_mut()
@@ -49,6 +51,7 @@ impl<'d> DeviceHost<'d> {
             }
             QueueRole::Receive(pair) => {
                 let mut state = device.port.receive[usize::from(pair)].state.lock();
+                let regions = memory.load();
                 state
                     .ring
                     .as_mut()
@@ -56,6 +59,7 @@ impl<'d> DeviceHost<'d> {
             }
             QueueRole::Control => {
                 let mut rings = device.rings.lock();
+                let regions = memory.load();
                 let control = rings.control.as_mut();
                 control.map(|ring| ring.looks_untouched(&regions))
             }

@@ -15,6 +15,7 @@ use super::stats::CvfStats;
 use crate::control::Gatekeeper;
 use crate::dataplane::{Endpoint, LineKind, Port, Quiescing};
 use crate::ledger::Slice;
+use crate::limits::QUIESCE_DEADLINE;
 use crate::mem::{MapError, MapRequest, fault_count};
 use crate::offload::PackedMac;
 use crate::pci::AccessError;
@@ -384,6 +385,7 @@ impl Cvf {
 
 impl Drop for Cvf {
     fn drop(&mut self) {
-        drop(self.dismantle());
+        // Nobody waits any more; without this the last to let go of the memory may be a worker.
+        let _ = self.dismantle().wait(QUIESCE_DEADLINE);
     }
 }

@@ -208,14 +208,15 @@ impl Batch<'_, '_> {
     ) -> Result<(), RingError> {
         let mut usual = self.usual(filling, frames);
         while !frames.is_empty() {
-            let filled = match frames.before(frames.without(usual)) {
-                run if run.is_empty() => Ok((Frames::default(), 0)),
-                run => ring.push_plain(filling.regions, self.burst, run),
+            let run = frames.before(frames.without(usual));
+            let filled = match run.is_empty() {
+                true => Ok((Frames::default(), 0)),
+                false => ring.push_plain(filling.regions, self.burst, run),
             };
             let filled = filled.and_then(|(done, bytes)| {
                 filling.count(self.burst, done, bytes);
                 frames.remove(done);
-                if done.is_empty() {
+                if done.is_empty() && !run.is_empty() {
                     // A ring without plain buffers is not asked for every frame.
                     usual = Frames::default();
                 }

@@ -152,6 +152,8 @@ impl Loop {
 
     fn run(mut self) {
         let mut borrowed = None;
+        // The clock stood still while nobody looked.
+        let mut woken = true;
         for turn in 1.. {
             if self.worker.stopping.load(Ordering::Relaxed) {
                 return;
@@ -163,6 +165,7 @@ impl Loop {
                 self.scratch.rest();
                 self.sleep();
                 self.scratch.held.expire(Instant::now());
+                woken = true;
                 continue;
             }
             // The fabric is only borrowed while there is work, so that dropping it ends us.
@@ -177,8 +180,10 @@ impl Loop {
                 },
             };
             fabric.release(&mut self.scratch.view);
-            let looks =
-                turn % TICK == 0 || self.list.len() > FEW || self.scratch.held.next().is_some();
+            let looks = std::mem::take(&mut woken)
+                || turn % TICK == 0
+                || self.list.len() > FEW
+                || self.scratch.held.next().is_some();
             let clock = looks.then(Instant::now);
             if let Some(now) = clock {
                 fabric.tick(now);

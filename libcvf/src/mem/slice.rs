@@ -307,6 +307,16 @@ impl<'m> SliceList<'m> {
         })
     }
 
+    /// Adds a slice without a byte, which takes its place in the list like any other: whoever looks at
+    /// many of them is told when it is enough. False when the list is full.
+    pub fn push_empty(&mut self) -> bool {
+        self.push(Raw {
+            base: std::ptr::NonNull::<u8>::dangling().as_ptr() as usize,
+            len: 0,
+            writable: true,
+        })
+    }
+
     #[inline]
     fn push(&mut self, raw: Raw) -> bool {
         if self.raw.len() == self.limit {

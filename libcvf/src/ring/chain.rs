@@ -120,6 +120,8 @@ impl<'m> Walk<'_, 'm> {
             let (address, len) = (descriptor.address, u64::from(descriptor.len));
             total += len;
             let fits = match access {
+                // Nothing to translate, but it was looked at.
+                _ if len == 0 => list.push_empty(),
                 Access::Read => self.regions.readable(address, len, |p| list.push_read(p))?,
                 Access::Write => self
                     .regions

@@ -126,6 +126,8 @@ impl<'m> PackedWalk<'_, 'm> {
             // Where the list is full, the walk goes on: the buffer's end has to be found.
             if whole {
                 whole = match access {
+                    // Nothing to translate, but it was looked at.
+                    _ if len == 0 => list.push_empty(),
                     Access::Read => self.regions.readable(address, len, |p| list.push_read(p))?,
                     Access::Write => self
                         .regions

@@ -7,10 +7,13 @@ use crate::mem::{Event, PackedView, Position};
 #[derive(Debug)]
 pub(super) struct PackedNotify {
     event_idx: bool,
-    /// Where used descriptors ended at the last decision about an interrupt.
-    decided: Position,
-    /// Where they ended at the one before.
-    before: Position,
+    /// Where used descriptors ended when they were last looked at.
+    seen: Position,
+    /// Used descriptors since the last decision about an interrupt. Counted, for a position does not tell
+    /// how many turns of the ring it is ahead of another.
+    pending: u32,
+    /// How many there were at that decision.
+    before: u32,
     suppressed: bool,
 }
 
@@ -18,8 +21,9 @@ impl PackedNotify {
     pub(super) const fn new(event_idx: bool) -> Self {
         Self {
             event_idx,
-            decided: Position::START,
-            before: Position::START,
+            seen: Position::START,
+            pending: 0,
+            before: 0,
             suppressed: false,
         }
     }
@@ -28,16 +32,19 @@ impl PackedNotify {
     pub(super) fn wants_interrupt(&mut self, view: PackedView<'_>, used: Position) -> bool {
         // The driver writes its wish, then looks at the descriptor; we the other way round.
         fence(Ordering::SeqCst);
-        let old = std::mem::replace(&mut self.decided, used);
-        self.before = old;
+        let size = view.size();
+        let fresh = used.ahead_of(self.seen, size);
+        self.seen = used;
+        self.before = self.pending.saturating_add(fresh);
+        self.pending = 0;
         let event = view.driver_event();
         match event.flags {
             Event::DISABLE => false,
-            Event::DESC if self.event_idx => {
-                let size = view.size();
-                Position::from_off_wrap(event.off_wrap, size)
-                    .is_some_and(|at| at.ahead_of(old, size) < used.ahead_of(old, size))
-            }
+            // What a driver may wait for is at most a turn behind.
+            Event::DESC if self.event_idx => Position::from_off_wrap(event.off_wrap, size)
+                .is_some_and(|at| {
+                    (1..=self.before.min(size.into())).contains(&used.ahead_of(at, size))
+                }),
             // `ENABLE`, and what is reserved.
             _ => true,
         }
@@ -45,7 +52,7 @@ impl PackedNotify {
 
     /// Takes the last decision back: what it was about is decided together with what follows.
     pub(super) fn hold(&mut self) {
-        self.decided = self.before;
+        self.pending = self.before;
     }
 
     /// Asks for no doorbells while the ring is being polled.

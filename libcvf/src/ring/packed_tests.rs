@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::BURST;
-use crate::mem::{GuestMemory, MapRequest, RingPlace};
+use crate::mem::{Event, GuestMemory, MapRequest, Position, RingPlace};
 use crate::offload::PackedMeta;
 
 const RAM: u64 = 4 << 20;
@@ -674,4 +674,59 @@ fn a_packed_ring_is_spent_when_its_last_buffer_is_used() {
         ring.publish(&regions).unwrap();
         assert_eq!(driver.poll_all(false).len(), 2);
     }
+}
+
+#[test]
+fn endless_empty_elements_end_in_a_packed_ring_too() {
+    let mut driver = Driver::new(64);
+    for _ in 0..17 {
+        driver.offer(&[0; 64], WRITE, true).unwrap();
+    }
+    driver.offer(&[2048], WRITE, false).unwrap();
+    let regions = driver.memory.load();
+    let features = RingFeatures {
+        indirect: true,
+        merge: true,
+        ..RingFeatures::default()
+    };
+    let mut ring = PackedReceive::new(driver.place(), features, &regions).unwrap();
+    let tail = Payload::from(&[][..]);
+    let pushed = ring.push(&regions, &FrameMeta::default(), &[7; 60], tail);
+    assert_eq!(pushed, Ok(Pushed::TooSmall));
+}
+
+/// A decision that is taken back again and again spans more than two turns of a small ring, after which
+/// positions look as they did at first.
+#[test]
+fn an_interrupt_held_over_turns_of_the_ring_is_not_lost() {
+    let mut driver = Driver::new(8);
+    let regions = driver.memory.load();
+    let features = RingFeatures {
+        event_idx: true,
+        ..RingFeatures::default()
+    };
+    let mut ring = PackedReceive::new(driver.place(), features, &regions).unwrap();
+    driver.set_event(Position::START.off_wrap(), Event::DESC);
+    for burst in 1..=5 {
+        for _ in 0..4 {
+            driver.offer(&[2048], WRITE, false).unwrap();
+            let tail = Payload::from(&[][..]);
+            let pushed = ring.push(&regions, &FrameMeta::default(), &[7; 60], tail);
+            assert_eq!(pushed, Ok(Pushed::Done));
+        }
+        // The driver polls on its own, and asks for one when the last that it has seen is passed.
+        assert_eq!(ring.publish(&regions), Ok(true), "burst {burst}");
+        if burst < 5 {
+            ring.hold();
+            assert_eq!(driver.poll_all(false).len(), 4);
+            let at = Position::from_off_wrap(driver.next_used, 8).unwrap();
+            let at = if driver.used_wrap {
+                at.off_wrap() | 1 << 15
+            } else {
+                at.index()
+            };
+            driver.set_event(at, Event::DESC);
+        }
+    }
+    assert_eq!(ring.wants_interrupt(&regions), Ok(false), "decided once");
 }

@@ -509,3 +509,43 @@ fn a_ring_is_spent_when_its_last_buffer_is_used() {
     driver.offer(&[2048], 2, false);
     assert!(!ring.is_spent(&driver.memory.load()));
 }
+
+/// Elements without a byte are looked at like any other, so they count like any other: a driver cannot
+/// have a frame's sender look at them without end.
+#[test]
+fn endless_empty_elements_end() {
+    let mut driver = Driver::new();
+    for _ in 0..17 {
+        driver.offer(&[0; 64], 2, true);
+    }
+    driver.offer(&[2048], 2, false);
+    let regions = driver.memory.load();
+    let features = RingFeatures {
+        indirect: true,
+        merge: true,
+        ..RingFeatures::default()
+    };
+    let mut ring = SplitReceive::new(Driver::place(), features, &regions).unwrap();
+    let tail = Payload::from(&[][..]);
+    let pushed = ring.push(&regions, &FrameMeta::default(), &[7; 60], tail);
+    assert_eq!(pushed, Ok(Pushed::TooSmall));
+}
+
+/// A few of them do no harm.
+#[test]
+fn empty_elements_are_passed_over() {
+    let mut driver = Driver::new();
+    let (_, buffers) = driver.offer(&[0, 20, 0, 200, 0], 2, true);
+    let regions = driver.memory.load();
+    let features = RingFeatures {
+        indirect: true,
+        ..RingFeatures::default()
+    };
+    let mut ring = SplitReceive::new(Driver::place(), features, &regions).unwrap();
+    let tail = Payload::from(&[][..]);
+    let pushed = ring.push(&regions, &FrameMeta::default(), &[7; 60], tail);
+    assert_eq!(pushed, Ok(Pushed::Done));
+    let (at, len) = buffers[3];
+    assert_eq!(len, 200);
+    assert_eq!(driver.read(at, 52), [7; 52], "8 bytes went into the first");
+}

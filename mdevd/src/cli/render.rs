@@ -133,8 +133,6 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
         );
         lines.line("doorbells", &view.doorbells);
         lines.line("interrupts", &view.interrupts);
-        lines.line("doorbells", &view.doorbells);
-        lines.line("interrupts", &view.interrupts);
         lines.line("ring format", &view.ring_format);
         // One that could not be composed has none.
         if !d.socket.is_empty() {
@@ -384,22 +382,15 @@ pub(super) fn pf(terminal: Terminal, pf: &PfView) -> String {
         .iter()
         .map(|resource| {
             let used = resource.total.saturating_sub(resource.free);
-            let low = if resource.free == 0 {
-                Tone::Bad
-            } else {
-                Tone::Plain
-            };
-            let free = Cell::clone(&number(resource.free));
-            let free = if low == Tone::Bad {
-                toned(low, "0")
-            } else {
-                free
+            let tone = match resource.free {
+                0 => Tone::Bad,
+                _ => Tone::Plain,
             };
             vec![
                 text(&resource.kind),
                 number(resource.total),
                 number(used),
-                free,
+                number(resource.free).toned(tone),
             ]
         })
         .collect();

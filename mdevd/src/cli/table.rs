@@ -35,6 +35,13 @@ pub(super) fn number(number: impl Into<u64>) -> Cell {
     }
 }
 
+impl Cell {
+    /// The same in another colour.
+    pub(super) fn toned(self, tone: Tone) -> Self {
+        Self { tone, ..self }
+    }
+}
+
 /// Control characters never reach a terminal.
 pub(super) fn printable(text: &str) -> String {
     text.chars()

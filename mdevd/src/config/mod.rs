@@ -102,9 +102,11 @@ impl Config {
         check_uplinks(&pfs)?;
         let state_dir = args.state_dir.clone().or(file.state_dir);
         let runtime_dir = args.runtime_dir.clone().or(file.runtime_dir);
+        let state_dir = state_dir.map_or_else(default_state_dir, Ok)?;
+        let runtime_dir = runtime_dir.map_or_else(default_runtime_dir, Ok)?;
         Ok(Self {
-            state_dir: state_dir.map_or_else(default_state_dir, Ok)?,
-            runtime_dir: runtime_dir.map_or_else(default_runtime_dir, Ok)?,
+            state_dir: absolute(state_dir),
+            runtime_dir: absolute(runtime_dir),
             log: args
                 .log
                 .clone()
@@ -115,6 +117,11 @@ impl Config {
             pfs,
         })
     }
+}
+
+/// Sockets are named to others, who are somewhere else.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 impl std::fmt::Display for Config {

@@ -263,3 +263,16 @@ proptest! {
         let _ = parse(Path::new("x"), &format!("[[pf]]\nname = \"a\"\n{text}"));
     }
 }
+
+/// Sockets are named to clients that are somewhere else.
+#[test]
+fn directories_become_absolute() {
+    let args = Args {
+        runtime_dir: Some("r".into()),
+        state_dir: Some("./s".into()),
+        ..Args::default()
+    };
+    let config = Config::load(&args).expect("a configuration");
+    assert!(config.runtime_dir.is_absolute() && config.runtime_dir.ends_with("r"));
+    assert!(config.state_dir.is_absolute() && config.state_dir.ends_with("s"));
+}

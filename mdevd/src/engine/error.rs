@@ -206,7 +206,7 @@ pub enum EngineError {
     },
     /// The store refused.
     #[error(
-        "cannot {attempted} '{name}': its definition could not be stored ({why}); nothing was changed; make room in the state directory, or make it writable, and repeat"
+        "cannot {attempted} '{name}': the store did not take it ({why}); nothing was changed; make room in the state directory, or make it writable, and repeat"
     )]
     StoreFailed {
         /// What was attempted.

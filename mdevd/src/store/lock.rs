@@ -25,7 +25,7 @@ pub enum LockError {
         holder: Option<u32>,
     },
     /// The lock file cannot be written.
-    #[error("cannot write in the {what} directory {}: {error}; make it writable for this user, or give another one", dir.display())]
+    #[error("cannot write in the {what} directory {}: {error}; make room in it and make it writable for this user, or give another one", dir.display())]
     Unwritable {
         /// "state" or "runtime".
         what: &'static str,
