@@ -63,7 +63,8 @@ pub trait Store: Send + Sync + 'static {
     /// Puts a definition under its name. On return it is on stable storage.
     ///
     /// # Errors
-    /// It is not, and what was there before stays.
+    /// It is not, and what was there before stays; a store that cannot be written even for that puts it
+    /// right when it can.
     fn put(&self, definition: &Definition) -> Result<(), StoreError>;
 
     /// Takes a name out. On return that is on stable storage.

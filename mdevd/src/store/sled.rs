@@ -34,9 +34,20 @@ pub struct SledStore {
 #[derive(Debug, Default)]
 struct State {
     /// `None` since a failure.
-    open: Option<Open>,
+    open: Option<Guarded>,
     /// What failed changes found under their keys. The file may or may not have those changes.
     undo: BTreeMap<Vec<u8>, Option<IVec>>,
+}
+
+/// sled flushes when it is dropped, and panics when that fails in some ways.
+#[derive(Debug)]
+struct Guarded(Option<Open>);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let open = self.0.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(open)));
+    }
 }
 
 #[derive(Debug)]
@@ -60,7 +71,8 @@ impl SledStore {
             path: path.clone(),
             why,
         };
-        let open = Open::at(&path).map_err(refuse)?;
+        let guarded = Open::at(&path).map_err(refuse)?;
+        let open = guarded.get()?;
         let id = open.id().map_err(|error| refuse(error.to_string()))?;
         open.flush()?;
         // The names of the files just made must survive too.
@@ -70,7 +82,7 @@ impl SledStore {
                 .map_err(|error| refuse(error.to_string()))?;
         }
         let state = State {
-            open: Some(open),
+            open: Some(guarded),
             undo: BTreeMap::new(),
         };
         Ok(Self {
@@ -90,41 +102,58 @@ impl SledStore {
             .and_then(|()| open.flush());
         done.inspect_err(|_| {
             state.undo.insert(key.to_owned(), before);
-            state.close();
+            state.open = None;
+            // At once, if that can be: until it is done, a restart may find the change.
+            let _ = state.ready(&self.path);
         })
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        if !state.undo.is_empty()
+            && let Err(error) = state.ready(&self.path)
+        {
+            tracing::warn!(%error, "a refused change may be found at the next start");
+        }
     }
 }
 
 impl State {
     /// The database, opened anew and put right if something failed before.
     fn ready(&mut self, path: &Path) -> Result<&Open, StoreError> {
-        let open = match self.open.take() {
-            Some(open) => open,
+        let guarded = match self.open.take() {
+            Some(guarded) => guarded,
             None => {
-                let open = Open::at(path).map_err(|why| StoreError::Io {
+                let guarded = Open::at(path).map_err(|why| StoreError::Io {
                     what: "opening",
                     why,
                 })?;
+                let open = guarded.get()?;
                 for (key, before) in &self.undo {
                     open.write(key, before.clone())?;
                 }
                 open.flush()?;
                 self.undo.clear();
-                open
+                guarded
             }
         };
-        Ok(self.open.insert(open))
+        self.open.insert(guarded).get()
     }
+}
 
-    fn close(&mut self) {
-        let open = self.open.take();
-        // sled flushes once more, which fails again.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(open)));
+impl Guarded {
+    fn get(&self) -> Result<&Open, StoreError> {
+        self.0.as_ref().ok_or_else(|| StoreError::Io {
+            what: "reading",
+            why: "it is closed".to_owned(),
+        })
     }
 }
 
 impl Open {
-    fn at(path: &Path) -> Result<Self, String> {
+    fn at(path: &Path) -> Result<Guarded, String> {
         let config = ::sled::Config::new()
             .path(path)
             .cache_capacity(CACHE)
@@ -135,11 +164,12 @@ impl Open {
         let db = catch_unwind(AssertUnwindSafe(|| config.open()))
             .map_err(|_| "it is damaged; restore it from a backup or remove it".to_owned())?
             .map_err(|error| error.to_string())?;
-        Ok(Self {
+        let open = Self {
             devices: db.open_tree("devices").map_err(|error| error.to_string())?,
             log: File::open(path.join("db")).map_err(|error| error.to_string())?,
             db,
-        })
+        };
+        Ok(Guarded(Some(open)))
     }
 
     /// The store's id, made when there is none.
