@@ -102,10 +102,11 @@ fn receive(
             burst.push(PackedMeta::PLAIN, &frame[..len]);
             frames.add(Frames::one(index));
         }
-        let Ok(done) = ring.push_plain(&regions, &burst, frames) else {
+        let Ok((done, bytes)) = ring.push_plain(&regions, &burst, frames) else {
             return false;
         };
         assert!(done.without(frames).is_empty());
+        assert_eq!(bytes, (done.count() * len) as u64);
         let (head, tail) = frame[..len].split_at(len.min(128));
         match ring.push(&regions, &FrameMeta::default(), head, Payload::from(tail)) {
             Ok(Pushed::Done) => {}
