@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 
+/// What a state is called while it is being replaced: what is there then has no name yet.
+const CHANGING: u64 = 0;
+
 /// Never given out twice, so that what is kept of one state is not taken for another's.
 fn next_version() -> u64 {
     static VERSION: AtomicU64 = AtomicU64::new(1);
@@ -49,6 +52,8 @@ impl<T> Versioned<T> {
 
     /// Replaces it; returns what there was.
     pub(crate) fn swap(&self, value: Arc<T>) -> Arc<T> {
+        // Whoever finds the new state sees from here on that the old name is not its.
+        self.version.store(CHANGING, Ordering::Relaxed);
         let before = self.current.swap(value);
         // Whoever sees this number finds the new state.
         self.version.store(next_version(), Ordering::Release);
@@ -62,16 +67,23 @@ impl<T> Versioned<T> {
         self.keep_named(kept).0
     }
 
-    /// The same, with a number that no other state ever has.
+    /// The same, with a number that no other state ever has; 0 for what is being replaced right now.
     #[inline]
     pub(crate) fn keep_named<'k>(&self, kept: &'k mut Kept<T>) -> (&'k Arc<T>, u64) {
         let version = self.version.load(Ordering::Acquire);
-        if kept.version != version {
-            kept.value = None;
-            kept.version = version;
+        if kept.version != version || version == CHANGING {
+            self.renew(kept, version);
         }
         let value = kept.value.get_or_insert_with(|| self.load_full());
-        (value, version)
+        (value, kept.version)
+    }
+
+    #[cold]
+    fn renew(&self, kept: &mut Kept<T>, version: u64) {
+        kept.value = Some(self.load_full());
+        // Replaced in between: it may be the one or the other.
+        let same = self.version.load(Ordering::Relaxed) == version;
+        kept.version = if same { version } else { CHANGING };
     }
 }
 
@@ -85,7 +97,7 @@ pub(crate) struct Kept<T> {
 impl<T> Default for Kept<T> {
     fn default() -> Self {
         Self {
-            version: 0,
+            version: CHANGING,
             value: None,
         }
     }
@@ -96,7 +108,7 @@ impl<T> Kept<T> {
     #[inline]
     pub(crate) fn forget_if_old(&mut self, of: &Versioned<T>) {
         if self.version != of.version.load(Ordering::Acquire) {
-            self.value = None;
+            *self = Self::default();
         }
     }
 }
@@ -104,6 +116,7 @@ impl<T> Kept<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashMap;
 
     #[test]
     fn what_is_kept_is_replaced_with_its_source_and_let_go() {
@@ -140,10 +153,14 @@ mod tests {
                 }
             });
             let mut kept = Kept::default();
+            let mut names = HashMap::new();
             loop {
                 let heard = told.load(Ordering::Acquire);
-                let seen = **source.keep(&mut kept);
-                assert!(seen >= heard, "{seen} after {heard}");
+                let (seen, name) = source.keep_named(&mut kept);
+                assert!(**seen >= heard, "{seen} after {heard}");
+                if name != CHANGING {
+                    assert_eq!(names.insert(name, **seen).unwrap_or(**seen), **seen);
+                }
                 if heard == 20_000 {
                     break;
                 }

@@ -68,6 +68,10 @@ pub const MAX_PORT_IDS: usize = MAX_PORTS + 4096;
 pub const LEARNED_SETS: usize = 8192;
 /// Seconds after which a learned address that was not seen again is forgotten.
 pub const LEARNED_AGEING: u32 = 300;
+/// Longest sleep of a worker: what was learned is swept at its end. Ages are told apart up to half of 16
+/// bits of seconds.
+pub const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+const _: () = assert!(LONGEST_SLEEP.as_secs() + LEARNED_AGEING as u64 <= i16::MAX as u64);
 /// Seconds for which the present owner of a learned address must be quiet before another CVF port
 /// may have it.
 pub const LEARNED_MOVE_HOLD: u32 = 3;

@@ -209,9 +209,10 @@ impl Batch<'_, '_> {
         let mut usual = self.usual(filling, frames);
         while !frames.is_empty() {
             let run = frames.before(frames.without(usual));
-            let filled = match run.is_empty() {
-                true => Ok((Frames::default(), 0)),
-                false => ring.push_plain(filling.regions, self.burst, run),
+            let filled = if run.is_empty() {
+                Ok((Frames::default(), 0))
+            } else {
+                ring.push_plain(filling.regions, self.burst, run)
             };
             let filled = filled.and_then(|(done, bytes)| {
                 filling.count(self.burst, done, bytes);

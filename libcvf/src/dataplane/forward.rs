@@ -34,7 +34,7 @@ struct Memo {
 /// The last answer that holds for as long as the snapshot does, kept from burst to burst.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Route {
-    /// Of the snapshot; 0: no answer yet.
+    /// Of the snapshot; 0: none.
     version: u64,
     flow: Flow,
     to: PortId,
@@ -47,11 +47,11 @@ struct Run {
     longest: usize,
 }
 
-/// The frames of `usuals` from `first` on that are of this flow, up to the first that is not.
+/// The usual frames from `first` on that are of this flow, up to the first that is not.
 #[inline]
-fn run(burst: &Burst<'_>, usuals: Frames, first: usize, flow: Flow) -> Run {
+fn run(burst: &Burst<'_>, first: usize, flow: Flow) -> Run {
     let (mut count, mut bytes, mut longest) = (0, 0, 0);
-    for (len, head) in burst.usual(usuals, first) {
+    for (len, head) in burst.usual(first) {
         if Flow::of(head) != flow {
             break;
         }
@@ -82,24 +82,24 @@ impl Fabric {
         let now = self.now();
         let (mut tally, mut memo) = (Tally::default(), Memo::default());
         let mut sorted = Sorted::default();
-        if route.version == version {
+        if version != 0 && route.version == version {
             memo.flow = Some(route.flow);
             memo.place = sorted.place(route.to);
         }
-        let usuals = burst.usuals();
+        let plain = burst.usuals();
         let mut batch = Batch {
             from,
             snapshot,
             burst,
             scratch,
-            plain: usuals,
+            plain,
             longest: 0,
             unicast: true,
         };
         let mut next = 0;
         while next < batch.burst.frames().len() {
             if let Some(flow) = memo.flow {
-                let run = run(batch.burst, usuals, next, flow);
+                let run = run(batch.burst, next, flow);
                 if run.count > 0 {
                     batch.longest = batch.longest.max(run.longest);
                     tally.add_all(run.count as u64, run.bytes);
@@ -115,8 +115,8 @@ impl Fabric {
                 counters.drop(Drop::Malformed);
                 continue;
             }
-            let (total, plain) = (frame.len(), frame.meta.is_plain());
-            if plain {
+            let (total, is_plain) = (frame.len(), frame.meta.is_plain());
+            if is_plain {
                 batch.plain.add(Frames::one(index));
                 batch.longest = batch.longest.max(total);
             } else if !batch.check(index) {
@@ -132,7 +132,7 @@ impl Fabric {
             };
             let flow = flow.filter(|_| view.tag.is_none());
             tally.add(view.dst, total);
-            if !plain {
+            if !is_plain {
                 tally.add_offloads(total, &batch.burst.frames()[index].meta.into());
             }
             if known {

@@ -19,6 +19,7 @@ use super::coalesce::Side;
 use super::fabric::Fabric;
 use super::port::Port;
 use super::scratch::Scratch;
+use crate::limits::LONGEST_SLEEP;
 use crate::mem::fault_count;
 use crate::ring::{BurstBuffers, RingError};
 
@@ -152,8 +153,6 @@ impl Loop {
 
     fn run(mut self) {
         let mut borrowed = None;
-        // The clock stood still while nobody looked.
-        let mut woken = true;
         for turn in 1.. {
             if self.worker.stopping.load(Ordering::Relaxed) {
                 return;
@@ -164,8 +163,12 @@ impl Loop {
                 borrowed = None;
                 self.scratch.rest();
                 self.sleep();
-                self.scratch.held.expire(Instant::now());
-                woken = true;
+                let now = Instant::now();
+                // Its clock stood still while nobody looked.
+                if let Some(fabric) = self.fabric.upgrade() {
+                    fabric.tick(now);
+                }
+                self.scratch.held.expire(now);
                 continue;
             }
             // The fabric is only borrowed while there is work, so that dropping it ends us.
@@ -180,10 +183,8 @@ impl Loop {
                 },
             };
             fabric.release(&mut self.scratch.view);
-            let looks = std::mem::take(&mut woken)
-                || turn % TICK == 0
-                || self.list.len() > FEW
-                || self.scratch.held.next().is_some();
+            let looks =
+                turn % TICK == 0 || self.list.len() > FEW || self.scratch.held.next().is_some();
             let clock = looks.then(Instant::now);
             if let Some(now) = clock {
                 fabric.tick(now);
@@ -210,8 +211,9 @@ impl Loop {
         self.worker.asleep.store(true, Ordering::SeqCst);
         if self.worker.inbox.lock().is_empty() && !self.worker.stopping.load(Ordering::SeqCst) {
             let mut fds = [PollFd::new(self.worker.wake.as_fd(), PollFlags::POLLIN)];
-            let patience = self.scratch.held.patience().map(TimeSpec::from_duration);
-            let _ = ppoll(&mut fds, patience, None);
+            let held = self.scratch.held.patience();
+            let patience = held.map_or(LONGEST_SLEEP, |held| held.min(LONGEST_SLEEP));
+            let _ = ppoll(&mut fds, Some(TimeSpec::from_duration(patience)), None);
             let _ = self.worker.wake.read();
         }
         self.worker.asleep.store(false, Ordering::SeqCst);
@@ -254,13 +256,12 @@ fn round(
 impl Active {
     /// True while the ring's memory is not mapped; whoever maps it schedules the queue again.
     fn away(&self) -> bool {
-        let mut state = self.port.transmit[usize::from(self.queue)].state.lock();
-        let regions = self.port.memory.load();
+        let mut guard = self.port.transmit[usize::from(self.queue)].state.lock();
+        let state = &mut *guard;
         state.suppressed = false;
-        state
-            .ring
-            .as_mut()
-            .is_some_and(|ring| ring.arm(&regions).is_err())
+        let regions = self.port.memory.keep(&mut state.memory);
+        let ring = state.ring.as_mut();
+        ring.is_some_and(|ring| ring.arm(regions).is_err())
     }
 }
 
@@ -268,21 +269,22 @@ impl Active {
 fn release(port: &Port, number: u16) -> bool {
     let queue = &port.transmit[usize::from(number)];
     let faults = fault_count();
-    let mut state = queue.state.lock();
+    let mut guard = queue.state.lock();
+    let state = &mut *guard;
     state.suppressed = false;
-    let regions = port.memory.load();
+    let regions = port.memory.keep(&mut state.memory);
     // What is gone or turns out to be is served as such in the next round.
     let Some(ring) = state.ring.as_mut() else {
         return false;
     };
-    let armed = matches!(ring.arm(&regions), Ok(false));
-    if port.truncated(faults, &regions, || ring.faulted()) || !armed {
+    let armed = matches!(ring.arm(regions), Ok(false));
+    if port.truncated(faults, regions, || ring.faulted()) || !armed {
         return false;
     }
     // A doorbell from here on finds the flag cleared or, if it came before, left work behind that
     // the second look sees.
     queue.scheduled.store(false, Ordering::SeqCst);
-    let work = !matches!(ring.arm(&regions), Ok(false));
+    let work = !matches!(ring.arm(regions), Ok(false));
     !work || queue.scheduled.swap(true, Ordering::SeqCst)
 }
 

@@ -16,7 +16,6 @@ const PAGE: usize = 4096;
 /// Why a ring cannot be used where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
-    /// The size is zero or no power of two.
     /// Not a size of this format.
     #[error(
         "ring size {0} is not one of this ring format (split: a power of two; packed: 1 to 32768)"

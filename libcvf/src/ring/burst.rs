@@ -223,15 +223,11 @@ impl<'m> Burst<'m> {
         self.usual
     }
 
-    /// Of each frame of `usuals` from `first` on, up to the first that is not one of them: its bytes,
-    /// and a copy of the first of those.
+    /// Of each usual frame from `first` on, up to the first that is none: its bytes, and a copy of the
+    /// first of those.
     #[inline]
-    pub fn usual(
-        &self,
-        usuals: Frames,
-        first: usize,
-    ) -> impl Iterator<Item = (usize, &[u8; FLOW_COPY])> {
-        let count = usuals.row_at(first);
+    pub fn usual(&self, first: usize) -> impl Iterator<Item = (usize, &[u8; FLOW_COPY])> {
+        let count = self.usual.row_at(first);
         let frames = self.frames.get(first..).unwrap_or_default().iter();
         let heads = self.heads.get(first..).unwrap_or_default().iter();
         let both = frames.zip(heads).take(count);

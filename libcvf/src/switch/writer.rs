@@ -96,7 +96,7 @@ impl Switch {
     }
 
     /// The present snapshot, for a thread that keeps it from burst to burst, and a number that no other
-    /// snapshot ever has; not 0.
+    /// snapshot ever has; 0 while it is being replaced.
     #[inline]
     pub(crate) fn keep<'k>(&self, kept: &'k mut Kept<Snapshot>) -> (&'k Snapshot, u64) {
         let (snapshot, version) = self.current.keep_named(kept);
