@@ -100,6 +100,7 @@ fn turn(lab: &Lab, programs: &Programs, wire: Wire) -> Result<(f64, f64)> {
         }
         Wire::Qemu => None,
     };
+    let socket = lab.dir().join("wire");
     let (mut starting, mut macs) = (Vec::new(), Vec::new());
     for (name, mac) in ["g1", "g2"].into_iter().zip(MACS) {
         let config = VmConfig::new(name);
@@ -108,7 +109,10 @@ fn turn(lab: &Lab, programs: &Programs, wire: Wire) -> Result<(f64, f64)> {
                 let device = daemon.create(name, &[])?;
                 (config.device(&device.qemu), device.mac)
             }
-            None => (own_device(lab, config, mac), mac.to_owned()),
+            None => {
+                let listens = mac == MACS[0];
+                (config.own_nic(&socket, listens, mac), mac.to_owned())
+            }
         };
         starting.push(Vm::start(lab, config)?);
         macs.push(mac);
@@ -133,32 +137,13 @@ fn turn(lab: &Lab, programs: &Programs, wire: Wire) -> Result<(f64, f64)> {
     for vm in starting {
         vm.quit()?;
     }
+    if daemon.is_none() {
+        std::fs::remove_file(&socket).context("remove the wire's socket")?;
+    }
     if let Some(daemon) = daemon {
         daemon.stop()?;
     }
     Ok((bits / 1e6, echo * 1e3))
-}
-
-/// QEMU's own network device, joined to the other guest's by a socket; the first one listens.
-fn own_device(lab: &Lab, config: VmConfig, mac: &str) -> VmConfig {
-    let socket = lab.dir().join("wire");
-    let server = if mac == MACS[0] {
-        let _ = std::fs::remove_file(&socket);
-        "on"
-    } else {
-        "off,reconnect-ms=100"
-    };
-    let mut config = config.device(format!(
-        "virtio-net-pci,netdev=n0,disable-legacy=on,mac={mac}"
-    ));
-    config.more = vec![
-        "-netdev".into(),
-        format!(
-            "stream,id=n0,server={server},addr.type=unix,addr.path={}",
-            socket.display()
-        ),
-    ];
-    config
 }
 
 /// The average of ping's last line, in milliseconds.

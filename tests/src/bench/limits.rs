@@ -12,7 +12,7 @@ pub const MEASURE: Duration = Duration::from_millis(900);
 pub const SLICE: Duration = Duration::from_millis(150);
 /// See [`SLICE`].
 pub const SLICE_WARM_UP: Duration = Duration::from_millis(10);
-/// How long quiet slices are waited for; after that, all count.
+/// How long enough quiet slices are waited for; where there are none by then, all count.
 pub const PATIENCE: Duration = Duration::from_secs(8);
 /// How long a look at the cores takes, and looks at the start of a run.
 pub const LOOK: Duration = Duration::from_millis(4);

@@ -20,23 +20,9 @@ pub fn tests() -> Vec<Test> {
 }
 
 fn config(lab: &Lab, name: &str, number: u8) -> VmConfig {
-    let socket = lab.dir().join("wire");
-    let server = if number == 1 {
-        "on"
-    } else {
-        "off,reconnect-ms=100"
-    };
-    let mut config = VmConfig::new(name).hotplug_ports(2).device(format!(
-        "virtio-net-pci,netdev=n0,disable-legacy=on,mac=52:54:00:00:00:0{number}"
-    ));
-    config.more = vec![
-        "-netdev".into(),
-        format!(
-            "stream,id=n0,server={server},addr.type=unix,addr.path={}",
-            socket.display()
-        ),
-    ];
-    config
+    let mac = format!("52:54:00:00:00:0{number}");
+    let config = VmConfig::new(name).hotplug_ports(2);
+    config.own_nic(&lab.dir().join("wire"), number == 1, &mac)
 }
 
 fn stock_pair(suite: &Suite) -> Result<()> {

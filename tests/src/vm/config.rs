@@ -81,6 +81,25 @@ impl VmConfig {
         self
     }
 
+    /// Adds QEMU's own network device with this hardware address, joined by `socket` to another machine's:
+    /// one of the two `listens`.
+    #[must_use]
+    pub fn own_nic(mut self, socket: &Path, listens: bool, mac: &str) -> Self {
+        let server = if listens {
+            "on"
+        } else {
+            "off,reconnect-ms=100"
+        };
+        let socket = socket.display();
+        self.more.extend([
+            "-netdev".into(),
+            format!("stream,id=n0,server={server},addr.type=unix,addr.path={socket}"),
+        ]);
+        self.device(format!(
+            "virtio-net-pci,netdev=n0,disable-legacy=on,mac={mac}"
+        ))
+    }
+
     /// Sets the number of CPUs.
     #[must_use]
     pub fn cpus(mut self, cpus: u32) -> Self {
