@@ -14,6 +14,7 @@ use crate::engine::Definition;
 
 /// Bytes of memory that sled may use for caching: definitions are small and read once.
 const CACHE: u64 = 1 << 20;
+const DAMAGED: &str = "it is damaged; restore it from a backup or remove it";
 /// Key of the store's id, in a tree of its own.
 const ID: &[u8] = b"id";
 
@@ -73,7 +74,7 @@ impl SledStore {
         };
         let guarded = Open::at(&path).map_err(refuse)?;
         let open = guarded.get()?;
-        let id = open.id().map_err(|error| refuse(error.to_string()))?;
+        let id = open.id().map_err(|error| refuse(explain(&error)))?;
         open.flush()?;
         // The names of the files just made must survive too.
         for made in [path.as_path(), dir] {
@@ -162,10 +163,10 @@ impl Open {
             .flush_every_ms(None);
         // sled panics on some kinds of damage.
         let db = catch_unwind(AssertUnwindSafe(|| config.open()))
-            .map_err(|_| "it is damaged; restore it from a backup or remove it".to_owned())?
-            .map_err(|error| error.to_string())?;
+            .map_err(|_| DAMAGED.to_owned())?
+            .map_err(|error| explain(&error))?;
         let open = Self {
-            devices: db.open_tree("devices").map_err(|error| error.to_string())?,
+            devices: db.open_tree("devices").map_err(|error| explain(&error))?,
             log: File::open(path.join("db")).map_err(|error| error.to_string())?,
             db,
         };
@@ -204,7 +205,21 @@ impl Open {
 fn io(what: &'static str) -> impl Fn(::sled::Error) -> StoreError {
     move |error| StoreError::Io {
         what,
-        why: error.to_string(),
+        why: explain(&error),
+    }
+}
+
+/// sled's error in an operator's words.
+fn explain(error: &::sled::Error) -> String {
+    match error {
+        // sled repeats the system's answer as text that is meant for programmers.
+        ::sled::Error::Io(error) => match error.kind() {
+            _ if error.raw_os_error().is_some() => error.to_string(),
+            std::io::ErrorKind::Other => error.to_string(),
+            kind => kind.to_string(),
+        },
+        ::sled::Error::Corruption { .. } => DAMAGED.to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -234,5 +249,22 @@ impl Store for SledStore {
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
         self.change(name.as_bytes(), None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_said_in_an_operators_words() {
+        let corrupt = ::sled::Error::Corruption { at: None, bt: () };
+        assert_eq!(explain(&corrupt), DAMAGED);
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        // As sled passes it on the second time.
+        let again = std::io::Error::new(full.kind(), "Os { code: 28, .. }");
+        assert_eq!(explain(&::sled::Error::Io(again)), full.to_string());
+        let other = std::io::Error::other("could not acquire lock");
+        assert_eq!(explain(&::sled::Error::Io(other)), "could not acquire lock");
     }
 }

@@ -159,6 +159,7 @@ fn meet_a_full_disk(dir: &std::path::Path) {
     files(1);
     let error = store.put(&definition("a", 3)).expect_err("no room");
     assert!(error.to_string().contains("the store failed"), "{error}");
+    assert!(!error.to_string().contains("Os {"), "{error}");
     store.put(&definition("c", 4)).expect_err("no room");
     store.remove("b").expect_err("no room");
     files(soft);
