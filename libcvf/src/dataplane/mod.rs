@@ -15,6 +15,7 @@ mod interrupts;
 mod port;
 mod queue;
 mod scratch;
+mod serve;
 mod sorted;
 mod stats;
 mod steer;

@@ -1,0 +1,182 @@
+//! A worker's turn at one transmit queue: a burst, or a look at an empty ring, or its end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::coalesce::Side;
+use super::fabric::Fabric;
+use super::port::Port;
+use super::scratch::Scratch;
+use crate::mem::fault_count;
+use crate::ring::{BurstBuffers, RingError};
+
+/// How long an empty ring is polled before it is armed.
+const SPIN: Duration = Duration::from_micros(20);
+
+/// A transmit queue in the worker's list.
+pub(super) struct Active {
+    port: Arc<Port>,
+    queue: u16,
+    empty_since: Option<Instant>,
+}
+
+/// What serving a queue came to.
+enum Served {
+    /// Frames were taken.
+    Some,
+    /// None were there.
+    Nothing,
+    /// There is no ring (any more), or its memory is away.
+    Gone,
+}
+
+/// Serves one queue of the list; false when it leaves the list. `clock`: the time, in turns that look.
+pub(super) fn round(
+    entry: &mut Active,
+    clock: Option<Instant>,
+    fabric: &Fabric,
+    buffers: &mut BurstBuffers,
+    scratch: &mut Scratch,
+) -> bool {
+    match serve(&entry.port, entry.queue, fabric, buffers, scratch) {
+        Served::Some => {
+            entry.empty_since = None;
+            true
+        }
+        Served::Nothing if entry.port.polled => true,
+        Served::Nothing => {
+            // Between two looks at the clock nothing is known of how long.
+            let Some(now) = clock else { return true };
+            let since = *entry.empty_since.get_or_insert(now);
+            now.duration_since(since) < SPIN || !release(&entry.port, entry.queue)
+        }
+        Served::Gone => {
+            let queue = &entry.port.transmit[usize::from(entry.queue)];
+            queue.scheduled.store(false, Ordering::SeqCst);
+            // A ring that was put in place just now found us still scheduled: look once more.
+            let back = queue.state.lock().ring.is_some() && !entry.port.stopped();
+            if back && !entry.away() {
+                return !queue.scheduled.swap(true, Ordering::SeqCst);
+            }
+            false
+        }
+    }
+}
+
+impl Active {
+    pub(super) fn new(port: &Arc<Port>, queue: u16) -> Self {
+        Self {
+            port: Arc::clone(port),
+            queue,
+            empty_since: None,
+        }
+    }
+
+    /// True while the ring's memory is not mapped; whoever maps it schedules the queue again.
+    fn away(&self) -> bool {
+        let mut guard = self.port.transmit[usize::from(self.queue)].state.lock();
+        let state = &mut *guard;
+        state.suppressed = false;
+        let regions = self.port.memory.keep(&mut state.memory);
+        let ring = state.ring.as_mut();
+        ring.is_some_and(|ring| ring.arm(regions).is_err())
+    }
+}
+
+/// Arms a queue and lets it go. False when it turned out to have work.
+fn release(port: &Port, number: u16) -> bool {
+    let queue = &port.transmit[usize::from(number)];
+    let faults = fault_count();
+    let mut guard = queue.state.lock();
+    let state = &mut *guard;
+    state.suppressed = false;
+    let regions = port.memory.keep(&mut state.memory);
+    // What is gone or turns out to be is served as such in the next round.
+    let Some(ring) = state.ring.as_mut() else {
+        return false;
+    };
+    let armed = matches!(ring.arm(regions), Ok(false));
+    if port.truncated(faults, regions, || ring.faulted()) || !armed {
+        return false;
+    }
+    // A doorbell from here on finds the flag cleared or, if it came before, left work behind that
+    // the second look sees.
+    queue.scheduled.store(false, Ordering::SeqCst);
+    let work = !matches!(ring.arm(regions), Ok(false));
+    !work || queue.scheduled.swap(true, Ordering::SeqCst)
+}
+
+/// Serves one burst of one queue.
+fn serve(
+    port: &Arc<Port>,
+    number: u16,
+    fabric: &Fabric,
+    buffers: &mut BurstBuffers,
+    scratch: &mut Scratch,
+) -> Served {
+    let queue = &port.transmit[usize::from(number)];
+    let faults = fault_count();
+    let mut guard = queue.state.lock();
+    let state = &mut *guard;
+    let Some(ring) = state.ring.as_mut().filter(|_| !port.stopped()) else {
+        return Served::Gone;
+    };
+    let regions = port.memory.keep(&mut state.memory);
+    let mut burst = buffers.lend();
+    let taken = if ring.has_work(regions) {
+        ring.take(regions, &mut burst)
+    } else {
+        Ok(())
+    };
+    if taken.is_ok() && burst.frames().is_empty() {
+        if !state.suppressed {
+            ring.suppress(regions);
+            state.suppressed = true;
+        }
+        let truncated = port.truncated(faults, regions, || ring.faulted());
+        return if truncated {
+            Served::Gone
+        } else {
+            Served::Nothing
+        };
+    }
+    let done = taken.and_then(|()| {
+        ring.suppress(regions);
+        state.suppressed = true;
+        let route = &mut state.route;
+        fabric.forward(port.id(), &mut burst, &queue.counters, route, scratch);
+        ring.give_back(regions, &burst)
+    });
+    if port.truncated(faults, regions, || ring.faulted()) {
+        state.ring = None;
+        return Served::Gone;
+    }
+    if let Err(error) = &done
+        && !matches!(error, RingError::Away(_))
+    {
+        state.ring = None;
+        port.stop(format!("transmit queue {number}: {error}"));
+        return Served::Gone;
+    }
+    let done = done.map(|wanted| {
+        let now = !scratch.held.has_room();
+        let frames = burst.frames().len() as u64;
+        let decision = queue.coalesce.decide(wanted, frames, now);
+        let side = Side::Transmit(number);
+        scratch.held.settle(decision, port, side, || ring.hold())
+    });
+    drop(burst);
+    drop(guard);
+    match done {
+        Ok(true) if port.interrupts.queue(queue.vector.get()) => {
+            queue.counters.interrupts.add_shared(1);
+            Served::Some
+        }
+        Ok(_) => Served::Some,
+        Err(_) => {
+            port.set_away();
+            Served::Gone
+        }
+    }
+}
