@@ -80,8 +80,7 @@ impl Batch<'_, '_> {
     pub(super) fn full_head(&mut self, index: usize) -> &[u8] {
         let large = self
             .burst
-            .frames()
-            .get(index)
+            .frame(index)
             .is_some_and(|frame| frame.meta.is_large());
         let len = if large {
             MAX_SEGMENT_HEADERS
@@ -93,7 +92,7 @@ impl Batch<'_, '_> {
 
     fn give_uplink(&mut self, to: PortId, index: usize, uplink: &dyn Uplink) {
         self.full_head(index);
-        let Some(frame) = self.burst.frames().get(index) else {
+        let Some(frame) = self.burst.frame(index) else {
             return;
         };
         let mut meta = FrameMeta::from(frame.meta);
@@ -245,7 +244,11 @@ impl Batch<'_, '_> {
         let mut usual = frames.and(self.plain);
         if self.longest > limit {
             for index in usual {
-                if self.burst.frames()[index].len() > limit {
+                if self
+                    .burst
+                    .frame(index)
+                    .is_none_or(|frame| frame.len() > limit)
+                {
                     usual.remove(Frames::one(index));
                 }
             }
@@ -265,7 +268,10 @@ impl Batch<'_, '_> {
         index: usize,
     ) -> Result<(), RingError> {
         self.full_head(index);
-        let mut meta = FrameMeta::from(self.burst.frames()[index].meta);
+        let Some(frame) = self.burst.frame(index) else {
+            return Ok(());
+        };
+        let mut meta = FrameMeta::from(frame.meta);
         meta.hash = self.burst.hash(index);
         let (head, tail) = self.burst.parts(index);
         let mut target = Target {
@@ -345,8 +351,8 @@ impl Filling<'_> {
             return;
         }
         for index in done {
-            let len = burst.frames()[index].len();
-            self.tally.add_start(burst.parts(index).0, len);
+            let (head, tail) = burst.parts(index);
+            self.tally.add_start(head, head.len() + tail.len());
         }
     }
 }

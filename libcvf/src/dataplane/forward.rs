@@ -97,7 +97,7 @@ impl Fabric {
             unicast: true,
         };
         let mut next = 0;
-        while next < batch.burst.frames().len() {
+        while next < batch.burst.len() {
             if let Some(flow) = memo.flow {
                 let run = run(batch.burst, next, flow);
                 if run.count > 0 {
@@ -110,7 +110,9 @@ impl Fabric {
             }
             let index = next;
             next += 1;
-            let frame = &batch.burst.frames()[index];
+            let Some(frame) = batch.burst.frame(index) else {
+                break;
+            };
             if frame.fault.is_some() {
                 counters.drop(Drop::Malformed);
                 continue;
@@ -133,7 +135,8 @@ impl Fabric {
             let flow = flow.filter(|_| view.tag.is_none());
             tally.add(view.dst, total);
             if !is_plain {
-                tally.add_offloads(total, &batch.burst.frames()[index].meta.into());
+                let meta = batch.burst.frame(index).unwrap_or(frame).meta;
+                tally.add_offloads(total, &meta.into());
             }
             if known {
                 sorted.add(memo.place, Frames::one(index));
@@ -171,18 +174,14 @@ impl Fabric {
 impl Batch<'_, '_> {
     /// Checks what the sender says about a frame against its headers; false when it contradicts them.
     fn check(&mut self, index: usize) -> bool {
-        let (meta, total) = match self.burst.frames().get(index) {
-            Some(frame) => (FrameMeta::from(frame.meta), frame.len()),
-            None => return false,
+        let Some(frame) = self.burst.frame(index) else {
+            return false;
         };
-        let checked = meta.check(self.full_head(index), total);
-        match (checked, self.burst.frame_mut(index)) {
-            (Ok(checked), Some(frame)) => {
-                frame.meta = checked.into();
-                true
-            }
-            _ => false,
-        }
+        let checked = FrameMeta::from(frame.meta).check(self.full_head(index), frame.len());
+        checked.is_ok_and(|checked| {
+            self.burst.set_meta(index, checked.into());
+            true
+        })
     }
 }
 

@@ -129,7 +129,7 @@ fn serve(
     } else {
         Ok(())
     };
-    if taken.is_ok() && burst.frames().is_empty() {
+    if taken.is_ok() && burst.is_empty() {
         if !state.suppressed {
             ring.suppress(regions);
             state.suppressed = true;
@@ -161,12 +161,11 @@ fn serve(
     }
     let done = done.map(|wanted| {
         let now = !scratch.held.has_room();
-        let frames = burst.frames().len() as u64;
+        let frames = burst.len() as u64;
         let decision = queue.coalesce.decide(wanted, frames, now);
         let side = Side::Transmit(number);
         scratch.held.settle(decision, port, side, || ring.hold())
     });
-    drop(burst);
     drop(guard);
     match done {
         Ok(true) if port.interrupts.queue(queue.vector.get()) => {

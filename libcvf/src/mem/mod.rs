@@ -15,6 +15,7 @@ mod packed_view;
 mod prefetch;
 mod regions;
 mod ring_view;
+mod row;
 mod slice;
 mod space;
 
@@ -26,6 +27,7 @@ pub use iovec::write_frame;
 pub use packed_view::{Event, PackedCache, PackedDescriptor, PackedView, Position, UsedDescriptor};
 pub use regions::{Access, ReadCursor, RegionHint, Regions, TranslateError, WriteCursor};
 pub use ring_view::{Descriptor, RingCache, RingPlace, RingView};
+pub use row::{ReadRow, Row, WriteRow};
 pub use slice::{ReadSlice, SliceList, SlicePool, WriteSlice};
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Asking for cache lines before they are needed. A hint: nothing is accessed and nothing faults,
 //! whatever the address.
 
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
+
 /// Fetches the line at `at`, to be read.
 #[inline(always)]
 pub(super) fn to_read(at: *const u8) {

@@ -351,7 +351,7 @@ pub struct RegionHint {
 /// It knows the usual case only, a buffer in one piece; for all others there is
 /// [`Regions::readable`] and [`Regions::writable`], which also say what is wrong.
 #[derive(Debug)]
-struct Cursor<'m, 'h> {
+pub(super) struct Cursor<'m, 'h> {
     regions: &'m Regions,
     access: Access,
     hint: &'h mut RegionHint,
@@ -380,34 +380,33 @@ impl<'m, 'h> Cursor<'m, 'h> {
         }
     }
 
-    /// Goes to the region of an address, if it may be accessed.
+    /// The region of an address, if it may be accessed.
     #[cold]
-    fn seek(&mut self, address: u64) -> Option<()> {
-        let region = self.regions.find(address)?;
-        let allowed = match self.access {
+    fn seek(regions: &Regions, address: u64, access: Access) -> Option<RegionHint> {
+        let region = regions.find(address)?;
+        let allowed = match access {
             Access::Read => region.read,
             Access::Write => region.write,
         };
-        if !allowed || region.file.is_none() {
-            return None;
-        }
-        (self.iova, self.size, self.host) = (region.iova, region.size, region.host);
-        *self.hint = RegionHint {
-            serial: self.regions.serial,
-            iova: self.iova,
-            size: self.size,
-            host: self.host,
-        };
-        Some(())
+        (allowed && region.file.is_some()).then_some(RegionHint {
+            serial: regions.serial,
+            iova: region.iova,
+            size: region.size,
+            host: region.host,
+        })
     }
 
     /// Host address of a range that lies in one region.
-    #[inline]
-    fn whole(&mut self, address: u64, len: u32) -> Option<usize> {
-        if address.wrapping_sub(self.iova) >= self.size {
-            self.seek(address)?;
+    #[inline(always)]
+    pub(super) fn whole(&mut self, address: u64, len: u32) -> Option<usize> {
+        let mut skip = address.wrapping_sub(self.iova);
+        if skip >= self.size {
+            // What is passed and returned are values, so that these stay in registers meanwhile.
+            let hint = Self::seek(self.regions, address, self.access)?;
+            (self.iova, self.size, self.host) = (hint.iova, hint.size, hint.host);
+            *self.hint = hint;
+            skip = address - self.iova;
         }
-        let skip = address - self.iova;
         // The region lies wholly inside a mapping of this address space.
         (u64::from(len) <= self.size - skip).then(|| self.host + skip as usize)
     }
@@ -415,7 +414,7 @@ impl<'m, 'h> Cursor<'m, 'h> {
 
 /// Looks up buffers to read. See [`Regions::readable_cursor`].
 #[derive(Debug)]
-pub struct ReadCursor<'m, 'h>(Cursor<'m, 'h>);
+pub struct ReadCursor<'m, 'h>(pub(super) Cursor<'m, 'h>);
 
 impl<'m> ReadCursor<'m, '_> {
     /// The buffer, if it is one readable piece.
@@ -428,7 +427,7 @@ impl<'m> ReadCursor<'m, '_> {
 
 /// Looks up buffers to write. See [`Regions::writable_cursor`].
 #[derive(Debug)]
-pub struct WriteCursor<'m, 'h>(Cursor<'m, 'h>);
+pub struct WriteCursor<'m, 'h>(pub(super) Cursor<'m, 'h>);
 
 impl<'m> WriteCursor<'m, '_> {
     /// The buffer, if it is one writable piece.

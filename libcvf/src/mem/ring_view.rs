@@ -8,10 +8,13 @@ use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use super::areas::{AreaPlan, Areas, PlaceError};
 use super::prefetch;
-use super::regions::{Access, Regions};
+use super::regions::{Access, Cursor, ReadCursor, Regions, WriteCursor};
+use super::row::{ReadRow, WriteRow};
 
+/// Bytes of a used entry.
+const USED_SIZE: usize = 8;
 /// Used entries in a cache line.
-const USED_PER_LINE: usize = 8;
+const USED_PER_LINE: usize = prefetch::LINE / USED_SIZE;
 
 /// Where a driver placed a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +185,23 @@ impl RingView<'_> {
         u16::from_le(self.u16_at(at).load(Ordering::Relaxed))
     }
 
+    /// Available entries from `index` on, and asks the processor to fetch their descriptors, which need not
+    /// exist. Those beyond the ring's size stay as they are.
+    #[inline]
+    pub fn available_row(&self, index: u16, ids: &mut [u16]) {
+        let first = self.index(index);
+        let size = usize::from(self.size);
+        let (front, back) = ids.split_at_mut(ids.len().min(size - first));
+        let back_len = back.len().min(first);
+        for (run, ids) in [(first, front), (0, &mut back[..back_len])] {
+            let at = self.available + 4 + 2 * run;
+            for (ahead, id) in ids.iter_mut().enumerate() {
+                *id = u16::from_le(self.u16_at(at + 2 * ahead).load(Ordering::Relaxed));
+                self.prefetch_descriptor(*id);
+            }
+        }
+    }
+
     /// Flags of the available ring: bit 0 asks for no interrupts.
     #[inline]
     pub fn available_flags(&self) -> u16 {
@@ -210,17 +230,55 @@ impl RingView<'_> {
         ))
     }
 
-    /// Address and length of the usual chain: one descriptor with exactly these flags. What is found
-    /// here is to be used as it is; anything else is walked from its beginning.
+    /// Adds the buffers of usual chains to a row, up to the first that is another: one descriptor, readable,
+    /// of `least..=most` bytes in one piece. Returns how many; what was added is to be used as it is,
+    /// anything else is walked from its beginning.
     #[inline]
-    pub fn plain(&self, index: u16, flags: u16) -> Option<(u64, u32)> {
-        let Descriptor {
-            address,
-            len,
-            flags: found,
-            ..
-        } = self.descriptor(index)?;
-        (found == flags && len > 0).then_some((address, len))
+    pub fn plain_reads<'m>(
+        &self,
+        ids: &[u16],
+        lens: (u32, u32),
+        cursor: &mut ReadCursor<'m, '_>,
+        row: &mut ReadRow<'m>,
+    ) -> usize {
+        let plain = self.plain(ids, 0, lens, &mut cursor.0);
+        row.row.extend(plain, prefetch::to_read)
+    }
+
+    /// As [`Self::plain_reads`], buffers to write, of whatever length.
+    #[inline]
+    pub fn plain_writes<'m>(
+        &self,
+        ids: &[u16],
+        cursor: &mut WriteCursor<'m, '_>,
+        row: &mut WriteRow<'m>,
+    ) -> usize {
+        let plain = self.plain(ids, Descriptor::WRITE, (1, u32::MAX), &mut cursor.0);
+        row.row.extend(plain, prefetch::to_write)
+    }
+
+    /// Where the buffers lie of chains of one descriptor with exactly these flags, up to the first that
+    /// is another.
+    #[inline(always)]
+    fn plain(
+        &self,
+        ids: &[u16],
+        flags: u16,
+        (least, most): (u32, u32),
+        cursor: &mut Cursor<'_, '_>,
+    ) -> impl Iterator<Item = (usize, u32)> {
+        ids.iter().map_while(move |&id| {
+            let Descriptor {
+                address,
+                len,
+                flags: found,
+                ..
+            } = self.descriptor(id)?;
+            if found != flags || len.wrapping_sub(least) > most - least {
+                return None;
+            }
+            Some((cursor.whole(address, len)?, len))
+        })
     }
 
     /// Asks the processor to fetch the lines that `count` used entries from `index` on will be written
@@ -257,27 +315,28 @@ impl RingView<'_> {
                 .all(|d| d == blank)
     }
 
-    /// Writes used entry `index` (modulo the size); not yet visible to a well-behaved driver.
-    #[inline]
-    pub fn set_used(&self, index: u16, id: u16, len: u32) {
-        let at = self.used + 4 + 8 * self.index(index);
-        // SAFETY: inside the used ring, whose start is 4-byte aligned; entries begin at offset 4.
-        let words = unsafe { (&*(at as *const AtomicU32), &*((at + 4) as *const AtomicU32)) };
-        words.0.store(u32::from(id).to_le(), Ordering::Relaxed);
-        words.1.store(len.to_le(), Ordering::Relaxed);
-    }
-
-    /// [`Self::set_used`] for entries from `index` on; returns the index behind them.
+    /// Writes used entries from `index` on (modulo the size), descriptor number and bytes; not yet visible to
+    /// a well-behaved driver. Returns the index behind them.
     #[inline]
     pub fn set_used_all(&self, index: u16, entries: impl Iterator<Item = (u16, u32)>) -> u16 {
-        // The position stays in a register: kept in the ring's own memory it would be stored and
-        // loaded again for every entry, which takes longer than the entry.
-        let mut at = index;
+        // Positions stay in registers: kept in the ring's own memory they would be stored and loaded
+        // again for every entry, which takes longer than the entry.
+        let first = self.used + 4;
+        let end = first + USED_SIZE * usize::from(self.size);
+        let start = first + USED_SIZE * self.index(index);
+        let (mut at, mut count) = (start, 0u16);
         for (id, len) in entries {
-            self.set_used(at, id, len);
-            at = at.wrapping_add(1);
+            // SAFETY: inside the used ring, whose start is 4-byte aligned; entries begin at offset 4.
+            let words = unsafe { (&*(at as *const AtomicU32), &*((at + 4) as *const AtomicU32)) };
+            words.0.store(u32::from(id).to_le(), Ordering::Relaxed);
+            words.1.store(len.to_le(), Ordering::Relaxed);
+            at += USED_SIZE;
+            if at == end {
+                at = first;
+            }
+            count = count.wrapping_add(1);
         }
-        at
+        index.wrapping_add(count)
     }
 
     /// Publishes all used entries before `index`.

@@ -8,10 +8,8 @@ use std::marker::PhantomData;
 
 use super::Regions;
 use super::copy::copy;
-use super::prefetch;
+use super::prefetch::{self, LINE};
 
-/// Bytes of a cache line.
-const LINE: usize = 64;
 /// Bytes at the start of a buffer that [`ReadSlice::prefetch`] asks for.
 const FIRST_LINES: usize = 2 * LINE;
 /// Bytes asked for in one go: more would push out what was asked for first.
@@ -187,35 +185,15 @@ impl<'m> WriteSlice<'m> {
         }
     }
 
+    pub(super) const fn as_raw(&self) -> (*mut u8, usize) {
+        (self.base, self.len)
+    }
+
     /// Asks the processor to fetch the first two lines, to be written.
     #[inline]
     pub fn prefetch(&self) {
         prefetch::to_write(self.base);
         prefetch::to_write(self.base.wrapping_add(LINE));
-    }
-
-    /// Writes `front`, then `start`, then what `from` has behind as many bytes as `start` has. False, and
-    /// nothing written, when that does not fit, or `from` is shorter than `start`. As with
-    /// [`ReadSlice::copy_to`], `from` may overlap this.
-    #[inline]
-    pub fn put_frame<const FRONT: usize, const START: usize>(
-        &self,
-        front: &[u8; FRONT],
-        start: &[u8; START],
-        from: ReadSlice<'_>,
-    ) -> bool {
-        if from.len < START || self.len < FRONT || from.len > self.len - FRONT {
-            return false;
-        }
-        // SAFETY: `FRONT + from.len` bytes are mapped at `base`, writable, `from.len`, at least `START`,
-        // at the other; shared borrows never point into guest memory; `copy` allows overlap.
-        unsafe {
-            let to = self.base.add(FRONT);
-            copy(from.base.add(START), to.add(START), from.len - START);
-            copy(front.as_ptr(), self.base, FRONT);
-            copy(start.as_ptr(), to, START);
-        }
-        true
     }
 
     /// Copies from `bytes`; returns how many fitted.

@@ -328,7 +328,7 @@ fn a_scattered_ring_is_joined() {
     let view = cache.view(&regions).unwrap();
     assert_eq!(view.descriptor(256 + 44).unwrap().address, 0xabcd);
     assert_eq!(view.descriptor(512), None);
-    view.set_used(511, 7, 99);
+    assert_eq!(view.set_used_all(511, [(7, 99)].into_iter()), 512);
     view.publish_used(512);
     // Entry 511 lies half in the used ring's first page, half in its second.
     let (mut id, mut len) = ([0; 4], [0; 4]);

@@ -267,7 +267,6 @@ fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
             burst.push(meta.into(), &buffers[start..start + len]);
         }
         fabric.forward(port, &mut burst, &tap.receive, &mut route, &mut scratch);
-        drop(burst);
         if gone {
             return;
         }

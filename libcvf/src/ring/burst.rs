@@ -1,13 +1,11 @@
 //! A burst of frames on its way through the device, still in their sender's memory.
 
-use arrayvec::ArrayVec;
-
 use super::frames::Frames;
 use super::header;
 use super::payload::{Payload, Rest};
 use crate::limits::{BURST, FLOW_COPY, MAX_FRAME_PIECES, MAX_SEGMENT_HEADERS};
-use crate::mem::{ReadSlice, SliceList, SlicePool};
-use crate::offload::{FrameHash, PackedMeta};
+use crate::mem::{ReadRow, ReadSlice, Row, SliceList, SlicePool, WriteRow, WriteSlice};
+use crate::offload::{FrameHash, FrameMeta, PackedMeta};
 
 /// Why a frame is not one, although its ring is fine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,36 +18,34 @@ pub enum FrameFault {
     Scattered,
 }
 
-/// One frame of a burst.
+/// One frame of a burst, as it is at this moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'m> {
     /// What travels beside it: as its sender says, or as it was checked.
     pub meta: PackedMeta,
     /// What is wrong with it; such a frame is only given back.
     pub fault: Option<FrameFault>,
-    pub(super) id: u16,
-    /// Bytes of its beginning that were copied.
-    head: u16,
     /// Its first piece.
     pub(super) start: ReadSlice<'m>,
     /// Bytes in further pieces.
     pub(super) more: u32,
     /// Where those are in the burst's list.
     pub(super) next: u32,
+    /// Bytes of its beginning that were copied.
+    head: u16,
 }
 
 impl<'m> Frame<'m> {
     /// A frame in one piece.
     #[inline]
-    pub(super) const fn new(id: u16, start: ReadSlice<'m>) -> Self {
+    pub(super) const fn new(start: ReadSlice<'m>) -> Self {
         Self {
             meta: PackedMeta::PLAIN,
             fault: None,
-            id,
-            head: 0,
             start,
             more: 0,
             next: 0,
+            head: 0,
         }
     }
 
@@ -67,7 +63,7 @@ impl<'m> Frame<'m> {
 
     /// Its bytes; `pieces` is its burst's list.
     #[inline]
-    pub(super) fn bytes<'a>(&self, pieces: &'a SliceList<'m>) -> Payload<'a>
+    fn bytes<'a>(&self, pieces: &'a SliceList<'m>) -> Payload<'a>
     where
         'm: 'a,
     {
@@ -79,7 +75,6 @@ impl<'m> Frame<'m> {
     }
 
     /// Leaves out the first `len` bytes.
-    #[inline]
     pub(super) fn skip(&mut self, pieces: &SliceList<'m>, len: usize) {
         if self.more == 0 {
             self.start = self.start.skip(len);
@@ -99,20 +94,7 @@ impl<'m> Frame<'m> {
     }
 }
 
-/// Skips `front` bytes of a frame in one piece and copies the first bytes behind them; false, and nothing
-/// done, when there are not so many.
-#[inline]
-fn open(frame: &mut Frame<'_>, head: &mut [u8; MAX_SEGMENT_HEADERS], front: usize) -> bool {
-    let Some(flow) = frame.start.get128(front) else {
-        return false;
-    };
-    frame.start = frame.start.skip(front);
-    head[..FLOW_COPY].copy_from_slice(&flow);
-    frame.head = FLOW_COPY as u16;
-    true
-}
-
-/// As [`Burst::read_headers`], for one frame, whatever is said about it.
+/// Reads and skips the header, of `front` bytes, of one frame, whatever is said about it.
 #[cold]
 fn read_header<'m>(pieces: &SliceList<'m>, frame: &mut Frame<'m>, front: usize) {
     let meta = match (frame.start.get64(0), frame.start.get32(8)) {
@@ -130,23 +112,52 @@ fn read_header<'m>(pieces: &SliceList<'m>, frame: &mut Frame<'m>, front: usize) 
     }
 }
 
-/// The copied beginnings of a burst's frames.
+/// What is known of a frame that is not a usual one, beside its first piece.
+#[derive(Clone, Copy, Debug, Default)]
+struct Odd {
+    meta: PackedMeta,
+    more: u32,
+    next: u32,
+    head: u16,
+    fault: Option<FrameFault>,
+}
+
+/// The copied beginnings of a burst's odd frames.
 type Heads = [[u8; MAX_SEGMENT_HEADERS]; BURST];
+
+/// What a burst knows of its frames, beside where they are.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// What their driver calls their buffers, if that is one number.
+    pub(super) ids: [u16; BURST],
+    /// First bytes of usual frames.
+    starts: [[u8; FLOW_COPY]; BURST],
+    odd: [Odd; BURST],
+    heads: Box<Heads>,
+    /// What the receiver in hand is told of those frames that are hashed.
+    hashes: [FrameHash; BURST],
+}
 
 /// Room for a burst, kept by a worker.
 #[derive(Debug)]
 pub struct BurstBuffers {
     pieces: SlicePool,
-    heads: Box<Heads>,
-    hashes: [FrameHash; BURST],
+    row: Row,
+    room: Room,
 }
 
 impl Default for BurstBuffers {
     fn default() -> Self {
         Self {
             pieces: SlicePool::new(MAX_FRAME_PIECES + BURST),
-            heads: Box::new([[0; MAX_SEGMENT_HEADERS]; BURST]),
-            hashes: [FrameHash::default(); BURST],
+            row: Row::new(),
+            room: Room {
+                ids: [0; BURST],
+                starts: [[0; FLOW_COPY]; BURST],
+                odd: [Odd::default(); BURST],
+                heads: Box::new([[0; MAX_SEGMENT_HEADERS]; BURST]),
+                hashes: [FrameHash::default(); BURST],
+            },
         }
     }
 }
@@ -157,9 +168,10 @@ impl BurstBuffers {
     pub fn lend(&mut self) -> Burst<'_> {
         Burst {
             pieces: self.pieces.lend(),
-            frames: ArrayVec::new(),
-            heads: &mut self.heads,
-            hashes: &mut self.hashes,
+            row: self.row.lend(),
+            room: &mut self.room,
+            front: 0,
+            walked: Frames::default(),
             hashed: Frames::default(),
             usual: Frames::default(),
         }
@@ -167,57 +179,115 @@ impl BurstBuffers {
 }
 
 /// Frames taken from one ring, or read from somewhere else.
+///
+/// Most are *usual*: in one piece, with nothing said about them, and only their first bytes were
+/// copied. What is known of the others, the odd ones, lies in a place of its own that usual frames never
+/// touch.
 #[derive(Debug)]
 pub struct Burst<'m> {
     /// Pieces of frames that have more than one.
     pub(super) pieces: SliceList<'m>,
-    pub(super) frames: ArrayVec<Frame<'m>, BURST>,
-    heads: &'m mut Heads,
-    /// What the receiver in hand is told of those frames that are `hashed`.
-    hashes: &'m mut [FrameHash; BURST],
+    /// First pieces; of usual frames the only one, with the header in front.
+    pub(super) row: ReadRow<'m>,
+    pub(super) room: &'m mut Room,
+    /// Bytes of header in front of usual frames.
+    front: usize,
+    /// Frames whose chains were walked: odd from the beginning.
+    walked: Frames,
     hashed: Frames,
-    /// Frames in one piece about which nothing is said and whose first bytes were copied.
     usual: Frames,
 }
 
 impl<'m> Burst<'m> {
+    /// Frames in it.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.row.len()
+    }
+
+    /// True without a frame.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.row.is_empty()
+    }
+
     /// Adds a frame that lies in local memory; false when the burst is full.
     pub fn push(&mut self, meta: PackedMeta, bytes: &'m [u8]) -> bool {
-        let mut frame = Frame::new(0, bytes.into());
+        let mut frame = Frame::new(bytes.into());
         frame.meta = meta;
-        let index = self.frames.len();
-        if let Some(head) = self.heads.get_mut(index)
-            && meta.is_plain()
-            && open(&mut frame, head, 0)
-        {
+        let index = self.len();
+        if !self.add(frame) {
+            return false;
+        }
+        if let Some(start) = bytes.first_chunk().filter(|_| meta.is_plain()) {
+            self.room.starts[index % BURST] = *start;
             self.usual.add(Frames::one(index));
         }
-        self.frames.try_push(frame).is_ok()
+        true
+    }
+
+    /// Adds a frame of a chain that was walked, header included.
+    pub(super) fn add(&mut self, frame: Frame<'m>) -> bool {
+        let index = self.len();
+        if !self.row.push(frame.start) {
+            return false;
+        }
+        self.walked.add(Frames::one(index));
+        self.set_odd(index, frame);
+        true
+    }
+
+    /// Makes a frame an odd one.
+    fn set_odd(&mut self, index: usize, frame: Frame<'m>) {
+        self.usual.remove(Frames::one(index));
+        self.row.set(index, frame.start);
+        if let Some(odd) = self.room.odd.get_mut(index) {
+            *odd = Odd {
+                meta: frame.meta,
+                more: frame.more,
+                next: frame.next,
+                head: frame.head,
+                fault: frame.fault,
+            };
+        }
     }
 
     /// Reads and skips the header, of `front` bytes, of every frame that has a sane length. A hash in it
     /// is not looked at: it is for receivers (virtio 1.3 5.1.6.4).
     pub(super) fn read_headers(&mut self, front: usize) {
+        self.front = front;
         let mut usual = Frames::default();
-        let heads = self.heads.iter_mut();
-        for (index, (frame, head)) in self.frames.iter_mut().zip(heads).enumerate() {
-            if frame.fault.is_some() {
-                continue;
-            }
-            if frame.more == 0
-                && frame.start.get64(0).is_some_and(header::is_plain)
-                && open(frame, head, front)
+        let starts = self.row.starts(front).zip(&mut self.room.starts);
+        for (index, (start, copy)) in starts.enumerate() {
+            if let Some((word, start)) = start
+                && header::is_plain(word)
             {
+                *copy = start;
                 usual.add(Frames::one(index));
-            } else {
-                read_header(&self.pieces, frame, front);
             }
         }
-        self.usual = usual;
+        self.usual = usual.without(self.walked);
+        for index in Frames::row(0, self.len()).without(self.usual) {
+            self.read_header(index);
+        }
     }
 
-    /// Frames in one piece about which nothing is said and whose first bytes were copied: what
-    /// [`Self::usual`] is for.
+    #[cold]
+    fn read_header(&mut self, index: usize) {
+        let frame = if self.walked.has(index) {
+            self.frame(index)
+        } else {
+            self.row.get(index).map(Frame::new)
+        };
+        if let Some(mut frame) = frame {
+            if frame.fault.is_none() {
+                read_header(&self.pieces, &mut frame, self.front);
+            }
+            self.set_odd(index, frame);
+        }
+    }
+
+    /// Frames in one piece about which nothing is said and of which only the first bytes were copied.
     #[inline]
     pub fn usuals(&self) -> Frames {
         self.usual
@@ -228,29 +298,51 @@ impl<'m> Burst<'m> {
     #[inline]
     pub fn usual(&self, first: usize) -> impl Iterator<Item = (usize, &[u8; FLOW_COPY])> {
         let count = self.usual.row_at(first);
-        let frames = self.frames.get(first..).unwrap_or_default().iter();
-        let heads = self.heads.get(first..).unwrap_or_default().iter();
-        let both = frames.zip(heads).take(count);
-        both.filter_map(|(frame, head)| Some((frame.start.len(), head.first_chunk()?)))
+        let lens = self.row.lens(first).map(|len| len - self.front);
+        let starts = self.room.starts.get(first..).unwrap_or_default();
+        lens.zip(starts).take(count)
+    }
+
+    /// Frame `index`.
+    #[inline]
+    pub fn frame(&self, index: usize) -> Option<Frame<'m>> {
+        let start = self.row.get(index)?;
+        if self.usual.has(index) {
+            let mut frame = Frame::new(start.skip(self.front));
+            frame.head = FLOW_COPY as u16;
+            return Some(frame);
+        }
+        let odd = self.room.odd.get(index)?;
+        Some(Frame {
+            meta: odd.meta,
+            fault: odd.fault,
+            start,
+            more: odd.more,
+            next: odd.next,
+            head: odd.head,
+        })
     }
 
     /// The frames, in the order the driver made them available.
-    #[inline]
-    pub fn frames(&self) -> &[Frame<'m>] {
-        &self.frames
+    pub fn frames(&self) -> impl Iterator<Item = Frame<'m>> {
+        (0..self.len()).filter_map(|index| self.frame(index))
     }
 
-    /// A frame to be changed: what travels beside it.
+    /// Sets what travels beside an odd frame: what was said about it was checked.
     #[inline]
-    pub fn frame_mut(&mut self, index: usize) -> Option<&mut Frame<'m>> {
-        self.frames.get_mut(index)
+    pub fn set_meta(&mut self, index: usize, meta: PackedMeta) {
+        if let Some(odd) = self.room.odd.get_mut(index)
+            && !self.usual.has(index)
+        {
+            odd.meta = meta;
+        }
     }
 
     /// The hash that a frame's receiver is told; no hash, if none was set.
     #[inline]
     pub fn hash(&self, index: usize) -> FrameHash {
-        match self.hashes.get(index) {
-            Some(hash) if !self.hashed.and(Frames::one(index)).is_empty() => *hash,
+        match self.room.hashes.get(index) {
+            Some(hash) if self.hashed.has(index) => *hash,
             _ => FrameHash::default(),
         }
     }
@@ -258,7 +350,7 @@ impl<'m> Burst<'m> {
     /// Sets the hash of a frame for the receiver that it goes to next.
     #[inline]
     pub fn set_hash(&mut self, index: usize, hash: FrameHash) {
-        if let Some(place) = self.hashes.get_mut(index) {
+        if let Some(place) = self.room.hashes.get_mut(index) {
             *place = hash;
             self.hashed.add(Frames::one(index));
         }
@@ -273,53 +365,118 @@ impl<'m> Burst<'m> {
     /// The bytes of frame `index` as its sender may still change them.
     #[inline]
     pub fn payload(&self, index: usize) -> Option<Payload<'_>> {
-        self.frames
-            .get(index)
-            .map(|frame| frame.bytes(&self.pieces))
+        self.frame(index).map(|frame| frame.bytes(&self.pieces))
     }
 
     /// Copies the beginning of a frame, up to `len` bytes in all, or what there is of it; bytes that
     /// were copied before stay as they are. Returns what is copied now.
     pub fn copy_head(&mut self, index: usize, len: usize) -> &[u8] {
-        let (Some(frame), Some(head)) = (self.frames.get_mut(index), self.heads.get_mut(index))
-        else {
+        if self.usual.has(index) && len <= FLOW_COPY {
+            return self.room.starts.get(index).map_or(&[], |start| start);
+        }
+        let Some(mut frame) = self.frame(index) else {
             return &[];
         };
+        let Room { starts, heads, .. } = &mut *self.room;
+        let (Some(start), Some(head)) = (starts.get(index), heads.get_mut(index)) else {
+            return &[];
+        };
+        if self.usual.has(index) {
+            head[..FLOW_COPY].copy_from_slice(start);
+        }
         let from = usize::from(frame.head);
         let to = len.min(frame.len()).min(head.len()).max(from);
-        if from == 0 && to <= frame.start.len() {
-            frame.start.read(&mut head[..to]);
-        } else {
-            frame
-                .bytes(&self.pieces)
-                .range(from..to)
-                .read(&mut head[from..to]);
-        }
+        frame
+            .bytes(&self.pieces)
+            .range(from..to)
+            .read(&mut head[from..to]);
         frame.head = to as u16;
-        &head[..to]
+        self.set_odd(index, frame);
+        self.room.heads.get(index).map_or(&[], |head| &head[..to])
+    }
+
+    /// The copied beginning of a frame.
+    #[inline]
+    fn head(&self, index: usize, frame: &Frame<'_>) -> &[u8] {
+        let head = if self.usual.has(index) {
+            self.room.starts.get(index).map(|start| &start[..])
+        } else {
+            self.room.heads.get(index).map(|head| &head[..])
+        };
+        head.and_then(|head| head.get(..usize::from(frame.head)))
+            .unwrap_or_default()
     }
 
     /// The copied beginning of a frame, and what follows it in its sender's memory.
     #[inline]
     pub fn parts(&self, index: usize) -> (&[u8], Payload<'_>) {
-        match (self.frames.get(index), self.heads.get(index)) {
-            (Some(frame), Some(head)) => {
-                let head = &head[..usize::from(frame.head)];
-                (
-                    head,
-                    frame.bytes(&self.pieces).range(head.len()..usize::MAX),
-                )
+        match self.frame(index) {
+            Some(frame) => {
+                let head = self.head(index, &frame);
+                let bytes = frame.bytes(&self.pieces);
+                (head, bytes.range(head.len()..usize::MAX))
             }
-            _ => (&[], Payload::from(&[][..])),
+            None => (&[], Payload::from(&[][..])),
         }
     }
 
-    /// A frame that lies in one piece, all of it as its sender may still change it, and the copy of its
-    /// beginning that counts.
+    /// Copies frames about which nothing is said and that are in one piece, each behind a header of
+    /// `FRONT` bytes that says nothing but their hash, each into one buffer of `row`, until one does not
+    /// fit. `row` then says how long each has become. Returns those that are done and their bytes.
     #[inline]
-    pub(super) fn plain(&self, index: usize) -> Option<(ReadSlice<'m>, &[u8])> {
-        let (frame, head) = (self.frames.get(index)?, self.heads.get(index)?);
-        let head = head.get(..usize::from(frame.head))?;
-        (frame.more == 0).then_some((frame.start, head))
+    pub(super) fn copy_plain<const FRONT: usize>(
+        &self,
+        frames: Frames,
+        row: &mut WriteRow<'_>,
+    ) -> (Frames, u64) {
+        let mut said = [0; FRONT];
+        said[..header::LEN].copy_from_slice(&header::build(&FrameMeta::default(), 1));
+        let front = |index| {
+            let mut front = said;
+            if FRONT == header::HASH_LEN {
+                front[header::LEN..].copy_from_slice(&header::hash_bytes(self.hash(index)));
+            }
+            front
+        };
+        let (mut left, mut bytes, mut nth) = (frames, 0, 0);
+        while let Some(first) = left.first() {
+            let usual = left.before(left.without(self.usual));
+            let wanted = usual.count();
+            let starts = &self.room.starts;
+            let (count, more) = self
+                .row
+                .copy_to(usual, self.front, starts, (row, nth), front);
+            bytes += more;
+            nth += count;
+            left.remove(usual.lowest(count));
+            if count < wanted {
+                break;
+            }
+            if usual.is_empty() {
+                let Some(len) = self.copy_odd(first, row.get(nth), &front(first)) else {
+                    break;
+                };
+                row.shorten(nth, FRONT + len);
+                bytes += len as u64;
+                nth += 1;
+                left.remove(Frames::one(first));
+            }
+        }
+        (frames.without(left), bytes)
+    }
+
+    /// As [`Self::copy_plain`], for one that is not usual; its bytes, `None` if that is not possible.
+    fn copy_odd(&self, index: usize, to: Option<WriteSlice<'_>>, front: &[u8]) -> Option<usize> {
+        let (frame, to) = (self.frame(index)?, to?);
+        let len = frame.len();
+        if frame.more > 0 || !frame.meta.is_plain() || to.len() < front.len() + len {
+            return None;
+        }
+        let body = to.skip(front.len());
+        // All of it as it is now, and over that what was decided about.
+        frame.start.copy_to(body);
+        body.write(self.head(index, &frame));
+        to.write(front);
+        Some(len)
     }
 }

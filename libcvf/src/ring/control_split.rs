@@ -84,8 +84,7 @@ impl SplitControl {
     ) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
         let written = command.write_answer(regions, answer)?;
-        view.set_used(self.used, command.id, written);
-        self.used = self.used.wrapping_add(1);
+        self.used = view.set_used_all(self.used, [(command.id, written)].into_iter());
         view.publish_used(self.used);
         Ok(self.notify.wants_interrupt(view, self.used))
     }

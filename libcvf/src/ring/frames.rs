@@ -38,6 +38,34 @@ impl Frames {
         (self.0 >> (first % BURST)).trailing_ones() as usize
     }
 
+    /// True if `index` is one of them.
+    #[inline]
+    pub const fn has(self, index: usize) -> bool {
+        self.0 >> (index % BURST) & 1 != 0
+    }
+
+    /// The lowest number.
+    #[inline]
+    pub const fn first(self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        Some(self.0.trailing_zeros() as usize)
+    }
+
+    /// The `count` with the lowest numbers.
+    #[inline]
+    #[must_use]
+    pub fn lowest(self, count: usize) -> Self {
+        if count >= self.count() {
+            return self;
+        }
+        let mut lowest = Self::default();
+        self.take(count)
+            .for_each(|index| lowest.add(Self::one(index)));
+        lowest
+    }
+
     /// How many.
     #[inline]
     pub const fn count(self) -> usize {
@@ -112,6 +140,11 @@ mod tests {
                 prop_assert_eq!(x.row_at(first), row);
                 prop_assert!(Frames::row(first, row).eq(first..first + row));
             }
+            for index in 0..32 {
+                prop_assert_eq!(x.has(index), set(a).any(|n| n == index));
+                prop_assert!(x.lowest(index).eq(set(a).take(index)));
+            }
+            prop_assert_eq!(x.first(), set(a).next());
             let first = set(b).next().unwrap_or(32);
             prop_assert!(x.before(y).eq(set(a).filter(|n| *n < first)));
         }

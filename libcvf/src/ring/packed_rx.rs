@@ -10,12 +10,12 @@ use super::packed_chain::{Extent, PackedWalk};
 use super::packed_notify::PackedNotify;
 use super::packed_used::UsedBurst;
 use super::payload::Payload;
-use super::split_rx::{Scatter, fill};
+use super::split_rx::Scatter;
 use super::{Burst, CACHE_LINE, Frames, Pushed, ReceiveRing, RingError, RingFeatures};
 use crate::limits::{BURST, MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
 use crate::mem::{
     Access, PackedCache, PackedDescriptor, PlaceError, Position, ReadSlice, RegionHint, Regions,
-    RingPlace, SlicePool,
+    RingPlace, SlicePool, WriteRow,
 };
 use crate::offload::FrameMeta;
 
@@ -81,7 +81,7 @@ impl ReceiveRing for PackedReceive {
             view.prefetch(self.next.advanced(ahead as u16, size));
         }
         let mut ids: ArrayVec<u16, BURST> = ArrayVec::new();
-        let mut buffers: ArrayVec<_, BURST> = ArrayVec::new();
+        let mut row = WriteRow::new();
         let mut cursor = regions.writable_cursor(&mut self.hint);
         let mut at = self.next;
         for _ in 0..most {
@@ -99,17 +99,16 @@ impl ReceiveRing for PackedReceive {
             };
             buffer.prefetch();
             ids.push(id);
-            buffers.push(buffer);
+            row.push(buffer);
             at = at.advanced(1, size);
         }
-        let mut lens = [0; BURST];
         let (done, bytes) = if self.features.hash_report {
-            fill::<{ header::HASH_LEN }>(burst, frames, &buffers, &mut lens)
+            burst.copy_plain::<{ header::HASH_LEN }>(frames, &mut row)
         } else {
-            fill::<{ header::LEN }>(burst, frames, &buffers, &mut lens)
+            burst.copy_plain::<{ header::LEN }>(frames, &mut row)
         };
         let count = done.count();
-        let used = ids.into_iter().zip(lens).take(count);
+        let used = ids.into_iter().zip(row.lens()).take(count);
         let used = used.map(|(id, len)| (Extent { id, slots: 1 }, len));
         self.used.add(view, used);
         self.next = self.next.advanced(count as u16, size);

@@ -80,8 +80,8 @@ proptest! {
             while seen < made.len() {
                 let mut burst = room.lend();
                 ring.take(&regions, &mut burst).unwrap();
-                prop_assert!(!burst.frames().is_empty());
-                for (index, frame) in burst.frames().iter().enumerate() {
+                prop_assert!(!burst.is_empty());
+                for (index, frame) in burst.frames().enumerate() {
                     let bytes = &made[seen + index].1;
                     prop_assert!(frame.fault.is_none());
                     let mut got = vec![0; frame.len()];
@@ -89,7 +89,7 @@ proptest! {
                     prop_assert_eq!(payload.read(&mut got), bytes.len());
                     prop_assert_eq!(&got, bytes);
                 }
-                seen += burst.frames().len();
+                seen += burst.len();
                 prop_assert_eq!(driver.poll(features.in_order), None, "not given back yet");
                 ring.give_back(&regions, &burst).unwrap();
                 given.extend(driver.poll_all(features.in_order));
@@ -98,7 +98,7 @@ proptest! {
             prop_assert_eq!(given, expected);
             let mut burst = room.lend();
             ring.take(&regions, &mut burst).unwrap();
-            prop_assert!(burst.frames().is_empty(), "nothing is taken twice");
+            prop_assert!(burst.is_empty(), "nothing is taken twice");
         }
         prop_assert_eq!(driver.free, size);
     }
@@ -299,7 +299,7 @@ fn refused(indirect: bool, descriptors: &[(u64, u32, u16)]) -> Result<usize, Cha
     let mut room = BurstBuffers::default();
     let mut burst = room.lend();
     match ring.take(&regions, &mut burst) {
-        Ok(()) => Ok(burst.frames().len()),
+        Ok(()) => Ok(burst.len()),
         Err(RingError::Chain { source, .. }) => Err(source),
         Err(other) => panic!("{other}"),
     }
@@ -369,7 +369,7 @@ fn a_frame_over_too_many_pieces_is_given_back_whole() {
     let mut room = BurstBuffers::default();
     let mut burst = room.lend();
     ring.take(&regions, &mut burst).unwrap();
-    let faults: Vec<_> = burst.frames().iter().map(|frame| frame.fault).collect();
+    let faults: Vec<_> = burst.frames().map(|frame| frame.fault).collect();
     assert_eq!(faults, [Some(FrameFault::Scattered), None]);
     ring.give_back(&regions, &burst).unwrap();
     assert_eq!(driver.poll_all(false).len(), 2);

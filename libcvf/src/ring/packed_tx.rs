@@ -55,7 +55,7 @@ impl PackedTransmit {
     }
 }
 
-/// The buffer that starts at `at` with `first`, whatever it looks like; `None` when the burst has no
+/// Adds the buffer that starts at `at` with `first`, whatever it looks like; `None` when the burst has no
 /// room for it. It may take `left` descriptors of the ring; `front` bytes are header.
 #[cold]
 fn walked<'m>(
@@ -64,7 +64,7 @@ fn walked<'m>(
     left: u16,
     burst: &mut Burst<'m>,
     front: usize,
-) -> Result<Option<(Extent, Frame<'m>)>, RingError> {
+) -> Result<Option<Extent>, RingError> {
     let start = burst.pieces.len();
     let pieces = walk
         .pieces(at, first, left, Access::Read, &mut burst.pieces)
@@ -72,22 +72,23 @@ fn walked<'m>(
             head: at.index(),
             source,
         })?;
-    let mut frame = Frame::new(pieces.extent.id, ReadSlice::from(&[][..]));
+    let mut frame = Frame::new(ReadSlice::from(&[][..]));
     frame.next = start as u32;
-    if !pieces.whole {
+    if pieces.whole {
+        frame.fault = fault(pieces.bytes, front);
+        if frame.fault.is_none() {
+            frame.more = pieces.bytes as u32;
+            frame.skip(&burst.pieces, 0);
+        }
+    } else {
         burst.pieces.truncate(start);
-        if !burst.frames.is_empty() {
+        if !burst.is_empty() {
             return Ok(None);
         }
         frame.fault = Some(FrameFault::Scattered);
-        return Ok(Some((pieces.extent, frame)));
     }
-    frame.fault = fault(pieces.bytes, front);
-    if frame.fault.is_none() {
-        frame.more = pieces.bytes as u32;
-        frame.skip(&burst.pieces, 0);
-    }
-    Ok(Some((pieces.extent, frame)))
+    frame.start.prefetch();
+    Ok(burst.add(frame).then_some(pieces.extent))
 }
 
 impl TransmitRing for PackedTransmit {
@@ -105,7 +106,7 @@ impl TransmitRing for PackedTransmit {
         // What was taken before and never given back went with its burst.
         self.taken.clear();
         let (mut at, mut left) = (self.next, size);
-        while !burst.frames.is_full() && left > 0 {
+        while burst.row.room() > 0 && left > 0 {
             let Some(descriptor) = view.available(at) else {
                 break;
             };
@@ -113,19 +114,19 @@ impl TransmitRing for PackedTransmit {
             let plain = plain
                 .then(|| cursor.buffer(descriptor.address, descriptor.len))
                 .flatten();
-            let (extent, frame) = match plain {
+            let extent = match plain {
                 Some(start) => {
+                    // The lines that the sender's processor wrote last: header and first bytes.
+                    start.prefetch();
+                    burst.row.push(start);
                     let id = descriptor.id;
-                    (Extent { id, slots: 1 }, Frame::new(id, start))
+                    Extent { id, slots: 1 }
                 }
                 None => match walked(walk, (at, descriptor), left, burst, front)? {
                     Some(found) => found,
                     None => break,
                 },
             };
-            // The lines that the sender's processor wrote last: header and first bytes.
-            frame.start.prefetch();
-            burst.frames.push(frame);
             self.taken.push(extent);
             at = at.advanced(extent.slots, size);
             left -= extent.slots;

@@ -7,15 +7,13 @@ use super::header;
 use super::notify::Notify;
 use super::payload::Payload;
 use super::{Burst, Frames, Pushed, ReceiveRing, RingError, RingFeatures};
-use crate::limits::{BURST, FLOW_COPY, MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
+use crate::limits::{BURST, MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
 use crate::mem::{
-    Access, Descriptor, PlaceError, ReadSlice, RegionHint, Regions, RingCache, RingPlace, RingView,
-    SliceList, SlicePool, WriteSlice,
+    Access, PlaceError, ReadSlice, RegionHint, Regions, RingCache, RingPlace, RingView, SliceList,
+    SlicePool, WriteRow,
 };
 use crate::offload::FrameMeta;
 
-/// Bytes of a frame from which on the next one is asked for in full.
-const LONG: usize = 256;
 /// Used entries that are held back at most: a burst, and buffers that were merged.
 const DONE: usize = 2 * BURST;
 
@@ -126,49 +124,6 @@ impl Done {
     }
 }
 
-/// Copies frames in one piece behind a header of `FRONT` bytes that says nothing but their hash, each
-/// into one of `buffers`, until one does not fit. Returns those that are done and their bytes; `lens`
-/// takes the bytes of each with its header.
-#[inline]
-pub(super) fn fill<const FRONT: usize>(
-    burst: &Burst<'_>,
-    frames: Frames,
-    buffers: &[WriteSlice<'_>],
-    lens: &mut [u32; BURST],
-) -> (Frames, u64) {
-    let mut done = Frames::default();
-    let mut bytes = 0;
-    let mut front = [0; FRONT];
-    front[..header::LEN].copy_from_slice(&header::build(&FrameMeta::default(), 1));
-    for (nth, (index, buffer)) in frames.zip(buffers).enumerate() {
-        let Some((frame, head)) = burst.plain(index) else {
-            break;
-        };
-        // The next one is on its way while this one is copied.
-        if frame.len() > LONG
-            && let Some(next) = buffers.get(nth + 1)
-            && let Some((from, _)) = burst.plain(index + 1)
-        {
-            from.prefetch_copy(*next);
-        }
-        if FRONT == header::HASH_LEN {
-            front[header::LEN..].copy_from_slice(&header::hash_bytes(burst.hash(index)));
-        }
-        // All of it as it is now, and over that what was decided about.
-        let fits = match head.first_chunk::<FLOW_COPY>() {
-            Some(flow) if head.len() == FLOW_COPY => buffer.put_frame(&front, flow, frame),
-            _ => buffer.put_frame(&front, &[], frame) && buffer.skip(FRONT).write(head) > 0,
-        };
-        if !fits {
-            break;
-        }
-        lens[nth % BURST] = (FRONT + frame.len()) as u32;
-        bytes += frame.len() as u64;
-        done.add(Frames::one(index));
-    }
-    (done, bytes)
-}
-
 impl ReceiveRing for SplitReceive {
     fn push_plain(
         &mut self,
@@ -191,29 +146,18 @@ impl ReceiveRing for SplitReceive {
         let mut heads = [0; BURST];
         let waiting = usize::from(self.seen.wrapping_sub(self.next));
         let heads = &mut heads[..frames.count().min(waiting)];
-        for (ahead, head) in (0..).zip(&mut *heads) {
-            *head = view.available_entry(self.next.wrapping_add(ahead));
-            view.prefetch_descriptor(*head);
-        }
-        let mut buffers: ArrayVec<_, BURST> = ArrayVec::new();
+        view.available_row(self.next, heads);
+        let mut row = WriteRow::new();
         let mut cursor = regions.writable_cursor(&mut self.hint);
-        for &id in &*heads {
-            let plain = view
-                .plain(id, Descriptor::WRITE)
-                .and_then(|(address, len)| cursor.buffer(address, len));
-            let Some(buffer) = plain else { break };
-            buffer.prefetch();
-            buffers.push(buffer);
-        }
-        let mut lens = [0; BURST];
+        view.plain_writes(heads, &mut cursor, &mut row);
         let (done, bytes) = if self.features.hash_report {
-            fill::<{ header::HASH_LEN }>(burst, frames, &buffers, &mut lens)
+            burst.copy_plain::<{ header::HASH_LEN }>(frames, &mut row)
         } else {
-            fill::<{ header::LEN }>(burst, frames, &buffers, &mut lens)
+            burst.copy_plain::<{ header::LEN }>(frames, &mut row)
         };
         self.done.write(view);
         let count = done.count();
-        let entries = heads.iter().copied().zip(lens).take(count);
+        let entries = heads.iter().copied().zip(row.lens()).take(count);
         self.done.used = view.set_used_all(self.done.used, entries);
         self.next = self.next.wrapping_add(count as u16);
         Ok((done, bytes))

@@ -48,16 +48,16 @@ impl SplitTransmit {
     }
 }
 
-/// The chain at `id`, whatever it looks like; `None` when the burst has no room for it.
+/// Adds the chain at `id`, whatever it looks like; false when the burst has no room for it.
 #[cold]
 fn walked<'m>(
     walk: Walk<'_, 'm>,
     id: u16,
     burst: &mut Burst<'m>,
     front: usize,
-) -> Result<Option<Frame<'m>>, RingError> {
+) -> Result<bool, RingError> {
     let first = burst.pieces.len();
-    let mut frame = Frame::new(id, ReadSlice::from(&[][..]));
+    let mut frame = Frame::new(ReadSlice::from(&[][..]));
     frame.next = first as u32;
     match walk.pieces(id, Access::Read, &mut burst.pieces) {
         Ok(bytes) => {
@@ -69,14 +69,15 @@ fn walked<'m>(
         }
         Err(Stop::Full) => {
             burst.pieces.truncate(first);
-            if !burst.frames.is_empty() {
-                return Ok(None);
+            if !burst.is_empty() {
+                return Ok(false);
             }
             frame.fault = Some(FrameFault::Scattered);
         }
         Err(Stop::Bad(source)) => return Err(RingError::Chain { head: id, source }),
     }
-    Ok(Some(frame))
+    frame.start.prefetch();
+    Ok(burst.add(frame))
 }
 
 /// Bytes of a chain that is a frame with a header of `front` bytes.
@@ -107,45 +108,39 @@ impl TransmitRing for SplitTransmit {
         }
         // Everything is asked for before any of it is waited for: first the descriptors, then the
         // lines that the sender's processor wrote last, header and first bytes of each frame.
-        let mut heads = [0; BURST];
-        let room = burst.frames.remaining_capacity();
-        let heads = &mut heads[..usize::from(waiting).min(room)];
-        view.prefetch_used(self.used, heads.len());
-        for (ahead, head) in (0..).zip(&mut *heads) {
-            *head = view.available_entry(self.next.wrapping_add(ahead));
-            view.prefetch_descriptor(*head);
-        }
+        let count = usize::from(waiting).min(burst.row.room());
+        view.prefetch_used(self.used, count);
+        view.available_row(self.next, &mut burst.room.ids[..count]);
         let front = self.features.header_len();
         let lengths = lengths(front);
-        let walk = Walk {
-            view,
-            regions,
-            indirect: self.features.indirect,
-        };
+        let lengths = (*lengths.start(), *lengths.end());
         let mut cursor = regions.readable_cursor(&mut self.hint);
-        for &id in &*heads {
-            let plain = view
-                .plain(id, 0)
-                .filter(|(_, len)| lengths.contains(len))
-                .and_then(|(address, len)| cursor.buffer(address, len));
-            let frame = match plain {
-                Some(start) => Frame::new(id, start),
-                None => match walked(walk, id, burst, front)? {
-                    Some(frame) => frame,
-                    None => break,
-                },
+        let mut done = 0;
+        loop {
+            let ids = burst.room.ids.get(done..count).unwrap_or_default();
+            done += view.plain_reads(ids, lengths, &mut cursor, &mut burst.row);
+            if done >= count {
+                break;
+            }
+            let walk = Walk {
+                view,
+                regions,
+                indirect: self.features.indirect,
             };
-            frame.start.prefetch();
-            burst.frames.push(frame);
+            if !walked(walk, burst.room.ids[done % BURST], burst, front)? {
+                break;
+            }
+            done += 1;
         }
-        self.next = self.next.wrapping_add(burst.frames.len() as u16);
+        self.next = self.next.wrapping_add(burst.len() as u16);
         burst.read_headers(front);
         Ok(())
     }
 
     fn give_back(&mut self, regions: &Regions, burst: &Burst<'_>) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
-        self.used = view.set_used_all(self.used, burst.frames().iter().map(|frame| (frame.id, 0)));
+        let ids = burst.room.ids.iter().take(burst.len());
+        self.used = view.set_used_all(self.used, ids.map(|id| (*id, 0)));
         view.publish_used(self.used);
         Ok(self.notify.wants_interrupt(view, self.used))
     }

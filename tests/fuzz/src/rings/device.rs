@@ -68,9 +68,9 @@ fn transmit(
     if ring.take(&regions, &mut burst).is_err() {
         return false;
     }
-    assert!(burst.frames().len() <= BURST.min(size));
+    assert!(burst.len() <= BURST.min(size));
     let mut bytes = vec![0; MAX_FRAME];
-    for (index, frame) in burst.frames().iter().enumerate() {
+    for (index, frame) in burst.frames().enumerate() {
         if frame.fault.is_some() {
             continue;
         }
