@@ -3,13 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::coalesce::Side;
+use super::coalesce::{Held, Side};
 use super::counters::{Cut, Drop, QueueCounters, Tally};
 use super::fabric::{Endpoint, Uplink};
 use super::port::Port;
-use super::scratch::Scratch;
 use crate::limits::{BURST, HEADER_COPY, MAX_SEGMENT_HEADERS};
-use crate::mem::{ReadSlice, Regions, fault_count};
+use crate::mem::{Ahead, ReadSlice, Regions, fault_count};
 use crate::offload::{
     Accepts, Checksum, Deliver, EthView, FrameMeta, Gso, Headers, Network, SEGMENT_SCRATCH,
     Segmenter, VlanEdit,
@@ -35,13 +34,22 @@ pub(super) struct Batch<'s, 'm> {
     pub from: PortId,
     pub snapshot: &'s Snapshot,
     pub burst: &'s mut Burst<'m>,
-    pub scratch: &'s mut Scratch,
+    pub tools: Tools<'s>,
     /// Frames about which nothing is said.
     pub plain: Frames,
     /// Bytes of the longest of those.
     pub longest: usize,
     /// What is delivered now are frames for one port each.
     pub unicast: bool,
+    /// Where the next frame for the last port that took some will probably be written.
+    pub ahead: Ahead,
+}
+
+/// What a thread that forwards has for it, see [`Scratch`](super::scratch::Scratch).
+pub(super) struct Tools<'s> {
+    pub held: &'s mut Held,
+    pub cut: &'s mut Cut,
+    pub edit: &'s mut [u8; SEGMENT_SCRATCH],
 }
 
 /// Why a frame was not pushed.
@@ -102,7 +110,7 @@ impl Batch<'_, '_> {
             to,
             snapshot: self.snapshot,
         };
-        match way.edited(&mut head, &mut meta, &mut self.scratch.edit) {
+        match way.edited(&mut head, &mut meta, self.tools.edit) {
             Ok(()) => uplink.send(&meta, head, tail),
             Err(reason) => uplink.counters().drop(reason),
         }
@@ -168,7 +176,7 @@ impl Batch<'_, '_> {
             if pushed > 0 || (starved && queue.coalesce.holds()) {
                 let wanted = ring.publish(regions)?;
                 starved |= queue.coalesce.is_limited() && ring.is_spent(regions);
-                let held = &mut self.scratch.held;
+                let held = &mut *self.tools.held;
                 let now = starved || !held.has_room();
                 let decision = queue.coalesce.decide(wanted, pushed, now);
                 interrupt = held.settle(decision, port, Side::Receive(number), || ring.hold());
@@ -177,7 +185,11 @@ impl Batch<'_, '_> {
         });
         match published {
             // Its memory may come back: frames until then are dropped.
-            Ok(()) | Err(RingError::Away(_)) => tally.record(&queue.counters),
+            Ok(()) => {
+                tally.record(&queue.counters);
+                self.ahead = ring.ahead(regions);
+            }
+            Err(RingError::Away(_)) => tally.record(&queue.counters),
             Err(error) => {
                 // What was pushed before is never shown.
                 (0..pushed).for_each(|_| queue.counters.drop(Drop::NotReady));
@@ -277,9 +289,9 @@ impl Batch<'_, '_> {
         let mut target = Target {
             ring,
             filling,
-            cut: &mut self.scratch.cut,
+            cut: self.tools.cut,
         };
-        match target.deliver(head, tail, meta, &mut self.scratch.edit) {
+        match target.deliver(head, tail, meta, self.tools.edit) {
             Ok(()) => Ok(()),
             Err(Failed::Drop(reason)) => {
                 filling.starved |= reason == Drop::NoBuffer;

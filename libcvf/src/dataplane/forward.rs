@@ -1,11 +1,12 @@
 //! From a burst to its destinations.
 
 use super::counters::{Drop, QueueCounters, Tally};
-use super::deliver::{self, Batch};
-use super::fabric::{Endpoint, Fabric};
+use super::deliver::{self, Batch, Tools};
+use super::fabric::{Endpoint, Fabric, Ports};
 use super::scratch::Scratch;
 use super::sorted::Sorted;
 use crate::limits::{FLOW_COPY, HEADER_COPY};
+use crate::mem::Ahead;
 use crate::offload::{EthView, FrameMeta};
 use crate::ring::{Burst, Frames};
 use crate::switch::{PortId, Verdict};
@@ -38,6 +39,16 @@ pub struct Route {
     version: u64,
     flow: Flow,
     to: PortId,
+    /// Where the next frame will probably be written there.
+    ahead: Ahead,
+}
+
+impl Route {
+    /// Asks the processor for where the next frame will probably be written.
+    #[inline]
+    pub(super) fn fetch(&self) {
+        self.ahead.fetch();
+    }
 }
 
 /// Usual frames of one flow, one behind the other.
@@ -77,25 +88,58 @@ impl Fabric {
         route: &mut Route,
         scratch: &mut Scratch,
     ) {
-        let mut view = std::mem::take(&mut scratch.view);
-        let (snapshot, ports, version) = self.view(&mut view);
-        let now = self.now();
-        let (mut tally, mut memo) = (Tally::default(), Memo::default());
-        let mut sorted = Sorted::default();
-        if version != 0 && route.version == version {
-            memo.flow = Some(route.flow);
-            memo.place = sorted.place(route.to);
-        }
+        let Scratch {
+            held,
+            view,
+            cut,
+            edit,
+        } = scratch;
+        let (snapshot, ports, version) = self.view(view);
         let plain = burst.usuals();
         let mut batch = Batch {
             from,
             snapshot,
             burst,
-            scratch,
+            tools: Tools { held, cut, edit },
             plain,
             longest: 0,
             unicast: true,
+            ahead: Ahead::default(),
         };
+        let known = version != 0 && route.version == version;
+        if known {
+            let run = run(batch.burst, 0, route.flow);
+            if run.count == batch.burst.len() {
+                batch.longest = run.longest;
+                let to = route.to;
+                batch.deliver(to, Frames::row(0, run.count), ports.get(to.index()));
+                route.ahead = batch.ahead;
+                counters.frames.add(run.count as u64);
+                counters.bytes.add(run.bytes);
+                return;
+            }
+        }
+        self.sort(&mut batch, (ports, version), counters, known, route);
+        std::mem::take(batch.tools.cut).record(counters);
+    }
+
+    /// Forwards frames of which not all take the way that is known.
+    #[inline(never)]
+    fn sort(
+        &self,
+        batch: &mut Batch<'_, '_>,
+        (ports, version): (&Ports, u64),
+        counters: &QueueCounters,
+        known: bool,
+        route: &mut Route,
+    ) {
+        let (from, snapshot, now) = (batch.from, batch.snapshot, self.now());
+        let (mut tally, mut memo) = (Tally::default(), Memo::default());
+        let mut sorted = Sorted::default();
+        if known {
+            memo.flow = Some(route.flow);
+            memo.place = sorted.place(route.to);
+        }
         let mut next = 0;
         while next < batch.burst.len() {
             if let Some(flow) = memo.flow {
@@ -148,12 +192,17 @@ impl Fabric {
                     sorted.add(place, Frames::one(index));
                     memo = Memo { flow, place };
                     if let Some(flow) = flow.filter(|_| fixed) {
-                        *route = Route { version, flow, to };
+                        *route = Route {
+                            version,
+                            flow,
+                            to,
+                            ahead: Ahead::default(),
+                        };
                     }
                 }
                 Verdict::Many(targets) => {
                     // What was planned goes first: a sender's frames keep their order.
-                    flush(&mut batch, &mut sorted, ports);
+                    flush(batch, &mut sorted, ports);
                     memo = Memo::default();
                     batch.unicast = false;
                     for to in targets {
@@ -164,10 +213,8 @@ impl Fabric {
                 Verdict::Drop(reason) => counters.drop(deliver::refusal(reason)),
             }
         }
-        flush(&mut batch, &mut sorted, ports);
+        flush(batch, &mut sorted, ports);
         tally.record(counters);
-        std::mem::take(&mut scratch.cut).record(counters);
-        scratch.view = view;
     }
 }
 

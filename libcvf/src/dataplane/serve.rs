@@ -125,6 +125,7 @@ fn serve(
     let regions = port.memory.keep(&mut state.memory);
     let mut burst = buffers.lend();
     let taken = if ring.has_work(regions) {
+        state.route.fetch();
         ring.take(regions, &mut burst)
     } else {
         Ok(())

@@ -5,6 +5,7 @@
 //! guest can write: what leaves this module are [`ReadSlice`]s and [`WriteSlice`]s, bounded by the
 //! life of the [`Regions`] snapshot they were translated with.
 
+mod ahead;
 mod areas;
 mod copy;
 mod fault;
@@ -19,6 +20,7 @@ mod row;
 mod slice;
 mod space;
 
+pub use ahead::Ahead;
 pub use areas::PlaceError;
 pub use fault::fault_count;
 pub use file::{FileError, MappedFile};

@@ -282,15 +282,30 @@ impl RingView<'_> {
     }
 
     /// Asks the processor to fetch the lines that `count` used entries from `index` on will be written
-    /// to: a store waits for its line, and those behind it wait in order.
+    /// to, and that of their index: a store waits for its line, and those behind it wait in order.
     #[inline]
     pub fn prefetch_used(&self, index: u16, count: usize) {
+        prefetch::to_write(self.used as *const u8);
         let mut at = 0;
         while at <= count {
             let index = self.index(index.wrapping_add(at.min(count) as u16));
             prefetch::to_write((self.used + 4 + 8 * index) as *const u8);
             at += USED_PER_LINE;
         }
+    }
+
+    /// Where used entry `index` (modulo the size) and the index of the used ring are.
+    #[inline]
+    pub(super) fn used_lines(&self, index: u16) -> [usize; 2] {
+        [self.used + 4 + USED_SIZE * self.index(index), self.used]
+    }
+
+    /// Asks the processor to fetch what the driver says about interrupts.
+    #[inline]
+    pub fn prefetch_interest(&self, event_idx: bool) {
+        let event = self.available + 4 + 2 * usize::from(self.size);
+        let at = if event_idx { event } else { self.available };
+        prefetch::to_read(at as *const u8);
     }
 
     /// Asks the processor to fetch descriptor `index`, which need not exist.

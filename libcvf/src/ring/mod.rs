@@ -31,7 +31,7 @@ pub use payload::Payload;
 pub use split_rx::SplitReceive;
 pub use split_tx::SplitTransmit;
 
-use crate::mem::{PackedCache, PlaceError, Regions, RingCache, RingPlace};
+use crate::mem::{Ahead, PackedCache, PlaceError, Regions, RingCache, RingPlace};
 use crate::offload::FrameMeta;
 
 /// Bytes of a cache line.
@@ -200,6 +200,11 @@ pub trait ReceiveRing: Send {
     /// [`RingError::Away`].
     fn wants_interrupt(&mut self, _regions: &Regions) -> Result<bool, RingError> {
         Ok(true)
+    }
+
+    /// Where the next frame will probably be written.
+    fn ahead(&mut self, _regions: &Regions) -> Ahead {
+        Ahead::default()
     }
 
     /// True when the driver has posted no more buffers.

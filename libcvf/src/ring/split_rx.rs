@@ -9,8 +9,8 @@ use super::payload::Payload;
 use super::{Burst, Frames, Pushed, ReceiveRing, RingError, RingFeatures};
 use crate::limits::{BURST, MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
 use crate::mem::{
-    Access, PlaceError, ReadSlice, RegionHint, Regions, RingCache, RingPlace, RingView, SliceList,
-    SlicePool, WriteRow,
+    Access, Ahead, PlaceError, ReadSlice, RegionHint, Regions, RingCache, RingPlace, RingView,
+    SliceList, SlicePool, WriteRow,
 };
 use crate::offload::FrameMeta;
 
@@ -143,6 +143,7 @@ impl ReceiveRing for SplitReceive {
         }
         // Everything is asked for before any of it is waited for.
         view.prefetch_used(self.done.used, frames.count());
+        view.prefetch_interest(self.features.event_idx);
         let mut heads = [0; BURST];
         let waiting = usize::from(self.seen.wrapping_sub(self.next));
         let heads = &mut heads[..frames.count().min(waiting)];
@@ -242,6 +243,23 @@ impl ReceiveRing for SplitReceive {
     fn wants_interrupt(&mut self, regions: &Regions) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
         Ok(self.notify.wants_interrupt(view, self.done.used))
+    }
+
+    fn ahead(&mut self, regions: &Regions) -> Ahead {
+        let mut ahead = Ahead::default();
+        if let Ok(view) = self.cache.view(regions)
+            && self.seen != self.next
+        {
+            let mut row = WriteRow::new();
+            let mut cursor = regions.writable_cursor(&mut self.hint);
+            let next = view.available_entry(self.next);
+            view.plain_writes(&[next], &mut cursor, &mut row);
+            if let Some(buffer) = row.get(0) {
+                ahead.buffer(buffer);
+            }
+            ahead.used(view, self.done.used);
+        }
+        ahead
     }
 
     fn is_spent(&mut self, regions: &Regions) -> bool {
