@@ -29,3 +29,28 @@ pub(super) fn to_write(at: *const u8) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
 }
+
+/// [`to_read`] for two lines, the one at `at` and the next.
+#[inline(always)]
+pub(super) fn two_to_read(at: *const u8) {
+    to_read(at);
+    to_read(at.wrapping_add(LINE));
+}
+
+/// [`to_write`] for two lines, the one at `at` and the next.
+#[inline(always)]
+pub(super) fn two_to_write(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as with one.
+    unsafe {
+        std::arch::asm!(
+            "prefetchw [{0}]",
+            "prefetchw [{0} + {1}]",
+            in(reg) at,
+            const LINE,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}

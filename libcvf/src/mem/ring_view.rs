@@ -241,8 +241,12 @@ impl RingView<'_> {
         cursor: &mut ReadCursor<'m, '_>,
         row: &mut ReadRow<'m>,
     ) -> usize {
-        let plain = self.plain(ids, 0, lens, &mut cursor.0);
-        row.row.extend(plain, prefetch::to_read)
+        let cursor = &mut cursor.0;
+        row.row.extend(ids, |id| {
+            let (at, len) = self.plain(id, 0, lens, cursor)?;
+            prefetch::two_to_read(at as *const u8);
+            Some((at, len))
+        })
     }
 
     /// As [`Self::plain_reads`], buffers to write, of whatever length.
@@ -253,32 +257,33 @@ impl RingView<'_> {
         cursor: &mut WriteCursor<'m, '_>,
         row: &mut WriteRow<'m>,
     ) -> usize {
-        let plain = self.plain(ids, Descriptor::WRITE, (1, u32::MAX), &mut cursor.0);
-        row.row.extend(plain, prefetch::to_write)
+        let cursor = &mut cursor.0;
+        row.row.extend(ids, |id| {
+            let (at, len) = self.plain(id, Descriptor::WRITE, (1, u32::MAX), cursor)?;
+            prefetch::two_to_write(at as *const u8);
+            Some((at, len))
+        })
     }
 
-    /// Where the buffers lie of chains of one descriptor with exactly these flags, up to the first that
-    /// is another.
+    /// Where the buffer lies of a chain of one descriptor with exactly these flags.
     #[inline(always)]
     fn plain(
         &self,
-        ids: &[u16],
+        id: u16,
         flags: u16,
         (least, most): (u32, u32),
         cursor: &mut Cursor<'_, '_>,
-    ) -> impl Iterator<Item = (usize, u32)> {
-        ids.iter().map_while(move |&id| {
-            let Descriptor {
-                address,
-                len,
-                flags: found,
-                ..
-            } = self.descriptor(id)?;
-            if found != flags || len.wrapping_sub(least) > most - least {
-                return None;
-            }
-            Some((cursor.whole(address, len)?, len))
-        })
+    ) -> Option<(usize, u32)> {
+        let Descriptor {
+            address,
+            len,
+            flags: found,
+            ..
+        } = self.descriptor(id)?;
+        if found != flags || len.wrapping_sub(least) > most - least {
+            return None;
+        }
+        Some((cursor.whole(address, len)?, len))
     }
 
     /// Asks the processor to fetch the lines that `count` used entries from `index` on will be written

@@ -8,7 +8,6 @@ use std::mem::MaybeUninit;
 
 use super::Regions;
 use super::copy::copy;
-use super::prefetch;
 use super::slice::{ReadSlice, WriteSlice};
 use crate::limits::{BURST, FLOW_COPY};
 
@@ -68,20 +67,20 @@ impl Row {
         unsafe { std::slice::from_raw_parts_mut(self.entries.as_mut_ptr().cast(), self.count) }
     }
 
-    /// Adds buffers until `next` has none, or the row is full; returns how many. They are asked for with
-    /// `ask`, their first two lines.
+    /// Adds the buffer that `find` has for each of `ids`, until it has none or the row is full; returns how
+    /// many. `find` promises that it is mapped for as long as the row is lent.
     #[inline(always)]
     pub(super) fn extend(
         &mut self,
-        next: impl Iterator<Item = (usize, u32)>,
-        ask: impl Fn(*const u8),
+        ids: &[u16],
+        mut find: impl FnMut(u16) -> Option<(usize, u32)>,
     ) -> usize {
-        let mut added = 0;
         // SAFETY: at most `BURST` are ever initialised.
         let spare = unsafe { self.entries.get_unchecked_mut(self.count..) };
-        for (slot, (at, len)) in spare.iter_mut().zip(next) {
-            ask(at as *const u8);
-            ask((at as *const u8).wrapping_add(prefetch::LINE));
+        let most = ids.len().min(spare.len());
+        let mut added = 0;
+        for (slot, &id) in spare[..most].iter_mut().zip(&ids[..most]) {
+            let Some((at, len)) = find(id) else { break };
             slot.write(Entry { at, len });
             added += 1;
         }
@@ -182,7 +181,7 @@ impl<'m> ReadRow<'m> {
         })
     }
 
-    /// Copies buffers, each without its first `skip` bytes, into those of `to` from the one at `first` on,
+    /// Copies `count` buffers from `index` on, each without its first `skip` bytes, into those of `to` from the one at `first` on,
     /// behind what `front` has for it, and says in `to` how long each has become. The first bytes that
     /// are copied are not the buffer's own, but the copy of them in `starts`. Ends at the first that
     /// does not fit, or is shorter than that. Returns how many were copied, and their bytes without
@@ -192,50 +191,48 @@ impl<'m> ReadRow<'m> {
     #[inline]
     pub fn copy_to<const FRONT: usize>(
         &self,
-        which: impl Iterator<Item = usize>,
+        (index, count): (usize, usize),
         skip: usize,
         starts: &[[u8; FLOW_COPY]; BURST],
         (to, first): (&mut WriteRow<'_>, usize),
         front: impl Fn(usize) -> [u8; FRONT],
     ) -> (usize, u64) {
-        let (mut count, mut bytes) = (0, 0);
-        let from = self.row.filled();
+        let (mut done, mut bytes) = (0, 0);
+        let from = self.row.filled().get(index..).unwrap_or_default();
+        let starts = starts.get(index..).unwrap_or_default();
         let slots = to.row.filled_mut().get_mut(first..).unwrap_or_default();
+        let count = count.min(from.len()).min(starts.len()).min(slots.len());
+        let (from, starts, slots) = (&from[..count], &starts[..count], &mut slots[..count]);
         let least = skip.saturating_add(FLOW_COPY);
-        for index in which {
-            let (Some(entry), Some(start)) = (from.get(index), starts.get(index)) else {
-                break;
-            };
-            if (entry.len as usize) < least {
+        for nth in 0..count {
+            let (entry, slot) = (from[nth], slots[nth]);
+            // No buffer has the whole address space.
+            if (entry.len as usize) < least
+                || (slot.len as usize) + skip < FRONT + entry.len as usize
+            {
                 break;
             }
             let (base, len) = (entry.at + skip, entry.len as usize - skip);
             if len > LONG
-                && let (Some(next), Some(slot)) = (from.get(index + 1), slots.get(count + 1))
+                && let (Some(next), Some(slot)) = (from.get(nth + 1), slots.get(nth + 1))
             {
                 // On its way while this one is copied.
                 ReadSlice::new(next.at, next.len as usize)
                     .prefetch_copy(WriteSlice::new(slot.at, slot.len as usize));
-            }
-            let Some(slot) = slots.get_mut(count) else {
-                break;
-            };
-            if (slot.len as usize) < FRONT + len {
-                break;
             }
             // SAFETY: `len` bytes, at least `FLOW_COPY`, are mapped at `base`, and `FRONT + len` at the
             // slot, writable; the local arrays are none of those; `copy` allows overlap.
             unsafe {
                 let (base, to) = (base as *const u8, (slot.at as *mut u8).add(FRONT));
                 copy(base.add(FLOW_COPY), to.add(FLOW_COPY), len - FLOW_COPY);
-                copy(front(index).as_ptr(), slot.at as *mut u8, FRONT);
-                copy(start.as_ptr(), to, FLOW_COPY);
+                copy(front(index + nth).as_ptr(), slot.at as *mut u8, FRONT);
+                copy(starts[nth].as_ptr(), to, FLOW_COPY);
             }
-            slot.len = (FRONT + len) as u32;
+            slots[nth].len = (FRONT + len) as u32;
             bytes += len as u64;
-            count += 1;
+            done += 1;
         }
-        (count, bytes)
+        (done, bytes)
     }
 }
 

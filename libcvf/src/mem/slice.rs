@@ -144,8 +144,7 @@ impl<'m> ReadSlice<'m> {
     #[inline]
     pub fn prefetch(&self) {
         // What lies behind a short one is fetched in vain, and does no harm.
-        prefetch::to_read(self.base);
-        prefetch::to_read(self.base.wrapping_add(LINE));
+        prefetch::two_to_read(self.base);
     }
 
     pub(super) const fn as_raw(&self) -> (*const u8, usize) {
@@ -192,8 +191,7 @@ impl<'m> WriteSlice<'m> {
     /// Asks the processor to fetch the first two lines, to be written.
     #[inline]
     pub fn prefetch(&self) {
-        prefetch::to_write(self.base);
-        prefetch::to_write(self.base.wrapping_add(LINE));
+        prefetch::two_to_write(self.base);
     }
 
     /// Copies from `bytes`; returns how many fitted.

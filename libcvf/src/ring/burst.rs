@@ -440,19 +440,18 @@ impl<'m> Burst<'m> {
         };
         let (mut left, mut bytes, mut nth) = (frames, 0, 0);
         while let Some(first) = left.first() {
-            let usual = left.before(left.without(self.usual));
-            let wanted = usual.count();
-            let starts = &self.room.starts;
-            let (count, more) = self
-                .row
-                .copy_to(usual, self.front, starts, (row, nth), front);
-            bytes += more;
-            nth += count;
-            left.remove(usual.lowest(count));
-            if count < wanted {
-                break;
-            }
-            if usual.is_empty() {
+            let wanted = left.and(self.usual).row_at(first);
+            if wanted > 0 {
+                let starts = &self.room.starts;
+                let run = (first, wanted);
+                let (count, more) = self.row.copy_to(run, self.front, starts, (row, nth), front);
+                bytes += more;
+                nth += count;
+                left.remove(Frames::row(first, count));
+                if count < wanted {
+                    break;
+                }
+            } else {
                 let Some(len) = self.copy_odd(first, row.get(nth), &front(first)) else {
                     break;
                 };

@@ -53,19 +53,6 @@ impl Frames {
         Some(self.0.trailing_zeros() as usize)
     }
 
-    /// The `count` with the lowest numbers.
-    #[inline]
-    #[must_use]
-    pub fn lowest(self, count: usize) -> Self {
-        if count >= self.count() {
-            return self;
-        }
-        let mut lowest = Self::default();
-        self.take(count)
-            .for_each(|index| lowest.add(Self::one(index)));
-        lowest
-    }
-
     /// How many.
     #[inline]
     pub const fn count(self) -> usize {
@@ -142,7 +129,6 @@ mod tests {
             }
             for index in 0..32 {
                 prop_assert_eq!(x.has(index), set(a).any(|n| n == index));
-                prop_assert!(x.lowest(index).eq(set(a).take(index)));
             }
             prop_assert_eq!(x.first(), set(a).next());
             let first = set(b).next().unwrap_or(32);
