@@ -223,6 +223,8 @@ impl SplitQueue {
     #[inline]
     pub fn push_row(&mut self, row: &[u16], len: u32, flags: u16, gpa: impl Fn(u16) -> u64) {
         let word = u64::from(len) | u64::from(flags) << 32;
+        // Kept in a register meanwhile.
+        let mut pushed = self.pushed;
         for &index in row {
             let at = usize::from(index);
             let wanted = (gpa(index), word);
@@ -230,14 +232,15 @@ impl SplitQueue {
                 self.set_desc(index, wanted.0, len, flags, 0);
             }
             self.chain[at] = 1;
-            if self.in_order {
-                self.order.push_back(index);
-            }
-            let slot = usize::from(self.pushed & self.mask);
+            let slot = usize::from(pushed & self.mask);
             if self.heads[slot] != index {
-                self.write_avail(self.pushed, index);
+                self.write_avail(pushed, index);
             }
-            self.pushed = self.pushed.wrapping_add(1);
+            pushed = pushed.wrapping_add(1);
+        }
+        self.pushed = pushed;
+        if self.in_order {
+            self.order.extend(row);
         }
     }
 
@@ -366,18 +369,26 @@ impl SplitQueue {
     /// As there; those before are retired.
     #[inline]
     pub fn retire_row(&mut self, entries: &mut [Entry]) -> Result<()> {
-        for entry in entries {
-            let single = self.chain.get_mut(entry.id as usize);
-            match single.filter(|count| **count == 1 && !self.in_order) {
-                Some(count) => {
+        let mut from = 0;
+        while let Some(left) = entries.get_mut(from..).filter(|left| !left.is_empty()) {
+            // Single chains in a row; positions are written once a row.
+            let chain = &mut self.chain;
+            let single = |entry: &&Entry| match chain.get_mut(entry.id as usize) {
+                Some(count) if *count == 1 => {
                     *count = NOT_OUTSTANDING;
-                    self.free.give(entry.id as u16);
-                    self.taken = self.taken.wrapping_add(1);
+                    true
                 }
-                None => {
-                    let Used { id, len } = self.retire(*entry)?;
-                    *entry = Entry { id: id.into(), len };
-                }
+                _ => false,
+            };
+            let row = if self.in_order { &[] } else { &*left };
+            let ids = row.iter().take_while(single).map(|entry| entry.id as u16);
+            let given = self.free.give_row(ids);
+            self.taken = self.taken.wrapping_add(given as u16);
+            from += given;
+            if let Some(entry) = left.get_mut(given) {
+                let Used { id, len } = self.retire(*entry)?;
+                *entry = Entry { id: id.into(), len };
+                from += 1;
             }
         }
         Ok(())

@@ -160,33 +160,48 @@ impl Direction {
     #[inline]
     pub fn receive_at(&mut self, to: &mut dyn NetGuest, now: Duration) -> Result<()> {
         let rx = &mut to.pair(0).rx;
+        // Kept in registers meanwhile.
+        let (tag, sent, stamp_at, len) = (
+            self.tag,
+            self.sent,
+            self.load.stamp_at,
+            self.load.frame.len(),
+        );
+        let (mut received, mut damaged, mut reordered) = (0, 0, 0);
+        let mut expected = self.expected;
+        let (load, scratch, pace) = (&self.load, &mut self.scratch, &mut self.pace);
         let count = rx.poll_burst(BURST, |frame| {
-            let stamp = frame.stamp(self.load.stamp_at);
+            let stamp = frame.stamp(stamp_at);
             let number = stamp & (u64::MAX >> (64 - NUMBER_BITS));
-            if stamp - number != self.tag {
+            if stamp - number != tag {
                 // Left over from an earlier run, or rubbish that is missed at the end.
                 return;
             }
-            self.received += 1;
-            if frame.len != self.load.frame.len() || number >= self.sent {
-                self.damaged += 1;
+            received += 1;
+            if frame.len != len || number >= sent {
+                damaged += 1;
                 return;
             }
             if number.is_multiple_of(COMPARE_ONE_OF) {
-                frame.copy_to(&mut self.scratch);
-                if !self.load.same(&self.scratch) {
-                    self.damaged += 1;
+                frame.copy_to(scratch);
+                if !load.same(scratch) {
+                    damaged += 1;
                 }
             }
-            if let Some(pace) = &mut self.pace {
+            if let Some(pace) = pace {
                 pace.arrived(number, now);
             }
-            if number >= self.expected {
-                self.expected = number + 1;
+            if number >= expected {
+                expected = number + 1;
             } else {
-                self.reordered += 1;
+                reordered += 1;
             }
-        })?;
+        });
+        self.received += received;
+        self.damaged += damaged;
+        self.reordered += reordered;
+        self.expected = expected;
+        let count = count?;
         if count == 0 {
             if self.armed {
                 rx.queue().arm();

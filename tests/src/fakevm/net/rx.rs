@@ -45,6 +45,10 @@ pub struct RxRing {
     mergeable: bool,
     header_len: usize,
     received: u64,
+    /// Frames at the head of the ring that were asked for.
+    asked: usize,
+    /// Room for what the device has returned.
+    entries: Box<[Entry; 2 * BURST]>,
 }
 
 impl RxRing {
@@ -67,6 +71,8 @@ impl RxRing {
             mergeable,
             header_len: header_len(features),
             received: 0,
+            asked: 0,
+            entries: Box::new([Entry::default(); 2 * BURST]),
         };
         ring.refill();
         Ok(ring)
@@ -78,6 +84,7 @@ impl RxRing {
     /// Fails when the ring's memory is gone.
     pub fn renew(&mut self, memory: &GuestMemory) -> Result<()> {
         self.queue = self.queue.renewed(memory)?;
+        self.asked = 0;
         self.refill();
         Ok(())
     }
@@ -128,19 +135,21 @@ impl RxRing {
     /// Fails when the device returns what it was not given, or spreads a frame over buffers.
     #[inline]
     pub fn poll_burst(&mut self, max: usize, mut each: impl FnMut(Frame<'_>)) -> Result<usize> {
-        let count = usize::from(self.queue.returned()?).min(max).min(BURST);
-        let mut entries = [Entry::default(); BURST];
-        let entries = &mut entries[..count];
-        self.queue.peek_row(entries);
-        for entry in &*entries {
+        let returned = usize::from(self.queue.returned()?);
+        let count = returned.min(max).min(BURST);
+        // Frames of this burst and of the next are on their way while this one is looked at.
+        let ahead = &mut self.entries[..returned.min(2 * BURST)];
+        self.queue.peek_row(ahead);
+        for entry in ahead.iter().skip(self.asked) {
             // What is no descriptor is told when it is taken.
             if entry.id < u32::from(self.queue.size()) {
                 let at = self.buffers.at(entry.id as u16);
                 self.buffers.bytes.prefetch(at);
             }
         }
-        self.queue.retire_row(entries)?;
-        for entry in entries {
+        self.asked = ahead.len() - count;
+        self.queue.retire_row(&mut self.entries[..count])?;
+        for entry in &self.entries[..count] {
             let at = self.buffers.at(entry.id as u16);
             let len = self.check_len(entry.len)?;
             if self.mergeable {

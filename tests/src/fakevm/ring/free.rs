@@ -57,6 +57,20 @@ impl FreeList {
         row
     }
 
+    /// Gives many back; returns how many.
+    #[inline]
+    pub(super) fn give_row(&mut self, row: impl Iterator<Item = u16>) -> usize {
+        let mut given = self.given;
+        for index in row {
+            self.slots[given & self.mask] = index;
+            given = given.wrapping_add(1);
+        }
+        let count = given.wrapping_sub(self.given);
+        self.given = given;
+        debug_assert!(self.len() <= self.mask + 1);
+        count
+    }
+
     /// Gives one back. The queue gives back each descriptor once, so there is always room.
     #[inline]
     pub(super) fn give(&mut self, index: u16) {
