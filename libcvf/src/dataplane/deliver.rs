@@ -7,6 +7,7 @@ use super::coalesce::{Held, Side};
 use super::counters::{Cut, Drop, QueueCounters, Tally};
 use super::fabric::{Endpoint, Uplink};
 use super::port::Port;
+use super::queue::ReceiveQueue;
 use crate::limits::{BURST, HEADER_COPY, MAX_SEGMENT_HEADERS};
 use crate::mem::{Ahead, ReadSlice, Regions, fault_count};
 use crate::offload::{
@@ -151,24 +152,33 @@ impl Batch<'_, '_> {
             return;
         };
         let regions = port.memory.keep(&mut state.memory);
-        let mut filling = Filling {
-            way: Way {
-                from: self.from,
-                to,
-                snapshot: self.snapshot,
-            },
-            accepts: port.accepts(),
-            mtu: port.mtu(),
-            regions,
-            counters: &queue.counters,
-            tally: Tally::default(),
-            unicast: self.unicast,
-            starved: false,
-        };
-        let filled = self.fill(&mut filling, ring.as_mut(), frames);
-        let Filling {
-            tally, mut starved, ..
-        } = filling;
+        let mut usual = self.usual(port.mtu(), frames);
+        let mut left = frames;
+        let (mut tally, mut starved) = (Tally::default(), false);
+        let mut filled = Ok(());
+        if usual == frames && self.unicast {
+            match ring.push_plain(regions, self.burst, frames) {
+                Ok((done, bytes)) => {
+                    tally.add_all(done.count() as u64, bytes);
+                    left.remove(done);
+                    if done.is_empty() {
+                        // A ring without plain buffers is not asked for every frame.
+                        usual = Frames::default();
+                    }
+                }
+                Err(error) => filled = Err(error),
+            }
+        }
+        if !left.is_empty() {
+            let rest = filled.and_then(|()| {
+                let receiver = (port.as_ref(), regions, queue);
+                self.fill(ring.as_mut(), receiver, to, (&mut left, usual), &mut tally)
+            });
+            if rest.is_err() {
+                left.for_each(|_| queue.counters.drop(Drop::NotReady));
+            }
+            filled = rest.map(|short| starved = short);
+        }
         let pushed = tally.frames();
         let mut interrupt = false;
         let published = filled.and_then(|()| {
@@ -207,52 +217,60 @@ impl Batch<'_, '_> {
         }
     }
 
-    /// Pushes `frames` into a ring, as many as it takes.
+    /// Pushes `frames`, of which some are `usual`, into a ring, as many as it takes, takes them out and
+    /// adds them up in `tally`. True: the driver has to post buffers for more to follow.
     ///
     /// # Errors
-    /// The ring cannot go on; frames from there on were counted as dropped.
+    /// The ring cannot go on; the frame at which it stopped was counted as dropped, those behind it are
+    /// left.
+    #[inline(never)]
     fn fill(
         &mut self,
-        filling: &mut Filling<'_>,
         ring: &mut dyn ReceiveRing,
-        mut frames: Frames,
-    ) -> Result<(), RingError> {
-        let mut usual = self.usual(filling, frames);
+        (port, regions, queue): (&Port, &Regions, &ReceiveQueue),
+        to: PortId,
+        (frames, mut usual): (&mut Frames, Frames),
+        tally: &mut Tally,
+    ) -> Result<bool, RingError> {
+        let mut filling = Filling {
+            way: Way {
+                from: self.from,
+                to,
+                snapshot: self.snapshot,
+            },
+            accepts: port.accepts(),
+            mtu: port.mtu(),
+            regions,
+            counters: &queue.counters,
+            tally,
+            unicast: self.unicast,
+            starved: false,
+        };
         while !frames.is_empty() {
             let run = frames.before(frames.without(usual));
-            let filled = if run.is_empty() {
-                Ok((Frames::default(), 0))
-            } else {
-                ring.push_plain(filling.regions, self.burst, run)
-            };
-            let filled = filled.and_then(|(done, bytes)| {
+            if !run.is_empty() {
+                let (done, bytes) = ring.push_plain(regions, self.burst, run)?;
                 filling.count(self.burst, done, bytes);
                 frames.remove(done);
-                if done.is_empty() && !run.is_empty() {
-                    // A ring without plain buffers is not asked for every frame.
+                if done.is_empty() {
                     usual = Frames::default();
                 }
-                match frames.next() {
-                    Some(index) => self.push(filling, ring, index),
-                    None => Ok(()),
-                }
-            });
-            if let Err(error) = filled {
-                frames.for_each(|_| filling.counters.drop(Drop::NotReady));
-                return Err(error);
+            }
+            if let Some(index) = frames.next() {
+                self.push(&mut filling, ring, index)?;
             }
         }
-        Ok(())
+        Ok(filling.starved)
     }
 
     /// Those of `frames` to which nothing is done on the way.
     #[inline]
-    fn usual(&self, filling: &Filling<'_>, frames: Frames) -> Frames {
+    fn usual(&self, mtu: u32, frames: Frames) -> Frames {
         if self.snapshot.edits() {
             return Frames::default();
         }
         // The MTU counts what is behind the link header, and this is the shortest.
-        let limit = (filling.mtu as usize).saturating_add(ETHERNET);
+        let limit = (mtu as usize).saturating_add(ETHERNET);
         let mut usual = frames.and(self.plain);
         if self.longest > limit {
             for index in usual {
@@ -347,7 +365,7 @@ struct Filling<'t> {
     mtu: u32,
     regions: &'t Regions,
     counters: &'t QueueCounters,
-    tally: Tally,
+    tally: &'t mut Tally,
     /// None of the frames is multicast or broadcast.
     unicast: bool,
     /// Its driver has to post buffers for more to follow.
