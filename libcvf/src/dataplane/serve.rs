@@ -180,3 +180,19 @@ fn serve(
         }
     }
 }
+
+impl Fabric {
+    /// Serves one burst of a transmit queue in the caller's thread, as a worker would; false when there was
+    /// nothing to do. For whoever drives the data plane without workers: to count what it does, or to
+    /// try it step by step. The queue must not be scheduled meanwhile.
+    pub fn serve(
+        &self,
+        port: &Arc<Port>,
+        queue: u16,
+        buffers: &mut BurstBuffers,
+        scratch: &mut Scratch,
+    ) -> bool {
+        usize::from(queue) < port.transmit.len()
+            && matches!(serve(port, queue, self, buffers, scratch), Served::Some)
+    }
+}

@@ -60,5 +60,5 @@ pub const DPDK_PAGES: u64 = 512;
 /// Huge pages of 2 MiB for everything else: two guests with large frames, and plain buffers to
 /// compare with.
 pub const GUEST_PAGES: u64 = 512;
-/// Frames of a short and of a long run whose instructions are counted.
-pub const COUNTED: [u64; 2] = [50_000, 250_000];
+/// Bursts of a short and of a long run whose instructions are counted.
+pub const COUNTED_BURSTS: [u32; 2] = [2_048, 10_240];

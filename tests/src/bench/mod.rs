@@ -33,6 +33,8 @@ use self::row::Spec;
 use crate::fakevm::memory::HugePages;
 use crate::{artifacts, ui};
 
+pub use self::frames::inside::{InsideArgs, run as inside};
+
 /// Options of `cargo lab bench`.
 #[derive(Clone, Debug, Args)]
 pub struct BenchArgs {

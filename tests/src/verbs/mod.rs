@@ -37,6 +37,9 @@ enum Verb {
     Bench(crate::bench::BenchArgs),
     /// Fuzz targets with their corpora.
     Fuzz(FuzzArgs),
+    /// The engine alone, in this process, between two rings: what `bench callgrind` counts.
+    #[command(hide = true)]
+    Inside(crate::bench::InsideArgs),
     /// Fetch QEMU and guest kernel, and nothing else.
     Fetch,
 }
@@ -84,6 +87,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Verb::Test(args) => test::run(args),
         Verb::Fuzz(args) => fuzz::run(args),
         Verb::Bench(args) => crate::bench::run(args),
+        Verb::Inside(args) => crate::bench::inside(args),
         Verb::Shell(args) => shell::run(args),
         Verb::Fetch => fetch(),
     };

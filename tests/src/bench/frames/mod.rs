@@ -4,6 +4,7 @@ pub mod callgrind;
 pub mod campaign;
 pub mod direction;
 pub mod events;
+pub mod inside;
 pub mod large;
 pub mod latency;
 pub mod load;
