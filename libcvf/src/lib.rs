@@ -5,10 +5,12 @@
 //! This crate owns all of that and never talks to sockets, files of its own or a message bus; the
 //! only threads it starts are the data plane's workers.
 //!
-//! Modules import only those above them: `kept`, [`mem`], [`pci`], [`ledger`], [`offload`], [`ring`],
+//! Modules import only those above them: `sync`, `kept`, [`mem`], [`pci`], [`ledger`], [`offload`], [`ring`],
 //! [`switch`], [`control`], [`personality`], [`dataplane`], [`pf`], [`cvf`].
 
 pub mod limits;
+
+mod sync;
 
 mod kept;
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// `libcvf`'s modules; each imports only those before it.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
+    "sync",
     "kept",
     "mem",
     "pci",

@@ -149,8 +149,13 @@ impl Fabric {
 
     /// Puts a transmit queue into its worker's hands, if it is not there already.
     pub fn schedule(&self, port: &Arc<Port>, queue: u16) {
-        let worker = port.id().index() % self.workers.len();
-        self.workers[worker].schedule(port, queue);
+        let Some(state) = port.transmit.get(usize::from(queue)) else {
+            return;
+        };
+        if state.claim.take() {
+            let worker = port.id().index() % self.workers.len();
+            self.workers[worker].adopt(port, queue);
+        }
     }
 }
 

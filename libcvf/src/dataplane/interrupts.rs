@@ -10,6 +10,8 @@ use arc_swap::ArcSwapOption;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::mask::Mask;
+
 /// ISR bit of queues (virtio 1.3 4.1.4.5).
 const ISR_QUEUE: u8 = 1;
 /// ISR bit of configuration changes.
@@ -39,18 +41,13 @@ pub enum LineError {
 #[derive(Debug, Default)]
 struct Line {
     fd: ArcSwapOption<OwnedFd>,
-    masked: AtomicBool,
-    pending: AtomicBool,
+    mask: Mask,
 }
 
 impl Line {
     fn fire(&self) -> bool {
-        if self.masked.load(Ordering::SeqCst) {
-            self.pending.store(true, Ordering::SeqCst);
-            // Unmasked in between: whoever takes the pending bit delivers it.
-            if self.masked.load(Ordering::SeqCst) || !self.pending.swap(false, Ordering::SeqCst) {
-                return false;
-            }
+        if !self.mask.passes() {
+            return false;
         }
         match &*self.fd.load() {
             // A full counter is an interrupt that is still unread: nothing is lost. It is not left to
@@ -63,8 +60,7 @@ impl Line {
     }
 
     fn mask(&self, masked: bool) {
-        self.masked.store(masked, Ordering::SeqCst);
-        if !masked && self.pending.swap(false, Ordering::SeqCst) {
+        if self.mask.set(masked) {
             self.fire();
         }
     }
@@ -180,8 +176,7 @@ impl Interrupts {
         let lines = self.range(kind, 0, self.count(kind)).unwrap_or_default();
         for line in lines {
             line.fd.store(None);
-            line.masked.store(false, Ordering::SeqCst);
-            line.pending.store(false, Ordering::SeqCst);
+            line.mask.clear();
         }
         self.settle();
     }

@@ -6,12 +6,15 @@
 //! of a frame allocates, logs, locks globally or makes a system call, except the write into an
 //! uplink, which is one.
 
+mod claim;
 mod coalesce;
 mod counters;
 mod deliver;
 mod fabric;
 mod forward;
 mod interrupts;
+mod mailbox;
+mod mask;
 mod port;
 mod queue;
 mod scratch;

@@ -174,12 +174,13 @@ impl Port {
 
     /// Notes that a ring's memory is not mapped, so that its queue left the worker's list.
     pub(super) fn set_away(&self) {
-        self.away.store(true, Ordering::SeqCst);
+        // A swap, so that what was mapped before somebody's vain `take_away` is seen from here on.
+        self.away.swap(true, Ordering::AcqRel);
     }
 
     /// True once after `set_away`: with memory mapped anew the queues want to be scheduled.
     pub fn take_away(&self) -> bool {
-        self.away.swap(false, Ordering::SeqCst)
+        self.away.swap(false, Ordering::AcqRel)
     }
 
     /// Why it was stopped.

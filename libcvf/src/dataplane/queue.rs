@@ -1,9 +1,10 @@
 //! A port's queues: a ring behind a lock, beside it what others may look at without one.
 
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use parking_lot::Mutex;
 
+use super::claim::Claim;
 use super::coalesce::Coalesce;
 use super::counters::QueueCounters;
 use super::forward::Route;
@@ -62,8 +63,8 @@ pub struct ReceiveState {
 pub struct TransmitQueue {
     /// The ring. Taken once per burst by the worker; by the control side to change it.
     pub state: Mutex<TransmitState>,
-    /// In the worker's hands: either in its list or in its inbox.
-    pub(super) scheduled: AtomicBool,
+    /// Taken while it is in a worker's hands.
+    pub(super) claim: Claim,
     /// Where completion interrupts go.
     pub vector: VectorCell,
     /// Interrupts held back; the lock's holder writes.

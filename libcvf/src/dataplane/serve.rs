@@ -1,7 +1,6 @@
 //! A worker's turn at one transmit queue: a burst, or a look at an empty ring, or its end.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::coalesce::Side;
@@ -53,13 +52,9 @@ pub(super) fn round(
         }
         Served::Gone => {
             let queue = &entry.port.transmit[usize::from(entry.queue)];
-            queue.scheduled.store(false, Ordering::SeqCst);
-            // A ring that was put in place just now found us still scheduled: look once more.
-            let back = queue.state.lock().ring.is_some() && !entry.port.stopped();
-            if back && !entry.away() {
-                return !queue.scheduled.swap(true, Ordering::SeqCst);
-            }
-            false
+            // A ring that was put in place just now found us still here: look once more.
+            let back = || queue.state.lock().ring.is_some() && !entry.port.stopped();
+            !queue.claim.leave(|| back() && !entry.away())
         }
     }
 }
@@ -100,11 +95,11 @@ fn release(port: &Port, number: u16) -> bool {
     if port.truncated(faults, regions, || ring.faulted()) || !armed {
         return false;
     }
-    // A doorbell from here on finds the flag cleared or, if it came before, left work behind that
-    // the second look sees.
-    queue.scheduled.store(false, Ordering::SeqCst);
-    let work = !matches!(ring.arm(regions), Ok(false));
-    !work || queue.scheduled.swap(true, Ordering::SeqCst)
+    // A doorbell from here on finds the queue free or, if it came before, left work behind that the
+    // second look sees.
+    queue
+        .claim
+        .leave(|| !matches!(ring.arm(regions), Ok(false)))
 }
 
 /// Serves one burst of one queue.

@@ -4,9 +4,9 @@
 //! for a doorbell) and leaves the list; with an empty list the worker sleeps on its eventfd. Rings
 //! whose doorbells never come stay in the list as long as they are enabled.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -16,6 +16,7 @@ use std::os::fd::AsFd;
 use std::thread::JoinHandle;
 
 use super::fabric::Fabric;
+use super::mailbox::{Bell, Mailbox};
 use super::port::Port;
 use super::scratch::Scratch;
 use super::serve::{Active, round};
@@ -31,27 +32,30 @@ const FEW: usize = 8;
 
 /// The shared side of a worker.
 pub(super) struct Worker {
-    inbox: Mutex<Vec<Active>>,
-    /// Something was put into the inbox; tells without its lock.
-    mail: AtomicBool,
-    asleep: AtomicBool,
-    stopping: AtomicBool,
+    mailbox: Mailbox<Active, EventFd>,
     /// Turns of the loop, written by the thread alone: stands still while it sleeps.
     turns: AtomicU64,
-    wake: EventFd,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Bell for EventFd {
+    fn ring(&self) {
+        let _ = self.write(1);
+    }
+
+    fn wait(&self, patience: Duration) {
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        let _ = ppoll(&mut fds, Some(TimeSpec::from_duration(patience)), None);
+        let _ = self.read();
+    }
 }
 
 impl Worker {
     pub(super) fn new() -> std::io::Result<Arc<Self>> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         Ok(Arc::new(Self {
-            inbox: Mutex::new(Vec::new()),
-            mail: AtomicBool::new(false),
-            asleep: AtomicBool::new(false),
-            stopping: AtomicBool::new(false),
+            mailbox: Mailbox::new(EventFd::from_value_and_flags(0, flags)?),
             turns: AtomicU64::new(0),
-            wake: EventFd::from_value_and_flags(0, flags)?,
             thread: Mutex::new(None),
         }))
     }
@@ -66,8 +70,7 @@ impl Worker {
 
     /// Ends the thread and waits for it, unless it is the caller.
     pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        let _ = self.wake.write(1);
+        self.mailbox.stop();
         let thread = self.thread.lock().take();
         if let Some(thread) = thread
             && thread.thread().id() != std::thread::current().id()
@@ -78,32 +81,13 @@ impl Worker {
 
     /// Turns of its loop so far, if it sleeps and nothing waits for it.
     pub(super) fn asleep(&self) -> Option<u64> {
-        let asleep = self.asleep.load(Ordering::SeqCst) && self.inbox.lock().is_empty();
+        let asleep = self.mailbox.asleep();
         asleep.then(|| self.turns.load(Ordering::Relaxed))
     }
 
-    pub(super) fn schedule(&self, port: &Arc<Port>, queue: u16) {
-        let Some(state) = port.transmit.get(usize::from(queue)) else {
-            return;
-        };
-        if state.scheduled.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        self.inbox.lock().push(Active::new(port, queue));
-        self.mail.store(true, Ordering::Release);
-        if self.asleep.swap(false, Ordering::SeqCst) {
-            let _ = self.wake.write(1);
-        }
-    }
-
-    /// Takes what was scheduled.
-    #[inline]
-    fn collect(&self, list: &mut Vec<Active>) {
-        if self.mail.load(Ordering::Relaxed) {
-            // What comes behind the lock raises the flag again.
-            self.mail.store(false, Ordering::Relaxed);
-            list.append(&mut self.inbox.lock());
-        }
+    /// Takes charge of a queue, whose claim the caller has taken.
+    pub(super) fn adopt(&self, port: &Arc<Port>, queue: u16) {
+        self.mailbox.post(Active::new(port, queue));
     }
 }
 
@@ -130,11 +114,11 @@ impl Loop {
     fn run(mut self) {
         let mut borrowed = None;
         for turn in 1.. {
-            if self.worker.stopping.load(Ordering::Relaxed) {
+            if self.worker.mailbox.stopping() {
                 return;
             }
             self.worker.turns.store(turn, Ordering::Relaxed);
-            self.worker.collect(&mut self.list);
+            self.worker.mailbox.collect(&mut self.list);
             if self.list.is_empty() {
                 borrowed = None;
                 self.scratch.rest();
@@ -184,14 +168,8 @@ impl Loop {
     }
 
     fn sleep(&self) {
-        self.worker.asleep.store(true, Ordering::SeqCst);
-        if self.worker.inbox.lock().is_empty() && !self.worker.stopping.load(Ordering::SeqCst) {
-            let mut fds = [PollFd::new(self.worker.wake.as_fd(), PollFlags::POLLIN)];
-            let held = self.scratch.held.patience();
-            let patience = held.map_or(LONGEST_SLEEP, |held| held.min(LONGEST_SLEEP));
-            let _ = ppoll(&mut fds, Some(TimeSpec::from_duration(patience)), None);
-            let _ = self.worker.wake.read();
-        }
-        self.worker.asleep.store(false, Ordering::SeqCst);
+        let held = &self.scratch.held;
+        let patience = || held.patience().unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
+        self.worker.mailbox.sleep(patience);
     }
 }

@@ -1,9 +1,8 @@
 //! Who tells whom (virtio 1.3 2.7.7 and 2.7.10): suppression in both directions, with flags or event
 //! indexes.
 
-use std::sync::atomic::{Ordering, fence};
-
 use crate::mem::RingView;
+use crate::sync::atomic::{Ordering, fence};
 
 const NO_NOTIFY: u16 = 1;
 const NO_INTERRUPT: u16 = 1;
@@ -13,6 +12,36 @@ const FAR: u16 = 0x8000;
 /// True when moving from `old` to `new` passes `event`.
 const fn passes(event: u16, new: u16, old: u16) -> bool {
     new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
+}
+
+/// The words of a split ring by which both sides say what they want to be told of.
+pub(super) trait SplitWishes: Copy {
+    fn used_event(&self) -> u16;
+    fn available_flags(&self) -> u16;
+    fn set_used_flags(&self, flags: u16);
+    fn set_available_event(&self, index: u16);
+}
+
+impl SplitWishes for RingView<'_> {
+    #[inline]
+    fn used_event(&self) -> u16 {
+        RingView::used_event(self)
+    }
+
+    #[inline]
+    fn available_flags(&self) -> u16 {
+        RingView::available_flags(self)
+    }
+
+    #[inline]
+    fn set_used_flags(&self, flags: u16) {
+        RingView::set_used_flags(self, flags);
+    }
+
+    #[inline]
+    fn set_available_event(&self, index: u16) {
+        RingView::set_available_event(self, index);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +65,7 @@ impl Notify {
     }
 
     /// After used entries up to `used` were published: does the driver want an interrupt?
-    pub(super) fn wants_interrupt(&mut self, view: RingView<'_>, used: u16) -> bool {
+    pub(super) fn wants_interrupt(&mut self, view: impl SplitWishes, used: u16) -> bool {
         // The driver writes its threshold, then looks at the used index; we the other way round.
         fence(Ordering::SeqCst);
         let old = std::mem::replace(&mut self.decided, used);
@@ -54,7 +83,7 @@ impl Notify {
     }
 
     /// Asks for no doorbells while the ring is being polled from `next` on.
-    pub(super) fn suppress(&mut self, view: RingView<'_>, next: u16) {
+    pub(super) fn suppress(&mut self, view: impl SplitWishes, next: u16) {
         if !self.event_idx {
             if !self.suppressed {
                 view.set_used_flags(NO_NOTIFY);
@@ -67,7 +96,7 @@ impl Notify {
     }
 
     /// Asks for a doorbell for the entry at `next`.
-    pub(super) fn arm(&mut self, view: RingView<'_>, next: u16) {
+    pub(super) fn arm(&mut self, view: impl SplitWishes, next: u16) {
         if self.event_idx {
             self.threshold = next;
             view.set_available_event(next);
@@ -79,3 +108,6 @@ impl Notify {
         fence(Ordering::SeqCst);
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

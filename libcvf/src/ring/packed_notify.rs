@@ -1,8 +1,31 @@
 //! Who tells whom in a packed ring (virtio 1.3 2.8.10): event suppression in both directions.
 
-use std::sync::atomic::{Ordering, fence};
-
 use crate::mem::{Event, PackedView, Position};
+use crate::sync::atomic::{Ordering, fence};
+
+/// The words of a packed ring by which both sides say what they want to be told of.
+pub(super) trait PackedWishes: Copy {
+    fn size(&self) -> u16;
+    fn driver_event(&self) -> Event;
+    fn set_device_event(&self, event: Event);
+}
+
+impl PackedWishes for PackedView<'_> {
+    #[inline]
+    fn size(&self) -> u16 {
+        PackedView::size(self)
+    }
+
+    #[inline]
+    fn driver_event(&self) -> Event {
+        PackedView::driver_event(self)
+    }
+
+    #[inline]
+    fn set_device_event(&self, event: Event) {
+        PackedView::set_device_event(self, event);
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct PackedNotify {
@@ -29,7 +52,7 @@ impl PackedNotify {
     }
 
     /// After used descriptors before `used` were published: does the driver want an interrupt?
-    pub(super) fn wants_interrupt(&mut self, view: PackedView<'_>, used: Position) -> bool {
+    pub(super) fn wants_interrupt(&mut self, view: impl PackedWishes, used: Position) -> bool {
         // The driver writes its wish, then looks at the descriptor; we the other way round.
         fence(Ordering::SeqCst);
         let size = view.size();
@@ -57,7 +80,7 @@ impl PackedNotify {
 
     /// Asks for no doorbells while the ring is being polled.
     #[inline]
-    pub(super) fn suppress(&mut self, view: PackedView<'_>) {
+    pub(super) fn suppress(&mut self, view: impl PackedWishes) {
         if !self.suppressed {
             view.set_device_event(Event {
                 off_wrap: 0,
@@ -68,7 +91,7 @@ impl PackedNotify {
     }
 
     /// Asks for a doorbell for the descriptor at `next`.
-    pub(super) fn arm(&mut self, view: PackedView<'_>, next: Position) {
+    pub(super) fn arm(&mut self, view: impl PackedWishes, next: Position) {
         view.set_device_event(Event {
             off_wrap: next.off_wrap(),
             flags: if self.event_idx {
@@ -82,3 +105,6 @@ impl PackedNotify {
         fence(Ordering::SeqCst);
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

@@ -127,6 +127,7 @@ fn in_process(tally: &mut Tally) {
     let doc = ["doc", "--workspace", "--no-deps"];
     tally.step("documents", cargo_step("documents", &doc, deny_warnings));
     tally.step("unit and integration tests", unit_tests());
+    tally.step("models", models());
     let doctests = ["test", "--workspace", "--doc", "--all-features"];
     tally.step(
         "document examples",
@@ -164,6 +165,24 @@ fn unit_tests() -> Result<Counts> {
         "--no-fail-fast",
     ];
     cargo_step("unit and integration tests", &args, &[])
+}
+
+/// The model checker's run of what threads do to each other. A folder of its own, so that its flags do not
+/// have everything else built again.
+fn models() -> Result<Counts> {
+    let args = [
+        "test",
+        "--release",
+        "--package",
+        "libcvf",
+        "--lib",
+        "models::",
+    ];
+    let env = [
+        ("RUSTFLAGS", "--cfg loom"),
+        ("CARGO_TARGET_DIR", "target/loom"),
+    ];
+    cargo_step("models", &args, &env)
 }
 
 /// Runs cargo, shows what it says, and counts the tests in it.
