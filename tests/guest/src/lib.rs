@@ -4,7 +4,10 @@
 //! binary half (`guest-agent`) runs inside the virtual machine, linked statically.
 
 pub mod frame;
+pub mod inspect;
+pub mod kernel;
 pub mod limits;
 pub mod pattern;
+pub mod plan;
 pub mod tally;
 pub mod wire;

@@ -4,7 +4,10 @@
 //! that id, in order of completion. The agent announces itself with [`Reply::Hello`] whenever it
 //! starts, which is how the host learns of a reboot.
 
+use crate::kernel::Counters;
+use crate::plan::Part;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// Name of the virtio-serial port that carries the agent's channel.
 pub const PORT_NAME: &str = "lab.agent";
@@ -171,6 +174,70 @@ pub struct StreamReport {
     pub lost: u64,
     /// Seconds it took.
     pub seconds: f64,
+}
+
+/// Arguments of `guest-agent flow-send` and `flow-receive`, given as one JSON value.
+///
+/// A flow whose messages are planned: each end knows what comes next, so that order is checked with
+/// every byte. Whatever else arrives meanwhile at the interface is looked at, too.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FlowArgs {
+    /// Interface of this end.
+    pub interface: String,
+    /// The receiver's address, IPv4 or IPv6.
+    pub address: IpAddr,
+    /// Port number.
+    pub port: u16,
+    /// UDP instead of TCP.
+    pub udp: bool,
+    /// The messages.
+    pub parts: Vec<Part>,
+    /// No packet that arrives at this end may be longer, IP header included.
+    pub longest: usize,
+    /// Put a program that passes everything in front of this end's interface (XDP): drivers switch all
+    /// their receive offloads off for it.
+    #[serde(default)]
+    pub xdp: bool,
+    /// Give up when nothing arrives for so many seconds.
+    pub seconds: f64,
+}
+
+/// What the ends of a flow print.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
+pub struct FlowReport {
+    /// Messages sent, or received as planned.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What was wrong with the first message that was; empty if none was.
+    pub wrong: String,
+    /// Packets that arrived at the interface.
+    pub seen: Packets,
+    /// The kernel's counters that went up.
+    pub risen: Counters,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+/// Packets as an end of a flow saw them arrive, judged one by one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
+pub struct Packets {
+    /// TCP and UDP with a checksum computed to be right.
+    pub finished: u64,
+    /// TCP and UDP whose checksum is known to be unfinished and begun rightly.
+    pub partial: u64,
+    /// Pieces of datagrams.
+    pub fragments: u64,
+    /// Everything else.
+    pub others: u64,
+    /// Packets with a fault.
+    pub faults: u64,
+    /// What was wrong with the first of them.
+    pub first_fault: String,
+    /// Longest packet of TCP or UDP, IP header included.
+    pub longest: usize,
+    /// Packets that could not be looked at because there were too many.
+    pub missed: u64,
 }
 
 #[cfg(test)]

@@ -1,0 +1,71 @@
+//! The kernel's own counters of what went wrong, read from the texts in which it publishes them.
+
+use std::collections::BTreeMap;
+
+/// Counters by name, `Udp.InErrors`, `Udp6.InErrors` and so on.
+pub type Counters = BTreeMap<String, u64>;
+
+/// Counters that say that something arrived broken, and that nothing else raises in a healthy network.
+pub const FAULTS: [&str; 18] = [
+    "Ip.InHdrErrors",
+    "Ip.InAddrErrors",
+    "Ip.InDiscards",
+    "Ip.ReasmTimeout",
+    "Ip.ReasmFails",
+    "Tcp.InErrs",
+    "Tcp.InCsumErrors",
+    "Udp.InErrors",
+    "Udp.InCsumErrors",
+    "Udp.RcvbufErrors",
+    "Ip6.InHdrErrors",
+    "Ip6.InTruncatedPkts",
+    "Ip6.InDiscards",
+    "Ip6.ReasmFails",
+    "Udp6.InErrors",
+    "Udp6.InCsumErrors",
+    "Udp6.RcvbufErrors",
+    "Icmp6.InCsumErrors",
+];
+
+/// Reads `/proc/net/snmp`: lines of names, each followed by a line of numbers.
+pub fn snmp(text: &str, into: &mut Counters) {
+    let lines: Vec<&str> = text.lines().collect();
+    for pair in lines.chunks_exact(2) {
+        let (Some((group, names)), Some((_, values))) =
+            (pair[0].split_once(": "), pair[1].split_once(": "))
+        else {
+            continue;
+        };
+        for (name, value) in names.split_whitespace().zip(values.split_whitespace()) {
+            if let Ok(value) = value.parse() {
+                into.insert(format!("{group}.{name}"), value);
+            }
+        }
+    }
+}
+
+/// Reads `/proc/net/snmp6`: a name and a number in each line, the name with its group in front.
+pub fn snmp6(text: &str, into: &mut Counters) {
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(word), Some(Ok(value))) = (words.next(), words.next().map(str::parse)) else {
+            continue;
+        };
+        if let Some((group, name)) = word.split_once('6') {
+            into.insert(format!("{group}6.{name}"), value);
+        }
+    }
+}
+
+/// What went up between two looks.
+#[must_use]
+pub fn risen(before: &Counters, after: &Counters) -> Counters {
+    let more = after.iter().filter_map(|(name, now)| {
+        let by = now.saturating_sub(*before.get(name)?);
+        (by > 0).then(|| (name.clone(), by))
+    });
+    more.collect()
+}
+
+#[cfg(test)]
+mod tests;
