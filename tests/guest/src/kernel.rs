@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub type Counters = BTreeMap<String, u64>;
 
 /// Counters that say that something arrived broken, and that nothing else raises in a healthy network.
-pub const FAULTS: [&str; 18] = [
+pub const FAULTS: &[&str] = &[
     "Ip.InHdrErrors",
     "Ip.InAddrErrors",
     "Ip.InDiscards",
@@ -25,6 +25,18 @@ pub const FAULTS: [&str; 18] = [
     "Udp6.InCsumErrors",
     "Udp6.RcvbufErrors",
     "Icmp6.InCsumErrors",
+];
+
+/// Counters of an interface that say the same, as its directory `statistics` has them.
+pub const INTERFACE_FAULTS: &[&str] = &[
+    "rx_errors",
+    "rx_dropped",
+    "rx_length_errors",
+    "rx_frame_errors",
+    "rx_crc_errors",
+    "rx_over_errors",
+    "tx_errors",
+    "tx_dropped",
 ];
 
 /// Reads `/proc/net/snmp`: lines of names, each followed by a line of numbers.

@@ -5,10 +5,12 @@
 
 mod agent;
 mod datagrams;
+mod flow;
 mod receiver;
 mod sender;
 mod stream;
 mod sys;
+mod witness;
 
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::{self, Write};
@@ -22,6 +24,8 @@ fn main() -> ExitCode {
         "serve" => agent::serve(),
         "frames-send" => tool(&json, |a| sender::run(&a)),
         "frames-receive" => tool(&json, |a| receiver::run(&a)),
+        "flow-send" => tool(&json, |a| flow::run(&a, true)),
+        "flow-receive" => tool(&json, |a| flow::run(&a, false)),
         "stream-send" => tool(&json, |a| stream::send(&a)),
         "stream-receive" => tool(&json, |a| stream::receive(&a)),
         other => Err(io::Error::other(format!("unknown verb {other:?}"))),

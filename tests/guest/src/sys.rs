@@ -1,5 +1,8 @@
 //! The system calls behind the guest tools; the only `unsafe` of this crate.
 
+pub mod view;
+pub mod xdp;
+
 use std::fs::File;
 use std::io;
 use std::mem::{size_of, size_of_val, zeroed};

@@ -226,6 +226,8 @@ pub struct Packets {
     pub finished: u64,
     /// TCP and UDP whose checksum is known to be unfinished and begun rightly.
     pub partial: u64,
+    /// Of both, those that the kernel held to be right before anybody had looked.
+    pub believed: u64,
     /// Pieces of datagrams.
     pub fragments: u64,
     /// Everything else.

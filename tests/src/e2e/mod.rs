@@ -11,6 +11,7 @@ mod idle;
 mod iommu;
 mod itself;
 mod lifecycle;
+mod matrix;
 mod memory;
 mod offloads;
 mod refusals;
@@ -142,6 +143,7 @@ pub fn all() -> Vec<Test> {
     all.extend(idle::tests());
     all.extend(lifecycle::tests());
     all.extend(memory::tests());
+    all.extend(matrix::tests());
     all.extend(iommu::tests());
     all
 }
