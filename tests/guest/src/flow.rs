@@ -12,6 +12,7 @@ use lab_guest::plan::{self, Message};
 use lab_guest::wire::{FlowArgs, FlowReport};
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How often a sender knocks at a receiver that is not there yet.
@@ -19,10 +20,16 @@ const KNOCK: Duration = Duration::from_millis(20);
 
 /// Runs one end of a flow.
 pub fn run(args: &FlowArgs, sends: bool) -> io::Result<FlowReport> {
-    let _pass = args
-        .xdp
-        .then(|| Pass::attach(&args.interface))
-        .transpose()?;
+    let _pass = match args.xdp {
+        Some(ring) => {
+            let pass = Pass::attach(&args.interface)?;
+            // No change would be no new ring.
+            resize(&args.interface, if ring == 64 { 128 } else { 64 })?;
+            resize(&args.interface, ring)?;
+            Some(pass)
+        }
+        None => None,
+    };
     let before = counters(&args.interface);
     let witness = Witness::begin(&args.interface, args.longest)?;
     let mut report = FlowReport::default();
@@ -42,6 +49,20 @@ pub fn run(args: &FlowArgs, sends: bool) -> io::Result<FlowReport> {
     report.seen = witness.end()?;
     report.risen = kernel::risen(&before, &counters(&args.interface));
     Ok(report)
+}
+
+/// Gives an interface new receive rings.
+fn resize(interface: &str, entries: u16) -> io::Result<()> {
+    let entries = entries.to_string();
+    let mut ethtool = Command::new("ethtool");
+    let done = ethtool.args(["-G", interface, "rx", &entries]).output()?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&done.stderr);
+    Err(io::Error::other(format!(
+        "a ring of {entries} for {interface}: {said}"
+    )))
 }
 
 /// The kernel's counters of its protocols and of `interface`.

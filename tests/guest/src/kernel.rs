@@ -69,11 +69,11 @@ pub fn snmp6(text: &str, into: &mut Counters) {
     }
 }
 
-/// What went up between two looks.
+/// What went up between two looks; a counter that was not there before began at zero.
 #[must_use]
 pub fn risen(before: &Counters, after: &Counters) -> Counters {
     let more = after.iter().filter_map(|(name, now)| {
-        let by = now.saturating_sub(*before.get(name)?);
+        let by = now.saturating_sub(before.get(name).copied().unwrap_or(0));
         (by > 0).then(|| (name.clone(), by))
     });
     more.collect()

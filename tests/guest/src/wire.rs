@@ -195,9 +195,10 @@ pub struct FlowArgs {
     /// No packet that arrives at this end may be longer, IP header included.
     pub longest: usize,
     /// Put a program that passes everything in front of this end's interface (XDP): drivers switch all
-    /// their receive offloads off for it.
+    /// their receive offloads off for it. Then the receive ring is made anew with so many entries, for
+    /// buffers from before have no room for what a program may do, and are lost when they are full.
     #[serde(default)]
-    pub xdp: bool,
+    pub xdp: Option<u16>,
     /// Give up when nothing arrives for so many seconds.
     pub seconds: f64,
 }

@@ -11,6 +11,9 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+/// How long something that is missing is waited for, to tell late from lost.
+const LATE: Duration = Duration::from_millis(500);
+
 pub fn send(args: &FlowArgs, messages: &[Message], report: &mut FlowReport) -> io::Result<()> {
     let here: IpAddr = match args.address {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -84,10 +87,9 @@ pub fn receive(args: &FlowArgs, messages: &[Message], report: &mut FlowReport) -
             peer = Some(from);
             let data = &data[..got];
             if got != size || difference(*message, at, data).is_some() {
-                return Err(wrong(
-                    *message,
-                    &strange(messages, *message, at, size, data),
-                ));
+                let what = strange(messages, *message, at, size, data);
+                let later = afterwards(&socket, *message, at, size)?;
+                return Err(wrong(*message, &format!("{what}; {later}")));
             }
         }
         report.messages += 1;
@@ -138,4 +140,21 @@ fn strange(messages: &[Message], wanted: Message, at: usize, size: usize, data: 
         "datagram at {at}: {} bytes instead of {size}, {how}",
         data.len()
     )
+}
+
+/// Tells whether what should have come at `at` in `wanted` comes after all.
+fn afterwards(socket: &UdpSocket, wanted: Message, at: usize, size: usize) -> io::Result<String> {
+    socket.set_read_timeout(Some(LATE))?;
+    let mut data = vec![0; 65_536];
+    let mut others = 0;
+    loop {
+        match socket.recv(&mut data) {
+            Ok(got) if got == size && difference(wanted, at, &data[..got]).is_none() => {
+                return Ok(format!("it came after {others} more"));
+            }
+            Ok(_) => others += 1,
+            Err(e) if is_silence(&e) => return Ok(format!("it did not come, {others} others did")),
+            Err(error) => return Err(error),
+        }
+    }
 }

@@ -8,8 +8,9 @@ use super::load;
 use crate::daemon::Daemon;
 use crate::vm::{Vm, VmConfig};
 use anyhow::{Context, Result, ensure};
-use lab_guest::plan;
 use lab_guest::wire::{FlowArgs, FlowReport};
+use lab_guest::{kernel, plan};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub struct Ground {
     sender: Guest,
     receiver: Guest,
-    _daemon: Daemon,
+    daemon: Daemon,
 }
 
 struct Guest {
@@ -43,6 +44,8 @@ pub struct Told {
     pub receiver: FlowReport,
     /// Messages that were to be sent.
     pub planned: u64,
+    /// Frames of the two devices that the daemon dropped, by reason.
+    pub dropped: BTreeMap<String, u64>,
 }
 
 /// The network in which two devices meet, by the formats of their rings: a guest has no two devices in
@@ -111,7 +114,7 @@ impl Ground {
         Ok(Ground {
             sender,
             receiver,
-            _daemon: daemon,
+            daemon,
         })
     }
 
@@ -148,25 +151,48 @@ impl Ground {
             } else {
                 usize::from(u16::MAX) + 40
             },
-            xdp: case.xdp(),
+            xdp: case.xdp().then(|| case.rx_ring()),
             seconds: SILENCE,
         };
         let sender = FlowArgs {
             interface: sends.clone(),
             longest: usize::from(u16::MAX) + 40,
-            xdp: false,
+            xdp: None,
             ..receiver.clone()
         };
+        let before = self.drops(from, to)?;
         let there = self
             .receiver
             .vm
             .start_tool("flow-receive", &receiver, LIMIT)?;
         let here = self.sender.vm.start_tool("flow-send", &sender, LIMIT)?;
+        let (sender, receiver) = (
+            self.sender.vm.report(here)?,
+            self.receiver.vm.report(there)?,
+        );
         Ok(Told {
-            sender: self.sender.vm.report(here)?,
-            receiver: self.receiver.vm.report(there)?,
+            sender,
+            receiver,
             planned,
+            dropped: kernel::risen(&before, &self.drops(from, to)?),
         })
+    }
+
+    /// What the daemon has dropped of two devices' frames so far.
+    fn drops(&self, from: bool, to: bool) -> Result<BTreeMap<String, u64>> {
+        let mut all = BTreeMap::new();
+        for (guest, packed) in [("sender", from), ("receiver", to)] {
+            let format = if packed { "packed" } else { "split" };
+            let stats = self.daemon.ctl(&["stats", &format!("{guest}-{format}")])?;
+            for direction in ["rx", "tx"] {
+                let drops = stats[direction]["drops"].as_object();
+                for (reason, count) in drops.into_iter().flatten() {
+                    let count = count.as_u64().context("a counter")?;
+                    all.insert(format!("{guest} {direction} {reason}"), count);
+                }
+            }
+        }
+        Ok(all)
     }
 }
 

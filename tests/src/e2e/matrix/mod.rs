@@ -104,6 +104,7 @@ fn judge(case: &Case, told: &Told, sum: &mut Sum) -> Result<String> {
         sender,
         receiver,
         planned,
+        dropped,
     } = told;
     let mut wrong = Vec::new();
     for (who, end) in [("sender", sender), ("receiver", receiver)] {
@@ -118,7 +119,7 @@ fn judge(case: &Case, told: &Told, sum: &mut Sum) -> Result<String> {
     }
     ensure!(
         wrong.is_empty(),
-        "{}\n      sender {sender:?}\n      receiver {receiver:?}",
+        "{}\n      the daemon dropped {dropped:?}\n      sender {sender:?}\n      receiver {receiver:?}",
         wrong.join("; ")
     );
     let again = sender.risen.get("Tcp.RetransSegs").copied().unwrap_or(0);
@@ -129,14 +130,15 @@ fn judge(case: &Case, told: &Told, sum: &mut Sum) -> Result<String> {
     sum.retransmitted += again;
     Ok(format!(
         "{} messages, {} KiB, {:.1} s; packets {} finished, {} unfinished, {} fragments, longest {}; {again} sent \
-         again",
+         again, dropped {}",
         receiver.messages,
         receiver.bytes >> 10,
         receiver.seconds,
         seen.finished,
         seen.partial,
         seen.fragments,
-        seen.longest
+        seen.longest,
+        dropped.values().sum::<u64>()
     ))
 }
 
