@@ -99,6 +99,10 @@ pub const MAX_WRITE_PIECES: usize = 128;
 /// Time a worker has to let go of a queue that is changed or of memory that goes away; then that
 /// client is given up.
 pub const QUIESCE_DEADLINE: Duration = Duration::from_secs(2);
+/// How often a worker looks whether it should give a queue away.
+pub const BALANCE_PERIOD: Duration = Duration::from_millis(100);
+/// From this share of its time on, in thousandths, a worker has too much to do.
+pub const SATURATED: u32 = 950;
 /// Most worker threads of one PF.
 pub const MAX_WORKERS: u16 = 64;
 /// Bytes of a hash key (virtio 1.3 5.1.4.1: at least 40). Linux refuses devices that offer more.

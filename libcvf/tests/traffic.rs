@@ -2,8 +2,12 @@
 
 mod guest;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use guest::{Guest, compose, eventually, frame, pf, spec};
 use libcvf::cvf::CvfSpec;
+use libcvf::pf::{PhysicalFunction, SoftPf, SoftPfConfig};
+use libcvf::switch::PortId;
 
 const MRG_RXBUF: u64 = 1 << 15;
 const CTRL: u64 = 1 << 17 | 1 << 18 | 1 << 23;
@@ -328,4 +332,61 @@ fn a_device_that_goes_gives_everything_back() {
         );
         assert_eq!(cvf.health().maps, 0);
     }
+}
+
+/// Whoever serves a queue, its frames keep their order and none is lost or served twice.
+#[test]
+fn a_queue_goes_from_worker_to_worker_under_traffic() {
+    let config = SoftPfConfig {
+        queue_pairs: 4,
+        workers: 3,
+        ..SoftPfConfig::new("moved")
+    };
+    let pf = SoftPf::start(config).expect("a soft PF starts");
+    let (a, b) = (compose(&pf, spec(1)), compose(&pf, spec(2)));
+    let (mut a, mut b) = (Guest::new(&a), Guest::new(&b));
+    a.start(1 << 29);
+    b.start(0);
+    let fabric = pf.fabric();
+    assert!(
+        !fabric.move_queue(PortId(0), 1, 0),
+        "there is no such queue"
+    );
+    assert!(
+        !fabric.move_queue(PortId(0), 0, 3),
+        "there is no such worker"
+    );
+    assert!(
+        !fabric.move_queue(PortId(99), 0, 0),
+        "there is no such port"
+    );
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for worker in (0..3).cycle() {
+                assert!(fabric.move_queue(PortId(0), 0, worker));
+                assert!(fabric.move_queue(PortId(1), 0, 2 - worker));
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+        });
+        for round in 0..2000u32 {
+            // Several under way, so that a queue has work while it moves.
+            for number in 0..8 {
+                let mut one = frame(2, 1, 60 + (round as usize * 8 + number as usize) % 1400);
+                one[14..18].copy_from_slice(&(round * 8 + number).to_le_bytes());
+                a.send(&one);
+            }
+            for number in 0..8 {
+                let got = b.receive().expect("a frame");
+                assert_eq!(got[14..18], (round * 8 + number).to_le_bytes());
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(eventually(|| (a.sent() == 16_000).then_some(())), Some(()));
+    assert_eq!(a.cvf.stats().transmit.frames, 16_000);
+    assert_eq!(fabric.loads().len(), 3);
 }

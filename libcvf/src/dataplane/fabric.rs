@@ -1,7 +1,7 @@
 //! What the ports of one PF have in common: the switch, the table of endpoints, the workers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::counters::QueueCounters;
 use super::port::Port;
 use super::scratch::View;
+use super::serve::Active;
 use super::worker::Worker;
 use crate::kept::Versioned;
 use crate::offload::FrameMeta;
@@ -45,6 +46,8 @@ pub struct Fabric {
     started: Instant,
     /// Seconds since `started`: the clock of the forwarding table.
     clock: AtomicU32,
+    /// The worker that gets the next queue, modulo their number.
+    next_home: AtomicU32,
 }
 
 impl Fabric {
@@ -54,7 +57,7 @@ impl Fabric {
     /// A thread or its eventfd could not be made.
     pub fn start(name: &str, workers: u16) -> std::io::Result<Arc<Self>> {
         let workers = (0..workers.max(1))
-            .map(|_| Worker::new())
+            .map(Worker::new)
             .collect::<Result<_, _>>()?;
         let fabric = Arc::new(Self {
             switch: Switch::default(),
@@ -63,6 +66,7 @@ impl Fabric {
             workers,
             started: Instant::now(),
             clock: AtomicU32::new(0),
+            next_home: AtomicU32::new(0),
         });
         for (index, worker) in fabric.workers.iter().enumerate() {
             worker.start(&format!("{name}/{index}"), Arc::downgrade(&fabric))?;
@@ -117,6 +121,7 @@ impl Fabric {
         let id = self.switch.add_port(config)?;
         if let Endpoint::Device(port) = &endpoint {
             port.set_id(id);
+            self.settle(port);
         }
         let mut ports = Vec::clone(&self.ports.load());
         if ports.len() <= id.index() {
@@ -153,9 +158,51 @@ impl Fabric {
             return;
         };
         if state.claim.take() {
-            let worker = port.id().index() % self.workers.len();
-            self.workers[worker].adopt(port, queue);
+            let home = self.home(&state.home);
+            self.workers[home].adopt(Active::new(port, queue));
         }
+    }
+
+    /// Workers, in the order of their numbers.
+    pub(super) fn workers(&self) -> &[Arc<Worker>] {
+        &self.workers
+    }
+
+    /// The number of the worker that a queue's `home` names.
+    #[inline]
+    pub(super) fn home(&self, home: &AtomicU16) -> usize {
+        // One worker at least there is.
+        usize::from(home.load(Ordering::Relaxed)).min(self.workers.len() - 1)
+    }
+
+    /// Spreads a port's queues over the workers.
+    fn settle(&self, port: &Port) {
+        for queue in &port.transmit {
+            let next = self.next_home.fetch_add(1, Ordering::Relaxed) as usize;
+            let home = (next % self.workers.len()) as u16;
+            queue.home.store(home, Ordering::Relaxed);
+        }
+    }
+
+    /// Has a transmit queue served by another worker, from its next turn on. False when there is no such
+    /// queue or worker. A worker that has too much to do moves queues by itself.
+    pub fn move_queue(&self, port: PortId, queue: u16, worker: u16) -> bool {
+        let ports = self.ports.load();
+        let Some(Some(Endpoint::Device(port))) = ports.get(port.index()) else {
+            return false;
+        };
+        let queue = port.transmit.get(usize::from(queue));
+        let queue = queue.filter(|_| usize::from(worker) < self.workers.len());
+        queue.is_some_and(|queue| {
+            queue.home.store(worker, Ordering::Relaxed);
+            true
+        })
+    }
+
+    /// What share of its time each worker had something to do, in thousandths, when it last looked.
+    pub fn loads(&self) -> Vec<u32> {
+        let now = Instant::now();
+        self.workers.iter().map(|worker| worker.load(now)).collect()
     }
 }
 

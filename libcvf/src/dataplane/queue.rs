@@ -63,6 +63,8 @@ pub struct ReceiveState {
 pub struct TransmitQueue {
     /// The ring. Taken once per burst by the worker; by the control side to change it.
     pub state: Mutex<TransmitState>,
+    /// The worker that serves it. One that finds another's queue in its list hands it over.
+    pub(super) home: AtomicU16,
     /// Taken while it is in a worker's hands.
     pub(super) claim: Claim,
     /// Where completion interrupts go.

@@ -1,11 +1,14 @@
 //! A worker's turn at one transmit queue: a burst, or a look at an empty ring, or its end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::balance::weight;
 use super::coalesce::Side;
 use super::fabric::Fabric;
 use super::port::Port;
+use super::queue::TransmitQueue;
 use super::scratch::Scratch;
 use crate::mem::fault_count;
 use crate::ring::{BurstBuffers, RingError};
@@ -18,6 +21,19 @@ pub(super) struct Active {
     port: Arc<Port>,
     queue: u16,
     empty_since: Option<Instant>,
+    /// What its frames had cost when that was last looked at.
+    cost: u64,
+}
+
+/// What a turn at a queue came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Frames were taken.
+    Busy,
+    /// There were none.
+    Idle,
+    /// The queue leaves the list.
+    Over,
 }
 
 /// What serving a queue came to.
@@ -30,23 +46,25 @@ enum Served {
     Gone,
 }
 
-/// Serves one queue of the list; false when it leaves the list. `clock`: the time, in turns that look.
+/// Serves one queue of the list. `clock`: the time, in turns that look.
 pub(super) fn round(
     entry: &mut Active,
     clock: Option<Instant>,
     fabric: &Fabric,
     buffers: &mut BurstBuffers,
     scratch: &mut Scratch,
-) -> bool {
-    match serve(&entry.port, entry.queue, fabric, buffers, scratch) {
+) -> Turn {
+    let stays = match serve(&entry.port, entry.queue, fabric, buffers, scratch) {
         Served::Some => {
             entry.empty_since = None;
-            true
+            return Turn::Busy;
         }
         Served::Nothing if entry.port.polled => true,
         Served::Nothing => {
             // Between two looks at the clock nothing is known of how long.
-            let Some(now) = clock else { return true };
+            let Some(now) = clock else {
+                return Turn::Idle;
+            };
             let since = *entry.empty_since.get_or_insert(now);
             now.duration_since(since) < SPIN || !release(&entry.port, entry.queue)
         }
@@ -56,16 +74,45 @@ pub(super) fn round(
             let back = || queue.state.lock().ring.is_some() && !entry.port.stopped();
             !queue.claim.leave(|| back() && !entry.away())
         }
-    }
+    };
+    if stays { Turn::Idle } else { Turn::Over }
 }
 
 impl Active {
     pub(super) fn new(port: &Arc<Port>, queue: u16) -> Self {
-        Self {
+        let mut entry = Self {
             port: Arc::clone(port),
             queue,
             empty_since: None,
-        }
+            cost: 0,
+        };
+        entry.cost();
+        entry
+    }
+
+    /// The queue itself. There is one: entries are made for queues that are.
+    #[inline]
+    fn state(&self) -> &TransmitQueue {
+        &self.port.transmit[usize::from(self.queue)]
+    }
+
+    /// The worker that should serve it.
+    #[inline]
+    pub(super) fn home(&self, fabric: &Fabric) -> usize {
+        fabric.home(&self.state().home)
+    }
+
+    /// Names the worker that should serve it.
+    pub(super) fn give_to(&self, worker: usize) {
+        let home = &self.state().home;
+        home.store(worker as u16, Ordering::Relaxed);
+    }
+
+    /// What its frames have cost since the last call.
+    pub(super) fn cost(&mut self) -> u64 {
+        let counters = &self.state().counters;
+        let cost = weight(counters.frames.get(), counters.bytes.get());
+        cost.saturating_sub(std::mem::replace(&mut self.cost, cost))
     }
 
     /// True while the ring's memory is not mapped; whoever maps it schedules the queue again.

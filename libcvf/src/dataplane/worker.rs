@@ -4,7 +4,7 @@
 //! for a doorbell) and leaves the list; with an empty list the worker sleeps on its eventfd. Rings
 //! whose doorbells never come stay in the list as long as they are enabled.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ use parking_lot::Mutex;
 use std::os::fd::AsFd;
 use std::thread::JoinHandle;
 
+use super::balance::{Account, choose};
 use super::fabric::Fabric;
 use super::mailbox::{Bell, Mailbox};
-use super::port::Port;
 use super::scratch::Scratch;
-use super::serve::{Active, round};
-use crate::limits::LONGEST_SLEEP;
+use super::serve::{Active, Turn, round};
+use crate::limits::{BALANCE_PERIOD, LONGEST_SLEEP};
 use crate::ring::BurstBuffers;
 
 /// Turns of the loop for which the fabric is borrowed: it can end at their end.
@@ -35,6 +35,12 @@ pub(super) struct Worker {
     mailbox: Mailbox<Active, EventFd>,
     /// Turns of the loop, written by the thread alone: stands still while it sleeps.
     turns: AtomicU64,
+    /// See [`Self::load`].
+    load: AtomicU32,
+    /// Milliseconds from `origin` to when it last looked at that.
+    looked: AtomicU64,
+    origin: Instant,
+    index: usize,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -51,11 +57,15 @@ impl Bell for EventFd {
 }
 
 impl Worker {
-    pub(super) fn new() -> std::io::Result<Arc<Self>> {
+    pub(super) fn new(index: u16) -> std::io::Result<Arc<Self>> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         Ok(Arc::new(Self {
             mailbox: Mailbox::new(EventFd::from_value_and_flags(0, flags)?),
             turns: AtomicU64::new(0),
+            load: AtomicU32::new(0),
+            looked: AtomicU64::new(0),
+            origin: Instant::now(),
+            index: index.into(),
             thread: Mutex::new(None),
         }))
     }
@@ -85,9 +95,30 @@ impl Worker {
         asleep.then(|| self.turns.load(Ordering::Relaxed))
     }
 
-    /// Takes charge of a queue, whose claim the caller has taken.
-    pub(super) fn adopt(&self, port: &Arc<Port>, queue: u16) {
-        self.mailbox.post(Active::new(port, queue));
+    /// Takes charge of a queue, whose claim the caller has taken, or had.
+    pub(super) fn adopt(&self, entry: Active) {
+        self.mailbox.post(entry);
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.origin).as_millis() as u64
+    }
+
+    fn set_load(&self, load: u32, now: Instant) {
+        self.load.store(load, Ordering::Relaxed);
+        self.looked.store(self.millis(now), Ordering::Relaxed);
+    }
+
+    /// The share of its time in which it had something to do, in thousandths, when it last looked; 0 when that
+    /// is long ago, for then it sleeps.
+    pub(super) fn load(&self, now: Instant) -> u32 {
+        let age = self
+            .millis(now)
+            .saturating_sub(self.looked.load(Ordering::Relaxed));
+        if age > 3 * BALANCE_PERIOD.as_millis() as u64 {
+            return 0;
+        }
+        self.load.load(Ordering::Relaxed)
     }
 }
 
@@ -98,6 +129,7 @@ struct Loop {
     list: Vec<Active>,
     buffers: BurstBuffers,
     scratch: Scratch,
+    account: Account,
 }
 
 impl Loop {
@@ -108,6 +140,7 @@ impl Loop {
             list: Vec::new(),
             buffers: BurstBuffers::default(),
             scratch: Scratch::default(),
+            account: Account::new(Instant::now()),
         }
     }
 
@@ -122,8 +155,10 @@ impl Loop {
             if self.list.is_empty() {
                 borrowed = None;
                 self.scratch.rest();
+                let before = Instant::now();
                 self.sleep();
                 let now = Instant::now();
+                self.account.slept(now.saturating_duration_since(before));
                 // Its clock stood still while nobody looked.
                 if let Some(fabric) = self.fabric.upgrade() {
                     fabric.tick(now);
@@ -149,21 +184,29 @@ impl Loop {
             if let Some(now) = clock {
                 fabric.tick(now);
                 self.scratch.held.expire(now);
-            }
-            let mut index = 0;
-            while index < self.list.len() {
-                if round(
-                    &mut self.list[index],
-                    clock,
-                    fabric,
-                    &mut self.buffers,
-                    &mut self.scratch,
-                ) {
-                    index += 1;
-                } else {
-                    self.list.swap_remove(index);
+                if let Some(load) = self.account.end(now) {
+                    balance(&self.worker, &mut self.list, load, now, fabric);
                 }
             }
+            let (mut index, mut busy) = (0, false);
+            while index < self.list.len() {
+                let entry = &mut self.list[index];
+                let home = entry.home(fabric);
+                if home != self.worker.index {
+                    fabric.workers()[home].adopt(self.list.swap_remove(index));
+                    continue;
+                }
+                match round(entry, clock, fabric, &mut self.buffers, &mut self.scratch) {
+                    Turn::Busy => busy = true,
+                    Turn::Idle => {}
+                    Turn::Over => {
+                        self.list.swap_remove(index);
+                        continue;
+                    }
+                }
+                index += 1;
+            }
+            self.account.turn(busy);
         }
     }
 
@@ -173,3 +216,28 @@ impl Loop {
         self.worker.mailbox.sleep(patience);
     }
 }
+
+/// At the end of a period: tells the load, and gives a queue away if there is too much to do. It goes in the
+/// next turn.
+fn balance(worker: &Worker, list: &mut [Active], load: u32, now: Instant, fabric: &Fabric) {
+    worker.set_load(load, now);
+    let costs: Vec<u64> = list.iter_mut().map(Active::cost).collect();
+    let others = fabric.workers().iter().enumerate();
+    let others = others.filter(|(index, _)| *index != worker.index);
+    let chosen = choose(
+        load,
+        &costs,
+        others.map(|(index, other)| (index, other.load(now))),
+    );
+    if let Some((queue, to)) = chosen {
+        list[queue].give_to(to);
+        // Until it looks again, it counts as one that has got this already.
+        let total: u64 = costs.iter().sum();
+        let part = costs[queue].saturating_mul(load.into()) / total.max(1);
+        let other = &fabric.workers()[to];
+        other.set_load(other.load(now).saturating_add(part as u32), now);
+    }
+}
+
+#[cfg(test)]
+mod tests;

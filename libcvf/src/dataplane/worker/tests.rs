@@ -1,0 +1,64 @@
+use super::*;
+use crate::dataplane::fabric::Endpoint;
+use crate::dataplane::port::Port;
+use crate::offload::PackedMac;
+use crate::switch::PortConfig;
+
+/// Ports of one queue each, all of the first worker.
+fn ports(fabric: &Fabric, count: u8) -> Vec<Arc<Port>> {
+    let port = |last| {
+        let port = Arc::new(Port::new(1, 0, false));
+        let config = PortConfig::cvf(PackedMac::new([2, 0, 0, 0, 0, last]));
+        let endpoint = Endpoint::Device(Arc::clone(&port));
+        let id = fabric.attach(endpoint, config).expect("a place");
+        assert!(fabric.move_queue(id, 0, 0));
+        port
+    };
+    (0..count).map(port).collect()
+}
+
+#[test]
+fn a_worker_without_time_gives_one_queue_to_one_that_has() {
+    let fabric = Fabric::start("balance", 3).expect("workers");
+    let ports = ports(&fabric, 3);
+    let worker = &fabric.workers()[0];
+    let mut list: Vec<_> = ports.iter().map(|port| Active::new(port, 0)).collect();
+    let homes = |list: &[Active]| list.iter().map(|e| e.home(&fabric)).collect::<Vec<_>>();
+    let work = || {
+        for (port, frames) in ports.iter().zip([1000, 600, 400]) {
+            port.transmit[0].counters.frames.add(frames);
+        }
+    };
+    let now = Instant::now();
+    work();
+    balance(worker, &mut list, 500, now, &fabric);
+    assert_eq!(homes(&list), [0, 0, 0], "there is time left");
+    work();
+    balance(worker, &mut list, 1000, now, &fabric);
+    assert_eq!(homes(&list), [1, 0, 0], "half of the work goes");
+    assert_eq!(fabric.workers()[1].load(now), 500, "and is expected there");
+    // As long as it was not handed over it is one of the list.
+    let first = list.remove(0);
+    work();
+    balance(worker, &mut list, 1000, now, &fabric);
+    assert_eq!(homes(&list), [0, 2], "the other has less to do");
+    assert_eq!(first.home(&fabric), 1);
+    let later = now + 4 * BALANCE_PERIOD;
+    assert_eq!(
+        fabric.workers()[1].load(later),
+        0,
+        "who does not look sleeps"
+    );
+}
+
+#[test]
+fn queues_are_spread_over_the_workers() {
+    let fabric = Fabric::start("spread", 2).expect("workers");
+    let port = Arc::new(Port::new(3, 0, false));
+    let config = PortConfig::cvf(PackedMac::new([2, 0, 0, 0, 0, 1]));
+    fabric
+        .attach(Endpoint::Device(Arc::clone(&port)), config)
+        .expect("a place");
+    let homes = port.transmit.iter().map(|queue| fabric.home(&queue.home));
+    assert_eq!(homes.collect::<Vec<_>>(), [0, 1, 0]);
+}
