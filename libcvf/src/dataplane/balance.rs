@@ -7,14 +7,6 @@ use std::time::{Duration, Instant};
 
 use crate::limits::{BALANCE_PERIOD, SATURATED};
 
-/// Bytes of frames that cost as much as a frame does by itself.
-const BYTES_PER_FRAME: u64 = 1024;
-
-/// What frames cost, in frames.
-pub(super) const fn weight(frames: u64, bytes: u64) -> u64 {
-    frames.wrapping_add(bytes / BYTES_PER_FRAME)
-}
-
 /// How busy a worker was since the last period ended.
 #[derive(Debug)]
 pub(super) struct Account {
@@ -59,9 +51,10 @@ impl Account {
     }
 }
 
-/// Which of its queues a worker gives away, and to whom. `load` is its own, `weights` what its queues have
-/// cost; `others` are the workers and their loads. `None` unless it has no time left, and the busier of
-/// the two will have a tenth less to do than it has now.
+/// Which of its queues a worker gives away, and to whom. `load` is its own, `weights` the time that its queues
+/// have taken; `others` are the workers and their loads. `None` unless it has no time left, and either the
+/// busier of the two will have a tenth less to do than it has now, or the other will have half at most:
+/// beside one queue that takes all the time, the others are better off elsewhere.
 pub(super) fn choose(
     load: u32,
     weights: &[u64],
@@ -79,7 +72,9 @@ pub(super) fn choose(
         .enumerate()
         .filter(|(_, weight)| **weight > 0)
         .min_by_key(|(_, weight)| (busier(**weight), **weight))?;
-    (busier(*weight) * 10 <= mine * 9).then_some((queue, to))
+    let relieves = busier(*weight) * 10 <= mine * 9;
+    let escapes = (theirs + u128::from(*weight)) * 2 <= mine;
+    (relieves || escapes).then_some((queue, to))
 }
 
 #[cfg(test)]

@@ -42,7 +42,9 @@ pub(super) struct Batch<'s, 'm> {
     pub longest: usize,
     /// What is delivered now are frames for one port each.
     pub unicast: bool,
-    /// Where the next frame for the last port that took some will probably be written.
+    /// All frames go to one port, and where the next one for it will be written is asked for.
+    pub looks_ahead: bool,
+    /// That, as far as it is known.
     pub ahead: Ahead,
 }
 
@@ -164,6 +166,9 @@ impl Batch<'_, '_> {
                     if done.is_empty() {
                         // A ring without plain buffers is not asked for every frame.
                         usual = Frames::default();
+                    } else if let Some(first) = left.first() {
+                        // It stopped at a buffer that is not plain.
+                        usual.remove(Frames::one(first));
                     }
                 }
                 Err(error) => filled = Err(error),
@@ -197,7 +202,9 @@ impl Batch<'_, '_> {
             // Its memory may come back: frames until then are dropped.
             Ok(()) => {
                 tally.record(&queue.counters);
-                self.ahead = ring.ahead(regions);
+                if self.looks_ahead {
+                    self.ahead = ring.ahead(regions);
+                }
             }
             Err(RingError::Away(_)) => tally.record(&queue.counters),
             Err(error) => {

@@ -46,7 +46,7 @@ pub struct Fabric {
     started: Instant,
     /// Seconds since `started`: the clock of the forwarding table.
     clock: AtomicU32,
-    /// The worker that gets the next queue, modulo their number.
+    /// The worker that gets the first queue of the next port, modulo their number.
     next_home: AtomicU32,
 }
 
@@ -175,12 +175,14 @@ impl Fabric {
         usize::from(home.load(Ordering::Relaxed)).min(self.workers.len() - 1)
     }
 
-    /// Spreads a port's queues over the workers.
+    /// Spreads a port's queues over the workers, and first queues, which may be the only ones in use, over
+    /// them, too. A worker that polls never sleeps, so a port that is polled has one.
     fn settle(&self, port: &Port) {
-        for queue in &port.transmit {
-            let next = self.next_home.fetch_add(1, Ordering::Relaxed) as usize;
-            let home = (next % self.workers.len()) as u16;
-            queue.home.store(home, Ordering::Relaxed);
+        let first = self.next_home.fetch_add(1, Ordering::Relaxed) as usize;
+        for (index, queue) in port.transmit.iter().enumerate() {
+            let further = if port.polled { 0 } else { index };
+            let home = (first + further) % self.workers.len();
+            queue.home.store(home as u16, Ordering::Relaxed);
         }
     }
 

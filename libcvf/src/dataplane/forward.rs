@@ -104,13 +104,14 @@ impl Fabric {
             plain,
             longest: 0,
             unicast: true,
+            looks_ahead: false,
             ahead: Ahead::default(),
         };
         let known = version != 0 && route.version == version;
         if known {
             let run = run(batch.burst, 0, route.flow);
             if run.count == batch.burst.len() {
-                batch.longest = run.longest;
+                (batch.longest, batch.looks_ahead) = (run.longest, true);
                 let to = route.to;
                 batch.deliver(to, Frames::row(0, run.count), ports.get(to.index()));
                 route.ahead = batch.ahead;

@@ -38,8 +38,11 @@ impl<T, B: Bell> Mailbox<T, B> {
 
     /// Puts an entry in, and wakes the thread if it sleeps.
     pub(super) fn post(&self, entry: T) {
-        self.inbox.lock().push(entry);
+        let mut inbox = self.inbox.lock();
+        inbox.push(entry);
+        // Under the lock: who finds an entry finds the flag, too, and need not look again and again.
         self.mail.store(true, Ordering::Release);
+        drop(inbox);
         // The sleeper raises the flag before it passes the lock: it saw the entry, or is seen here.
         if self.asleep.swap(false, Ordering::AcqRel) {
             self.bell.ring();

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::balance::weight;
 use super::coalesce::Side;
 use super::fabric::Fabric;
 use super::port::Port;
@@ -21,8 +20,8 @@ pub(super) struct Active {
     port: Arc<Port>,
     queue: u16,
     empty_since: Option<Instant>,
-    /// What its frames had cost when that was last looked at.
-    cost: u64,
+    /// Time that its turns have taken, of those that were measured.
+    cost: Duration,
 }
 
 /// What a turn at a queue came to.
@@ -80,14 +79,12 @@ pub(super) fn round(
 
 impl Active {
     pub(super) fn new(port: &Arc<Port>, queue: u16) -> Self {
-        let mut entry = Self {
+        Self {
             port: Arc::clone(port),
             queue,
             empty_since: None,
-            cost: 0,
-        };
-        entry.cost();
-        entry
+            cost: Duration::ZERO,
+        }
     }
 
     /// The queue itself. There is one: entries are made for queues that are.
@@ -108,11 +105,14 @@ impl Active {
         home.store(worker as u16, Ordering::Relaxed);
     }
 
-    /// What its frames have cost since the last call.
+    /// Adds the time of a turn that was measured.
+    pub(super) fn took(&mut self, time: Duration) {
+        self.cost += time;
+    }
+
+    /// The time that it took in measured turns since the last call, in nanoseconds.
     pub(super) fn cost(&mut self) -> u64 {
-        let counters = &self.state().counters;
-        let cost = weight(counters.frames.get(), counters.bytes.get());
-        cost.saturating_sub(std::mem::replace(&mut self.cost, cost))
+        u64::try_from(std::mem::take(&mut self.cost).as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// True while the ring's memory is not mapped; whoever maps it schedules the queue again.

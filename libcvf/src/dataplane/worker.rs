@@ -196,8 +196,14 @@ impl Loop {
                     fabric.workers()[home].adopt(self.list.swap_remove(index));
                     continue;
                 }
+                let began = (turn % TICK == 0).then(Instant::now);
                 match round(entry, clock, fabric, &mut self.buffers, &mut self.scratch) {
-                    Turn::Busy => busy = true,
+                    Turn::Busy => {
+                        busy = true;
+                        if let Some(began) = began {
+                            entry.took(began.elapsed());
+                        }
+                    }
                     Turn::Idle => {}
                     Turn::Over => {
                         self.list.swap_remove(index);
@@ -235,7 +241,14 @@ fn balance(worker: &Worker, list: &mut [Active], load: u32, now: Instant, fabric
         let total: u64 = costs.iter().sum();
         let part = costs[queue].saturating_mul(load.into()) / total.max(1);
         let other = &fabric.workers()[to];
-        other.set_load(other.load(now).saturating_add(part as u32), now);
+        other.set_load(other.load(now).saturating_add(part as u32).min(1000), now);
+        tracing::debug!(
+            from = worker.index,
+            to,
+            load,
+            queues = costs.len(),
+            "a queue moves"
+        );
     }
 }
 

@@ -341,6 +341,8 @@ impl Regions {
 pub struct RegionHint {
     /// Of the regions that the rest is about.
     serial: u64,
+    /// What may be done there; `None`: no region yet.
+    access: Option<Access>,
     iova: u64,
     /// 0: no region yet.
     size: u64,
@@ -363,8 +365,8 @@ pub(super) struct Cursor<'m, 'h> {
 impl<'m, 'h> Cursor<'m, 'h> {
     #[inline]
     fn new(regions: &'m Regions, hint: &'h mut RegionHint, access: Access) -> Self {
-        if hint.serial != regions.serial {
-            // Regions of another moment: what is there may be gone.
+        if hint.serial != regions.serial || hint.access != Some(access) {
+            // Regions of another moment: what is there may be gone. Or it is for something else.
             *hint = RegionHint::default();
         }
         let RegionHint {
@@ -390,6 +392,7 @@ impl<'m, 'h> Cursor<'m, 'h> {
         };
         (allowed && region.file.is_some()).then_some(RegionHint {
             serial: regions.serial,
+            access: Some(access),
             iova: region.iova,
             size: region.size,
             host: region.host,

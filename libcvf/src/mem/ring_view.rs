@@ -242,11 +242,13 @@ impl RingView<'_> {
         row: &mut ReadRow<'m>,
     ) -> usize {
         let cursor = &mut cursor.0;
-        row.row.extend(ids, |id| {
+        let find = |id| {
             let (at, len) = self.plain(id, 0, lens, cursor)?;
             prefetch::two_to_read(at as *const u8);
             Some((at, len))
-        })
+        };
+        // SAFETY: the cursor's regions are mapped for `'m`, and it was made to read.
+        unsafe { row.row.extend(ids, find) }
     }
 
     /// As [`Self::plain_reads`], buffers to write, of whatever length.
@@ -258,11 +260,13 @@ impl RingView<'_> {
         row: &mut WriteRow<'m>,
     ) -> usize {
         let cursor = &mut cursor.0;
-        row.row.extend(ids, |id| {
+        let find = |id| {
             let (at, len) = self.plain(id, Descriptor::WRITE, (1, u32::MAX), cursor)?;
             prefetch::two_to_write(at as *const u8);
             Some((at, len))
-        })
+        };
+        // SAFETY: the cursor's regions are mapped for `'m`, and it was made to write.
+        unsafe { row.row.extend(ids, find) }
     }
 
     /// Where the buffer lies of a chain of one descriptor with exactly these flags.

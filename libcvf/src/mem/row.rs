@@ -68,9 +68,12 @@ impl Row {
     }
 
     /// Adds the buffer that `find` has for each of `ids`, until it has none or the row is full; returns how
-    /// many. `find` promises that it is mapped for as long as the row is lent.
+    /// many.
+    ///
+    /// # Safety
+    /// What `find` returns is mapped for as long as the row is lent, writable if it is lent for that.
     #[inline(always)]
-    pub(super) fn extend(
+    pub(super) unsafe fn extend(
         &mut self,
         ids: &[u16],
         mut find: impl FnMut(u16) -> Option<(usize, u32)>,
@@ -181,8 +184,8 @@ impl<'m> ReadRow<'m> {
         })
     }
 
-    /// Copies `count` buffers from `index` on, each without its first `skip` bytes, into those of `to` from the one at `first` on,
-    /// behind what `front` has for it, and says in `to` how long each has become. The first bytes that
+    /// Copies `count` buffers from `index` on, each without its first `skip` bytes, into those of `to` from the
+    /// one at `first` on, behind what `front` has for it, and says in `to` how long each has become. The first bytes that
     /// are copied are not the buffer's own, but the copy of them in `starts`. Ends at the first that
     /// does not fit, or is shorter than that. Returns how many were copied, and their bytes without
     /// the front.
@@ -299,3 +302,6 @@ impl<'m> WriteRow<'m> {
         self.row.filled().iter().map(|entry| entry.len)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,7 +112,7 @@ pub enum Pushed {
 
 /// Guest to device.
 pub trait TransmitRing: Send {
-    /// Takes frames until the burst is full or the ring empty.
+    /// Takes frames into a burst that is empty, until it is full or the ring empty.
     ///
     /// # Errors
     /// [`RingError`]; what the burst holds then is not to be used.

@@ -93,6 +93,7 @@ fn walked<'m>(
 
 impl TransmitRing for PackedTransmit {
     fn take<'m>(&mut self, regions: &'m Regions, burst: &mut Burst<'m>) -> Result<(), RingError> {
+        debug_assert!(burst.is_empty(), "what is in it is not of this ring");
         let view = self.cache.view(regions)?;
         let size = view.size();
         let walk = PackedWalk {

@@ -96,6 +96,7 @@ pub(super) fn fault(bytes: u64, front: usize) -> Option<FrameFault> {
 
 impl TransmitRing for SplitTransmit {
     fn take<'m>(&mut self, regions: &'m Regions, burst: &mut Burst<'m>) -> Result<(), RingError> {
+        debug_assert!(burst.is_empty(), "what is in it is not of this ring");
         let view = self.cache.view(regions)?;
         let to = view.available_index();
         let waiting = to.wrapping_sub(self.next);

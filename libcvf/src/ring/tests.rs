@@ -337,6 +337,106 @@ proptest! {
         };
         prop_assert!(push(true) == push(false));
     }
+
+    /// From ring to ring, whatever the chains look like: a set of frames pushed at once is what each pushed by
+    /// itself is, what was decided about is what is delivered although the sender has changed it since,
+    /// and nothing is left of the burst before in the same room.
+    #[test]
+    fn frames_go_from_ring_to_ring_at_once_as_one_by_one(
+        (from, to) in (features(), features()),
+        bursts in prop::collection::vec(prop::collection::vec(
+            (14usize..700, prop::collection::vec(any::<usize>(), 0..2), 0u8..8, 0usize..140), 1..20), 1..4),
+        posted in prop::collection::vec((30usize..900, 0u8..8), 1..40),
+    ) {
+        let mut room = BurstBuffers::default();
+        for frames in &bursts {
+            let mut sender = Driver::new();
+            let front = from.header_len();
+            let mut made = Vec::new();
+            for (number, (len, cuts, kind, _)) in frames.iter().enumerate() {
+                let mut bytes: Vec<u8> = (0..front + len).map(|i| (i * 31 + number) as u8).collect();
+                bytes[..front].fill(0);
+                // Some say something: their checksum is valid.
+                bytes[0] = if *kind == 0 { 2 } else { 0 };
+                let cuts = if *kind < 4 { &cuts[..] } else { &[] };
+                let (_, buffers) = sender.offer(&cut(bytes.len(), cuts), 0, *kind % 4 == 1);
+                let mut at = 0;
+                for (address, len) in &buffers {
+                    sender.write(*address, &bytes[at..at + len]);
+                    at += len;
+                }
+                made.push((bytes[front..].to_vec(), buffers));
+            }
+            let regions = sender.memory.load();
+            let mut ring = SplitTransmit::new(Driver::place(), from, &regions).unwrap();
+            let mut burst = room.lend();
+            ring.take(&regions, &mut burst).unwrap();
+            prop_assert_eq!(burst.len(), made.len());
+            let mut wanted = Vec::new();
+            for (index, (bytes, _)) in made.iter().enumerate() {
+                let copied = burst.copy_head(index, frames[index].3).len();
+                let mut frame = bytes.clone();
+                frame[copied..].fill(0xee);
+                wanted.push(frame);
+            }
+            for (address, len) in made.iter().flat_map(|(_, buffers)| buffers) {
+                sender.write(*address, &vec![0xee; *len]);
+            }
+            let mut plain = Frames::default();
+            for (index, frame) in burst.frames().enumerate() {
+                prop_assert!(frame.fault.is_none());
+                prop_assert_eq!(frame.meta.is_plain(), frames[index].2 != 0);
+                if frame.meta.is_plain() {
+                    plain.add(Frames::one(index));
+                }
+            }
+            let push = |at_once: bool| {
+                let mut receiver = Driver::new();
+                let mut buffers = Vec::new();
+                for (len, kind) in &posted {
+                    let cuts = if *kind == 0 { &[7][..] } else { &[] };
+                    buffers.push(receiver.offer(&cut(*len, cuts), 2, *kind == 1).1);
+                }
+                let regions = receiver.memory.load();
+                let mut ring = SplitReceive::new(Driver::place(), to, &regions).unwrap();
+                let mut left = Frames::row(0, made.len());
+                let mut delivered = Vec::new();
+                while !left.is_empty() {
+                    let run = left.before(left.without(plain));
+                    if at_once && !run.is_empty() {
+                        let (done, bytes) = ring.push_plain(&regions, &burst, run).unwrap();
+                        let lens = done.map(|index| made[index].0.len() as u64);
+                        assert_eq!(bytes, lens.sum::<u64>());
+                        delivered.extend(done);
+                        left.remove(done);
+                    }
+                    let Some(index) = left.next() else { break };
+                    let meta = FrameMeta::from(burst.frame(index).unwrap().meta);
+                    let (head, tail) = burst.parts(index);
+                    if ring.push(&regions, &meta, head, tail) == Ok(Pushed::Done) {
+                        delivered.push(index);
+                    }
+                }
+                ring.publish(&regions).unwrap();
+                (delivered, buffers, receiver)
+            };
+            let ((at_once, buffers, first), (single, _, second)) = (push(true), push(false));
+            prop_assert_eq!(&at_once, &single);
+            prop_assert!(first.read(0, RAM as usize) == second.read(0, RAM as usize));
+            if !to.merge {
+                // One chain a frame: what is in it is what was decided about.
+                let mut chains = buffers.iter();
+                for index in at_once {
+                    let need = to.header_len() + wanted[index].len();
+                    let room = |chain: &&Vec<(u64, usize)>| chain.iter().map(|part| part.1).sum::<usize>() >= need;
+                    prop_assert!(chains.len() > 0);
+                    let Some(chain) = chains.next().filter(room) else { break };
+                    let got: Vec<u8> = chain.iter().flat_map(|(at, len)| first.read(*at, *len)).collect();
+                    prop_assert_eq!(&got[to.header_len()..need], &wanted[index][..]);
+                }
+            }
+        }
+    }
 }
 
 #[test]

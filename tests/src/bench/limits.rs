@@ -42,7 +42,7 @@ pub const START: Duration = Duration::from_secs(30);
 /// Entries of every ring.
 pub const RING_SIZE: u16 = 1024;
 /// One frame of so many is compared byte by byte; of all others the number is.
-pub const COMPARE_ONE_OF: u64 = 1024;
+pub const COMPARE_ONE_OF: u64 = 1021;
 /// Rounds of the driver between two looks at the clock.
 pub const ROUNDS_PER_LOOK: u32 = 64;
 /// Bytes of a buffer for frames of 9000 bytes, header included.

@@ -24,22 +24,22 @@ fn a_worker_without_time_gives_one_queue_to_one_that_has() {
     let worker = &fabric.workers()[0];
     let mut list: Vec<_> = ports.iter().map(|port| Active::new(port, 0)).collect();
     let homes = |list: &[Active]| list.iter().map(|e| e.home(&fabric)).collect::<Vec<_>>();
-    let work = || {
-        for (port, frames) in ports.iter().zip([1000, 600, 400]) {
-            port.transmit[0].counters.frames.add(frames);
+    let work = |list: &mut [Active]| {
+        for (entry, micros) in list.iter_mut().zip([1000, 600, 400]) {
+            entry.took(Duration::from_micros(micros));
         }
     };
     let now = Instant::now();
-    work();
+    work(&mut list);
     balance(worker, &mut list, 500, now, &fabric);
     assert_eq!(homes(&list), [0, 0, 0], "there is time left");
-    work();
+    work(&mut list);
     balance(worker, &mut list, 1000, now, &fabric);
     assert_eq!(homes(&list), [1, 0, 0], "half of the work goes");
     assert_eq!(fabric.workers()[1].load(now), 500, "and is expected there");
     // As long as it was not handed over it is one of the list.
     let first = list.remove(0);
-    work();
+    work(&mut list);
     balance(worker, &mut list, 1000, now, &fabric);
     assert_eq!(homes(&list), [0, 2], "the other has less to do");
     assert_eq!(first.home(&fabric), 1);
@@ -54,11 +54,18 @@ fn a_worker_without_time_gives_one_queue_to_one_that_has() {
 #[test]
 fn queues_are_spread_over_the_workers() {
     let fabric = Fabric::start("spread", 2).expect("workers");
-    let port = Arc::new(Port::new(3, 0, false));
-    let config = PortConfig::cvf(PackedMac::new([2, 0, 0, 0, 0, 1]));
-    fabric
-        .attach(Endpoint::Device(Arc::clone(&port)), config)
-        .expect("a place");
-    let homes = port.transmit.iter().map(|queue| fabric.home(&queue.home));
-    assert_eq!(homes.collect::<Vec<_>>(), [0, 1, 0]);
+    let mut last = 0;
+    let mut homes = |pairs, polled| {
+        let port = Arc::new(Port::new(pairs, 0, polled));
+        last += 1;
+        let config = PortConfig::cvf(PackedMac::new([2, 0, 0, 0, 0, last]));
+        let endpoint = Endpoint::Device(Arc::clone(&port));
+        fabric.attach(endpoint, config).expect("a place");
+        let homes = port.transmit.iter().map(|queue| fabric.home(&queue.home));
+        homes.collect::<Vec<_>>()
+    };
+    assert_eq!(homes(3, false), [0, 1, 0]);
+    assert_eq!(homes(2, false), [1, 0], "first queues are spread, too");
+    assert_eq!(homes(2, false), [0, 1]);
+    assert_eq!(homes(3, true), [1, 1, 1], "who polls takes one core");
 }

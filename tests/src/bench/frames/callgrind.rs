@@ -70,6 +70,10 @@ impl Family for Callgrind {
                 counts.push(more as f64 / frames as f64);
                 step.done();
             }
+            ensure!(
+                counts.windows(2).all(|two| two[0] == two[1]),
+                "the same program took {counts:?} instructions per frame"
+            );
             let ours = Side::new("mdevd-engine", counts).context("no round at all")?;
             outcome.rows.push(Row::new(spec(name), ours, None));
         }

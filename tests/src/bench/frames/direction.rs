@@ -37,6 +37,8 @@ pub struct Direction {
     pub damaged: u64,
     /// Doorbells rung.
     pub kicks: u64,
+    /// Of so many frames one is compared in full.
+    pub compared: u64,
     /// Whether the receiver asks for an interrupt whenever it has nothing left to do.
     pub armed: bool,
     pace: Option<Pace>,
@@ -59,6 +61,7 @@ impl Direction {
             reordered: 0,
             damaged: 0,
             kicks: 0,
+            compared: COMPARE_ONE_OF,
             armed: false,
             pace: None,
         }
@@ -168,7 +171,7 @@ impl Direction {
             self.load.frame.len(),
         );
         let (mut received, mut damaged, mut reordered) = (0, 0, 0);
-        let mut expected = self.expected;
+        let (mut expected, compared) = (self.expected, self.compared);
         let (load, scratch, pace) = (&self.load, &mut self.scratch, &mut self.pace);
         let count = rx.poll_burst(BURST, |frame| {
             let stamp = frame.stamp(stamp_at);
@@ -182,7 +185,7 @@ impl Direction {
                 damaged += 1;
                 return;
             }
-            if number.is_multiple_of(COMPARE_ONE_OF) {
+            if number.is_multiple_of(compared) {
                 frame.copy_to(scratch);
                 if !load.same(scratch) {
                     damaged += 1;

@@ -116,7 +116,8 @@ fn guest(fabric: &Fabric, mac: [u8; 6], packed: bool) -> Result<Guest> {
     })
 }
 
-/// One burst. What callgrind counts are the instructions of this, by its name.
+/// One burst. What callgrind counts are the instructions of this, by its name: no closure may be in it, for
+/// that would have the name in its own.
 #[inline(never)]
 fn lab_counted_burst(
     fabric: &Fabric,
@@ -141,6 +142,7 @@ pub fn run(args: &InsideArgs) -> Result<Value> {
     let load = Load::plain(MACS[1], MACS[0], args.size.into());
     let mut forth = Direction::new(&mut from, load, 1);
     forth.set_window(args.burst.into());
+    forth.compared = 1;
     let (mut buffers, mut scratch) = (BurstBuffers::default(), Scratch::default());
     for _ in 0..args.bursts {
         forth.send(&mut from)?;
