@@ -5,7 +5,7 @@
 //! see the address of one entry with the port of another, and writers need no lock: each change is
 //! one compare-and-exchange, and who loses it just learns at a later frame.
 
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::*, fence};
 
 use super::permute::{KEY_BITS, Permutation};
 use super::port::{PortId, Vid};
@@ -120,6 +120,8 @@ impl Learned {
         for (word, seen) in set.entries.iter().zip(&set.seen) {
             let word = word.load(Relaxed);
             if word >> PORT_BITS == wanted && word != 0 {
+                // Its age was written before it.
+                fence(Acquire);
                 return (!is_expired(now, seen.load(Relaxed))).then(|| port_of(word));
             }
         }
