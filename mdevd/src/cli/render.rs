@@ -370,12 +370,22 @@ pub(super) fn pfs(terminal: Terminal, pfs: &[PfView]) -> String {
     )
 }
 
+/// How many workers, and how busy each is.
+fn workers(pf: &PfView) -> String {
+    let busy = |load: &u64| format!("{}.{} %", load / 10, load % 10);
+    let busy: Vec<String> = pf.worker_loads.iter().map(busy).collect();
+    match busy.is_empty() {
+        true => pf.workers.to_string(),
+        false => format!("{}, busy {}", pf.workers, busy.join(", ")),
+    }
+}
+
 /// Answer to `pf show`.
 pub(super) fn pf(terminal: Terminal, pf: &PfView) -> String {
     let mut lines = Lines::new(&pf.name);
     lines.line("kind", &pf.kind);
     lines.line("devices", pf.devices.to_string());
-    lines.line("workers", pf.workers.to_string());
+    lines.line("workers", workers(pf));
     lines.line("uplink", uplink(pf));
     let rows: Vec<Vec<Cell>> = pf
         .resources

@@ -5,7 +5,7 @@ use super::address;
 use super::render;
 use super::table::{number, table, text, toned};
 use super::terminal::{Terminal, Tone};
-use crate::engine::{DeviceSummary, State};
+use crate::engine::{DeviceSummary, PfView, State, UplinkView};
 
 #[test]
 fn the_command_line_is_consistent() {
@@ -126,4 +126,22 @@ fn a_failed_device_shows_its_reason_in_the_list() {
         list.contains("failed") && list.contains("0 of 2 queue pairs free"),
         "{list}"
     );
+}
+
+#[test]
+fn a_pf_shows_how_busy_its_workers_are() {
+    let mut pf = PfView {
+        name: "soft0".into(),
+        kind: "soft".into(),
+        workers: 2,
+        worker_loads: vec![973, 0],
+        uplink: UplinkView::default(),
+        devices: 1,
+        resources: Vec::new(),
+    };
+    let shown = render::pf(Terminal::default(), &pf);
+    assert!(shown.contains("2, busy 97.3 %, 0.0 %"), "{shown}");
+    pf.worker_loads.clear();
+    let shown = render::pf(Terminal::default(), &pf);
+    assert!(!shown.contains("busy"), "of an older daemon: {shown}");
 }

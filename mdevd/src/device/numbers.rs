@@ -141,6 +141,7 @@ pub(super) fn pf(pf: &dyn PhysicalFunction, devices: u64) -> PfView {
         name: pf.name().to_owned(),
         kind: pf.kind().to_owned(),
         workers: pf.workers().into(),
+        worker_loads: pf.fabric().loads().into_iter().map(u64::from).collect(),
         uplink,
         devices,
         resources: pf

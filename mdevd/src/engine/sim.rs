@@ -78,6 +78,7 @@ impl Backend for SimBackend {
             name: pf.name.clone(),
             kind: "sim".to_owned(),
             workers: 0,
+            worker_loads: Vec::new(),
             uplink: UplinkView {
                 kind: "none".to_owned(),
                 ..UplinkView::default()

@@ -374,6 +374,10 @@ pub struct PfView {
     pub kind: String,
     /// Data-plane workers.
     pub workers: u64,
+    /// What share of its time each had something to do lately, in thousandths; queues move from one that has no
+    /// time left.
+    #[serde(default)]
+    pub worker_loads: Vec<u64>,
     /// The way north-south.
     pub uplink: UplinkView,
     /// Devices cut from it.
