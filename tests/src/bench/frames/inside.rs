@@ -20,6 +20,7 @@ use crate::fakevm;
 use crate::fakevm::memory::{Backing, GuestMemory, MemoryPlan};
 use crate::fakevm::net::{NetGuest, NetPair, NetRingConfig, feature};
 use crate::fakevm::ring::QueueLayout;
+use crate::ui;
 
 /// Bytes of each guest's memory.
 const RAM: u64 = 16 << 20;
@@ -168,6 +169,7 @@ pub fn run(args: &InsideArgs) -> Result<Value> {
         "{} frames came instead of {expected}",
         forth.received
     );
+    ui::say(&format!("{} frames went through", forth.received));
     Ok(json!({ "ok": true, "frames": forth.received }))
 }
 
