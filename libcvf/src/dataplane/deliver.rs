@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::coalesce::{Held, Side};
+use super::coalesce::Side;
 use super::counters::{Cut, Drop, QueueCounters, Tally};
 use super::fabric::{Endpoint, Uplink};
 use super::port::Port;
 use super::queue::ReceiveQueue;
+use super::scratch::Desk;
 use crate::limits::{BURST, HEADER_COPY, MAX_SEGMENT_HEADERS};
 use crate::mem::{Ahead, ReadSlice, Regions, fault_count};
 use crate::offload::{
@@ -35,7 +36,7 @@ pub(super) struct Batch<'s, 'm> {
     pub from: PortId,
     pub snapshot: &'s Snapshot,
     pub burst: &'s mut Burst<'m>,
-    pub tools: Tools<'s>,
+    pub desk: &'s mut Desk,
     /// Frames about which nothing is said.
     pub plain: Frames,
     /// Bytes of the longest of those.
@@ -46,13 +47,6 @@ pub(super) struct Batch<'s, 'm> {
     pub looks_ahead: bool,
     /// That, as far as it is known.
     pub ahead: Ahead,
-}
-
-/// What a thread that forwards has for it, see [`Scratch`](super::scratch::Scratch).
-pub(super) struct Tools<'s> {
-    pub held: &'s mut Held,
-    pub cut: &'s mut Cut,
-    pub edit: &'s mut [u8; SEGMENT_SCRATCH],
 }
 
 /// Why a frame was not pushed.
@@ -113,7 +107,7 @@ impl Batch<'_, '_> {
             to,
             snapshot: self.snapshot,
         };
-        match way.edited(&mut head, &mut meta, self.tools.edit) {
+        match way.edited(&mut head, &mut meta, &mut self.desk.edit) {
             Ok(()) => uplink.send(&meta, head, tail),
             Err(reason) => uplink.counters().drop(reason),
         }
@@ -191,7 +185,7 @@ impl Batch<'_, '_> {
             if pushed > 0 || (starved && queue.coalesce.holds()) {
                 let wanted = ring.publish(regions)?;
                 starved |= queue.coalesce.is_limited() && ring.is_spent(regions);
-                let held = &mut *self.tools.held;
+                let held = &mut self.desk.held;
                 let now = starved || !held.has_room();
                 let decision = queue.coalesce.decide(wanted, pushed, now);
                 interrupt = held.settle(decision, port, Side::Receive(number), || ring.hold());
@@ -314,9 +308,9 @@ impl Batch<'_, '_> {
         let mut target = Target {
             ring,
             filling,
-            cut: self.tools.cut,
+            cut: &mut self.desk.cut,
         };
-        match target.deliver(head, tail, meta, self.tools.edit) {
+        match target.deliver(head, tail, meta, &mut self.desk.edit) {
             Ok(()) => Ok(()),
             Err(Failed::Drop(reason)) => {
                 filling.starved |= reason == Drop::NoBuffer;

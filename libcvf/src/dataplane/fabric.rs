@@ -103,12 +103,13 @@ impl Fabric {
     pub fn tick(&self, now: Instant) {
         const SWEEP: u32 = 64;
         let clock = now.duration_since(self.started).as_secs() as u32;
-        let before = self.clock.load(Ordering::Relaxed);
-        if clock > before {
-            self.clock.store(clock, Ordering::Relaxed);
-            if before / SWEEP != clock / SWEEP {
-                self.switch.age_learned(clock);
-            }
+        if clock <= self.now() {
+            return;
+        }
+        // Several threads may be here: it never goes back, and one of them sweeps.
+        let before = self.clock.fetch_max(clock, Ordering::Relaxed);
+        if before / SWEEP < clock / SWEEP {
+            self.switch.age_learned(clock);
         }
     }
 

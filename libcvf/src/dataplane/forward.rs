@@ -1,7 +1,7 @@
 //! From a burst to its destinations.
 
 use super::counters::{Drop, QueueCounters, Tally};
-use super::deliver::{self, Batch, Tools};
+use super::deliver::{self, Batch};
 use super::fabric::{Endpoint, Fabric, Ports};
 use super::scratch::Scratch;
 use super::sorted::Sorted;
@@ -88,19 +88,14 @@ impl Fabric {
         route: &mut Route,
         scratch: &mut Scratch,
     ) {
-        let Scratch {
-            held,
-            view,
-            cut,
-            edit,
-        } = scratch;
+        let Scratch { desk, view } = scratch;
         let (snapshot, ports, version) = self.view(view);
         let plain = burst.usuals();
         let mut batch = Batch {
             from,
             snapshot,
             burst,
-            tools: Tools { held, cut, edit },
+            desk,
             plain,
             longest: 0,
             unicast: true,
@@ -121,7 +116,7 @@ impl Fabric {
             }
         }
         self.sort(&mut batch, (ports, version), counters, known, route);
-        std::mem::take(batch.tools.cut).record(counters);
+        std::mem::take(&mut batch.desk.cut).record(counters);
     }
 
     /// Forwards frames of which not all take the way that is known.

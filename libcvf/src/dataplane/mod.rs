@@ -33,6 +33,6 @@ pub use forward::Route;
 pub use interrupts::{Interrupts, LineError, LineKind};
 pub use port::{Port, Quiescing, Stalled};
 pub use queue::{ReceiveQueue, ReceiveState, TransmitQueue, TransmitState, VectorCell};
-pub use scratch::Scratch;
+pub use scratch::{Desk, Scratch};
 pub use stats::QueueStats;
 pub use steer::{Steering, SteeringState};

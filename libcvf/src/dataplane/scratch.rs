@@ -14,26 +14,32 @@ pub(super) struct View {
     pub ports: Kept<Ports>,
 }
 
-/// Buffers of a forwarding thread.
-pub struct Scratch {
+/// What a burst is worked on with.
+pub struct Desk {
     /// Interrupts that the thread holds back; it has to ask for the next deadline before it sleeps.
     pub held: Held,
-    pub(super) view: View,
     /// Large-send frames of the burst in hand that were cut.
     pub(super) cut: Cut,
     /// A frame's head while its VLAN tag is edited.
     pub(super) edit: Box<[u8; SEGMENT_SCRATCH]>,
 }
 
-impl Default for Scratch {
+impl Default for Desk {
     fn default() -> Self {
         Self {
             held: Held::default(),
-            view: View::default(),
             cut: Cut::default(),
             edit: Box::new([0; SEGMENT_SCRATCH]),
         }
     }
+}
+
+/// What a forwarding thread has for itself.
+#[derive(Default)]
+pub struct Scratch {
+    /// For the burst in hand.
+    pub desk: Desk,
+    pub(super) view: View,
 }
 
 impl Scratch {

@@ -68,7 +68,7 @@ pub(super) fn round(
             now.duration_since(since) < SPIN || !release(&entry.port, entry.queue)
         }
         Served::Gone => {
-            let queue = &entry.port.transmit[usize::from(entry.queue)];
+            let queue = entry.transmit();
             // A ring that was put in place just now found us still here: look once more.
             let back = || queue.state.lock().ring.is_some() && !entry.port.stopped();
             !queue.claim.leave(|| back() && !entry.away())
@@ -89,19 +89,19 @@ impl Active {
 
     /// The queue itself. There is one: entries are made for queues that are.
     #[inline]
-    fn state(&self) -> &TransmitQueue {
+    fn transmit(&self) -> &TransmitQueue {
         &self.port.transmit[usize::from(self.queue)]
     }
 
     /// The worker that should serve it.
     #[inline]
     pub(super) fn home(&self, fabric: &Fabric) -> usize {
-        fabric.home(&self.state().home)
+        fabric.home(&self.transmit().home)
     }
 
     /// Names the worker that should serve it.
     pub(super) fn give_to(&self, worker: usize) {
-        let home = &self.state().home;
+        let home = &self.transmit().home;
         home.store(worker as u16, Ordering::Relaxed);
     }
 
@@ -117,7 +117,7 @@ impl Active {
 
     /// True while the ring's memory is not mapped; whoever maps it schedules the queue again.
     fn away(&self) -> bool {
-        let mut guard = self.port.transmit[usize::from(self.queue)].state.lock();
+        let mut guard = self.transmit().state.lock();
         let state = &mut *guard;
         state.suppressed = false;
         let regions = self.port.memory.keep(&mut state.memory);
@@ -203,11 +203,14 @@ fn serve(
         return Served::Gone;
     }
     let done = done.map(|wanted| {
-        let now = !scratch.held.has_room();
+        let now = !scratch.desk.held.has_room();
         let frames = burst.len() as u64;
         let decision = queue.coalesce.decide(wanted, frames, now);
         let side = Side::Transmit(number);
-        scratch.held.settle(decision, port, side, || ring.hold())
+        scratch
+            .desk
+            .held
+            .settle(decision, port, side, || ring.hold())
     });
     drop(guard);
     match done {

@@ -163,7 +163,7 @@ impl Loop {
                 if let Some(fabric) = self.fabric.upgrade() {
                     fabric.tick(now);
                 }
-                self.scratch.held.expire(now);
+                self.scratch.desk.held.expire(now);
                 continue;
             }
             // The fabric is only borrowed while there is work, so that dropping it ends us.
@@ -178,12 +178,13 @@ impl Loop {
                 },
             };
             fabric.release(&mut self.scratch.view);
-            let looks =
-                turn % TICK == 0 || self.list.len() > FEW || self.scratch.held.next().is_some();
+            let looks = turn % TICK == 0
+                || self.list.len() > FEW
+                || self.scratch.desk.held.next().is_some();
             let clock = looks.then(Instant::now);
             if let Some(now) = clock {
                 fabric.tick(now);
-                self.scratch.held.expire(now);
+                self.scratch.desk.held.expire(now);
                 if let Some(load) = self.account.end(now) {
                     balance(&self.worker, &mut self.list, load, now, fabric);
                 }
@@ -217,7 +218,7 @@ impl Loop {
     }
 
     fn sleep(&self) {
-        let held = &self.scratch.held;
+        let held = &self.scratch.desk.held;
         let patience = || held.patience().unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
         self.worker.mailbox.sleep(patience);
     }
@@ -227,6 +228,9 @@ impl Loop {
 /// next turn.
 fn balance(worker: &Worker, list: &mut [Active], load: u32, now: Instant, fabric: &Fabric) {
     worker.set_load(load, now);
+    if fabric.workers().len() < 2 {
+        return;
+    }
     let costs: Vec<u64> = list.iter_mut().map(Active::cost).collect();
     let others = fabric.workers().iter().enumerate();
     let others = others.filter(|(index, _)| *index != worker.index);

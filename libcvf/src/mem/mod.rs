@@ -34,3 +34,5 @@ pub use slice::{ReadSlice, SliceList, SlicePool, WriteSlice};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod testutil;

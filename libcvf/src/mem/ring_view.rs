@@ -319,7 +319,7 @@ impl RingView<'_> {
 
     /// Asks the processor to fetch descriptor `index`, which need not exist.
     #[inline]
-    pub fn prefetch_descriptor(&self, index: u16) {
+    fn prefetch_descriptor(&self, index: u16) {
         let at = self.descriptors + Descriptor::SIZE * usize::from(index);
         prefetch::to_read(at as *const u8);
     }

@@ -91,14 +91,24 @@ impl Row {
         added
     }
 
+    /// False when the row is full, or the buffer longer than 32 bits can say.
     #[inline]
-    fn push(&mut self, at: usize, len: u32) -> bool {
-        let Some(slot) = self.entries.get_mut(self.count) else {
-            return false;
-        };
-        slot.write(Entry { at, len });
-        self.count += 1;
-        true
+    fn push(&mut self, at: usize, len: usize) -> bool {
+        match (self.entries.get_mut(self.count), u32::try_from(len)) {
+            (Some(slot), Ok(len)) => {
+                slot.write(Entry { at, len });
+                self.count += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Where the buffer at `index` is, and its bytes.
+    #[inline]
+    fn get(&self, index: usize) -> Option<(usize, usize)> {
+        let Entry { at, len } = *self.filled().get(index)?;
+        Some((at, len as usize))
     }
 }
 
@@ -132,14 +142,14 @@ impl<'m> ReadRow<'m> {
     #[inline]
     pub fn push(&mut self, slice: ReadSlice<'m>) -> bool {
         let (base, len) = slice.as_raw();
-        u32::try_from(len).is_ok_and(|len| self.row.push(base as usize, len))
+        self.row.push(base as usize, len)
     }
 
     /// The buffer at `index`.
     #[inline]
     pub fn get(&self, index: usize) -> Option<ReadSlice<'m>> {
-        let Entry { at, len } = *self.row.filled().get(index)?;
-        Some(ReadSlice::new(at, len as usize))
+        let (at, len) = self.row.get(index)?;
+        Some(ReadSlice::new(at, len))
     }
 
     /// Puts another buffer, no longer than 32 bits can say, in the place of the one at `index`.
@@ -262,30 +272,18 @@ impl<'m> WriteRow<'m> {
         }
     }
 
-    /// Buffers in it.
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.row.count
-    }
-
-    /// True without a buffer.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.row.count == 0
-    }
-
     /// Adds a buffer; false when the row is full, or the buffer longer than 32 bits can say.
     #[inline]
     pub fn push(&mut self, slice: WriteSlice<'m>) -> bool {
         let (base, len) = slice.as_raw();
-        u32::try_from(len).is_ok_and(|len| self.row.push(base as usize, len))
+        self.row.push(base as usize, len)
     }
 
     /// The buffer at `index`; after a copy only as much of it as was written.
     #[inline]
     pub fn get(&self, index: usize) -> Option<WriteSlice<'m>> {
-        let Entry { at, len } = *self.row.filled().get(index)?;
-        Some(WriteSlice::new(at, len as usize))
+        let (at, len) = self.row.get(index)?;
+        Some(WriteSlice::new(at, len))
     }
 
     /// Notes that only the first `len` bytes of the buffer at `index` were written.

@@ -101,14 +101,6 @@ impl<'m> ReadSlice<'m> {
             .then(|| unsafe { self.base.add(at).cast::<u64>().read_unaligned() })
     }
 
-    /// As [`Self::get64`], sixteen bytes.
-    #[inline]
-    pub fn get128(&self, at: usize) -> Option<[u8; 16]> {
-        // SAFETY: as there.
-        (at.checked_add(16)? <= self.len)
-            .then(|| unsafe { self.base.add(at).cast::<[u8; 16]>().read_unaligned() })
-    }
-
     /// As [`Self::get64`], four bytes.
     #[inline]
     pub fn get32(&self, at: usize) -> Option<u32> {

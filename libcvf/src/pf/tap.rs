@@ -218,7 +218,7 @@ fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
             PollFd::new(stop.as_fd(), PollFlags::POLLIN),
         ];
         scratch.rest();
-        let patience = scratch.held.patience().map(TimeSpec::from_duration);
+        let patience = scratch.desk.held.patience().map(TimeSpec::from_duration);
         match ppoll(&mut fds, patience, None) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => {
@@ -229,7 +229,7 @@ fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
         if fds[1].any() == Some(true) {
             return;
         }
-        scratch.held.expire(Instant::now());
+        scratch.desk.held.expire(Instant::now());
         let mut frames = [(0, FrameMeta::default(), 0); BURST];
         let mut count = 0;
         let mut gone = false;

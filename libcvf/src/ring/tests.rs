@@ -1,13 +1,12 @@
 use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use proptest::prelude::*;
 
 use super::*;
 use crate::limits::BURST;
-use crate::mem::{GuestMemory, MapRequest, RingPlace};
+use crate::mem::testutil::guest;
+use crate::mem::{GuestMemory, RingPlace};
 use crate::offload::{FrameHash, PackedMeta};
 
 const SIZE: u16 = 64;
@@ -28,26 +27,10 @@ struct Driver {
 
 impl Driver {
     fn new() -> Self {
-        let fd = memfd_create(c"ring-test", MFdFlags::MFD_CLOEXEC).unwrap();
-        nix::unistd::ftruncate(&fd, RAM as i64).unwrap();
-        let memory = GuestMemory::default();
-        let copy: OwnedFd = fd.try_clone().unwrap();
-        // Two maps, so that buffers may cross from one to the other.
-        for (iova, size) in [(0, RAM / 2), (RAM / 2, RAM / 2)] {
-            let fd = Some(copy.try_clone().unwrap());
-            let map = MapRequest {
-                iova,
-                size,
-                fd,
-                fd_offset: iova,
-                read: true,
-                write: true,
-            };
-            memory.map(map).unwrap();
-        }
+        let (memory, file) = guest(RAM, RAM / 2);
         Self {
             memory,
-            file: fd.into(),
+            file,
             free: 0,
             available: 0,
             data: DATA,

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
-
-use crate::mem::{GuestMemory, MapRequest, RingPlace};
+use crate::mem::testutil::guest;
+use crate::mem::{GuestMemory, RingPlace};
 
 pub(super) const RAM: u64 = 4 << 20;
 pub(super) const DRIVER: u64 = 0x10000;
@@ -47,24 +46,10 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(size: u16) -> Self {
-        let fd = memfd_create(c"packed-test", MFdFlags::MFD_CLOEXEC).unwrap();
-        nix::unistd::ftruncate(&fd, RAM as i64).unwrap();
-        let memory = GuestMemory::default();
-        // Two maps, so that buffers may cross from one to the other.
-        for (iova, size) in [(0, DATA + 0x1801), (DATA + 0x1801, RAM - DATA - 0x1801)] {
-            let map = MapRequest {
-                iova,
-                size,
-                fd: Some(fd.try_clone().unwrap()),
-                fd_offset: iova,
-                read: true,
-                write: true,
-            };
-            memory.map(map).unwrap();
-        }
+        let (memory, file) = guest(RAM, DATA + 0x1801);
         Self {
             memory,
-            file: fd.into(),
+            file,
             size,
             next_avail: 0,
             avail_wrap: true,
