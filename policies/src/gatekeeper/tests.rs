@@ -1,5 +1,7 @@
 use super::*;
-use libcvf::control::{CoalescingScope, HashSettings};
+use crate::rule;
+use libcvf::control::{Coalescing, CoalescingScope, HashSettings, MacAddr, RssSettings};
+use libcvf::limits::{MAX_COALESCE_USECS, MAX_FILTER_MACS};
 use libcvf::offload::Accepts;
 
 fn facts(access_vlan: Option<u16>) -> DeviceFacts {
