@@ -4,6 +4,7 @@ mod check;
 mod error;
 mod features;
 pub mod keys;
+mod membership;
 mod parse;
 mod react;
 mod sections;

@@ -3,7 +3,7 @@
 use libcvf::control::{ControlRequest, DeviceFacts, MacAddr};
 
 use super::{Finding, OfProfile};
-use crate::profile::{MacPermission, Permissions, Profile};
+use crate::profile::{MacPermission, Profile};
 use crate::rule;
 
 pub(super) const OWN: &[OfProfile] = &[OfProfile {
@@ -34,10 +34,6 @@ pub(super) const FILTER: &[OfProfile] = &[
     },
 ];
 
-fn listed(control: &Permissions, mac: MacAddr) -> bool {
-    control.mac_list.iter().any(|pattern| pattern.contains(mac))
-}
-
 fn mac_change(profile: &Profile, facts: &DeviceFacts, request: &ControlRequest) -> Option<Finding> {
     let (ControlRequest::SetMac(mac), assigned) = (request, facts.assigned_mac) else {
         return None;
@@ -47,7 +43,7 @@ fn mac_change(profile: &Profile, facts: &DeviceFacts, request: &ControlRequest) 
     }
     match profile.control.mac_change {
         MacPermission::AnyUnicast => Finding::allows("any unicast address may be taken"),
-        MacPermission::Listed if listed(&profile.control, *mac) => {
+        MacPermission::Listed if profile.control.lists_mac(*mac) => {
             Finding::allows("control.mac-list has it")
         }
         MacPermission::Listed => Finding::refuses(format!(
@@ -82,7 +78,7 @@ fn unicast_filter(
     };
     match profile.control.unicast_filter {
         MacPermission::AnyUnicast => Finding::allows("any unicast address may be received"),
-        MacPermission::Listed => match extra.find(|mac| !listed(&profile.control, *mac)) {
+        MacPermission::Listed => match extra.find(|mac| !profile.control.lists_mac(*mac)) {
             None => Finding::allows("control.mac-list has all unicast addresses"),
             Some(mac) => Finding::refuses(format!(
                 "frames to {mac} were asked for, control.mac-list does not have it"

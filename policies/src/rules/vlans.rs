@@ -28,7 +28,7 @@ fn join(profile: &Profile, _: &DeviceFacts, request: &ControlRequest) -> Option<
     match control.vlan_join {
         _ if *id == 0 => Finding::allows("0 only marks a priority"),
         VlanPermission::Any => Finding::allows("every VLAN may be joined"),
-        VlanPermission::Listed if control.vlan_list.iter().any(|range| range.contains(*id)) => {
+        VlanPermission::Listed if control.may_join(*id) => {
             Finding::allows("control.vlan-list has it")
         }
         VlanPermission::Listed => Finding::refuses(format!(
