@@ -5,6 +5,25 @@
 //! ([`shipped`]). [`Profile::admit`] judges a device that is to be made, [`ProfileGatekeeper`] what
 //! its guest asks for later, and [`explain`] tells an operator why. [`DefaultGatekeeper`] is what
 //! holds for every device, whatever its profile.
+//!
+//! ```
+//! use policies::{Profile, explain, request};
+//!
+//! let text = "[control]\nvlan-join = \"listed\"\nvlan-list = [\"200-299\"]";
+//! let profile = Profile::parse("edge", text)?;
+//! let facts = libcvf::control::DeviceFacts {
+//!     assigned_mac: "52:54:00:12:34:56".parse()?,
+//!     queue_pairs: 1,
+//!     access_vlan: None,
+//! };
+//! assert!(explain(&profile, &facts, &request::parse("vlan=250")?).allowed);
+//! let told = explain(&profile, &facts, &request::parse("vlan=300")?);
+//! assert_eq!(told.rule, Some(policies::rule::VLAN_JOIN));
+//!
+//! let error = Profile::parse("edge", "[control]\nvlan-jion = \"any\"").unwrap_err();
+//! assert!(error.render("edge.toml").starts_with("edge.toml:2:1: there is no key 'vlan-jion'"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod admit;
 mod explain;

@@ -8,7 +8,7 @@ use super::Profile;
 use super::check::{Wrong, check};
 use super::error::{Fault, ProfileError};
 use super::keys::{self, SECTIONS, Values};
-use crate::limits::{MAX_PROFILE, MAX_PROFILE_NAME};
+use crate::limits::{MAX_FAULTS, MAX_PROFILE, MAX_PROFILE_NAME};
 use crate::nearest::{hint, shown};
 
 impl Profile {
@@ -34,10 +34,10 @@ impl Profile {
             Ok(table) => table,
             Err(error) => return fail(vec![source.syntax(&error)]),
         };
-        let (places, faults) = source.places(table.get_ref());
-        if !faults.is_empty() {
-            return fail(faults);
-        }
+        let places = match source.places(table.get_ref()) {
+            Ok(places) => places,
+            Err(faults) => return fail(faults),
+        };
         let mut profile: Self = match toml::from_str(text) {
             Ok(profile) => profile,
             Err(error) => return fail(vec![source.value(&error, &places)]),
@@ -110,34 +110,40 @@ impl Source<'_> {
         self.fault(at, format!("this is not TOML: {what}"))
     }
 
-    /// The places of all keys, and those keys that there are not.
-    fn places(&self, table: &DeTable<'_>) -> (Places, Vec<Fault>) {
-        let (mut places, mut faults) = (Vec::new(), Vec::new());
+    /// The places of all keys, or the first of those that there are not.
+    fn places(&self, table: &DeTable<'_>) -> Result<Places, Vec<Fault>> {
+        let (mut places, mut strange) = (Vec::new(), Vec::new());
         for (key, value) in table {
-            let (name, span): (&str, _) = (key.get_ref(), key.span());
+            let (name, at): (&str, _) = (key.get_ref(), key.span().start);
             if !SECTIONS.contains(&name) {
                 match keys::find(name).filter(|key| !key.path.contains('.')) {
                     Some(_) => places.push((name.to_owned(), value.span())),
-                    None => faults.push(self.fault(span.start, unknown("", name))),
+                    None => strange.push((at, Strange::Key("", name))),
                 }
                 continue;
             }
             let DeValue::Table(section) = value.get_ref() else {
-                let what = format!("'{name}' is a section: write [{name}] and its keys below");
-                faults.push(self.fault(span.start, what));
+                strange.push((at, Strange::NoSection(name)));
                 continue;
             };
             for (key, value) in section {
-                let (inner, span): (&str, _) = (key.get_ref(), key.span());
+                let (inner, at): (&str, _) = (key.get_ref(), key.span().start);
                 let path = format!("{name}.{inner}");
                 if keys::find(&path).is_some() {
                     places.push((path, value.span()));
                 } else {
-                    faults.push(self.fault(span.start, unknown(name, inner)));
+                    strange.push((at, Strange::Key(name, inner)));
                 }
             }
         }
-        (Places(places), faults)
+        if strange.is_empty() {
+            return Ok(Places(places));
+        }
+        // Cut before anything is written about it: there may be thousands.
+        strange.sort_by_key(|(at, _)| *at);
+        strange.truncate(MAX_FAULTS);
+        let fault = |(at, strange): (usize, Strange<'_>)| self.fault(at, strange.sentence());
+        Err(strange.into_iter().map(fault).collect())
     }
 
     /// What serde says about a value, in an operator's words.
@@ -167,6 +173,25 @@ impl Source<'_> {
             false => format!(": write {values}{near}"),
         };
         self.fault(span.start, format!("{path}: {what}{tail}"))
+    }
+}
+
+/// A key that is not where it could be.
+enum Strange<'a> {
+    /// A section's name before something else than its keys.
+    NoSection(&'a str),
+    /// A key of a section that does not have it; "" stands for outside of sections.
+    Key(&'a str, &'a str),
+}
+
+impl Strange<'_> {
+    fn sentence(&self) -> String {
+        match self {
+            Self::NoSection(name) => {
+                format!("'{name}' is a section: write [{name}] and its keys below")
+            }
+            Self::Key(section, name) => unknown(section, name),
+        }
     }
 }
 

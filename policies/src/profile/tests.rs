@@ -193,6 +193,13 @@ fn only_so_many_faults_are_said() {
     let count = |n| parse(&keys(n)).expect_err("unknown").faults.len();
     assert_eq!(count(MAX_FAULTS), MAX_FAULTS);
     assert_eq!(count(MAX_FAULTS + 1), MAX_FAULTS);
+    let error = parse(&keys(5000)).expect_err("unknown");
+    let lines: Vec<_> = error.faults.iter().map(|fault| fault.line).collect();
+    assert_eq!(
+        lines,
+        (1..=MAX_FAULTS).collect::<Vec<_>>(),
+        "the first ones"
+    );
 }
 
 #[test]
