@@ -5,8 +5,8 @@ use libcvf::control::{CoalescingScope, ControlRequest, MacAddr};
 use super::lists::{ACCEPTS, HASHES, names};
 use crate::limits::MAX_TOLD;
 
-/// A request as [`parse`](super::parse) reads it, for people: long lists are cut, and keys of hashes
-/// left out.
+/// A request as [`parse`](super::parse) reads it, for people: long lists are cut, keys of hashes left
+/// out, and of a table its length and highest queue are told.
 pub fn describe(request: &ControlRequest) -> String {
     match request {
         ControlRequest::SetMac(mac) => format!("mac={mac}"),

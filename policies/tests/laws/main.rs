@@ -126,10 +126,13 @@ proptest! {
     #[test]
     fn what_is_described_is_read_again(asked in asked()) {
         let described = request::describe(&asked);
-        if let Ok(read) = request::parse(&described) {
-            prop_assert_eq!(request::describe(&read), described);
-        } else {
-            prop_assert!(described.contains("more)"), "{}", described);
+        match request::parse(&described) {
+            // Of a table only its length and its highest queue are told.
+            Ok(read) if matches!(asked, ControlRequest::SetRss(_)) => {
+                prop_assert!(matches!(read, ControlRequest::SetRss(_)));
+            }
+            Ok(read) => prop_assert_eq!(request::describe(&read), described),
+            Err(_) => prop_assert!(described.contains("more)"), "{}", described),
         }
     }
 }
