@@ -8,6 +8,7 @@
 
 mod balance;
 mod claim;
+mod clock;
 mod coalesce;
 mod counters;
 mod deliver;
