@@ -13,7 +13,6 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -23,6 +22,7 @@ use crate::control::Coalescing;
 use crate::limits::{HELD_RETRY, MAX_COALESCE_FRAMES, MAX_HELD_QUEUES, QUIESCE_DEADLINE};
 use crate::mem::{Regions, fault_count};
 use crate::ring::RingError;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// What to do about an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -411,5 +411,7 @@ fn lock<T>(mutex: &Mutex<T>, patience: Patience) -> Option<MutexGuard<'_, T>> {
     }
 }
 
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,8 @@
 //! Counters, incremented where the frame is handled.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use crate::control::QueueReport;
 use crate::offload::{Csum, FrameMeta, Gso, PackedMac};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A number that only grows. One writer at a time (the holder of the queue's lock), any readers.
 #[derive(Debug, Default)]
@@ -246,3 +245,6 @@ impl Cut {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

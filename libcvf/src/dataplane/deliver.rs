@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::coalesce::Side;
 use super::counters::{Cut, Drop, QueueCounters, Tally};
 use super::fabric::{Endpoint, Uplink};
 use super::port::Port;
-use super::queue::ReceiveQueue;
+use super::queue::{ReceiveQueue, ReceiveState};
+use super::receiver::Receiver;
 use super::scratch::Desk;
 use crate::limits::{BURST, HEADER_COPY, MAX_SEGMENT_HEADERS};
 use crate::mem::{Ahead, ReadSlice, Regions, fault_count};
@@ -20,6 +20,13 @@ use crate::switch::{PortId, Reason, Snapshot};
 
 /// Bytes of a link header without tag.
 const ETHERNET: usize = 14;
+
+/// Bytes of the longest frame that is surely within an MTU: that counts what is behind the link header, and
+/// the shortest of those has no tag.
+#[inline]
+pub(super) const fn longest_within(mtu: u32) -> usize {
+    (mtu as usize).saturating_add(ETHERNET)
+}
 /// Most bytes summed in one go.
 const SUM_CHUNK: usize = 2048;
 
@@ -142,16 +149,16 @@ impl Batch<'_, '_> {
         let queue = &port.receive[usize::from(number)];
         let faults = fault_count();
         let mut guard = queue.state.lock();
-        let state = &mut *guard;
-        let Some(ring) = state.ring.as_mut().filter(|_| port.running()) else {
+        let ReceiveState { ring: slot, memory } = &mut *guard;
+        let Some(ring) = slot.as_mut().filter(|_| port.running()) else {
             frames.for_each(|_| queue.counters.drop(Drop::NotReady));
             return;
         };
-        let regions = port.memory.keep(&mut state.memory);
+        let regions = port.memory.keep(memory);
         let mut usual = self.usual(port.mtu(), frames);
         let mut left = frames;
-        let (mut tally, mut starved) = (Tally::default(), false);
-        let mut filled = Ok(());
+        let mut tally = Tally::default();
+        let mut filled = Ok(false);
         if usual == frames && self.unicast {
             match ring.push_plain(regions, self.burst, frames) {
                 Ok((done, bytes)) => {
@@ -169,52 +176,26 @@ impl Batch<'_, '_> {
             }
         }
         if !left.is_empty() {
-            let rest = filled.and_then(|()| {
+            filled = filled.and_then(|_| {
                 let receiver = (port.as_ref(), regions, queue);
                 self.fill(ring.as_mut(), receiver, to, (&mut left, usual), &mut tally)
             });
-            if rest.is_err() {
+            if filled.is_err() {
                 left.for_each(|_| queue.counters.drop(Drop::NotReady));
             }
-            filled = rest.map(|short| starved = short);
         }
-        let pushed = tally.frames();
-        let mut interrupt = false;
-        let published = filled.and_then(|()| {
-            // A driver that has to post buffers is not left waiting for what is held back.
-            if pushed > 0 || (starved && queue.coalesce.holds()) {
-                let wanted = ring.publish(regions)?;
-                starved |= queue.coalesce.is_limited() && ring.is_spent(regions);
-                let held = &mut self.desk.held;
-                let now = starved || !held.has_room();
-                let decision = queue.coalesce.decide(wanted, pushed, now);
-                interrupt = held.settle(decision, port, Side::Receive(number), || ring.hold());
-            }
-            Ok(())
-        });
-        match published {
-            // Its memory may come back: frames until then are dropped.
-            Ok(()) => {
-                tally.record(&queue.counters);
-                if self.looks_ahead {
-                    self.ahead = ring.ahead(regions);
-                }
-            }
-            Err(RingError::Away(_)) => tally.record(&queue.counters),
-            Err(error) => {
-                // What was pushed before is never shown.
-                (0..pushed).for_each(|_| queue.counters.drop(Drop::NotReady));
-                state.ring = None;
-                port.stop(format!("receive queue {number}: {error}"));
-            }
-        }
-        let under_ring = || state.ring.as_ref().is_some_and(|ring| ring.faulted());
-        if port.truncated(faults, regions, under_ring) {
-            state.ring = None;
-        }
+        let receiver = Receiver {
+            port,
+            number,
+            queue,
+            regions,
+            faults,
+        };
+        let ahead = self.looks_ahead.then_some(&mut self.ahead);
+        let interrupt = receiver.conclude(slot, filled, &tally, self.desk, ahead);
         drop(guard);
-        if interrupt && port.interrupts.queue(queue.vector.get()) {
-            queue.counters.interrupts.add_shared(1);
+        if interrupt {
+            Receiver::interrupt(port, queue);
         }
     }
 
@@ -270,8 +251,7 @@ impl Batch<'_, '_> {
         if self.snapshot.edits() {
             return Frames::default();
         }
-        // The MTU counts what is behind the link header, and this is the shortest.
-        let limit = (mtu as usize).saturating_add(ETHERNET);
+        let limit = longest_within(mtu);
         let mut usual = frames.and(self.plain);
         if self.longest > limit {
             for index in usual {

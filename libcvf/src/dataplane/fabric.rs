@@ -1,11 +1,11 @@
 //! What the ports of one PF have in common: the switch, the table of endpoints, the workers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::clock::Clock;
 use super::counters::QueueCounters;
 use super::port::Port;
 use super::scratch::View;
@@ -15,6 +15,7 @@ use crate::kept::Versioned;
 use crate::offload::FrameMeta;
 use crate::ring::Payload;
 use crate::switch::{PortConfig, PortId, Snapshot, Switch, SwitchError};
+use crate::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 /// A way north-south that takes frames from workers.
 pub trait Uplink: Send + Sync {
@@ -44,8 +45,8 @@ pub struct Fabric {
     change: Mutex<()>,
     workers: Box<[Arc<Worker>]>,
     started: Instant,
-    /// Seconds since `started`: the clock of the forwarding table.
-    clock: AtomicU32,
+    /// Seconds since `started`.
+    clock: Clock,
     /// The worker that gets the first queue of the next port, modulo their number.
     next_home: AtomicU32,
 }
@@ -65,7 +66,7 @@ impl Fabric {
             change: Mutex::new(()),
             workers,
             started: Instant::now(),
-            clock: AtomicU32::new(0),
+            clock: Clock::default(),
             next_home: AtomicU32::new(0),
         });
         for (index, worker) in fabric.workers.iter().enumerate() {
@@ -95,21 +96,15 @@ impl Fabric {
 
     /// The forwarding table's clock, in seconds.
     pub(super) fn now(&self) -> u32 {
-        self.clock.load(Ordering::Relaxed)
+        self.clock.now()
     }
 
     /// Sets the clock; a thread that forwards calls it before each round. What was learned is swept
     /// once in a while.
     pub fn tick(&self, now: Instant) {
-        const SWEEP: u32 = 64;
-        let clock = now.duration_since(self.started).as_secs() as u32;
-        if clock <= self.now() {
-            return;
-        }
-        // Several threads may be here: it never goes back, and one of them sweeps.
-        let before = self.clock.fetch_max(clock, Ordering::Relaxed);
-        if before / SWEEP < clock / SWEEP {
-            self.switch.age_learned(clock);
+        let seconds = now.duration_since(self.started).as_secs() as u32;
+        if self.clock.advance(seconds) {
+            self.switch.age_learned(seconds);
         }
     }
 

@@ -13,11 +13,11 @@ use crate::switch::{PortId, Verdict};
 
 /// What decides where an untagged frame goes: both addresses, and the type that says that it is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Flow(u128);
+pub(super) struct Flow(u128);
 
 impl Flow {
     #[inline]
-    const fn of(head: &[u8; FLOW_COPY]) -> Self {
+    pub(super) const fn of(head: &[u8; FLOW_COPY]) -> Self {
         // Two bytes behind the type do not count.
         Self(u128::from_le_bytes(*head) << 16)
     }
@@ -44,6 +44,18 @@ pub struct Route {
 }
 
 impl Route {
+    /// The port that a frame of `flow` goes to, if this is about it and the snapshot of that version.
+    #[inline]
+    pub(super) fn of(&self, version: u64, flow: Flow) -> Option<PortId> {
+        (version != 0 && self.version == version && self.flow == flow).then_some(self.to)
+    }
+
+    /// Where the next frame will probably be written.
+    #[inline]
+    pub(super) fn ahead(&mut self) -> &mut Ahead {
+        &mut self.ahead
+    }
+
     /// Asks the processor for where the next frame will probably be written.
     #[inline]
     pub(super) fn fetch(&self) {

@@ -8,16 +8,19 @@
 
 mod balance;
 mod claim;
+mod clock;
 mod coalesce;
 mod counters;
 mod deliver;
 mod fabric;
 mod forward;
 mod interrupts;
+mod lone;
 mod mailbox;
 mod mask;
 mod port;
 mod queue;
+mod receiver;
 mod scratch;
 mod serve;
 mod sorted;

@@ -1,11 +1,7 @@
 //! A CVF's place at the switch, as the data plane sees it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 
 use super::interrupts::Interrupts;
 use super::queue::{ReceiveQueue, TransmitQueue, VectorCell};
@@ -14,6 +10,8 @@ use super::wishes::Wishes;
 use crate::mem::{GuestMemory, Regions, fault_count};
 use crate::offload::Accepts;
 use crate::switch::PortId;
+use crate::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use crate::sync::{ArcSwap, Mutex};
 
 /// A device's data-plane state. Shared between the control side and workers.
 pub struct Port {

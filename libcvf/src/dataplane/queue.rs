@@ -1,7 +1,5 @@
 //! A port's queues: a ring behind a lock, beside it what others may look at without one.
 
-use std::sync::atomic::{AtomicU16, Ordering};
-
 use parking_lot::Mutex;
 
 use super::claim::Claim;
@@ -11,6 +9,7 @@ use super::forward::Route;
 use crate::kept::Kept;
 use crate::mem::Regions;
 use crate::ring::{ReceiveRing, TransmitRing};
+use crate::sync::atomic::{AtomicU16, Ordering};
 
 const NO_VECTOR: u16 = 0xffff;
 

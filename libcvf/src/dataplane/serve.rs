@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::coalesce::Side;
 use super::fabric::Fabric;
 use super::port::Port;
-use super::queue::TransmitQueue;
+use super::queue::{TransmitQueue, TransmitState};
 use super::scratch::Scratch;
 use crate::mem::fault_count;
-use crate::ring::{BurstBuffers, RingError};
+use crate::ring::{BurstBuffers, Lone, RingError};
 
 /// How long an empty ring is polled before it is armed.
 const SPIN: Duration = Duration::from_micros(20);
@@ -160,23 +160,41 @@ fn serve(
     let queue = &port.transmit[usize::from(number)];
     let faults = fault_count();
     let mut guard = queue.state.lock();
-    let state = &mut *guard;
-    let Some(ring) = state.ring.as_mut().filter(|_| !port.stopped()) else {
+    let TransmitState {
+        ring: slot,
+        suppressed,
+        route,
+        memory,
+    } = &mut *guard;
+    let Some(ring) = slot.as_mut().filter(|_| !port.stopped()) else {
         return Served::Gone;
     };
-    let regions = port.memory.keep(&mut state.memory);
-    let mut burst = buffers.lend();
-    let taken = if ring.has_work(regions) {
-        state.route.fetch();
-        ring.take(regions, &mut burst)
-    } else {
-        Ok(())
-    };
-    if taken.is_ok() && burst.is_empty() {
-        if !state.suppressed {
-            ring.suppress(regions);
-            state.suppressed = true;
+    let regions = port.memory.keep(memory);
+    if !*suppressed {
+        ring.suppress(regions);
+        *suppressed = true;
+    }
+    let (frames, done) = if ring.has_work(regions) {
+        route.fetch();
+        let lone = ring.lone(regions);
+        let sent = |lone: &Lone<'_>| fabric.forward_lone(lone, &queue.counters, route, scratch);
+        if let Some(lone) = lone.filter(sent) {
+            (1, ring.give_lone(regions, &lone))
+        } else {
+            let mut burst = buffers.lend();
+            let done = ring.take(regions, &mut burst).and_then(|()| {
+                fabric.forward(port.id(), &mut burst, &queue.counters, route, scratch);
+                ring.give_back(regions, &burst)
+            });
+            (burst.len() as u64, done)
         }
+    } else {
+        (0, Ok(false))
+    };
+    if frames > 0 {
+        ring.suppress(regions);
+    }
+    if frames == 0 && done.is_ok() {
         let truncated = port.truncated(faults, regions, || ring.faulted());
         return if truncated {
             Served::Gone
@@ -184,27 +202,19 @@ fn serve(
             Served::Nothing
         };
     }
-    let done = taken.and_then(|()| {
-        ring.suppress(regions);
-        state.suppressed = true;
-        let route = &mut state.route;
-        fabric.forward(port.id(), &mut burst, &queue.counters, route, scratch);
-        ring.give_back(regions, &burst)
-    });
     if port.truncated(faults, regions, || ring.faulted()) {
-        state.ring = None;
+        *slot = None;
         return Served::Gone;
     }
     if let Err(error) = &done
         && !matches!(error, RingError::Away(_))
     {
-        state.ring = None;
+        *slot = None;
         port.stop(format!("transmit queue {number}: {error}"));
         return Served::Gone;
     }
     let done = done.map(|wanted| {
         let now = !scratch.desk.held.has_room();
-        let frames = burst.len() as u64;
         let decision = queue.coalesce.decide(wanted, frames, now);
         let side = Side::Transmit(number);
         scratch

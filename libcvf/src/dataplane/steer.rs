@@ -168,5 +168,7 @@ fn automatic(head: &[u8], pairs: u16) -> u16 {
     (((mix >> 32) * u64::from(pairs)) >> 32) as u16
 }
 
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(test)]
 mod tests;

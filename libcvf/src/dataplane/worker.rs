@@ -256,5 +256,7 @@ fn balance(worker: &Worker, list: &mut [Active], load: u32, now: Instant, fabric
     }
 }
 
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(test)]
 mod tests;

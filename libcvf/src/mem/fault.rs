@@ -6,67 +6,24 @@
 //! [`fault_count`] after each burst, stops the device. A fault anywhere else is given back to the
 //! default action: it is a bug of ours.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-
-use parking_lot::Mutex;
-
+use self::slots::{Slot, Table};
+#[cfg(not(loom))]
 use crate::limits::MAX_FILE_MAPPINGS;
 
-struct Slot {
-    /// Odd while the range changes, so that the handler never takes one slot's start with the length
-    /// of its next owner: it would put zero pages over somebody else's memory.
-    version: AtomicUsize,
-    start: AtomicUsize,
-    len: AtomicUsize,
-    faulted: AtomicBool,
-}
+mod slots;
 
-static SLOTS: [Slot; MAX_FILE_MAPPINGS] = [const {
-    Slot {
-        version: AtomicUsize::new(0),
-        start: AtomicUsize::new(0),
-        len: AtomicUsize::new(0),
-        faulted: AtomicBool::new(false),
-    }
-}; MAX_FILE_MAPPINGS];
-/// Slots below this index may be in use; keeps the handler's scan and the page footprint short.
-static HIGH_WATER: AtomicUsize = AtomicUsize::new(0);
-static FAULTS: AtomicU64 = AtomicU64::new(0);
-static FREE: Mutex<Free> = Mutex::new(Free {
-    returned: Vec::new(),
-    installed: false,
-});
-
-impl Slot {
-    fn set(&self, start: usize, len: usize) {
-        self.version.fetch_add(1, Ordering::Relaxed);
-        fence(Ordering::Release);
-        self.start.store(start, Ordering::Relaxed);
-        self.len.store(len, Ordering::Relaxed);
-        self.version.fetch_add(1, Ordering::Release);
-    }
-
-    /// Start and length that belong together; `None` while they change. Safe in a signal handler.
-    fn get(&self) -> Option<(usize, usize)> {
-        let before = self.version.load(Ordering::Acquire);
-        let range = (
-            self.start.load(Ordering::Relaxed),
-            self.len.load(Ordering::Relaxed),
-        );
-        fence(Ordering::Acquire);
-        let after = self.version.load(Ordering::Relaxed);
-        (before == after && before.is_multiple_of(2)).then_some(range)
-    }
-}
-
-struct Free {
-    returned: Vec<usize>,
-    installed: bool,
-}
+#[cfg(not(loom))]
+static SLOTS: [Slot; MAX_FILE_MAPPINGS] = [const { Slot::new() }; MAX_FILE_MAPPINGS];
+#[cfg(not(loom))]
+static TABLE: Table = Table::new(&SLOTS);
+/// The model checker's atomics cannot be static: models have tables of their own, this one has no room.
+#[cfg(loom)]
+static TABLE: std::sync::LazyLock<Table<Vec<Slot>>> =
+    std::sync::LazyLock::new(|| Table::new(Vec::new()));
 
 /// How many faults were contained since the process started. Monotone; cheap enough for every burst.
 pub fn fault_count() -> u64 {
-    FAULTS.load(Ordering::Relaxed)
+    TABLE.faults()
 }
 
 /// An entry of the table; the mapping it describes must outlive it.
@@ -78,38 +35,19 @@ pub(super) struct Guarded {
 impl Guarded {
     /// Enters `[start, start + len)`. `None` when the table is full.
     pub(super) fn enter(start: usize, len: usize) -> Option<Self> {
-        let mut free = FREE.lock();
-        if !free.installed {
-            install();
-            free.installed = true;
-        }
-        let slot = match free.returned.pop() {
-            Some(slot) => slot,
-            None => {
-                let next = HIGH_WATER.load(Ordering::Relaxed);
-                if next == MAX_FILE_MAPPINGS {
-                    return None;
-                }
-                HIGH_WATER.store(next + 1, Ordering::Release);
-                next
-            }
-        };
-        let entry = &SLOTS[slot];
-        entry.faulted.store(false, Ordering::Relaxed);
-        entry.set(start, len);
+        let slot = TABLE.enter(start, len, install)?;
         Some(Self { slot })
     }
 
     /// True once a fault was contained in this mapping.
     pub(super) fn faulted(&self) -> bool {
-        SLOTS[self.slot].faulted.load(Ordering::Relaxed)
+        TABLE.faulted(self.slot)
     }
 }
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        SLOTS[self.slot].set(0, 0);
-        FREE.lock().returned.push(self.slot);
+        TABLE.leave(self.slot);
     }
 }
 
@@ -128,14 +66,7 @@ fn install() {
 extern "C" fn on_sigbus(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: with SA_SIGINFO the kernel passes a valid siginfo.
     let address = unsafe { (*info).si_addr() } as usize;
-    for slot in &SLOTS[..HIGH_WATER.load(Ordering::Acquire)] {
-        // The slot of the mapping that faulted does not change: whoever touches it keeps it.
-        let Some((start, len)) = slot.get() else {
-            continue;
-        };
-        if len == 0 || address < start || address - start >= len {
-            continue;
-        }
+    let contained = TABLE.contain(address, |start, len| {
         // Huge pages: MAP_FIXED must begin at a huge page boundary of the mapping, so replace all
         // of it; the device is lost anyway.
         // SAFETY: the range is exactly one mapping that `MappedFile` made and still owns, so
@@ -150,11 +81,10 @@ extern "C" fn on_sigbus(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc
                 0,
             )
         };
-        if replaced != libc::MAP_FAILED {
-            slot.faulted.store(true, Ordering::Relaxed);
-            FAULTS.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
+        replaced != libc::MAP_FAILED
+    });
+    if contained {
+        return;
     }
     // SAFETY: restoring the default action; the faulting access runs again and ends the process.
     unsafe {

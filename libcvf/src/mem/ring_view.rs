@@ -10,6 +10,7 @@ use super::areas::{AreaPlan, Areas, PlaceError};
 use super::prefetch;
 use super::regions::{Access, Cursor, ReadCursor, Regions, WriteCursor};
 use super::row::{ReadRow, WriteRow};
+use super::slice::{ReadSlice, WriteSlice};
 
 /// Bytes of a used entry.
 const USED_SIZE: usize = 8;
@@ -251,6 +252,30 @@ impl RingView<'_> {
         unsafe { row.row.extend(ids, find) }
     }
 
+    /// The buffer of a usual chain, as with [`Self::plain_reads`].
+    #[inline]
+    pub fn plain_read<'m>(
+        &self,
+        id: u16,
+        lens: (u32, u32),
+        cursor: &mut ReadCursor<'m, '_>,
+    ) -> Option<ReadSlice<'m>> {
+        let (at, len) = self.plain(id, 0, lens, &mut cursor.0)?;
+        prefetch::two_to_read(at as *const u8);
+        Some(ReadSlice::new(at, len as usize))
+    }
+
+    /// The buffer of a usual chain, as with [`Self::plain_writes`].
+    #[inline]
+    pub fn plain_write<'m>(
+        &self,
+        id: u16,
+        cursor: &mut WriteCursor<'m, '_>,
+    ) -> Option<WriteSlice<'m>> {
+        let (at, len) = self.plain(id, Descriptor::WRITE, (1, u32::MAX), &mut cursor.0)?;
+        Some(WriteSlice::new(at, len as usize))
+    }
+
     /// As [`Self::plain_reads`], buffers to write, of whatever length.
     #[inline]
     pub fn plain_writes<'m>(
@@ -361,6 +386,12 @@ impl RingView<'_> {
             count = count.wrapping_add(1);
         }
         index.wrapping_add(count)
+    }
+
+    /// [`Self::set_used_all`] for one entry.
+    #[inline]
+    pub fn set_used(&self, index: u16, id: u16, len: u32) -> u16 {
+        self.set_used_all(index, std::iter::once((id, len)))
     }
 
     /// Publishes all used entries before `index`.

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use super::Regions;
 use super::copy::copy;
 use super::prefetch::{self, LINE};
+use crate::limits::FLOW_COPY;
 
 /// Bytes at the start of a buffer that [`ReadSlice::prefetch`] asks for.
 const FIRST_LINES: usize = 2 * LINE;
@@ -91,6 +92,14 @@ impl<'m> ReadSlice<'m> {
         // exclusive borrows never point into guest memory, so the two do not overlap.
         unsafe { copy(self.base, into.as_mut_ptr(), len) };
         len
+    }
+
+    /// The first bytes, as they stand; `None` when there are not so many.
+    #[inline]
+    pub fn start(&self) -> Option<[u8; FLOW_COPY]> {
+        // SAFETY: as with the next.
+        (FLOW_COPY <= self.len)
+            .then(|| unsafe { self.base.cast::<[u8; FLOW_COPY]>().read_unaligned() })
     }
 
     /// Eight bytes at `at`, as they stand; `None` when there are not so many.

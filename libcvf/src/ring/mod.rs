@@ -11,6 +11,7 @@ mod control_split;
 mod frames;
 pub(crate) mod header;
 mod indirect;
+mod lone;
 mod notify;
 mod packed_chain;
 mod packed_notify;
@@ -25,6 +26,7 @@ pub use burst::{Burst, BurstBuffers, Frame, FrameFault};
 pub use chain::ChainError;
 pub use control::{Command, ControlRing};
 pub use frames::Frames;
+pub use lone::Lone;
 pub use packed_rx::PackedReceive;
 pub use packed_tx::PackedTransmit;
 pub use payload::Payload;
@@ -124,6 +126,17 @@ pub trait TransmitRing: Send {
     /// [`RingError::Away`].
     fn give_back(&mut self, regions: &Regions, burst: &Burst<'_>) -> Result<bool, RingError>;
 
+    /// The frame at the ring's head, if it is the only one and a usual one. It stays where it is.
+    fn lone<'m>(&mut self, _regions: &'m Regions) -> Option<Lone<'m>> {
+        None
+    }
+
+    /// Takes the frame that [`Self::lone`] has shown, and gives it back. True: the driver wants an interrupt.
+    ///
+    /// # Errors
+    /// [`RingError::Away`].
+    fn give_lone(&mut self, regions: &Regions, lone: &Lone<'_>) -> Result<bool, RingError>;
+
     /// Asks the driver for no doorbells.
     fn suppress(&mut self, regions: &Regions);
 
@@ -172,6 +185,13 @@ pub trait ReceiveRing: Send {
         burst: &Burst<'_>,
         frames: Frames,
     ) -> Result<(Frames, u64), RingError>;
+
+    /// Copies a frame into the next buffer, if that is a plain one which is known of and long enough.
+    /// False: nothing has happened, and it wants another way.
+    ///
+    /// # Errors
+    /// [`RingError::Away`].
+    fn push_lone(&mut self, regions: &Regions, lone: &Lone<'_>) -> Result<bool, RingError>;
 
     /// Copies one frame, `head` followed by `tail`, into the next buffers.
     ///

@@ -11,7 +11,7 @@ use super::packed_notify::PackedNotify;
 use super::packed_used::UsedBurst;
 use super::payload::Payload;
 use super::split_rx::Scatter;
-use super::{Burst, CACHE_LINE, Frames, Pushed, ReceiveRing, RingError, RingFeatures};
+use super::{Burst, CACHE_LINE, Frames, Lone, Pushed, ReceiveRing, RingError, RingFeatures};
 use crate::limits::{BURST, MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
 use crate::mem::{
     Access, PackedCache, PackedDescriptor, PlaceError, Position, ReadSlice, RegionHint, Regions,
@@ -113,6 +113,29 @@ impl ReceiveRing for PackedReceive {
         self.used.add(view, used);
         self.next = self.next.advanced(count as u16, size);
         Ok((done, bytes))
+    }
+
+    fn push_lone(&mut self, regions: &Regions, lone: &Lone<'_>) -> Result<bool, RingError> {
+        let view = self.cache.view(regions)?;
+        let size = view.size();
+        if self.features.hash_report || self.used.slots() == size {
+            return Ok(false);
+        }
+        let plain = view
+            .available(self.next)
+            .filter(|found| found.flags & KIND == PackedDescriptor::WRITE);
+        let mut cursor = regions.writable_cursor(&mut self.hint);
+        let written = plain.and_then(|found| {
+            let to = cursor.buffer(found.address, found.len)?;
+            let len = lone.copy_to(to, &header::build(&FrameMeta::default(), 1))?;
+            Some((found.id, len))
+        });
+        let Some((id, len)) = written else {
+            return Ok(false);
+        };
+        self.used.add(view, [(Extent { id, slots: 1 }, len)]);
+        self.next = self.next.advanced(1, size);
+        Ok(true)
     }
 
     fn push(

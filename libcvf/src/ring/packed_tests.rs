@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use self::driver::*;
 use super::*;
-use crate::limits::BURST;
+use crate::limits::{BURST, FLOW_COPY};
 use crate::mem::{Event, Position, RingPlace};
 use crate::offload::PackedMeta;
 
@@ -68,16 +68,30 @@ proptest! {
                 let Some((id, buffer)) = driver.offer(&cut(bytes.len(), cuts), 0, *indirect) else {
                     continue;
                 };
+                let usual = *len >= FLOW_COPY
+                    && !indirect
+                    && matches!(buffer.parts[..], [(at, len)] if !(at < SEAM && SEAM < at + len as u64));
                 let mut at = 0;
                 for (address, len) in buffer.parts {
                     driver.write(address, &bytes[at..at + len]);
                     at += len;
                 }
-                made.push((id, bytes[front..].to_vec()));
+                made.push((id, bytes[front..].to_vec(), usual));
             }
             let mut given = Vec::new();
             let mut seen = 0;
             while seen < made.len() {
+                let lone = ring.lone(&regions);
+                let [(_, bytes, usual), others @ ..] = &made[seen..] else { unreachable!() };
+                let alone = *usual && others.is_empty();
+                prop_assert_eq!(lone.is_some(), alone, "a usual frame, and no other");
+                if let Some(lone) = lone {
+                    prop_assert_eq!((lone.len(), &lone.start()[..]), (bytes.len(), &bytes[..FLOW_COPY]));
+                    prop_assert_eq!(driver.poll(features.in_order), None, "not given back yet");
+                    ring.give_lone(&regions, &lone).unwrap();
+                    given.extend(driver.poll_all(features.in_order));
+                    break;
+                }
                 let mut burst = room.lend();
                 ring.take(&regions, &mut burst).unwrap();
                 prop_assert!(!burst.is_empty());
@@ -94,7 +108,7 @@ proptest! {
                 ring.give_back(&regions, &burst).unwrap();
                 given.extend(driver.poll_all(features.in_order));
             }
-            let expected: Vec<_> = made.iter().map(|(id, _)| (*id, None)).collect();
+            let expected: Vec<_> = made.iter().map(|(id, ..)| (*id, None)).collect();
             prop_assert_eq!(given, expected);
             let mut burst = room.lend();
             ring.take(&regions, &mut burst).unwrap();
@@ -130,7 +144,13 @@ proptest! {
                     let mut burst = room.lend();
                     burst.push(PackedMeta::PLAIN, &frame);
                     let one = Frames::one(0);
-                    if number % 3 != 0 && ring.push_plain(&regions, &burst, one).unwrap().0 == one {
+                    let lone = Lone::of(&frame);
+                    let other_way = match (number % 3, lone) {
+                        (0, _) => false,
+                        (1, Some(lone)) => ring.push_lone(&regions, &lone).unwrap(),
+                        _ => ring.push_plain(&regions, &burst, one).unwrap().0 == one,
+                    };
+                    if other_way {
                         Pushed::Done
                     } else {
                         let tail = Payload::from(&frame[head..]);

@@ -7,7 +7,7 @@ use super::packed_chain::{Extent, PackedWalk};
 use super::packed_notify::PackedNotify;
 use super::packed_used::UsedBurst;
 use super::split_tx::{fault, lengths};
-use super::{RingError, RingFeatures, TransmitRing};
+use super::{Lone, RingError, RingFeatures, TransmitRing};
 use crate::limits::BURST;
 use crate::mem::{
     Access, PackedCache, PackedDescriptor, PlaceError, Position, ReadSlice, RegionHint, Regions,
@@ -150,6 +150,35 @@ impl TransmitRing for PackedTransmit {
                 .add(view, self.taken.iter().map(|extent| (*extent, 0))),
         }
         self.taken.clear();
+        self.used.publish(view);
+        Ok(self.notify.wants_interrupt(view, self.used.next()))
+    }
+
+    #[inline]
+    fn lone<'m>(&mut self, regions: &'m Regions) -> Option<Lone<'m>> {
+        let view = self.cache.view(regions).ok()?;
+        let size = view.size();
+        let descriptor = view.available(self.next)?;
+        let front = self.features.header_len();
+        if descriptor.flags & SPECIAL != 0
+            || !lengths(front).contains(&descriptor.len)
+            || view.available(self.next.advanced(1, size)).is_some()
+        {
+            return None;
+        }
+        let mut cursor = regions.readable_cursor(&mut self.hint);
+        let buffer = cursor.buffer(descriptor.address, descriptor.len)?;
+        Lone::look(descriptor.id, buffer, front)
+    }
+
+    fn give_lone(&mut self, regions: &Regions, lone: &Lone<'_>) -> Result<bool, RingError> {
+        let view = self.cache.view(regions)?;
+        self.next = self.next.advanced(1, view.size());
+        let extent = Extent {
+            id: lone.id,
+            slots: 1,
+        };
+        self.used.add(view, [(extent, 0)]);
         self.used.publish(view);
         Ok(self.notify.wants_interrupt(view, self.used.next()))
     }

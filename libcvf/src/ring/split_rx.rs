@@ -6,7 +6,7 @@ use super::chain::{Stop, Walk};
 use super::header;
 use super::notify::Notify;
 use super::payload::Payload;
-use super::{Burst, Frames, Pushed, ReceiveRing, RingError, RingFeatures};
+use super::{Burst, Frames, Lone, Pushed, ReceiveRing, RingError, RingFeatures};
 use crate::limits::{BURST, MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
 use crate::mem::{
     Access, Ahead, PlaceError, ReadSlice, RegionHint, Regions, RingCache, RingPlace, RingView,
@@ -162,6 +162,26 @@ impl ReceiveRing for SplitReceive {
         self.done.used = view.set_used_all(self.done.used, entries);
         self.next = self.next.wrapping_add(count as u16);
         Ok((done, bytes))
+    }
+
+    #[inline]
+    fn push_lone(&mut self, regions: &Regions, lone: &Lone<'_>) -> Result<bool, RingError> {
+        let view = self.cache.view(regions)?;
+        if self.seen == self.next || self.features.hash_report {
+            return Ok(false);
+        }
+        let id = view.available_entry(self.next);
+        let mut cursor = regions.writable_cursor(&mut self.hint);
+        let written = view
+            .plain_write(id, &mut cursor)
+            .and_then(|to| lone.copy_to(to, &header::build(&FrameMeta::default(), 1)));
+        let Some(len) = written else {
+            return Ok(false);
+        };
+        self.done.write(view);
+        self.done.used = view.set_used(self.done.used, id, len);
+        self.next = self.next.wrapping_add(1);
+        Ok(true)
     }
 
     fn push(

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::burst::{Burst, Frame, FrameFault};
 use super::chain::{Stop, Walk};
 use super::notify::Notify;
-use super::{RingError, RingFeatures, TransmitRing};
+use super::{Lone, RingError, RingFeatures, TransmitRing};
 use crate::limits::{BURST, MAX_FRAME};
 use crate::mem::{Access, PlaceError, ReadSlice, RegionHint, Regions, RingCache, RingPlace};
 
@@ -142,6 +142,28 @@ impl TransmitRing for SplitTransmit {
         let view = self.cache.view(regions)?;
         let ids = burst.room.ids.iter().take(burst.len());
         self.used = view.set_used_all(self.used, ids.map(|id| (*id, 0)));
+        view.publish_used(self.used);
+        Ok(self.notify.wants_interrupt(view, self.used))
+    }
+
+    #[inline]
+    fn lone<'m>(&mut self, regions: &'m Regions) -> Option<Lone<'m>> {
+        let view = self.cache.view(regions).ok()?;
+        if view.available_index().wrapping_sub(self.next) != 1 {
+            return None;
+        }
+        let front = self.features.header_len();
+        let lengths = lengths(front);
+        let mut cursor = regions.readable_cursor(&mut self.hint);
+        let id = view.available_entry(self.next);
+        let buffer = view.plain_read(id, (*lengths.start(), *lengths.end()), &mut cursor)?;
+        Lone::look(id, buffer, front)
+    }
+
+    fn give_lone(&mut self, regions: &Regions, lone: &Lone<'_>) -> Result<bool, RingError> {
+        let view = self.cache.view(regions)?;
+        self.next = self.next.wrapping_add(1);
+        self.used = view.set_used(self.used, lone.id, 0);
         view.publish_used(self.used);
         Ok(self.notify.wants_interrupt(view, self.used))
     }

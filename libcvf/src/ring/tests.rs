@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt;
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::BURST;
+use crate::limits::{BURST, FLOW_COPY};
 use crate::mem::testutil::guest;
 use crate::mem::{GuestMemory, RingPlace};
 use crate::offload::{FrameHash, PackedMeta};
@@ -161,6 +161,20 @@ proptest! {
         }
         let regions = driver.memory.load();
         let mut ring = SplitTransmit::new(Driver::place(), features, &regions).unwrap();
+        let lone = ring.lone(&regions);
+        let [(len, cuts, indirect), ..] = &frames[..] else { unreachable!() };
+        let usual = *len >= FLOW_COPY && cuts.is_empty() && !indirect;
+        prop_assert_eq!(lone.is_some(), usual && made.len() == 1, "a usual frame, and no other");
+        if let Some(lone) = lone {
+            let (head, bytes) = &made[0];
+            prop_assert_eq!((lone.len(), &lone.start()[..]), (bytes.len(), &bytes[..FLOW_COPY]));
+            let mut ring = SplitTransmit::new(Driver::place(), features, &regions).unwrap();
+            prop_assert_eq!(driver.used(), 0, "nothing is given back before its time");
+            ring.give_lone(&regions, &lone).unwrap();
+            prop_assert_eq!((driver.used(), driver.used_entry(0)), (1, (u32::from(*head), 0)));
+            prop_assert!(!ring.has_work(&regions));
+            driver.write(USED, &[0; 12]);
+        }
         let mut buffers = BurstBuffers::default();
         let mut burst = buffers.lend();
         ring.take(&regions, &mut burst).unwrap();
@@ -263,7 +277,7 @@ proptest! {
         }
     }
 
-    /// Many at once or one by one: the driver finds the same.
+    /// Many at once, one by one, or each alone: the driver finds the same.
     #[test]
     fn plain_frames_are_pushed_as_any_others(
         features in features(),
@@ -288,7 +302,7 @@ proptest! {
                 burst.set_hash(index, FrameHash { value, report: 2 });
             }
         }
-        let push = |at_once: bool| {
+        let push = |how: u8| {
             let mut driver = Driver::new();
             for (len, cuts, indirect) in &posted {
                 driver.offer(&cut(*len, cuts), 2, *indirect);
@@ -299,7 +313,7 @@ proptest! {
             (0..frames.len()).for_each(|index| left.add(Frames::one(index)));
             let mut delivered = Vec::new();
             loop {
-                if at_once {
+                if how == 0 {
                     let (done, bytes) = ring.push_plain(&regions, &burst, left).unwrap();
                     let lens = done.map(|index| burst.frame(index).unwrap().len() as u64);
                     assert_eq!(bytes, lens.sum::<u64>());
@@ -309,6 +323,11 @@ proptest! {
                 let Some(index) = left.next() else { break };
                 let hash = burst.hash(index);
                 assert_eq!(hash.value, frames[index].2.unwrap_or(0));
+                let lone = Lone::of(&bytes[index]);
+                if how == 1 && let Some(lone) = lone && ring.push_lone(&regions, &lone).unwrap() {
+                    delivered.push(index);
+                    continue;
+                }
                 let meta = FrameMeta { hash, ..FrameMeta::default() };
                 let (head, tail) = burst.parts(index);
                 if ring.push(&regions, &meta, head, tail) == Ok(Pushed::Done) {
@@ -318,7 +337,9 @@ proptest! {
             ring.publish(&regions).unwrap();
             (delivered, driver.read(0, RAM as usize))
         };
-        prop_assert!(push(true) == push(false));
+        let [at_once, alone, one_by_one] = [0, 1, 2].map(push);
+        prop_assert!(at_once == one_by_one);
+        prop_assert!(alone == one_by_one);
     }
 
     /// From ring to ring, whatever the chains look like: a set of frames pushed at once is what each pushed by
@@ -631,4 +652,20 @@ fn empty_elements_are_passed_over() {
     let (at, len) = buffers[3];
     assert_eq!(len, 200);
     assert_eq!(driver.read(at, 52), [7; 52], "8 bytes went into the first");
+}
+
+/// A frame about which its sender says something is looked at like any other, however alone.
+#[test]
+fn only_a_usual_frame_is_alone() {
+    for (flags, kind, usual) in [(0, 0, true), (1, 0, false), (2, 0, false), (0, 1, false)] {
+        let mut driver = Driver::new();
+        let (_, buffers) = driver.offer(&[80], 0, false);
+        driver.write(buffers[0].0, &[flags, kind]);
+        let regions = driver.memory.load();
+        let mut ring =
+            SplitTransmit::new(Driver::place(), RingFeatures::default(), &regions).unwrap();
+        assert_eq!(ring.lone(&regions).is_some(), usual, "{flags} {kind}");
+        driver.offer(&[80], 0, false);
+        assert!(ring.lone(&regions).is_none(), "there are two");
+    }
 }

@@ -5,7 +5,7 @@
 //! see the address of one entry with the port of another, and writers need no lock: each change is
 //! one compare-and-exchange, and who loses it just learns at a later frame.
 
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::*, fence};
+use std::array;
 
 use super::permute::{KEY_BITS, Permutation};
 use super::port::{PortId, Vid};
@@ -14,6 +14,7 @@ use crate::limits::{
     MAX_LEARNED_PER_UPLINK, MAX_LEARNS_PER_SECOND_CVF, MAX_LEARNS_PER_SECOND_UPLINK, MAX_PORT_IDS,
 };
 use crate::offload::PackedMac;
+use crate::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::*, fence};
 
 const WAYS: usize = 6;
 const SET_BITS: u32 = LEARNED_SETS.trailing_zeros();
@@ -86,8 +87,8 @@ fn port_of(entry: u64) -> PortId {
 impl Learned {
     pub(super) fn new() -> Self {
         let set = |_| Set {
-            entries: [const { AtomicU64::new(0) }; WAYS],
-            seen: [const { AtomicU16::new(0) }; WAYS],
+            entries: array::from_fn(|_| AtomicU64::new(0)),
+            seen: array::from_fn(|_| AtomicU16::new(0)),
         };
         let port = |_| PortUse {
             entries: AtomicU32::new(0),
@@ -397,5 +398,7 @@ pub(super) enum Permit {
     Yes,
 }
 
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(test)]
 mod tests;

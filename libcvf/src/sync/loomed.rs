@@ -7,7 +7,9 @@ pub(crate) use arc_swap::Guard;
 
 pub(crate) mod atomic {
     pub(crate) use super::fence;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    };
 }
 
 /// Threads change in so many places where they need not, at most: every mistake that was
@@ -91,6 +93,10 @@ impl<T> ArcSwap<T> {
 
     pub(crate) fn load_full(&self) -> Arc<T> {
         self.state(self.current.load(atomic::Ordering::Acquire))
+    }
+
+    pub(crate) fn store(&self, value: Arc<T>) {
+        drop(self.swap(value));
     }
 
     pub(crate) fn swap(&self, value: Arc<T>) -> Arc<T> {

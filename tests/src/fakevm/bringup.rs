@@ -34,6 +34,7 @@ impl FakeVm {
         let mut client = Client::connect(path)?;
         client.negotiate(config.capabilities)?;
         let mut memory = GuestMemory::new(&config.memory_plan())?;
+        memory.alloc(config.skew, 1)?;
         // Pipelined, as QEMU does within one memory transaction.
         let tickets = memory
             .regions()

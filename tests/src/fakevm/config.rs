@@ -25,6 +25,9 @@ pub struct FakeVmConfig {
     pub features: u64,
     /// Guest memory; enough of it for the rings if none is given.
     pub memory: Option<MemoryPlan>,
+    /// Bytes in front of the rings that are left alone: guests have their rings in different places, and
+    /// where they are decides what of a cache they compete for.
+    pub skew: u64,
     /// How doorbells are rung.
     pub doorbells: DoorbellMode,
     /// How interrupts are received.
@@ -40,6 +43,7 @@ impl Default for FakeVmConfig {
             rings: NetRingConfig::default(),
             features: feature::FULL,
             memory: None,
+            skew: 0,
             doorbells: DoorbellMode::default(),
             interrupts: InterruptMode::default(),
             capabilities: super::client::QEMU_CAPABILITIES,
@@ -68,6 +72,7 @@ impl FakeVmConfig {
         let buffers = (self.rings.tx_buffer + self.rings.rx_buffer + 2 * 256) as u64;
         let buffers = buffers * u64::from(self.rings.buffers_each.max(1));
         let ring = entries * (buffers + 64 * 16) + (64 << 10);
-        (u64::from(self.queue_pairs) * ring + (2 << 20)).next_multiple_of(1 << 20)
+        let all = u64::from(self.queue_pairs) * ring + (2 << 20);
+        all.next_multiple_of(1 << 20) + self.skew
     }
 }

@@ -5,6 +5,7 @@
 //! access is checked against the window and panics outside it, since that is a bug of the driver
 //! and never something the device decides.
 
+use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
@@ -26,23 +27,39 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 macro_rules! words {
-    ($($load:ident $store:ident $int:ty, $atomic:ty;)*) => {$(
-        /// Loads one aligned little-endian word, relaxed.
-        #[inline]
-        pub fn $load(&self, at: usize) -> $int {
-            // SAFETY: `aligned` has checked bounds and alignment, and the map outlives `self`.
-            let word = unsafe { <$atomic>::from_ptr(self.aligned(at)) };
-            <$int>::from_le(word.load(Ordering::Relaxed))
-        }
+    ($($load:ident $store:ident $int:ty, $atomic:ty;)*) => {
+        impl Shared {$(
+            /// Loads one aligned little-endian word, relaxed.
+            #[inline]
+            pub fn $load(&self, at: usize) -> $int {
+                // SAFETY: `aligned` has checked bounds and alignment, and the map outlives `self`.
+                let word = unsafe { <$atomic>::from_ptr(self.span().aligned(at)) };
+                <$int>::from_le(word.load(Ordering::Relaxed))
+            }
 
-        /// Stores one aligned little-endian word, relaxed.
-        #[inline]
-        pub fn $store(&self, at: usize, value: $int) {
-            // SAFETY: `aligned` has checked bounds and alignment, and the map outlives `self`.
-            let word = unsafe { <$atomic>::from_ptr(self.aligned(at)) };
-            word.store(value.to_le(), Ordering::Relaxed);
-        }
-    )*};
+            /// Stores one aligned little-endian word, relaxed.
+            #[inline]
+            pub fn $store(&self, at: usize, value: $int) {
+                self.span().$store(at, value);
+            }
+        )*}
+
+        impl Span<'_> {$(
+            /// Stores one aligned little-endian word, relaxed.
+            #[inline]
+            pub fn $store(self, at: usize, value: $int) {
+                // SAFETY: `aligned` has checked bounds and alignment, and the map outlives `self`.
+                let word = unsafe { <$atomic>::from_ptr(self.aligned(at)) };
+                word.store(value.to_le(), Ordering::Relaxed);
+            }
+        )*}
+    };
+}
+
+words! {
+    load16 store16 u16, AtomicU16;
+    load32 store32 u32, AtomicU32;
+    load64 store64 u64, AtomicU64;
 }
 
 impl Shared {
@@ -80,17 +97,11 @@ impl Shared {
         self.len == 0
     }
 
-    words! {
-        load16 store16 u16, AtomicU16;
-        load32 store32 u32, AtomicU32;
-        load64 store64 u64, AtomicU64;
-    }
-
     /// Loads a 16-bit index so that what the other side wrote before it is seen after it.
     #[inline]
     pub fn acquire16(&self, at: usize) -> u16 {
         // SAFETY: `aligned` has checked bounds and alignment, and the map outlives `self`.
-        let word = unsafe { AtomicU16::from_ptr(self.aligned(at)) };
+        let word = unsafe { AtomicU16::from_ptr(self.span().aligned(at)) };
         u16::from_le(word.load(Ordering::Acquire))
     }
 
@@ -98,25 +109,30 @@ impl Shared {
     #[inline]
     pub fn release16(&self, at: usize, value: u16) {
         // SAFETY: `aligned` has checked bounds and alignment, and the map outlives `self`.
-        let word = unsafe { AtomicU16::from_ptr(self.aligned(at)) };
+        let word = unsafe { AtomicU16::from_ptr(self.span().aligned(at)) };
         word.store(value.to_le(), Ordering::Release);
+    }
+
+    /// The same window, for a loop: where it is stays in registers, whatever is written.
+    #[inline]
+    pub fn span(&self) -> Span<'_> {
+        Span {
+            base: self.base,
+            len: self.len,
+            life: PhantomData,
+        }
     }
 
     /// Copies bytes out.
     #[inline]
     pub fn read(&self, at: usize, to: &mut [u8]) {
-        let from = self.bytes(at, to.len());
-        // SAFETY: `bytes` has checked the range; `to` is memory of this process that cannot
-        // overlap the map, because no reference into the map exists.
-        unsafe { ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()) };
+        self.span().read(at, to);
     }
 
     /// Copies bytes in.
     #[inline]
     pub fn write(&self, at: usize, from: &[u8]) {
-        let to = self.bytes(at, from.len());
-        // SAFETY: as in `read`, with the roles exchanged.
-        unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
+        self.span().write(at, from);
     }
 
     /// Copies bytes to another window, which may be of the same map if the two do not overlap.
@@ -139,9 +155,41 @@ impl Shared {
         unsafe { ptr::write_bytes(to, value, len) };
     }
 
+    #[inline]
+    fn bytes(&self, at: usize, len: usize) -> *mut u8 {
+        self.span().bytes(at, len)
+    }
+}
+
+/// A borrowed [`Shared`].
+#[derive(Clone, Copy, Debug)]
+pub struct Span<'m> {
+    base: *mut u8,
+    len: usize,
+    life: PhantomData<&'m Mapping>,
+}
+
+impl Span<'_> {
+    /// Copies bytes out.
+    #[inline]
+    pub fn read(self, at: usize, to: &mut [u8]) {
+        let from = self.bytes(at, to.len());
+        // SAFETY: `bytes` has checked the range; `to` is memory of this process that cannot
+        // overlap the map, because no reference into the map exists.
+        unsafe { ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()) };
+    }
+
+    /// Copies bytes in.
+    #[inline]
+    pub fn write(self, at: usize, from: &[u8]) {
+        let to = self.bytes(at, from.len());
+        // SAFETY: as in `read`, with the roles exchanged.
+        unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
+    }
+
     /// Asks the processor to fetch the line at `at`, if it is within the window.
     #[inline]
-    pub fn prefetch(&self, at: usize) {
+    pub fn prefetch(self, at: usize) {
         #[cfg(target_arch = "x86_64")]
         if at < self.len {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -152,21 +200,28 @@ impl Shared {
         let _ = at;
     }
 
-    /// The same for a line that is about to be written.
+    /// The same for a line that is about to be written. The intrinsic for that becomes a fetch to read
+    /// unless the target promises the instruction.
     #[inline]
-    pub fn prefetch_write(&self, at: usize) {
+    pub fn prefetch_write(self, at: usize) {
         #[cfg(target_arch = "x86_64")]
         if at < self.len {
-            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-            // SAFETY: the address is within the window; a prefetch never faults.
-            unsafe { _mm_prefetch(self.base.add(at).cast::<i8>(), _MM_HINT_ET0) };
+            // SAFETY: the address is within the window; a prefetch never faults, and processors that do
+            // not know this one take it as a no-op.
+            unsafe {
+                std::arch::asm!(
+                    "prefetchw [{}]",
+                    in(reg) self.base.add(at),
+                    options(nostack, preserves_flags, readonly)
+                );
+            }
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = at;
     }
 
     #[inline]
-    fn bytes(&self, at: usize, len: usize) -> *mut u8 {
+    fn bytes(self, at: usize, len: usize) -> *mut u8 {
         assert!(
             at <= self.len && len <= self.len - at,
             "{at}+{len} is outside {}",
@@ -177,7 +232,7 @@ impl Shared {
     }
 
     #[inline]
-    fn aligned<T>(&self, at: usize) -> *mut T {
+    fn aligned<T>(self, at: usize) -> *mut T {
         let at = self.bytes(at, size_of::<T>());
         assert!(
             at.addr().is_multiple_of(size_of::<T>()),

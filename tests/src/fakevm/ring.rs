@@ -21,7 +21,7 @@ pub use self::layout::QueueLayout;
 pub use self::packed::PackedQueue;
 pub use self::queue::Queue;
 use super::error::{Error, Result};
-use super::mem::{Shared, full_fence};
+use super::mem::{Shared, Span, full_fence};
 use super::memory::GuestMemory;
 
 /// Descriptor flag: the chain goes on at `next`.
@@ -70,6 +70,19 @@ pub struct Entry {
     pub id: u32,
     /// Bytes that the device says it has written.
     pub len: u32,
+}
+
+impl Entry {
+    #[inline]
+    fn read(used: Span<'_>, slot: u16) -> Self {
+        let mut entry = [0; 8];
+        used.read(USED_RING + usize::from(slot) * 8, &mut entry);
+        let word = u64::from_le_bytes(entry);
+        Entry {
+            id: word as u32,
+            len: (word >> 32) as u32,
+        }
+    }
 }
 
 /// A split queue, as its driver sees it.
@@ -212,6 +225,12 @@ impl SplitQueue {
         }
     }
 
+    /// The descriptors that [`SplitQueue::take_row`] gives next.
+    #[inline]
+    pub fn peek_free_row<'t>(&self, to: &'t mut [u16]) -> &'t [u16] {
+        self.free.peek_row(to)
+    }
+
     /// Takes up to as many free descriptors as `to` has room for.
     #[inline]
     pub fn take_row<'t>(&mut self, to: &'t mut [u16]) -> &'t [u16] {
@@ -223,18 +242,25 @@ impl SplitQueue {
     #[inline]
     pub fn push_row(&mut self, row: &[u16], len: u32, flags: u16, gpa: impl Fn(u16) -> u64) {
         let word = u64::from(len) | u64::from(flags) << 32;
-        // Kept in a register meanwhile.
+        // Kept in registers meanwhile.
+        let (desc, avail) = (self.desc.span(), self.avail.span());
+        let (table, heads) = (&mut self.table[..], &mut self.heads[..]);
+        let (chain, next, mask) = (&mut self.chain[..], &mut self.next[..], self.mask);
         let mut pushed = self.pushed;
         for &index in row {
             let at = usize::from(index);
             let wanted = (gpa(index), word);
-            if self.table[at] != wanted {
-                self.set_desc(index, wanted.0, len, flags, 0);
+            if table[at] != wanted {
+                table[at] = wanted;
+                next[at] = 0;
+                desc.store64(at * 16, wanted.0);
+                desc.store64(at * 16 + 8, wanted.1);
             }
-            self.chain[at] = 1;
-            let slot = usize::from(pushed & self.mask);
-            if self.heads[slot] != index {
-                self.write_avail(pushed, index);
+            chain[at] = 1;
+            let slot = usize::from(pushed & mask);
+            if heads[slot] != index {
+                heads[slot] = index;
+                avail.store16(AVAIL_RING + slot * 2, index);
             }
             pushed = pushed.wrapping_add(1);
         }
@@ -357,8 +383,15 @@ impl SplitQueue {
     /// [`SplitQueue::peek`] for as many as `entries` has room for.
     #[inline]
     pub fn peek_row(&self, entries: &mut [Entry]) {
+        if self.in_order {
+            for (ahead, entry) in (0..).zip(entries) {
+                *entry = self.peek(ahead);
+            }
+            return;
+        }
+        let (used, taken, mask) = (self.used.span(), self.taken, self.mask);
         for (ahead, entry) in (0..).zip(entries) {
-            *entry = self.peek(ahead);
+            *entry = Entry::read(used, taken.wrapping_add(ahead) & mask);
         }
     }
 
@@ -397,14 +430,7 @@ impl SplitQueue {
     #[inline]
     fn entry(&self, ahead: u16) -> Entry {
         let slot = self.taken.wrapping_add(ahead) & self.mask;
-        let mut entry = [0; 8];
-        self.used
-            .read(USED_RING + usize::from(slot) * 8, &mut entry);
-        let word = u64::from_le_bytes(entry);
-        Entry {
-            id: word as u32,
-            len: (word >> 32) as u32,
-        }
+        Entry::read(self.used.span(), slot)
     }
 
     /// The next returned chain with in-order use: one entry may stand for all chains up to its own.

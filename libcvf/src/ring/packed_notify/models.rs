@@ -111,12 +111,24 @@ fn no_interrupt_is_lost() {
 
 #[test]
 #[should_panic = "a lost doorbell"]
-fn the_model_sees_the_fence_missing() {
+fn the_model_sees_the_fence_missing_with_flags() {
+    without_fences(|| check(|| doorbell(false)));
+}
+
+#[test]
+#[should_panic = "a lost doorbell"]
+fn the_model_sees_the_fence_missing_with_positions() {
     without_fences(|| check(|| doorbell(true)));
 }
 
 #[test]
 #[should_panic = "a lost interrupt"]
-fn the_model_sees_the_interrupts_fence_missing() {
+fn the_model_sees_the_interrupts_fence_missing_with_flags() {
+    without_fences(|| check(|| interrupt(false)));
+}
+
+#[test]
+#[should_panic = "a lost interrupt"]
+fn the_model_sees_the_interrupts_fence_missing_with_positions() {
     without_fences(|| check(|| interrupt(true)));
 }

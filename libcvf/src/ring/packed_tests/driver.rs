@@ -12,6 +12,8 @@ pub(super) const DRIVER: u64 = 0x10000;
 pub(super) const DEVICE: u64 = 0x10004;
 pub(super) const TABLES: u64 = 0x20000;
 pub(super) const DATA: u64 = 0x200000;
+/// Where one region ends and the next begins.
+pub(super) const SEAM: u64 = DATA + 0x1801;
 pub(super) const DATA_END: u64 = RAM - 0x10000;
 
 pub(super) const NEXT: u16 = 1;
@@ -46,7 +48,7 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(size: u16) -> Self {
-        let (memory, file) = guest(RAM, DATA + 0x1801);
+        let (memory, file) = guest(RAM, SEAM);
         Self {
             memory,
             file,

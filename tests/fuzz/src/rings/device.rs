@@ -1,11 +1,11 @@
 //! What a worker does with a ring.
 
-use libcvf::limits::{BURST, MAX_CONTROL_COMMAND, MAX_FRAME};
+use libcvf::limits::{BURST, FLOW_COPY, MAX_CONTROL_COMMAND, MAX_FRAME};
 use libcvf::mem::{GuestMemory, RingPlace};
 use libcvf::offload::{FrameMeta, PackedMeta};
 use libcvf::ring::{
-    BurstBuffers, ControlRing, Frames, Payload, Pushed, ReceiveRing, RingFeatures, RingFormat,
-    TransmitRing, receive_ring, transmit_ring,
+    BurstBuffers, ControlRing, Frames, Lone, Payload, Pushed, ReceiveRing, RingFeatures,
+    RingFormat, TransmitRing, receive_ring, transmit_ring,
 };
 
 use crate::input::Input;
@@ -64,6 +64,13 @@ fn transmit(
     let regions = memory.load();
     ring.looks_untouched(&regions);
     ring.suppress(&regions);
+    if let Some(lone) = ring.lone(&regions) {
+        assert!((FLOW_COPY..=MAX_FRAME).contains(&lone.len()));
+        let taken = lone.len() % 2 == 0;
+        if taken && ring.give_lone(&regions, &lone).is_err() {
+            return false;
+        }
+    }
     let mut burst = buffers.lend();
     if ring.take(&regions, &mut burst).is_err() {
         return false;
@@ -107,6 +114,11 @@ fn receive(
         };
         assert!(done.without(frames).is_empty());
         assert_eq!(bytes, (done.count() * len) as u64);
+        if let Some(lone) = Lone::of(&frame[..len])
+            && ring.push_lone(&regions, &lone).is_err()
+        {
+            return false;
+        }
         let (head, tail) = frame[..len].split_at(len.min(128));
         match ring.push(&regions, &FrameMeta::default(), head, Payload::from(tail)) {
             Ok(Pushed::Done) => {}

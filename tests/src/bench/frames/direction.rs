@@ -39,6 +39,8 @@ pub struct Direction {
     pub kicks: u64,
     /// Of so many frames one is compared in full.
     pub compared: u64,
+    /// Number of the next one that is.
+    compare_at: u64,
     /// Whether the receiver asks for an interrupt whenever it has nothing left to do.
     pub armed: bool,
     pace: Option<Pace>,
@@ -62,6 +64,7 @@ impl Direction {
             damaged: 0,
             kicks: 0,
             compared: COMPARE_ONE_OF,
+            compare_at: 0,
             armed: false,
             pace: None,
         }
@@ -172,6 +175,7 @@ impl Direction {
         );
         let (mut received, mut damaged, mut reordered) = (0, 0, 0);
         let (mut expected, compared) = (self.expected, self.compared);
+        let mut compare_at = self.compare_at;
         let (load, scratch, pace) = (&self.load, &mut self.scratch, &mut self.pace);
         let count = rx.poll_burst(BURST, |frame| {
             let stamp = frame.stamp(stamp_at);
@@ -185,7 +189,8 @@ impl Direction {
                 damaged += 1;
                 return;
             }
-            if number.is_multiple_of(compared) {
+            if number >= compare_at {
+                compare_at = number + compared;
                 frame.copy_to(scratch);
                 if !load.same(scratch) {
                     damaged += 1;
@@ -204,6 +209,7 @@ impl Direction {
         self.damaged += damaged;
         self.reordered += reordered;
         self.expected = expected;
+        self.compare_at = compare_at;
         let count = count?;
         if count == 0 {
             if self.armed {

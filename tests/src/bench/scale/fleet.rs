@@ -8,6 +8,7 @@ use super::DEVICES;
 use crate::artifacts::Programs;
 use crate::bench::cpu;
 use crate::daemon::Daemon;
+use crate::fakevm::memory::{HUGE_PAGE, PAGE};
 use crate::fakevm::{Ack, FakeVm, FakeVmConfig};
 
 /// Unicast addresses that a guest may list beside its own.
@@ -23,6 +24,8 @@ pub struct Fleet {
     pub macs: Vec<[u8; 6]>,
     sockets: Vec<String>,
     doorbells: &'static str,
+    /// Guests lie on huge pages.
+    huge: bool,
     _dir: TempDir,
 }
 
@@ -31,7 +34,12 @@ impl Fleet {
     ///
     /// # Errors
     /// Fails when it does not come up.
-    pub fn start(programs: &Programs, core: usize, doorbells: &'static str) -> Result<Self> {
+    pub fn start(
+        programs: &Programs,
+        core: usize,
+        doorbells: &'static str,
+        huge: bool,
+    ) -> Result<Self> {
         raise_file_limit()?;
         let dir = TempDir::with_prefix("mdevd-bench-").context("make a directory")?;
         let pf = format!("soft:bench,queue-pairs={},workers=1", DEVICES + 64);
@@ -43,6 +51,7 @@ impl Fleet {
             macs: Vec::new(),
             sockets: Vec::new(),
             doorbells,
+            huge,
             _dir: dir,
         })
     }
@@ -69,7 +78,8 @@ impl Fleet {
         self.create(count)?;
         while self.guests.len() < count {
             let nth = self.guests.len();
-            let guest = FakeVm::connect(self.sockets[nth].as_ref(), config.clone());
+            let guest = placed(config.clone(), nth, self.huge);
+            let guest = FakeVm::connect(self.sockets[nth].as_ref(), guest);
             let mut guest =
                 guest.with_context(|| format!("attach d{nth}: {}", self.daemon.log_tail()))?;
             self.macs.push(guest.mac()?);
@@ -115,6 +125,21 @@ impl Fleet {
         drop(self.guests);
         self.daemon.stop()
     }
+}
+
+/// A guest whose rings lie on another page of a huge one than those of its neighbours.
+fn placed(mut guest: FakeVmConfig, nth: usize, huge: bool) -> FakeVmConfig {
+    guest.skew = nth as u64 % (HUGE_PAGE / PAGE) * PAGE;
+    if huge {
+        guest.memory = Some(guest.hugetlb_plan());
+    }
+    guest
+}
+
+/// Huge pages that `count` guests like this one need at most.
+pub fn huge_pages(guest: &FakeVmConfig, count: usize) -> u64 {
+    let last = placed(guest.clone(), (HUGE_PAGE / PAGE) as usize - 1, true);
+    last.memory_plan().size().div_ceil(HUGE_PAGE) * count as u64
 }
 
 /// A locally administered address that no device has of itself.

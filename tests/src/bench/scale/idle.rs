@@ -50,7 +50,12 @@ impl Family for Idle {
 
     fn measure(&self, run: &Run, wanted: &[Spec]) -> Result<Outcome> {
         let _pinned = cpu::pin_this_thread(run.cores.driver)?;
-        let mut fleet = Fleet::start(&artifacts::programs()?, run.cores.forwarder, "trapped")?;
+        let mut fleet = Fleet::start(
+            &artifacts::programs()?,
+            run.cores.forwarder,
+            "trapped",
+            false,
+        )?;
         let pid = fleet.daemon.pid();
         let slope =
             |after: u64, before: u64| (after as f64 - before as f64) / (DEVICES - FIRST) as f64;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, huge_pages};
 use super::{DEVICES, crowd};
 use crate::artifacts;
 use crate::bench::cpu::{self, Cores};
@@ -16,6 +16,7 @@ use crate::bench::peers::{Frames, Shape};
 use crate::bench::plot::{Kind, Line, Plot};
 use crate::bench::quiet::Watch;
 use crate::bench::row::{Bar, Row, Side, Spec};
+use crate::fakevm::memory::HugePages;
 use crate::fakevm::net::{NetGuest, NetRingConfig, feature};
 use crate::fakevm::{FakeVm, FakeVmConfig};
 use crate::ui;
@@ -28,7 +29,7 @@ const BIDIRECTIONAL: Workload = Workload {
     size: Size::Wire(64),
     both_ways: true,
 };
-/// A guest that polls, its memory of small pages as all others' is here.
+/// A guest that polls; the fleet says where its memory is.
 const BUSY_GUEST: Shape = Shape {
     frames: Frames::Plain,
     huge: false,
@@ -98,27 +99,37 @@ struct Bench<'a> {
     base: Vec<f64>,
     faults: BTreeMap<String, u64>,
     runs: u16,
+    huge: Option<HugePages>,
 }
 
 impl<'a> Bench<'a> {
     fn start(run: &Run, wanted: &'a [Spec]) -> Result<Self> {
         let programs = artifacts::programs()?;
-        let core = run.cores.forwarder;
-        let mut alone = Fleet::start(&programs, core, "trapped")?;
-        alone.attach(2, &BUSY_GUEST.guest())?;
         let is_wanted = |name: String| wanted.iter().any(|spec| spec.name == name);
+        let core = run.cores.forwarder;
+        let crowded = TABLES.iter().any(|&entries| is_wanted(among(entries)))
+            || BUSY.iter().any(|&count| is_wanted(busy(count)));
+        // All guests of a run lie on the same kind of pages.
+        let pages = if crowded {
+            huge_pages(&one_of_many(), DEVICES)
+        } else {
+            0
+        };
+        let few = huge_pages(&BUSY_GUEST.guest(), 2 * 3);
+        let huge = HugePages::reserve(pages + few);
+        let on_huge = huge.is_some();
+        let mut alone = Fleet::start(&programs, core, "trapped", on_huge)?;
+        alone.attach(2, &BUSY_GUEST.guest())?;
         let mapped = if is_wanted(messages("mapped")) {
-            let mut fleet = Fleet::start(&programs, core, "mapped")?;
+            let mut fleet = Fleet::start(&programs, core, "mapped", on_huge)?;
             fleet.attach(2, &BUSY_GUEST.guest())?;
             Some(fleet)
         } else {
             None
         };
-        let crowded = TABLES.iter().any(|&entries| is_wanted(among(entries)))
-            || BUSY.iter().any(|&count| is_wanted(busy(count)));
         let many = if crowded {
             let step = ui::Step::begin(format!("scale: {DEVICES} devices with their guests"));
-            let mut fleet = Fleet::start(&programs, core, "trapped")?;
+            let mut fleet = Fleet::start(&programs, core, "trapped", on_huge)?;
             fleet.attach(2, &BUSY_GUEST.guest())?;
             fleet.attach(DEVICES, &one_of_many())?;
             step.done();
@@ -144,6 +155,7 @@ impl<'a> Bench<'a> {
             base: Vec::new(),
             faults: BTreeMap::new(),
             runs: 0,
+            huge,
         })
     }
 
@@ -200,9 +212,13 @@ impl<'a> Bench<'a> {
     fn finish(self) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         let part = |text: &str| ("mdevd".to_owned(), text.to_owned());
-        outcome.took_part.push(part(
-            "one worker, all of the daemon on one core, trapped doorbells",
-        ));
+        let pages = match self.huge {
+            Some(_) => "huge",
+            None => "small",
+        };
+        outcome.took_part.push(part(&format!(
+            "one worker, all of the daemon on one core, trapped doorbells, guests on {pages} pages"
+        )));
         for spec in self.wanted {
             let Some(figures) = self.figures.get(&spec.name) else {
                 continue;

@@ -41,9 +41,68 @@ impl Buffers {
         })
     }
 
-    /// Where the buffer that a descriptor uses now begins within [`Buffers::bytes`].
+    /// Where the buffers are, for a loop: it stays in registers, whatever is written.
+    #[inline]
+    pub(super) fn places(&self) -> Places<'_> {
+        Places {
+            base: self.base,
+            stride: self.stride,
+            size: self.size,
+            each: self.each,
+            turn: &self.turn,
+        }
+    }
+
+    /// See [`Places::at`].
     #[inline]
     pub(super) fn at(&self, index: u16) -> usize {
+        self.places().at(index)
+    }
+
+    /// See [`Places::gpa`].
+    #[inline]
+    pub(super) fn gpa(&self, index: u16) -> u64 {
+        self.places().gpa(index)
+    }
+
+    /// Lets a descriptor use its next buffer.
+    #[inline]
+    pub(super) fn advance(&mut self, index: u16) {
+        self.advance_row(&[index]);
+    }
+
+    /// Lets each descriptor of a row use its next buffer.
+    #[inline]
+    pub(super) fn advance_row(&mut self, row: &[u16]) {
+        if self.each > 1 {
+            for index in row {
+                let turn = &mut self.turn[usize::from(*index)];
+                *turn = (*turn + 1) % self.each;
+            }
+        }
+    }
+
+    /// Where each of them begins within [`Buffers::bytes`].
+    pub(super) fn all(&self) -> impl Iterator<Item = usize> + use<> {
+        let stride = self.stride;
+        (0..self.size * usize::from(self.each)).map(move |nth| nth * stride)
+    }
+}
+
+/// Where the buffers of a ring are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places<'b> {
+    base: u64,
+    stride: usize,
+    size: usize,
+    each: u16,
+    turn: &'b [u16],
+}
+
+impl Places<'_> {
+    /// Where the buffer that a descriptor uses now begins within [`Buffers::bytes`].
+    #[inline]
+    pub(super) fn at(self, index: u16) -> usize {
         let index = usize::from(index);
         let turn = if self.each == 1 { 0 } else { self.turn[index] };
         (index + usize::from(turn) * self.size) * self.stride
@@ -51,7 +110,7 @@ impl Buffers {
 
     /// Where the buffer that a descriptor uses next begins.
     #[inline]
-    pub(super) fn next_at(&self, index: u16) -> usize {
+    pub(super) fn next_at(self, index: u16) -> usize {
         if self.each == 1 {
             return self.at(index);
         }
@@ -60,25 +119,10 @@ impl Buffers {
         (index + usize::from(turn) * self.size) * self.stride
     }
 
-    /// [`Buffers::at`] as a guest physical address.
+    /// [`Places::at`] as a guest physical address.
     #[inline]
-    pub(super) fn gpa(&self, index: u16) -> u64 {
+    pub(super) fn gpa(self, index: u16) -> u64 {
         self.base + self.at(index) as u64
-    }
-
-    /// Lets a descriptor use its next buffer.
-    #[inline]
-    pub(super) fn advance(&mut self, index: u16) {
-        if self.each > 1 {
-            let turn = &mut self.turn[usize::from(index)];
-            *turn = (*turn + 1) % self.each;
-        }
-    }
-
-    /// Where each of them begins within [`Buffers::bytes`].
-    pub(super) fn all(&self) -> impl Iterator<Item = usize> + use<> {
-        let stride = self.stride;
-        (0..self.size * usize::from(self.each)).map(move |nth| nth * stride)
     }
 }
 
@@ -96,7 +140,7 @@ mod tests {
         for _ in 0..3 {
             for index in 0..4 {
                 assert!(seen.insert(buffers.at(index)));
-                let next = buffers.next_at(index);
+                let next = buffers.places().next_at(index);
                 buffers.advance(index);
                 assert_eq!(buffers.at(index), next);
             }

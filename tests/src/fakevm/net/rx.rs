@@ -1,9 +1,11 @@
 //! The receive ring: every descriptor has a buffer of its own, posted whole.
 
+use std::ops::RangeInclusive;
+
 use super::header::{HASH_HEADER_LEN, HEADER_LEN, NUM_BUFFERS, NetHeader, header_len};
 use crate::fakevm::error::{Error, Result};
 use crate::fakevm::limits::{BURST, MAX_FRAME};
-use crate::fakevm::mem::Shared;
+use crate::fakevm::mem::Span;
 use crate::fakevm::memory::GuestMemory;
 use crate::fakevm::net::buffers::Buffers;
 use crate::fakevm::net::{NetRingConfig, feature};
@@ -12,7 +14,7 @@ use crate::fakevm::ring::{DESC_WRITE, Entry, Queue, QueueLayout};
 /// A frame that fits one buffer, still in the ring's memory.
 #[derive(Debug)]
 pub struct Frame<'a> {
-    buffers: &'a Shared,
+    bytes: Span<'a>,
     /// Where it begins, behind its header.
     at: usize,
     /// Bytes of the frame, without its header.
@@ -25,7 +27,7 @@ impl Frame<'_> {
     pub fn stamp(&self, at: usize) -> u64 {
         let mut bytes = [0; 8];
         if at + 8 <= self.len {
-            self.buffers.read(self.at + at, &mut bytes);
+            self.bytes.read(self.at + at, &mut bytes);
         }
         u64::from_le_bytes(bytes)
     }
@@ -33,7 +35,7 @@ impl Frame<'_> {
     /// Copies the frame's first bytes out.
     pub fn copy_to(&self, to: &mut [u8]) {
         let len = to.len().min(self.len);
-        self.buffers.read(self.at, &mut to[..len]);
+        self.bytes.read(self.at, &mut to[..len]);
     }
 }
 
@@ -110,12 +112,10 @@ impl RxRing {
         let mut room = [0; BURST];
         loop {
             let row = self.queue.take_row(&mut room);
-            for index in row {
-                self.buffers.advance(*index);
-            }
-            let len = self.buffers.len as u32;
-            let gpa = |index| self.buffers.gpa(index);
-            self.queue.push_row(row, len, DESC_WRITE, gpa);
+            self.buffers.advance_row(row);
+            let (len, places) = (self.buffers.len as u32, self.buffers.places());
+            self.queue
+                .push_row(row, len, DESC_WRITE, |index| places.gpa(index));
             if row.len() < BURST {
                 return;
             }
@@ -140,24 +140,26 @@ impl RxRing {
         // Frames of this burst and of the next are on their way while this one is looked at.
         let ahead = &mut self.entries[..returned.min(2 * BURST)];
         self.queue.peek_row(ahead);
+        let (places, bytes) = (self.buffers.places(), self.buffers.bytes.span());
+        let size = u32::from(self.queue.size());
         for entry in ahead.iter().skip(self.asked) {
             // What is no descriptor is told when it is taken.
-            if entry.id < u32::from(self.queue.size()) {
-                let at = self.buffers.at(entry.id as u16);
-                self.buffers.bytes.prefetch(at);
+            if entry.id < size {
+                bytes.prefetch(places.at(entry.id as u16));
             }
         }
         self.asked = ahead.len() - count;
         self.queue.retire_row(&mut self.entries[..count])?;
+        let (front, mergeable, most) = (self.header_len, self.mergeable, self.buffers.len);
         for entry in &self.entries[..count] {
-            let at = self.buffers.at(entry.id as u16);
-            let len = self.check_len(entry.len)?;
-            if self.mergeable {
-                self.check_alone(at)?;
+            let at = places.at(entry.id as u16);
+            let len = check_len(entry.len, front..=most)?;
+            if mergeable {
+                check_alone(bytes, at)?;
             }
             each(Frame {
-                buffers: &self.buffers.bytes,
-                at: at + self.header_len,
+                bytes,
+                at: at + front,
                 len,
             });
         }
@@ -181,7 +183,7 @@ impl RxRing {
         };
         let at = self.buffers.at(first.id);
         let header = self.header(at);
-        let len = self.check_len(first.len)?;
+        let len = check_len(first.len, self.header_len..=self.buffers.len)?;
         self.append(frame, at + self.header_len, len);
         let buffers = if self.mergeable {
             header.num_buffers
@@ -219,32 +221,31 @@ impl RxRing {
         NetHeader::decode_long(&bytes)
     }
 
-    /// The frame at `at` lies in one buffer.
-    #[inline]
-    fn check_alone(&self, at: usize) -> Result<()> {
-        let mut buffers = [0; 2];
-        self.buffers.bytes.read(at + NUM_BUFFERS, &mut buffers);
-        match u16::from_le_bytes(buffers) {
-            1 => Ok(()),
-            count => Err(Error::Device(format!("{count} buffers for one frame"))),
-        }
-    }
-
-    #[inline]
-    fn check_len(&self, len: u32) -> Result<usize> {
-        let len = len as usize;
-        if len < self.header_len || len > self.buffers.len {
-            return Err(Error::Device(format!(
-                "{len} bytes in a buffer of {}",
-                self.buffers.len
-            )));
-        }
-        Ok(len - self.header_len)
-    }
-
     fn append(&self, frame: &mut Vec<u8>, at: usize, len: usize) {
         let start = frame.len();
         frame.resize(start + len, 0);
         self.buffers.bytes.read(at, &mut frame[start..]);
     }
+}
+
+/// The frame at `at` lies in one buffer.
+#[inline]
+fn check_alone(bytes: Span<'_>, at: usize) -> Result<()> {
+    let mut buffers = [0; 2];
+    bytes.read(at + NUM_BUFFERS, &mut buffers);
+    match u16::from_le_bytes(buffers) {
+        1 => Ok(()),
+        count => Err(Error::Device(format!("{count} buffers for one frame"))),
+    }
+}
+
+/// Bytes of a frame that was returned with `len`, which with its header may be `allowed`.
+#[inline]
+fn check_len(len: u32, allowed: RangeInclusive<usize>) -> Result<usize> {
+    let len = len as usize;
+    if !allowed.contains(&len) {
+        let most = allowed.end();
+        return Err(Error::Device(format!("{len} bytes in a buffer of {most}")));
+    }
+    Ok(len - allowed.start())
 }

@@ -168,20 +168,17 @@ impl TxRing {
         let mut room = [0; BURST];
         let row = self.queue.take_row(&mut room[..count.min(BURST)]);
         let count = row.len();
+        self.buffers.advance_row(row);
+        let (places, bytes) = (self.buffers.places(), self.buffers.bytes.span());
         for (index, stamp) in row.iter().zip(stamp..) {
-            self.buffers.advance(*index);
-            let at = self.buffers.at(*index) + stamp_at;
-            self.buffers.bytes.write(at, &stamp.to_le_bytes());
+            bytes.write(places.at(*index) + stamp_at, &stamp.to_le_bytes());
         }
         let len = (self.header_len + frame_len) as u32;
-        let gpa = |index| self.buffers.gpa(index);
-        self.queue.push_row(row, len, 0, gpa);
+        self.queue.push_row(row, len, 0, |index| places.gpa(index));
         // Those of the next call: the device's processor has read them last.
-        for ahead in 0..count {
-            if let Some(index) = self.queue.peek_free(ahead) {
-                let at = self.buffers.next_at(index);
-                self.buffers.bytes.prefetch_write(at + stamp_at);
-            }
+        let mut room = [0; BURST];
+        for index in self.queue.peek_free_row(&mut room[..count]) {
+            bytes.prefetch_write(places.next_at(*index) + stamp_at);
         }
         self.sent += count as u64;
         count

@@ -45,15 +45,22 @@ impl FreeList {
         (ahead < self.len()).then(|| self.slots[self.taken.wrapping_add(ahead) & self.mask])
     }
 
+    /// Those that [`FreeList::take_row`] gives next.
+    #[inline]
+    pub(super) fn peek_row<'t>(&self, to: &'t mut [u16]) -> &'t [u16] {
+        let count = to.len().min(self.len());
+        let (row, slots) = (&mut to[..count], &self.slots[..]);
+        for (ahead, index) in row.iter_mut().enumerate() {
+            *index = slots[self.taken.wrapping_add(ahead) & self.mask];
+        }
+        row
+    }
+
     /// Takes as many as `to` has room for, at most all there are.
     #[inline]
     pub(super) fn take_row<'t>(&mut self, to: &'t mut [u16]) -> &'t [u16] {
-        let count = to.len().min(self.len());
-        let row = &mut to[..count];
-        for (ahead, index) in row.iter_mut().enumerate() {
-            *index = self.slots[self.taken.wrapping_add(ahead) & self.mask];
-        }
-        self.taken = self.taken.wrapping_add(count);
+        let row = self.peek_row(to);
+        self.taken = self.taken.wrapping_add(row.len());
         row
     }
 

@@ -124,6 +124,24 @@ impl Queue {
         }
     }
 
+    /// See [`SplitQueue::peek_free_row`].
+    #[inline]
+    pub fn peek_free_row<'t>(&self, to: &'t mut [u16]) -> &'t [u16] {
+        match self {
+            Queue::Split(queue) => queue.peek_free_row(to),
+            Queue::Packed(queue) => {
+                let mut count = 0;
+                while count < to.len()
+                    && let Some(index) = queue.peek_free(count)
+                {
+                    to[count] = index;
+                    count += 1;
+                }
+                &to[..count]
+            }
+        }
+    }
+
     /// See [`SplitQueue::push_row`].
     #[inline]
     pub fn push_row(&mut self, row: &[u16], len: u32, flags: u16, gpa: impl Fn(u16) -> u64) {

@@ -1,0 +1,65 @@
+//! The way of a frame that is alone in its ring and goes where the one before it went.
+
+use super::counters::{QueueCounters, Tally};
+use super::deliver::longest_within;
+use super::fabric::{Endpoint, Fabric};
+use super::forward::{Flow, Route};
+use super::queue::ReceiveState;
+use super::receiver::Receiver;
+use super::scratch::Scratch;
+use crate::mem::fault_count;
+use crate::ring::Lone;
+
+impl Fabric {
+    /// Sends a frame to the device that `route` leads to. The sender's counters are `counters`, whose lock the
+    /// caller holds. False: nothing has happened, and the frame has to be looked at like any other.
+    pub(super) fn forward_lone(
+        &self,
+        lone: &Lone<'_>,
+        counters: &QueueCounters,
+        route: &mut Route,
+        scratch: &mut Scratch,
+    ) -> bool {
+        let Scratch { desk, view } = scratch;
+        let (snapshot, ports, version) = self.view(view);
+        let Some(to) = route.of(version, Flow::of(lone.start())) else {
+            return false;
+        };
+        let Some(Some(Endpoint::Device(port))) = ports.get(to.index()) else {
+            return false;
+        };
+        if snapshot.edits() || port.steers() || lone.len() > longest_within(port.mtu()) {
+            return false;
+        }
+        let Some(queue) = port.receive.first() else {
+            return false;
+        };
+        let faults = fault_count();
+        let mut guard = queue.state.lock();
+        let ReceiveState { ring: slot, memory } = &mut *guard;
+        let Some(ring) = slot.as_mut().filter(|_| port.running()) else {
+            return false;
+        };
+        let regions = port.memory.keep(memory);
+        let Ok(true) = ring.push_lone(regions, lone) else {
+            return false;
+        };
+        let mut tally = Tally::default();
+        tally.add_unicast(lone.len());
+        let receiver = Receiver {
+            port,
+            number: 0,
+            queue,
+            regions,
+            faults,
+        };
+        let ahead = Some(route.ahead());
+        let interrupt = receiver.conclude(slot, Ok(false), &tally, desk, ahead);
+        drop(guard);
+        if interrupt {
+            Receiver::interrupt(port, queue);
+        }
+        tally.record(counters);
+        true
+    }
+}

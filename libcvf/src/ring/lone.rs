@@ -1,0 +1,73 @@
+//! A frame that is alone in its ring.
+//!
+//! At light load most bursts are one frame, and a burst's tables cost more than the frame. This is what is needed
+//! of a usual one.
+
+use super::header;
+use crate::limits::FLOW_COPY;
+use crate::mem::{ReadSlice, WriteSlice};
+
+/// A usual frame that was looked at and not taken: in one piece, with nothing said about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Lone<'m> {
+    /// What its driver calls its buffer.
+    pub(super) id: u16,
+    /// The frame, as its sender may still change it.
+    bytes: ReadSlice<'m>,
+    /// A copy of its first bytes, which counts.
+    start: [u8; FLOW_COPY],
+}
+
+impl<'m> Lone<'m> {
+    /// The frame behind a header of `front` bytes in `buffer`; `None` if it is not a usual one.
+    #[inline]
+    pub(super) fn look(id: u16, buffer: ReadSlice<'m>, front: usize) -> Option<Self> {
+        let plain = header::is_plain(buffer.get64(0)?);
+        let bytes = buffer.skip(front);
+        let start = bytes.start().filter(|_| plain)?;
+        Some(Self { id, bytes, start })
+    }
+
+    /// A frame that lies in local memory; `None` if it is shorter than usual ones.
+    pub fn of(bytes: &'m [u8]) -> Option<Self> {
+        let bytes = ReadSlice::from(bytes);
+        let start = bytes.start()?;
+        Some(Self {
+            id: 0,
+            bytes,
+            start,
+        })
+    }
+
+    /// Its bytes.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// False: shorter ones are not usual.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The copied first bytes.
+    #[inline]
+    pub const fn start(&self) -> &[u8; FLOW_COPY] {
+        &self.start
+    }
+
+    /// Copies it into a buffer behind `front`; bytes in all, `None` where there is not so much room.
+    #[inline]
+    pub(super) fn copy_to(&self, to: WriteSlice<'_>, front: &[u8]) -> Option<u32> {
+        let all = front.len() + self.len();
+        if to.len() < all {
+            return None;
+        }
+        let body = to.skip(front.len());
+        self.bytes.skip(FLOW_COPY).copy_to(body.skip(FLOW_COPY));
+        body.write(&self.start);
+        to.write(front);
+        u32::try_from(all).ok()
+    }
+}
