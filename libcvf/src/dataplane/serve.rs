@@ -10,7 +10,7 @@ use super::port::Port;
 use super::queue::{TransmitQueue, TransmitState};
 use super::scratch::Scratch;
 use crate::mem::fault_count;
-use crate::ring::{BurstBuffers, Lone, RingError};
+use crate::ring::{BurstBuffers, RingError};
 
 /// How long an empty ring is polled before it is armed.
 const SPIN: Duration = Duration::from_micros(20);
@@ -176,17 +176,19 @@ fn serve(
     }
     let (frames, done) = if ring.has_work(regions) {
         route.fetch();
-        let lone = ring.lone(regions);
-        let sent = |lone: &Lone<'_>| fabric.forward_lone(lone, &queue.counters, route, scratch);
-        if let Some(lone) = lone.filter(sent) {
+        if let Some(lone) = ring.lone(regions)
+            && fabric.forward_lone(&lone, &queue.counters, route, scratch)
+        {
             (1, ring.give_lone(regions, &lone))
         } else {
             let mut burst = buffers.lend();
+            let mut frames = 0;
             let done = ring.take(regions, &mut burst).and_then(|()| {
+                frames = burst.len() as u64;
                 fabric.forward(port.id(), &mut burst, &queue.counters, route, scratch);
                 ring.give_back(regions, &burst)
             });
-            (burst.len() as u64, done)
+            (frames, done)
         }
     } else {
         (0, Ok(false))
