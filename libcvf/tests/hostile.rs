@@ -158,6 +158,30 @@ fn truncated_memory_file() {
     });
 }
 
+/// The first to notice is a frame for it: one that is alone and goes where others went, or the first there.
+#[test]
+fn truncated_memory_file_of_a_receiver() {
+    for before in [0, 3] {
+        let pf = pf(8);
+        let cvfs = [1, 2, 3].map(|n| compose(&pf, spec(n)));
+        let mut guests = cvfs.each_ref().map(Guest::new);
+        for guest in &mut guests {
+            guest.start(0);
+        }
+        let [victim, a, b] = &mut guests;
+        for _ in 0..before {
+            a.send(&frame(1, 2, 100));
+            assert_eq!(victim.receive(), Some(frame(1, 2, 100)));
+        }
+        nix::unistd::ftruncate(&victim.ram, 0x1000).unwrap();
+        a.send(&frame(1, 2, 100));
+        let reason = eventually(|| victim.cvf.health().reason).expect("the device is stopped");
+        assert!(reason.contains("truncated"), "'{reason}' tells why");
+        a.send(&frame(3, 2, 200));
+        assert_eq!(b.receive(), Some(frame(3, 2, 200)), "the neighbours go on");
+    }
+}
+
 /// As [`stopped`], without revival: the memory is gone.
 fn stopped_for_good(why: &str, spoil: impl Fn(&mut Guest)) {
     let pf = pf(8);

@@ -113,6 +113,11 @@ fn a_frame_above_the_agreed_mtu_is_not_passed_to_the_driver() {
     let (mut a, mut b) = (Guest::new(&a), Guest::new(&b));
     a.start(MTU);
     b.start(MTU);
+    // Known and alone, later ones go a way of their own.
+    for len in [60, 60, 60] {
+        a.send(&frame(2, 1, len));
+        assert!(b.receive().is_some());
+    }
     a.send(&frame(2, 1, 1515));
     a.send(&frame(2, 1, 1514));
     assert_eq!(
@@ -237,6 +242,14 @@ fn vlans_keep_apart_and_access_ports_are_untagged() {
     assert_eq!(tagged[12..16], [0x81, 0, 0, 5]);
     assert_eq!(tagged[16..], broadcast[12..]);
     assert!(c.poll().is_none(), "another VLAN hears nothing");
+    // Known and alone, the later ones would not have to be looked at.
+    for number in 0..4 {
+        let one = frame(4, 1, 60 + number);
+        a.send(&one);
+        let tagged = trunk.receive().expect("a frame for the trunk");
+        assert_eq!(tagged[12..16], [0x81, 0, 0, 5], "frame {number}");
+        assert_eq!(tagged[16..], one[12..]);
+    }
 }
 
 #[test]

@@ -20,6 +20,8 @@ use crate::switch::{PortId, Reason, Snapshot};
 
 /// Bytes of a link header without tag.
 const ETHERNET: usize = 14;
+/// Most bytes summed in one go.
+const SUM_CHUNK: usize = 2048;
 
 /// Bytes of the longest frame that is surely within an MTU: that counts what is behind the link header, and
 /// the shortest of those has no tag.
@@ -27,8 +29,6 @@ const ETHERNET: usize = 14;
 pub(super) const fn longest_within(mtu: u32) -> usize {
     (mtu as usize).saturating_add(ETHERNET)
 }
-/// Most bytes summed in one go.
-const SUM_CHUNK: usize = 2048;
 
 /// How a refusal of the switch is counted.
 pub(super) const fn refusal(reason: Reason) -> Drop {
@@ -195,7 +195,7 @@ impl Batch<'_, '_> {
         let interrupt = receiver.conclude(slot, filled, &tally, self.desk, ahead);
         drop(guard);
         if interrupt {
-            Receiver::interrupt(port, queue);
+            queue.interrupt(port);
         }
     }
 

@@ -46,7 +46,7 @@ pub struct Route {
 impl Route {
     /// The port that a frame of `flow` goes to, if this is about it and the snapshot of that version.
     #[inline]
-    pub(super) fn of(&self, version: u64, flow: Flow) -> Option<PortId> {
+    pub(super) fn leads(&self, version: u64, flow: Flow) -> Option<PortId> {
         (version != 0 && self.version == version && self.flow == flow).then_some(self.to)
     }
 

@@ -22,13 +22,13 @@ impl Fabric {
     ) -> bool {
         let Scratch { desk, view } = scratch;
         let (snapshot, ports, version) = self.view(view);
-        let Some(to) = route.of(version, Flow::of(lone.start())) else {
+        let Some(to) = route.leads(version, Flow::of(lone.start())) else {
             return false;
         };
         let Some(Some(Endpoint::Device(port))) = ports.get(to.index()) else {
             return false;
         };
-        if snapshot.edits() || port.steers() || lone.len() > longest_within(port.mtu()) {
+        if snapshot.edits() || port.steers() {
             return false;
         }
         let Some(queue) = port.receive.first() else {
@@ -41,11 +41,18 @@ impl Fabric {
             return false;
         };
         let regions = port.memory.keep(memory);
-        let Ok(true) = ring.push_lone(regions, lone) else {
+        if lone.size() > longest_within(port.mtu()) {
             return false;
-        };
+        }
+        if ring.push_lone(regions, lone) != Ok(true) {
+            // Whoever looks next would not find the fault anew.
+            if port.truncated(faults, regions, || ring.faulted()) {
+                *slot = None;
+            }
+            return false;
+        }
         let mut tally = Tally::default();
-        tally.add_unicast(lone.len());
+        tally.add_unicast(lone.size());
         let receiver = Receiver {
             port,
             number: 0,
@@ -57,7 +64,7 @@ impl Fabric {
         let interrupt = receiver.conclude(slot, Ok(false), &tally, desk, ahead);
         drop(guard);
         if interrupt {
-            Receiver::interrupt(port, queue);
+            queue.interrupt(port);
         }
         tally.record(counters);
         true

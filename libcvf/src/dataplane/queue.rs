@@ -2,10 +2,12 @@
 
 use parking_lot::Mutex;
 
+use super::answer::LastHeard;
 use super::claim::Claim;
 use super::coalesce::Coalesce;
 use super::counters::QueueCounters;
 use super::forward::Route;
+use super::port::Port;
 use crate::kept::Kept;
 use crate::mem::Regions;
 use crate::ring::{ReceiveRing, TransmitRing};
@@ -64,6 +66,8 @@ pub struct TransmitQueue {
     pub state: Mutex<TransmitState>,
     /// The worker that serves it. One that finds another's queue in its list hands it over.
     pub(super) home: AtomicU16,
+    /// When its doorbell was rung.
+    pub(super) heard: LastHeard,
     /// Taken while it is in a worker's hands.
     pub(super) claim: Claim,
     /// Where completion interrupts go.
@@ -72,6 +76,16 @@ pub struct TransmitQueue {
     pub(super) coalesce: Coalesce,
     /// Counters; the lock's holder writes.
     pub counters: QueueCounters,
+}
+
+impl ReceiveQueue {
+    /// Interrupts the driver. The lock is not held: it may be a system call.
+    #[inline]
+    pub(super) fn interrupt(&self, port: &Port) {
+        if port.interrupts.queue(self.vector.get()) {
+            self.counters.interrupts.add_shared(1);
+        }
+    }
 }
 
 /// Device to guest.

@@ -86,12 +86,4 @@ impl Receiver<'_> {
         let side = Side::Receive(self.number);
         Ok(held.settle(decision, self.port, side, || ring.hold()))
     }
-
-    /// Interrupts the driver; the lock is no longer held.
-    #[inline]
-    pub(super) fn interrupt(port: &Port, queue: &ReceiveQueue) {
-        if port.interrupts.queue(queue.vector.get()) {
-            queue.counters.interrupts.add_shared(1);
-        }
-    }
 }

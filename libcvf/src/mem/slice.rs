@@ -94,20 +94,20 @@ impl<'m> ReadSlice<'m> {
         len
     }
 
-    /// The first bytes, as they stand; `None` when there are not so many.
-    #[inline]
-    pub fn start(&self) -> Option<[u8; FLOW_COPY]> {
-        // SAFETY: as with the next.
-        (FLOW_COPY <= self.len)
-            .then(|| unsafe { self.base.cast::<[u8; FLOW_COPY]>().read_unaligned() })
-    }
-
     /// Eight bytes at `at`, as they stand; `None` when there are not so many.
     #[inline]
     pub fn get64(&self, at: usize) -> Option<u64> {
         // SAFETY: the bytes are mapped at `base` for `'m`; no alignment is assumed.
         (at.checked_add(8)? <= self.len)
             .then(|| unsafe { self.base.add(at).cast::<u64>().read_unaligned() })
+    }
+
+    /// The first bytes, as they stand; `None` when there are not so many.
+    #[inline]
+    pub fn start(&self) -> Option<[u8; FLOW_COPY]> {
+        // SAFETY: the bytes are mapped at `base` for `'m`; no alignment is assumed.
+        (FLOW_COPY <= self.len)
+            .then(|| unsafe { self.base.cast::<[u8; FLOW_COPY]>().read_unaligned() })
     }
 
     /// As [`Self::get64`], four bytes.

@@ -1,7 +1,7 @@
 //! A frame that is alone in its ring.
 //!
-//! At light load most bursts are one frame, and a burst's tables cost more than the frame. This is what is needed
-//! of a usual one.
+//! At light load most bursts are one frame, and a third of what it takes then goes into a burst's tables. This is what
+//! is needed of a usual one.
 
 use super::header;
 use crate::limits::FLOW_COPY;
@@ -28,7 +28,7 @@ impl<'m> Lone<'m> {
         Some(Self { id, bytes, start })
     }
 
-    /// A frame that lies in local memory; `None` if it is shorter than usual ones.
+    /// A frame in local memory, to try a receive ring with; `None` if it is shorter than usual ones.
     pub fn of(bytes: &'m [u8]) -> Option<Self> {
         let bytes = ReadSlice::from(bytes);
         let start = bytes.start()?;
@@ -39,16 +39,10 @@ impl<'m> Lone<'m> {
         })
     }
 
-    /// Its bytes.
+    /// How many bytes it has.
     #[inline]
-    pub const fn len(&self) -> usize {
+    pub const fn size(&self) -> usize {
         self.bytes.len()
-    }
-
-    /// False: shorter ones are not usual.
-    #[inline]
-    pub const fn is_empty(&self) -> bool {
-        false
     }
 
     /// The copied first bytes.
@@ -60,7 +54,7 @@ impl<'m> Lone<'m> {
     /// Copies it into a buffer behind `front`; bytes in all, `None` where there is not so much room.
     #[inline]
     pub(super) fn copy_to(&self, to: WriteSlice<'_>, front: &[u8]) -> Option<u32> {
-        let all = front.len() + self.len();
+        let all = front.len() + self.size();
         if to.len() < all {
             return None;
         }

@@ -127,11 +127,10 @@ pub trait TransmitRing: Send {
     fn give_back(&mut self, regions: &Regions, burst: &Burst<'_>) -> Result<bool, RingError>;
 
     /// The frame at the ring's head, if it is the only one and a usual one. It stays where it is.
-    fn lone<'m>(&mut self, _regions: &'m Regions) -> Option<Lone<'m>> {
-        None
-    }
+    fn lone<'m>(&mut self, regions: &'m Regions) -> Option<Lone<'m>>;
 
-    /// Takes the frame that [`Self::lone`] has shown, and gives it back. True: the driver wants an interrupt.
+    /// Takes the frame that [`Self::lone`] has shown, since when nothing was taken, and gives it back. True: the
+    /// driver wants an interrupt.
     ///
     /// # Errors
     /// [`RingError::Away`].

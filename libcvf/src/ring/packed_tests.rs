@@ -86,7 +86,7 @@ proptest! {
                 let alone = *usual && others.is_empty();
                 prop_assert_eq!(lone.is_some(), alone, "a usual frame, and no other");
                 if let Some(lone) = lone {
-                    prop_assert_eq!((lone.len(), &lone.start()[..]), (bytes.len(), &bytes[..FLOW_COPY]));
+                    prop_assert_eq!((lone.size(), &lone.start()[..]), (bytes.len(), &bytes[..FLOW_COPY]));
                     prop_assert_eq!(driver.poll(features.in_order), None, "not given back yet");
                     ring.give_lone(&regions, &lone).unwrap();
                     given.extend(driver.poll_all(features.in_order));

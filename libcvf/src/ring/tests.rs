@@ -167,13 +167,12 @@ proptest! {
         prop_assert_eq!(lone.is_some(), usual && made.len() == 1, "a usual frame, and no other");
         if let Some(lone) = lone {
             let (head, bytes) = &made[0];
-            prop_assert_eq!((lone.len(), &lone.start()[..]), (bytes.len(), &bytes[..FLOW_COPY]));
-            let mut ring = SplitTransmit::new(Driver::place(), features, &regions).unwrap();
+            prop_assert_eq!((lone.size(), &lone.start()[..]), (bytes.len(), &bytes[..FLOW_COPY]));
             prop_assert_eq!(driver.used(), 0, "nothing is given back before its time");
             ring.give_lone(&regions, &lone).unwrap();
             prop_assert_eq!((driver.used(), driver.used_entry(0)), (1, (u32::from(*head), 0)));
             prop_assert!(!ring.has_work(&regions));
-            driver.write(USED, &[0; 12]);
+            return Ok(());
         }
         let mut buffers = BurstBuffers::default();
         let mut burst = buffers.lend();
@@ -667,5 +666,77 @@ fn only_a_usual_frame_is_alone() {
         assert_eq!(ring.lone(&regions).is_some(), usual, "{flags} {kind}");
         driver.offer(&[80], 0, false);
         assert!(ring.lone(&regions).is_none(), "there are two");
+    }
+}
+
+/// From ring to ring, one frame at a time, over more than all their indexes. What was decided about is what
+/// arrives, although the sender has changed it since.
+#[test]
+fn a_frame_alone_goes_from_ring_to_ring() {
+    for hash_report in [false, true] {
+        let (sender, receiver) = (Driver::new(), Driver::new());
+        let from = RingFeatures {
+            hash_report,
+            ..RingFeatures::default()
+        };
+        let (there, here) = (sender.memory.load(), receiver.memory.load());
+        let mut tx = SplitTransmit::new(Driver::place(), from, &there).unwrap();
+        let mut rx = SplitReceive::new(Driver::place(), RingFeatures::default(), &here).unwrap();
+        let front = from.header_len();
+        sender.descriptor(0, 5, DATA, (front + 60) as u32, 0, 0);
+        receiver.descriptor(0, 3, DATA, 100, 2, 0);
+        sender.write(DATA, &vec![0; front]);
+        let mut alone = 0;
+        for number in 0..70_000u32 {
+            let slot = u64::from(number % u32::from(SIZE));
+            let next = (number as u16).wrapping_add(1);
+            // The receiver's driver is always a buffer ahead: the ring knows of it every other time.
+            for (driver, id, to) in [(&sender, 5u16, next), (&receiver, 3, next.wrapping_add(1))] {
+                driver.write(AVAILABLE + 4 + 2 * slot, &id.to_le_bytes());
+                driver.write(
+                    AVAILABLE + 4 + 2 * ((slot + 1) % u64::from(SIZE)),
+                    &id.to_le_bytes(),
+                );
+                driver.write(AVAILABLE + 2, &to.to_le_bytes());
+            }
+            if number == 0 {
+                // What the driver has posted is not known of before somebody looks.
+                let frame = Lone::of(&[9; 60]).unwrap();
+                assert_eq!(rx.push_lone(&here, &frame), Ok(false));
+                assert!(!rx.is_spent(&here));
+                let tail = Payload::from(&[][..]);
+                assert_eq!(
+                    rx.push(&here, &FrameMeta::default(), &[9; 60], tail),
+                    Ok(Pushed::Done)
+                );
+            } else {
+                let bytes: Vec<u8> = (0..60).map(|at| (at + number) as u8).collect();
+                sender.write(DATA + front as u64, &bytes);
+                let lone = tx.lone(&there).expect("a frame");
+                sender.write(DATA + front as u64, &[0xee; 16]);
+                if rx.push_lone(&here, &lone) == Ok(true) {
+                    alone += 1;
+                } else {
+                    let mut buffers = BurstBuffers::default();
+                    let mut burst = buffers.lend();
+                    burst.push(PackedMeta::PLAIN, &bytes);
+                    rx.push_plain(&here, &burst, Frames::one(0)).unwrap();
+                }
+                let got = receiver.read(DATA, 72);
+                assert_eq!(
+                    (&got[10..12], &got[12..]),
+                    (&[1, 0][..], &bytes[..]),
+                    "{number}"
+                );
+            }
+            if let Some(lone) = tx.lone(&there) {
+                tx.give_lone(&there, &lone).unwrap();
+            }
+            rx.publish(&here).unwrap();
+            assert_eq!((sender.used(), receiver.used()), (next, next));
+            assert_eq!(sender.used_entry(number as u16), (5, 0));
+            assert_eq!(receiver.used_entry(number as u16), (3, 72));
+        }
+        assert!(alone > 30_000, "{alone} went alone");
     }
 }

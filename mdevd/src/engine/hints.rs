@@ -82,12 +82,13 @@ fn device_options(views: &[DeviceView]) -> Vec<String> {
     views.iter().zip(chassis(views)).flat_map(both).collect()
 }
 
-/// A size as QEMU takes it: decimal digits and an optional K, M, G or T.
+/// A size as QEMU takes it everywhere: decimal digits and K, M, G or T. Without a letter QEMU means mebibytes in
+/// one place and bytes in another.
 ///
 /// # Errors
 /// A sentence.
 pub fn check_memory(size: &str) -> Result<&str, String> {
-    let digits = size.strip_suffix(['K', 'M', 'G', 'T']).unwrap_or(size);
+    let digits = size.strip_suffix(['K', 'M', 'G', 'T']).unwrap_or("");
     let positive = digits.bytes().any(|b| b != b'0');
     if (1..=MAX_MEMORY_DIGITS).contains(&digits.len())
         && digits.bytes().all(|b| b.is_ascii_digit())

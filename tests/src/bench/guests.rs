@@ -137,8 +137,12 @@ fn turn(lab: &Lab, programs: &Programs, wire: Wire) -> Result<(f64, f64)> {
     for vm in starting {
         vm.quit()?;
     }
-    if daemon.is_none() {
-        std::fs::remove_file(&socket).context("remove the wire's socket")?;
+    if daemon.is_none()
+        && let Err(error) = std::fs::remove_file(&socket)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        // QEMU takes it away itself where it has the time.
+        return Err(error).context("remove the wire's socket");
     }
     if let Some(daemon) = daemon {
         daemon.stop()?;

@@ -433,7 +433,8 @@ fn a_vm_gets_all_it_needs() {
     for (size, good) in [
         ("1G", true),
         ("512M", true),
-        ("1048576", true),
+        ("1048576K", true),
+        ("1024", false),
         ("0G", false),
         ("G", false),
         ("1,x=y", false),

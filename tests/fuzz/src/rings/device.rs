@@ -65,8 +65,8 @@ fn transmit(
     ring.looks_untouched(&regions);
     ring.suppress(&regions);
     if let Some(lone) = ring.lone(&regions) {
-        assert!((FLOW_COPY..=MAX_FRAME).contains(&lone.len()));
-        let taken = lone.len() % 2 == 0;
+        assert!((FLOW_COPY..=MAX_FRAME).contains(&lone.size()));
+        let taken = lone.size() % 2 == 0;
         if taken && ring.give_lone(&regions, &lone).is_err() {
             return false;
         }
