@@ -4,12 +4,10 @@ mod guest;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use guest::{Guest, compose, eventually, frame, pf, spec};
 use libcvf::cvf::{CvfSpec, Doorbells};
 use libcvf::dataplane::{Endpoint, QueueCounters, Uplink};
-use libcvf::limits::BURST;
 use libcvf::offload::FrameMeta;
 use libcvf::pf::{PhysicalFunction, SoftPf, SoftPfConfig};
 use libcvf::ring::Payload;
@@ -21,40 +19,6 @@ const EVENT_IDX: u64 = 1 << 29;
 fn asleep(pf: &SoftPf) -> Vec<u64> {
     let all = || pf.fabric().sleepers().into_iter().collect();
     eventually(all).expect("the workers fall asleep")
-}
-
-/// Sends more frames, to nobody, than are served where a doorbell is heard: the rest is the worker's.
-fn more_than_a_burst(guest: &mut Guest) {
-    for _ in 0..BURST + 8 {
-        guest.place([0; 12], &frame(1, 1, 60));
-    }
-    guest.kick(1);
-}
-
-/// While a worker sleeps, a frame now and then goes through without it, and the next doorbell is asked for when
-/// the one before is answered. What is more than a burst wakes it.
-#[test]
-fn a_doorbell_is_answered_where_it_is_heard() {
-    let pf = pf(8);
-    let (a, b) = (compose(&pf, spec(1)), compose(&pf, spec(2)));
-    let (mut a, mut b) = (Guest::new(&a), Guest::new(&b));
-    a.start(0);
-    b.start(0);
-    let before = asleep(&pf);
-    for number in 0..200u8 {
-        // Longer than a worker stays awake.
-        std::thread::sleep(Duration::from_micros(100));
-        let mut one = frame(2, 1, 60);
-        one[20] = number;
-        a.send(&one);
-        assert_eq!((a.sent(), a.used_flags(1) & 1), (u16::from(number) + 1, 0));
-        assert_eq!(b.poll().map(|(_, frame)| frame), Some(one), "there already");
-    }
-    assert_eq!(asleep(&pf), before, "the worker slept on");
-    more_than_a_burst(&mut a);
-    assert_ne!(asleep(&pf), before);
-    let all = || (a.sent() == 200 + BURST as u16 + 8).then_some(());
-    assert_eq!(eventually(all), Some(()), "nothing is left behind");
 }
 
 /// Devices that do nothing wake nobody: their worker makes not one turn while another one works.
@@ -76,7 +40,6 @@ fn idle_devices_wake_nobody() {
     let [one, _, three, ..] = guests.as_mut_slice() else {
         unreachable!("there are forty");
     };
-    more_than_a_burst(one);
     for _ in 0..500 {
         one.send(&frame(3, 1, 60));
         assert!(three.receive().is_some());

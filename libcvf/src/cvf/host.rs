@@ -99,7 +99,7 @@ impl Host for DeviceHost<'_> {
                     .counters
                     .kicks
                     .add_shared(1);
-                self.device.fabric().ring(port, pair);
+                self.device.fabric().schedule(port, pair);
             }
             QueueRole::Receive(pair) => {
                 port.receive[usize::from(pair)].counters.kicks.add_shared(1);

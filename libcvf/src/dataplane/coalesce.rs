@@ -238,30 +238,20 @@ impl Ord for Timer {
 /// The deadlines of one thread that forwards. Never grows.
 pub struct Held {
     timers: BinaryHeap<Reverse<Timer>>,
-    most: usize,
 }
 
 impl Default for Held {
     fn default() -> Self {
         Self {
             timers: BinaryHeap::with_capacity(MAX_HELD_QUEUES),
-            most: MAX_HELD_QUEUES,
         }
     }
 }
 
 impl Held {
-    /// For a thread that watches no deadlines: what is wanted goes out at once.
-    pub(super) const fn nothing() -> Self {
-        Self {
-            timers: BinaryHeap::new(),
-            most: 0,
-        }
-    }
-
     /// True while there is room for one more.
     pub(super) fn has_room(&self) -> bool {
-        self.timers.len() < self.most
+        self.timers.len() < MAX_HELD_QUEUES
     }
 
     /// Does what was decided about a queue of `port`. True: the interrupt goes out now; where it is

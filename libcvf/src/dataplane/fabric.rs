@@ -99,11 +99,6 @@ impl Fabric {
         self.clock.now()
     }
 
-    /// How long it has been there, in nanoseconds.
-    pub(super) fn age(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.started).as_nanos() as u64
-    }
-
     /// Sets the clock; a thread that forwards calls it before each round. What was learned is swept
     /// once in a while.
     pub fn tick(&self, now: Instant) {

@@ -80,11 +80,6 @@ impl<T, B: Bell> Mailbox<T, B> {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// True while the thread sleeps; it may be about to wake.
-    pub(super) fn sleeps(&self) -> bool {
-        self.asleep.load(Ordering::Relaxed)
-    }
-
     /// True while the thread sleeps and nothing waits for it.
     pub(super) fn asleep(&self) -> bool {
         self.asleep.load(Ordering::Acquire) && self.inbox.lock().is_empty()

@@ -6,7 +6,6 @@
 //! of a frame allocates, logs, locks globally or makes a system call, except the write into an
 //! uplink, which is one.
 
-mod answer;
 mod balance;
 mod claim;
 mod clock;

@@ -2,7 +2,6 @@
 
 use parking_lot::Mutex;
 
-use super::answer::LastHeard;
 use super::claim::Claim;
 use super::coalesce::Coalesce;
 use super::counters::QueueCounters;
@@ -66,8 +65,6 @@ pub struct TransmitQueue {
     pub state: Mutex<TransmitState>,
     /// The worker that serves it. One that finds another's queue in its list hands it over.
     pub(super) home: AtomicU16,
-    /// When its doorbell was rung.
-    pub(super) heard: LastHeard,
     /// Taken while it is in a worker's hands.
     pub(super) claim: Claim,
     /// Where completion interrupts go.

@@ -43,18 +43,6 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// For a thread with these deadlines.
-    pub(super) fn holding(held: Held) -> Self {
-        let desk = Desk {
-            held,
-            ..Desk::default()
-        };
-        Self {
-            desk,
-            view: View::default(),
-        }
-    }
-
     /// Before the thread sleeps: keeps nothing that others might want to see gone.
     pub fn rest(&mut self) {
         self.view = View::default();

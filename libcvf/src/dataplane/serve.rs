@@ -13,7 +13,7 @@ use crate::mem::fault_count;
 use crate::ring::{BurstBuffers, RingError};
 
 /// How long an empty ring is polled before it is armed.
-pub(super) const SPIN: Duration = Duration::from_micros(20);
+const SPIN: Duration = Duration::from_micros(20);
 
 /// A transmit queue in the worker's list.
 pub(super) struct Active {
@@ -67,43 +67,14 @@ pub(super) fn round(
             let since = *entry.empty_since.get_or_insert(now);
             now.duration_since(since) < SPIN || !release(&entry.port, entry.queue)
         }
-        Served::Gone => !let_go(&entry.port, entry.queue),
+        Served::Gone => {
+            let queue = entry.transmit();
+            // A ring that was put in place just now found us still here: look once more.
+            let back = || queue.state.lock().ring.is_some() && !entry.port.stopped();
+            !queue.claim.leave(|| back() && !entry.away())
+        }
     };
     if stays { Turn::Idle } else { Turn::Over }
-}
-
-/// Serves a burst of a queue that the caller has claimed, and lets go of the claim when nothing is left. False:
-/// there is more to do.
-pub(super) fn answer(
-    port: &Arc<Port>,
-    queue: u16,
-    fabric: &Fabric,
-    buffers: &mut BurstBuffers,
-    scratch: &mut Scratch,
-) -> bool {
-    match serve(port, queue, fabric, buffers, scratch) {
-        Served::Some | Served::Nothing if port.polled => false,
-        Served::Some | Served::Nothing => release(port, queue),
-        Served::Gone => let_go(port, queue),
-    }
-}
-
-/// Lets go of a queue without a ring; false when there is one after all.
-fn let_go(port: &Port, number: u16) -> bool {
-    let queue = &port.transmit[usize::from(number)];
-    // A ring that was put in place just now found the queue claimed: look once more.
-    let back = || queue.state.lock().ring.is_some() && !port.stopped();
-    queue.claim.leave(|| back() && !away(port, queue))
-}
-
-/// True while the ring's memory is not mapped; whoever maps it schedules the queue again.
-fn away(port: &Port, queue: &TransmitQueue) -> bool {
-    let mut guard = queue.state.lock();
-    let state = &mut *guard;
-    state.suppressed = false;
-    let regions = port.memory.keep(&mut state.memory);
-    let ring = state.ring.as_mut();
-    ring.is_some_and(|ring| ring.arm(regions).is_err())
 }
 
 impl Active {
@@ -142,6 +113,16 @@ impl Active {
     /// The time that it took in measured turns since the last call, in nanoseconds.
     pub(super) fn cost(&mut self) -> u64 {
         u64::try_from(std::mem::take(&mut self.cost).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// True while the ring's memory is not mapped; whoever maps it schedules the queue again.
+    fn away(&self) -> bool {
+        let mut guard = self.transmit().state.lock();
+        let state = &mut *guard;
+        state.suppressed = false;
+        let regions = self.port.memory.keep(&mut state.memory);
+        let ring = state.ring.as_mut();
+        ring.is_some_and(|ring| ring.arm(regions).is_err())
     }
 }
 

@@ -95,11 +95,6 @@ impl Worker {
         asleep.then(|| self.turns.load(Ordering::Relaxed))
     }
 
-    /// True while it sleeps, as far as one look tells.
-    pub(super) fn is_asleep(&self) -> bool {
-        self.mailbox.sleeps()
-    }
-
     /// Takes charge of a queue, whose claim the caller has taken, or had.
     pub(super) fn adopt(&self, entry: Active) {
         self.mailbox.post(entry);
