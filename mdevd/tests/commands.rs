@@ -390,6 +390,19 @@ fn without_a_daemon_code_3_says_what_to_do() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_written_is_told() {
+    let full = std::fs::File::create("/dev/full").expect("a device that is always full");
+    let said = std::process::Command::new(env!("CARGO_BIN_EXE_cvfctl"))
+        .args(["completion", "bash"])
+        .stdout(full)
+        .output()
+        .expect("cvfctl runs");
+    assert_eq!(said.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&said.stderr);
+    assert!(text.contains("cannot write the answer"), "{text}");
+}
+
+#[test]
 fn addresses_are_paths_or_dbus_addresses() {
     let house = House::new();
     let daemon = house.start(&[]);

@@ -125,7 +125,10 @@ fn complain(failure: &Failure, json: bool) {
 fn print(text: &str) -> u8 {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => REFUSED,
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "cannot write the answer: {error}");
+            REFUSED
+        }
         _ => DONE,
     }
 }

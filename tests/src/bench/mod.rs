@@ -121,6 +121,14 @@ fn become_released() -> anyhow::Error {
 type Chosen = Vec<(Box<dyn Family>, Vec<Spec>)>;
 
 fn chosen(families: Vec<Box<dyn Family>>, names: &[String]) -> Result<Chosen> {
+    let all: Vec<Spec> = families.iter().flat_map(|family| family.rows()).collect();
+    let unknown = |name: &&String| !all.iter().any(|spec| spec.name.contains(*name));
+    let unknown: Vec<&str> = names.iter().filter(unknown).map(String::as_str).collect();
+    anyhow::ensure!(
+        unknown.is_empty(),
+        "no row is called {}; see --list",
+        unknown.join(", ")
+    );
     let wanted = |spec: &Spec| names.is_empty() || names.iter().any(|n| spec.name.contains(n));
     let mut chosen = Vec::new();
     for family in families {
@@ -129,11 +137,6 @@ fn chosen(families: Vec<Box<dyn Family>>, names: &[String]) -> Result<Chosen> {
             chosen.push((family, rows));
         }
     }
-    anyhow::ensure!(
-        !chosen.is_empty(),
-        "no row is called {}; see --list",
-        names.join(", ")
-    );
     Ok(chosen)
 }
 
@@ -164,5 +167,9 @@ mod tests {
         assert!(some > 0 && some < all);
         assert!(count(&["fps-64B", "fps-1518B"]).unwrap() > some);
         assert!(count(&["no such row"]).is_err());
+        assert!(
+            count(&["fps-64B", "no such row"]).is_err(),
+            "the other would be missed"
+        );
     }
 }
