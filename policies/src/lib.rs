@@ -4,7 +4,7 @@
 //! A [`Profile`] is a text that an operator writes ([`Profile::parse`]) or that comes with this crate
 //! ([`shipped`]). [`Profile::admit`] judges a device that is to be made, [`ProfileGatekeeper`] what
 //! its guest asks for later, and [`explain`] tells an operator why. [`DefaultGatekeeper`] is what
-//! holds for every device, whatever its profile.
+//! holds for every device, whatever its profile; the daemon knows only that so far.
 //!
 //! ```
 //! use policies::{Profile, explain, request};

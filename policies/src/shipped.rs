@@ -1,4 +1,4 @@
-//! The profiles that come with the daemon.
+//! The profiles that come with this crate.
 
 use crate::profile::Profile;
 
@@ -12,7 +12,7 @@ const TEXTS: [(&str, &str); 5] = [
     ("lab", include_str!("../profiles/lab.toml")),
 ];
 
-/// A profile that comes with the daemon.
+/// A profile that comes with this crate.
 #[derive(Clone, Debug)]
 pub struct Shipped {
     /// Its text, comments included: what an operator copies and changes.

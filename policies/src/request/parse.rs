@@ -6,7 +6,7 @@ use libcvf::control::{
 use libcvf::limits::{RSS_KEY_SIZE, RSS_TABLE};
 
 use super::lists::{ACCEPTS, HASHES, macs, set};
-use crate::limits::{MAX_REQUEST, MAX_REQUEST_TABLE};
+use crate::limits::{MAX_REQUEST, MAX_REQUEST_MACS, MAX_REQUEST_TABLE};
 use crate::nearest::{hint, shown};
 
 /// A text was not a request.
@@ -161,6 +161,11 @@ pub fn parse(text: &str) -> Result<ControlRequest, ParseRequestError> {
                     filter.get_or_insert_default();
                 all_unicast.extend(unicast);
                 all_multicast.extend(multicast);
+                let most = all_unicast.len().max(all_multicast.len());
+                if most > MAX_REQUEST_MACS {
+                    let what = format!("more than {MAX_REQUEST_MACS} addresses of one kind");
+                    return Err(ParseRequestError(what));
+                }
             }
             request if alone => return Ok(request),
             _ => {

@@ -193,6 +193,8 @@ fn texts_are_bounded() {
     let many = |n: usize| format!("unicast=02:00:00:00:00:00+{n}");
     assert!(parse(&many(MAX_REQUEST_MACS)).is_ok());
     assert!(said(&many(MAX_REQUEST_MACS + 1)).contains("more than 256 addresses"));
+    let twice = "unicast=52:54:00:00:00:01+200 unicast=52:54:00:00:01:01+200";
+    assert!(said(twice).contains("more than 256 addresses"));
     let table = |n: usize| format!("rss=1,table={n}");
     assert!(parse(&table(MAX_REQUEST_TABLE)).is_ok());
     assert!(said(&table(MAX_REQUEST_TABLE + 1)).contains("longer than 1024"));
