@@ -387,8 +387,8 @@ impl Port {
                 (wanted, &queue.vector, &queue.counters)
             }
         };
-        if interrupt && self.interrupts.queue(vector.get()) {
-            counters.interrupts.add_shared(1);
+        if interrupt {
+            self.interrupt(vector, counters);
         }
         true
     }

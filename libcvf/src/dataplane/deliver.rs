@@ -195,7 +195,7 @@ impl Batch<'_, '_> {
         let interrupt = receiver.conclude(slot, filled, &tally, self.desk, ahead);
         drop(guard);
         if interrupt {
-            queue.interrupt(port);
+            port.interrupt(&queue.vector, &queue.counters);
         }
     }
 

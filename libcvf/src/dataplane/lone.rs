@@ -64,7 +64,7 @@ impl Fabric {
         let interrupt = receiver.conclude(slot, Ok(false), &tally, desk, ahead);
         drop(guard);
         if interrupt {
-            queue.interrupt(port);
+            port.interrupt(&queue.vector, &queue.counters);
         }
         tally.record(counters);
         true

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::counters::QueueCounters;
 use super::interrupts::Interrupts;
 use super::queue::{ReceiveQueue, TransmitQueue, VectorCell};
 use super::steer::Steering;
@@ -146,6 +147,15 @@ impl Port {
         self.set_running(false);
         self.stopped.store(true, Ordering::Release);
         self.interrupts.config(self.config_vector.get());
+    }
+
+    /// Interrupts the driver for a queue and counts it there. The queue's lock is not held: it may be a system
+    /// call.
+    #[inline]
+    pub(super) fn interrupt(&self, vector: &VectorCell, counters: &QueueCounters) {
+        if self.interrupts.queue(vector.get()) {
+            counters.interrupts.add_shared(1);
+        }
     }
 
     /// After touching guest memory: stops the device if a fault was contained since `before` (a

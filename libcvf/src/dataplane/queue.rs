@@ -6,7 +6,6 @@ use super::claim::Claim;
 use super::coalesce::Coalesce;
 use super::counters::QueueCounters;
 use super::forward::Route;
-use super::port::Port;
 use crate::kept::Kept;
 use crate::mem::Regions;
 use crate::ring::{ReceiveRing, TransmitRing};
@@ -73,16 +72,6 @@ pub struct TransmitQueue {
     pub(super) coalesce: Coalesce,
     /// Counters; the lock's holder writes.
     pub counters: QueueCounters,
-}
-
-impl ReceiveQueue {
-    /// Interrupts the driver. The lock is not held: it may be a system call.
-    #[inline]
-    pub(super) fn interrupt(&self, port: &Port) {
-        if port.interrupts.queue(self.vector.get()) {
-            self.counters.interrupts.add_shared(1);
-        }
-    }
 }
 
 /// Device to guest.

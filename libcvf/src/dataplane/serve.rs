@@ -226,11 +226,12 @@ fn serve(
     });
     drop(guard);
     match done {
-        Ok(true) if port.interrupts.queue(queue.vector.get()) => {
-            queue.counters.interrupts.add_shared(1);
+        Ok(interrupt) => {
+            if interrupt {
+                port.interrupt(&queue.vector, &queue.counters);
+            }
             Served::Some
         }
-        Ok(_) => Served::Some,
         Err(_) => {
             port.set_away();
             Served::Gone
