@@ -61,6 +61,10 @@ impl Gatekeeper for ProfileGatekeeper {
         let rules = rules::about(request).of_profile;
         rules.iter().find_map(refuses).map_or(Ok(()), Err)
     }
+
+    fn features(&self) -> u64 {
+        self.profile.feature_mask()
+    }
 }
 
 /// A refusal that no profile can lift.

@@ -151,6 +151,25 @@ pub trait Gatekeeper: Send + Sync {
     /// # Errors
     /// The rule that refuses.
     fn decide(&self, facts: &DeviceFacts, request: &ControlRequest) -> Result<(), Denial>;
+
+    /// A guest asks for something, whatever it is; before it is decided about.
+    ///
+    /// # Errors
+    /// It asks too often.
+    fn asked(&self) -> Result<(), Denial> {
+        Ok(())
+    }
+
+    /// A request of the guest was refused, by [`Gatekeeper::decide`].
+    fn denied(&self) {}
+
+    /// The guest's driver reset the device.
+    fn was_reset(&self) {}
+
+    /// Features that the device may offer.
+    fn features(&self) -> u64 {
+        u64::MAX
+    }
 }
 
 /// A gatekeeper that allows everything.

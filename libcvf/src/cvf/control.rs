@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::device::Device;
 use crate::control::{
-    ControlReply, ControlRequest, DeviceFacts, HashSettings, MacAddr, RssSettings,
+    ControlReply, ControlRequest, Denial, DeviceFacts, HashSettings, MacAddr, RssSettings,
 };
 use crate::limits::{MAX_COALESCE_USECS, RSS_KEY_SIZE, RSS_TABLE};
 use crate::offload::{HashTypes, PackedMac};
@@ -58,6 +58,51 @@ impl Wishes {
         filter
     }
 
+    /// What a reset device does not have, as the requests that led there.
+    fn requests(&self, assigned: MacAddr) -> Vec<ControlRequest> {
+        let mut all = Vec::new();
+        if self.mac != assigned {
+            all.push(ControlRequest::SetMac(self.mac));
+        }
+        if !(self.unicast.is_empty() && self.multicast.is_empty()) {
+            all.push(ControlRequest::SetMacFilter {
+                unicast: self.unicast.clone(),
+                multicast: self.multicast.clone(),
+            });
+        }
+        let switches = [
+            (self.promiscuous, ControlRequest::Promiscuous(true)),
+            (self.all_multicast, ControlRequest::AllMulticast(true)),
+            (self.all_unicast, ControlRequest::AllUnicast(true)),
+        ];
+        let on = switches.into_iter().filter(|(on, _)| *on);
+        all.extend(on.map(|(_, request)| request));
+        let joined = self.vlans.iter().flat_map(VlanTable::iter);
+        all.extend(joined.map(|vid| ControlRequest::AddVlan(vid.0)));
+        all
+    }
+
+    /// Takes back what a request led to.
+    fn undo(&mut self, request: &ControlRequest, assigned: MacAddr) {
+        match request {
+            ControlRequest::SetMac(_) => self.mac = assigned,
+            ControlRequest::SetMacFilter { .. } => {
+                // The one list without the other may be allowed; the driver has to ask anew.
+                self.unicast.clear();
+                self.multicast.clear();
+            }
+            ControlRequest::Promiscuous(_) => self.promiscuous = false,
+            ControlRequest::AllMulticast(_) => self.all_multicast = false,
+            ControlRequest::AllUnicast(_) => self.all_unicast = false,
+            ControlRequest::AddVlan(vid) => {
+                if let Some(vlans) = &mut self.vlans {
+                    vlans.remove(Vid(*vid));
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Takes up a request that is about the filter; false for others.
     fn take(&mut self, request: &ControlRequest) -> bool {
         match request {
@@ -92,27 +137,34 @@ impl Wishes {
 }
 
 impl Device {
-    fn facts(&self) -> DeviceFacts {
+    pub(super) fn facts(&self) -> DeviceFacts {
+        let assigned = *self.assigned.lock();
         DeviceFacts {
-            assigned_mac: self.spec.mac,
+            assigned_mac: assigned.mac,
             queue_pairs: self.spec.queue_pairs,
-            access_vlan: self.spec.vlan,
+            access_vlan: assigned.vlan,
         }
     }
 
     /// Decides and applies one request.
     pub(super) fn request(&self, request: &ControlRequest) -> ControlReply {
-        if let Err(denial) = self.gate.decide(&self.facts(), request) {
+        let _deciding = self.deciding.read();
+        let often = self.gate.asked();
+        let decided = often.and_then(|()| {
+            let decided = self.gate.decide(&self.facts(), request);
+            decided.inspect_err(|_| self.gate.denied())
+        });
+        if let Err(denial) = decided {
             tracing::info!(
                 target: "audit",
-                cvf = self.spec.name,
+                device = self.spec.name,
                 rule = denial.rule,
                 reason = denial.reason,
                 "denied a request of the guest"
             );
             self.refused(format!(
-                "{request:?} denied by rule {}: {}",
-                denial.rule, denial.reason
+                "a request of the guest was denied: {}",
+                denial.reason
             ));
             return ControlReply::Denied(denial);
         }
@@ -177,6 +229,47 @@ impl Device {
         }
     }
 
+    /// Decides anew about what its guest was allowed before, and takes back what is no longer. What it
+    /// has of queues, scaling, hashes and held-back interrupts stays until its driver's next reset.
+    pub(super) fn reconsider(&self) -> Vec<Denial> {
+        let _alone = self.deciding.write();
+        let facts = self.facts();
+        let mut wishes = self.wishes.lock();
+        let mut next = wishes.clone();
+        let mut denials = Vec::new();
+        for request in wishes.requests(facts.assigned_mac) {
+            if let Err(denial) = self.gate.decide(&facts, &request) {
+                next.undo(&request, facts.assigned_mac);
+                denials.push(denial);
+            }
+        }
+        if denials.is_empty() {
+            return denials;
+        }
+        let switch = self.fabric().switch();
+        match switch.set_filter(self.port.id(), next.filter()) {
+            Ok(()) => *wishes = next,
+            Err(error) => {
+                tracing::error!(device = self.spec.name, %error, "a filter cannot be narrowed");
+            }
+        }
+        drop(wishes);
+        for denial in &denials {
+            tracing::info!(
+                target: "audit",
+                device = self.spec.name,
+                rule = denial.rule,
+                reason = denial.reason,
+                "took back what the guest was allowed before"
+            );
+            self.refused(format!(
+                "what the guest was allowed before was taken back: {}",
+                denial.reason
+            ));
+        }
+        denials
+    }
+
     /// A table that can be looked up in, of queues that the slice has.
     fn check_rss(&self, settings: &RssSettings) -> Result<(), String> {
         check_hash(&settings.hash)?;
@@ -204,7 +297,7 @@ impl Device {
     /// Back to what a reset device takes.
     pub(super) fn reset_filter(&self) {
         let mut wishes = self.wishes.lock();
-        *wishes = Wishes::new(self.spec.mac);
+        *wishes = Wishes::new(self.assigned.lock().mac);
         if let Err(error) = self
             .fabric()
             .switch()

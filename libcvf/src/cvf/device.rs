@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::control::Wishes;
 use super::health::{Memory, Refusal};
 use super::spec::CvfSpec;
-use crate::control::Gatekeeper;
+use crate::control::{Gatekeeper, MacAddr};
 use crate::dataplane::{Fabric, Port};
 use crate::personality::{QueueRole, RingConfig};
 use crate::pf::PhysicalFunction;
@@ -28,12 +28,25 @@ pub(super) struct Rings {
     pub commands_wait: bool,
 }
 
+/// What the operator may change while the device lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Assigned {
+    pub mac: MacAddr,
+    pub mtu: u16,
+    pub vlan: Option<u16>,
+}
+
 pub(super) struct Device {
+    /// As composed; of what may change, [`Device::assigned`] says how it is now.
     pub spec: CvfSpec,
+    pub assigned: Mutex<Assigned>,
     pub pf: Arc<dyn PhysicalFunction>,
     pub port: Arc<Port>,
     pub gate: Arc<dyn Gatekeeper>,
     pub rings: Mutex<Rings>,
+    /// Read while a request is decided and applied, written while all are decided anew: what was allowed
+    /// by rules that no longer hold is seen by whoever decides anew.
+    pub deciding: RwLock<()>,
     pub wishes: Mutex<Wishes>,
     pub memory: Mutex<Memory>,
     refusal: Mutex<Option<Refusal>>,
@@ -48,16 +61,23 @@ impl Device {
         queues: u16,
     ) -> Self {
         let wishes = Mutex::new(Wishes::new(spec.mac));
+        let assigned = Mutex::new(Assigned {
+            mac: spec.mac,
+            mtu: spec.mtu,
+            vlan: spec.vlan,
+        });
         let rings = Rings {
             placed: vec![None; queues.into()],
             ..Rings::default()
         };
         Self {
             spec,
+            assigned,
             pf,
             port,
             gate,
             rings: Mutex::new(rings),
+            deciding: RwLock::new(()),
             wishes,
             memory: Mutex::default(),
             refusal: Mutex::default(),

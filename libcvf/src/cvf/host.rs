@@ -137,6 +137,7 @@ impl Host for DeviceHost<'_> {
         self.started = None;
         self.commands = false;
         self.device.halt();
+        self.device.gate.was_reset();
     }
 
     fn config_changed(&mut self) {

@@ -3,6 +3,7 @@
 //! Owns nothing that the modules above own; ties them together. Never talks to sockets: whoever
 //! serves the vfio-user protocol calls [`Cvf`].
 
+mod change;
 mod control;
 mod device;
 mod health;
@@ -14,6 +15,7 @@ mod spec;
 mod stats;
 mod whole;
 
+pub use change::ChangeError;
 pub use health::{Health, Memory, Refusal};
 pub use irq::{IrqAction, IrqData, IrqError, IrqRequest};
 pub use regions::{RegionInfo, RegionMap};

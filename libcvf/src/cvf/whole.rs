@@ -20,7 +20,7 @@ use crate::mem::{MapError, MapRequest, fault_count};
 use crate::offload::PackedMac;
 use crate::pci::AccessError;
 use crate::personality::virtio_net::{VirtioNet, VirtioNetConfig, bits, receive_offloads};
-use crate::personality::{DoorbellRegister, Personality};
+use crate::personality::{DoorbellRegister, Personality, Status};
 use crate::pf::PhysicalFunction;
 use crate::ring::RingFeatures;
 use crate::switch::{PortConfig, PortKind, Vid};
@@ -28,7 +28,7 @@ use crate::switch::{PortConfig, PortKind, Vid};
 /// A composed virtual function. All methods may be called from any thread; none is async. Calls of
 /// one client come from one session, so the locks inside are never contended for long.
 pub struct Cvf {
-    device: Device,
+    pub(super) device: Device,
     personality: Mutex<Box<dyn Personality>>,
     regions: Vec<RegionInfo>,
     /// What it has from its PF; `None` once dismantled.
@@ -41,7 +41,7 @@ pub struct Cvf {
 /// pairs, and waits for the answer for ever: a guest whose memory is not shared with us hangs there.
 /// A device with one pair offers nothing that Linux asks about, so that such a guest comes up, and
 /// only its network does not work.
-const fn offered(pairs: u16) -> u64 {
+pub(super) const fn offered(pairs: u16) -> u64 {
     if pairs > 1 {
         u64::MAX
     } else {
@@ -66,7 +66,7 @@ impl Cvf {
             queue_pairs: spec.queue_pairs,
             interrupts: spec.interrupts,
             doorbells: spec.doorbells,
-            features: offered(spec.queue_pairs),
+            features: offered(spec.queue_pairs) & gate.features(),
             ring_formats: spec.ring_formats,
             ..VirtioNetConfig::new(spec.mac)
         };
@@ -92,7 +92,7 @@ impl Cvf {
         }))
     }
 
-    /// What it was composed from.
+    /// What it was composed from; address, MTU and VLAN may be others since.
     pub const fn spec(&self) -> &CvfSpec {
         &self.device.spec
     }
@@ -120,7 +120,10 @@ impl Cvf {
     }
 
     /// Calls into the personality, then does what it asked to be done afterwards.
-    fn act<T>(&self, call: impl FnOnce(&mut dyn Personality, &mut DeviceHost<'_>) -> T) -> T {
+    pub(super) fn act<T>(
+        &self,
+        call: impl FnOnce(&mut dyn Personality, &mut DeviceHost<'_>) -> T,
+    ) -> T {
         let mut personality = self.personality.lock();
         let mut host = DeviceHost::new(&self.device);
         let faults = fault_count();
@@ -135,7 +138,7 @@ impl Cvf {
                 in_order: has(bits::IN_ORDER),
             };
             self.device.port.set_accepts(receive_offloads(features));
-            let mtu = has(bits::MTU).then_some(self.device.spec.mtu);
+            let mtu = has(bits::MTU).then(|| personality.status().mtu);
             self.device.port.set_mtu(mtu);
             self.device.launch(|queue| personality.role(queue));
             host.commands = true;
@@ -338,9 +341,13 @@ impl Cvf {
         self.act(|personality, host| personality.announce(host))
     }
 
+    pub(super) fn status(&self) -> Status {
+        self.personality.lock().status()
+    }
+
     /// How it is.
     pub fn health(&self) -> Health {
-        let status = self.personality.lock().status();
+        let status = self.status();
         let (device, port) = (&self.device, &self.device.port);
         let regions = port.memory.load();
         let fault = port.fault();

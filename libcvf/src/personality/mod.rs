@@ -8,8 +8,8 @@ mod model;
 pub mod virtio_net;
 
 pub use model::{
-    DoorbellArea, DoorbellRegister, Doorbells, DriverState, Interrupts, Personality, RingFormats,
-    Status,
+    DoorbellArea, DoorbellRegister, Doorbells, DriverState, Given, Interrupts, Personality,
+    RingFormats, Status,
 };
 
 use crate::control::{Coalescing, ControlReply, ControlRequest, QueueReport};

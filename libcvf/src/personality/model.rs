@@ -119,8 +119,21 @@ pub struct Status {
     pub mac: MacAddr,
     /// Queue pairs the driver uses.
     pub active_pairs: u16,
+    /// MTU that the driver sees, in bytes.
+    pub mtu: u16,
     /// Link state as the driver sees it.
     pub link_up: bool,
+}
+
+/// What the operator gives a device and may change while it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// Its own address.
+    pub mac: MacAddr,
+    /// MTU in bytes.
+    pub mtu: u16,
+    /// Features that may be offered; what depends on a masked one is not offered either.
+    pub features: u64,
 }
 
 /// A guest-visible device model.
@@ -222,6 +235,11 @@ pub trait Personality: Send {
 
     /// Sets the link state that the driver sees. True if it changed.
     fn set_link(&mut self, host: &mut dyn Host, up: bool) -> bool;
+
+    /// Takes up what the operator gives now. An address is shown at once, and a running driver is told;
+    /// MTU and features are what they were until the device is reset, for a driver has read them
+    /// (5.1.4.1 of virtio 1.3 forbids another MTU). True if something is shown or will be.
+    fn give(&mut self, host: &mut dyn Host, given: Given) -> bool;
 
     /// Asks the driver to announce its addresses to the network. True if the driver will be asked:
     /// it runs and agreed to be.

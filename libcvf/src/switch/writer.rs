@@ -160,6 +160,23 @@ impl Switch {
         self.edit(id, |config| config.access_vlan = vid)
     }
 
+    /// Gives a port another address of its own, which nobody else may have, with the filter that goes
+    /// with it.
+    ///
+    /// # Errors
+    /// [`SwitchError`]: an address that is taken.
+    pub fn set_station(
+        &self,
+        id: PortId,
+        own: PackedMac,
+        filter: RxFilter,
+    ) -> Result<(), SwitchError> {
+        self.edit(id, |config| {
+            config.reserved = Some(own);
+            config.filter = filter;
+        })
+    }
+
     /// Switches the check of a port's source addresses.
     ///
     /// # Errors
@@ -211,10 +228,11 @@ impl Switch {
         state.check(Some(id), &config)?;
         self.change(&mut state, id, Some(&config));
         state.reserve(id, &config);
-        if let Some(old) = state.ports.insert(id, config)
-            && vid_of(&old) != vid_of(&state.ports[&id])
-        {
-            state.release(&old);
+        if let Some(old) = state.ports.insert(id, config) {
+            let new = &state.ports[&id];
+            if (vid_of(&old), old.reserved) != (vid_of(new), new.reserved) {
+                state.release(&old);
+            }
         }
         Ok(())
     }

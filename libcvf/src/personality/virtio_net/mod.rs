@@ -38,7 +38,8 @@ pub use layout::{PAGE, common_cfg_size};
 pub use settings::{SettingsError, VirtioNetConfig};
 
 use super::{
-    DoorbellArea, DoorbellRegister, Doorbells, Host, Interrupts, Personality, QueueRole, Status,
+    DoorbellArea, DoorbellRegister, Doorbells, Given, Host, Interrupts, Personality, QueueRole,
+    Status,
 };
 use crate::pci::{AccessError, BarSpec, ConfigSpace, Effects, MsixTable};
 use layout::{BAR_DOORBELLS, BAR_MSIX, BAR_REGISTERS, Structure};
@@ -249,6 +250,10 @@ impl Personality for VirtioNet {
 
     fn set_link(&mut self, host: &mut dyn Host, up: bool) -> bool {
         self.state.set_link(host, up)
+    }
+
+    fn give(&mut self, host: &mut dyn Host, given: Given) -> bool {
+        self.state.give(host, given)
     }
 
     fn announce(&mut self, host: &mut dyn Host) -> bool {

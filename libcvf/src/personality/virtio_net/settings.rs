@@ -5,7 +5,8 @@ use crate::control::MacAddr;
 use crate::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_RING_SIZE, MIN_MTU, MIN_RING_SIZE};
 use crate::pci::BuildError;
 
-/// Settings of a device, fixed for its life.
+/// Settings of a device; what is in [`Given`](crate::personality::Given) may change, the rest is
+/// fixed for its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VirtioNetConfig {
     /// The address given at create.

@@ -1,6 +1,6 @@
 //! Device state behind the registers.
 
-use super::super::{DriverState, Host, Interrupts, QueueRole, RingFormats, Status};
+use super::super::{DriverState, Given, Host, Interrupts, QueueRole, RingFormats, Status};
 use super::features::{self, bits, feature_names};
 use super::layout;
 use super::queue::{NO_VECTOR, Queue};
@@ -25,6 +25,8 @@ pub(super) mod status {
 #[derive(Debug)]
 pub(super) struct State {
     pub config: VirtioNetConfig,
+    /// What the operator gave since; the next reset takes it up.
+    pub next: Given,
     pub offered: u64,
     pub vectors: u16,
     pub status: u8,
@@ -61,6 +63,11 @@ impl State {
     pub(super) fn new(config: VirtioNetConfig) -> Self {
         let queues = vec![Queue::new(config.max_ring_size); layout::num_queues(&config).into()];
         Self {
+            next: Given {
+                mac: config.mac,
+                mtu: config.mtu,
+                features: config.features,
+            },
             offered: features::offer(config.queue_pairs, mask(&config)),
             vectors: layout::msix(&config).map_or(0, |msix| msix.vectors),
             status: 0,
@@ -205,14 +212,43 @@ impl State {
         if self.config_vector != NO_VECTOR {
             host.config_vector(None);
         }
+        self.renew();
+    }
+
+    /// The state of a reset device, with what the operator gave last.
+    fn renew(&mut self) {
         let (generation, link_up, commands) = (self.generation, self.link_up, self.commands);
+        let Given { mac, mtu, features } = self.next;
         *self = Self {
             generation,
             link_up,
             commands,
             stale: true,
-            ..Self::new(self.config.clone())
+            ..Self::new(VirtioNetConfig {
+                mac,
+                mtu,
+                features,
+                ..self.config.clone()
+            })
         };
+    }
+
+    pub(super) fn give(&mut self, host: &mut dyn Host, given: Given) -> bool {
+        if self.next == given {
+            return false;
+        }
+        let kept = self.mac == self.config.mac;
+        self.next = given;
+        if self.status == 0 && !self.queues.iter().any(|queue| queue.enabled) {
+            self.renew();
+        } else if self.config.mac != given.mac {
+            self.config.mac = given.mac;
+            if kept {
+                self.mac = given.mac;
+            }
+            self.config_changed(host);
+        }
+        true
     }
 
     pub(super) fn set_link(&mut self, host: &mut dyn Host, up: bool) -> bool {
@@ -252,6 +288,7 @@ impl State {
             feature_names: feature_names(self.features()),
             mac: self.mac,
             active_pairs: if self.running() { self.active_pairs } else { 0 },
+            mtu: self.config.mtu,
             link_up: self.link_up,
         }
     }
