@@ -16,6 +16,7 @@ use crate::device::{BackendError, RealBackend};
 use crate::engine::Catalog;
 use crate::limits::FILES_PER_DEVICE;
 use crate::notify::notify;
+use crate::profiles::{NoProfile, Profiles};
 use crate::session::Place;
 use crate::store::{DirLock, LockError, SledStore, StoreError};
 
@@ -44,6 +45,14 @@ pub enum DaemonError {
     /// See [`ServeError`].
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// Devices would have no profile.
+    #[error("the default profile '{name}' cannot be: {why}")]
+    DefaultProfile {
+        /// Its name.
+        name: String,
+        /// Why not.
+        why: NoProfile,
+    },
     /// Signals cannot be received, or a thread not be started.
     #[error("the system refused what the daemon needs: {0}")]
     System(#[from] io::Error),
@@ -101,7 +110,17 @@ fn start(config: &Config, runtime: Handle) -> Result<Daemon, DaemonError> {
     for pf in &config.pfs {
         tracing::info!("PF {pf}");
     }
-    let catalog = Catalog::new(Arc::new(backend), Arc::new(store), config.sockets.clone());
+    let profiles = Profiles::new(config.profile_dir.as_deref(), &config.default_profile);
+    if let Err(why) = profiles.get(profiles.default_name()) {
+        let name = profiles.default_name().to_owned();
+        return Err(DaemonError::DefaultProfile { name, why });
+    }
+    let catalog = Catalog::new(
+        Arc::new(backend),
+        Arc::new(store),
+        Arc::new(profiles),
+        config.sockets.clone(),
+    );
     let restored = catalog.restore()?;
     if restored != crate::engine::Restored::default() {
         tracing::info!(

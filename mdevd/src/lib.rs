@@ -10,6 +10,7 @@ pub mod limits;
 pub mod names;
 pub mod nearest;
 pub mod notify;
+pub mod profiles;
 pub mod session;
 pub mod store;
 pub mod text;

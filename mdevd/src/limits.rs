@@ -20,6 +20,14 @@ pub const MAX_MEMORY_DIGITS: usize = 15;
 pub const MAX_TEXT: usize = 256;
 /// Characters of such a text that are repeated in a refusal.
 pub const MAX_SHOWN: usize = 80;
+/// Most files with profiles that are read.
+pub const MAX_PROFILES: usize = 256;
+/// Most ranges of VLANs that a trunk is told by.
+pub const MAX_TRUNK_RANGES: usize = 64;
+/// Highest rate given to a device, in Mbit/s.
+pub const MAX_RATE_MBIT: u32 = policies::limits::MAX_MBIT;
+/// Highest rate given to a device, in frames per second.
+pub const MAX_RATE_FRAMES: u32 = policies::limits::MAX_FRAMES;
 /// Largest configuration file, in bytes.
 pub const MAX_CONFIG: u64 = 1 << 20;
 /// Most connections to the daemon's private bus socket at a time.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mdevd::config::{Args, Config};
+use mdevd::profiles::Profiles;
 use mdevd::{daemon, limits};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -26,6 +27,7 @@ fn start(args: &Args) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| anyhow::anyhow!("log level '{}' cannot be: {error}", config.log))?;
     if args.check {
+        check_profiles(&config)?;
         return Ok(write!(io::stdout(), "{config}")?);
     }
     let colour = io::stderr().is_terminal();
@@ -46,6 +48,21 @@ fn start(args: &Args) -> anyhow::Result<()> {
     // What still blocks has had its deadlines; the process ends with or without it.
     runtime.shutdown_timeout(limits::QUIESCE_DEADLINE);
     Ok(outcome?)
+}
+
+/// What a start would log and go on without is wrong where somebody asks.
+fn check_profiles(config: &Config) -> anyhow::Result<()> {
+    let profiles = Profiles::new(config.profile_dir.as_deref(), &config.default_profile);
+    let faults: Vec<_> = profiles
+        .all()
+        .into_values()
+        .filter_map(Result::err)
+        .collect();
+    anyhow::ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    let name = profiles.default_name();
+    let default = profiles.get(name);
+    default.map_err(|why| anyhow::anyhow!("the default profile '{name}' cannot be: {why}"))?;
+    Ok(())
 }
 
 /// A word alone is a level: taken for the name of a target, a slip would silence all but that.

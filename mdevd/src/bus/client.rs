@@ -115,6 +115,15 @@ impl ManagerClient {
         Ok(dict_to_json(&dict))
     }
 
+    async fn ask_all(&self, method: &str) -> Result<Vec<Json>, CallError> {
+        let reply = self.call(method, &(Options::new(),)).await?;
+        let all: Vec<HashMap<String, OwnedValue>> = reply
+            .body()
+            .deserialize()
+            .map_err(|error| strange(&error))?;
+        Ok(all.iter().map(dict_to_json).collect())
+    }
+
     /// Makes a device; an empty name has one made.
     ///
     /// # Errors
@@ -187,12 +196,7 @@ impl ManagerClient {
     /// # Errors
     /// [`CallError`].
     pub async fn pfs(&self) -> Result<Vec<Json>, CallError> {
-        let reply = self.call("ListPfs", &(Options::new(),)).await?;
-        let pfs: Vec<HashMap<String, OwnedValue>> = reply
-            .body()
-            .deserialize()
-            .map_err(|error| strange(&error))?;
-        Ok(pfs.iter().map(dict_to_json).collect())
+        self.ask_all("ListPfs").await
     }
 
     /// One PF.
@@ -201,6 +205,38 @@ impl ManagerClient {
     /// [`CallError`].
     pub async fn pf(&self, name: &str) -> Result<Json, CallError> {
         self.ask("ShowPf", &(name, Options::new())).await
+    }
+
+    /// The profiles.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn profiles(&self) -> Result<Vec<Json>, CallError> {
+        self.ask_all("ListProfiles").await
+    }
+
+    /// One profile.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn profile(&self, name: &str) -> Result<Json, CallError> {
+        self.ask("ShowProfile", &(name, Options::new())).await
+    }
+
+    /// What would become of a guest's request.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn explain(&self, request: &str, about: Options) -> Result<Json, CallError> {
+        self.ask("Explain", &(request, about)).await
+    }
+
+    /// Reads the profiles' files anew.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn reload_profiles(&self) -> Result<Json, CallError> {
+        self.ask("ReloadProfiles", &(Options::new(),)).await
     }
 
     /// The daemon's version.

@@ -9,7 +9,9 @@ use zbus::interface;
 
 use super::convert::{Dict, dict_to_json, to_dict};
 use super::error::BusError;
-use crate::engine::{CreateRequest, Engine, EngineError, ErrorKind, SetRequest, VersionView};
+use crate::engine::{
+    CreateRequest, Engine, EngineError, ErrorKind, ExplainRequest, SetRequest, VersionView,
+};
 use crate::limits::MAX_PAGE;
 use crate::nearest;
 
@@ -81,7 +83,8 @@ struct NoOptions {}
 #[interface(name = "io.mdevd1.Manager", spawn = false)]
 impl Manager {
     /// Makes a device. An empty name has one made. Options: pf, personality, queue_pairs, mac, mtu, vlan,
-    /// doorbells, interrupts, ring_format, socket_owner, socket_group, socket_mode.
+    /// trunk, tx_mbit, rx_mbit, tx_frames, rx_frames, link, profile, doorbells, interrupts, ring_format,
+    /// socket_owner, socket_group, socket_mode; dry_run (b): only tell what would be made.
     #[zbus(out_args("device"))]
     async fn create(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let known: Vec<_> = CreateRequest::KEYS
@@ -101,11 +104,14 @@ impl Manager {
         self.ask(move |engine| engine.destroy(&name, force)).await
     }
 
-    /// Changes attributes of a device while it runs. Options: link: up or down.
+    /// Changes attributes of a device while it runs. Options: link, profile, mac, mtu, vlan, trunk, tx_mbit,
+    /// rx_mbit, tx_frames, rx_frames (a text, `none` to take one away, or a number); dry_run (b): only tell
+    /// what would change.
     #[zbus(out_args("changed"))]
     async fn set(&self, name: String, options: Dict) -> Result<Dict, BusError> {
-        let request: SetRequest = self::options(&options, &SetRequest::KEYS)
-            .map_err(|error| error.on("change", &name))?;
+        let known: Vec<_> = SetRequest::KEYS.into_iter().chain(["dry_run"]).collect();
+        let request: SetRequest =
+            self::options(&options, &known).map_err(|error| error.on("change", &name))?;
         dict(&self.ask(move |engine| engine.set(&name, request)).await?)
     }
 
@@ -161,6 +167,40 @@ impl Manager {
     async fn show_pf(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         dict(&self.ask(move |engine| engine.pf(&name)).await?)
+    }
+
+    /// The profiles, by name.
+    #[zbus(out_args("profiles"))]
+    async fn list_profiles(&self, options: Dict) -> Result<Vec<Dict>, BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        let profiles = self.ask(|engine| Ok(engine.profiles())).await?;
+        profiles.iter().map(dict).collect()
+    }
+
+    /// One profile with its text.
+    #[zbus(out_args("profile"))]
+    async fn show_profile(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        dict(&self.ask(move |engine| engine.profile(&name)).await?)
+    }
+
+    /// What would become of a guest's request, as `cvfctl policy explain` writes it, rule by rule. Options:
+    /// profile; device, or mac, queue_pairs, vlan of one that might be.
+    #[zbus(out_args("explanation"))]
+    async fn explain(&self, request: String, options: Dict) -> Result<Dict, BusError> {
+        let about: ExplainRequest = self::options(&options, &ExplainRequest::KEYS)?;
+        dict(
+            &self
+                .ask(move |engine| engine.explain(&request, &about))
+                .await?,
+        )
+    }
+
+    /// Reads the profiles' files anew and gives running devices what they say now.
+    #[zbus(out_args("reloaded"))]
+    async fn reload_profiles(&self, options: Dict) -> Result<Dict, BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        dict(&self.ask(|engine| Ok(engine.reload_profiles())).await?)
     }
 
     /// The daemon's version, the interface's version (api) and the process id.

@@ -32,6 +32,7 @@ impl Bus {
         let catalog = Arc::new(Catalog::new(
             backend.clone(),
             store,
+            Arc::new(crate::profiles::Profiles::shipped("lab")),
             SocketAccess::default(),
         ));
         Self {
@@ -155,8 +156,41 @@ async fn every_method_answers() {
         let down: HashMap<&str, Value<'_>> = [("link", "down".into())].into_iter().collect();
         let reply = call(&connection, "Set", &("vm1", down)).await.expect("set");
         let set = dict_to_json(&reply.body().deserialize().expect("a{sv}"));
-        assert_eq!(set, json!({ "name": "vm1", "changed": changed }));
+        assert_eq!(set["changed"], changed, "{set}");
     }
+    let numbers: HashMap<&str, Value<'_>> = [("mtu", 1400u64.into()), ("vlan", 7u16.into())]
+        .into_iter()
+        .collect();
+    let reply = call(&connection, "Set", &("vm1", numbers))
+        .await
+        .expect("set");
+    let set = dict_to_json(&reply.body().deserialize().expect("a{sv}"));
+    assert_eq!(set["changes"][0]["to"], "1400", "{set}");
+    let reply = call(&connection, "ListProfiles", &(no_options(),))
+        .await
+        .expect("listed");
+    let profiles: Vec<Dict> = reply.body().deserialize().expect("aa{sv}");
+    assert_eq!(profiles.len(), 5);
+    let reply = call(&connection, "ShowProfile", &("lab", no_options()))
+        .await
+        .expect("shown");
+    let profile = dict_to_json(&reply.body().deserialize().expect("a{sv}"));
+    assert_eq!(
+        (&profile["devices"], &profile["default"]),
+        (&json!(1), &json!(true))
+    );
+    let about: HashMap<&str, Value<'_>> = [("device", "vm1".into())].into_iter().collect();
+    let reply = call(&connection, "Explain", &("vlan=9", about))
+        .await
+        .expect("told");
+    let told = dict_to_json(&reply.body().deserialize().expect("a{sv}"));
+    assert_eq!(
+        (&told["allowed"], &told["rule"]),
+        (&json!(false), &json!("vlan-access"))
+    );
+    call(&connection, "ReloadProfiles", &(no_options(),))
+        .await
+        .expect("reloaded");
     let client = Client {
         pid: 1,
         uid: 2,

@@ -7,7 +7,9 @@ use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 
 use crate::engine::hints::check_memory;
-use crate::engine::{Doorbells, Interrupts, Personality, RingFormat, SetRequest, Word, parse_mode};
+use crate::engine::{
+    Doorbells, Interrupts, Link, Personality, RingFormat, SetRequest, Word, parse_mode,
+};
 use crate::nearest;
 
 /// Composes virtual functions (CVFs) and shows how they fare
@@ -50,7 +52,11 @@ pub enum Command {
     Set {
         /// Device
         name: String,
-        /// What to change: link=up, link=down
+        /// Only tell what would change
+        #[arg(long)]
+        dry_run: bool,
+        /// What to change: link=up|down, profile=NAME, mac=MAC, mtu=BYTES, vlan=ID|none,
+        /// trunk=ID,ID-ID|none, tx-mbit=N|none, rx-mbit=N|none, tx-frames=N|none, rx-frames=N|none
         #[arg(required = true, value_name = "ATTRIBUTE=VALUE", value_parser = attribute)]
         attributes: Vec<(&'static str, String)>,
     },
@@ -88,6 +94,12 @@ pub enum Command {
         #[command(subcommand)]
         command: PfCommand,
     },
+    /// Show profiles, check them, and ask what they allow
+    Policy {
+        /// What to do
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
     /// Print a completion script
     Completion {
         /// For this shell
@@ -108,6 +120,53 @@ pub enum PfCommand {
         /// PF
         name: String,
     },
+}
+
+/// Commands on profiles.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// List the profiles
+    List,
+    /// Show a profile's text as it is in force
+    Show {
+        /// Profile
+        name: String,
+        /// Write out every key, without comments
+        #[arg(long)]
+        whole: bool,
+    },
+    /// Check files that are to be profiles; the daemon is not asked
+    Check {
+        /// Files NAME.toml
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<std::path::PathBuf>,
+    },
+    /// Tell what would become of a guest's request, rule by rule
+    #[command(
+        after_help = "Requests: mac=MAC, unicast=MAC,..., multicast=MAC,..., promiscuous=on,                             all-multicast=on, vlan=ID, queue-pairs=N, rss=N, hash-report=TYPE,...,                             coalescing=receive,usecs=N,packets=N, receive-offloads=OFFLOAD,...\n\
+                            Example: cvfctl policy explain tenant mac=02:00:00:00:00:01"
+    )]
+    Explain {
+        /// Profile; with --device, `-` stands for the device's own
+        profile: String,
+        /// What the guest asks for
+        #[arg(required = true, value_name = "REQUEST")]
+        request: Vec<String>,
+        /// A device that is there asks
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["mac", "queue_pairs", "vlan"])]
+        device: Option<String>,
+        /// Address given to the device at create [default: 52:54:00:12:34:56]
+        #[arg(long, value_parser = mac)]
+        mac: Option<String>,
+        /// Its queue pairs [default: 4]
+        #[arg(long, value_name = "N", value_parser = number(1, MAX_QUEUE_PAIRS))]
+        queue_pairs: Option<u64>,
+        /// Its access VLAN [default: none]
+        #[arg(long, value_name = "ID", value_parser = number(1, MAX_VLAN))]
+        vlan: Option<u64>,
+    },
+    /// Read the profiles' files anew; running devices get what they say now
+    Reload,
 }
 
 /// What to make.
@@ -134,6 +193,30 @@ pub struct Create {
     /// Access VLAN [default: none]
     #[arg(long, value_name = "ID", value_parser = number(1, MAX_VLAN))]
     pub vlan: Option<u64>,
+    /// Without an access VLAN, confine it to these, as in 10,200-299 [default: those of its profile]
+    #[arg(long, value_name = "IDS", conflicts_with = "vlan")]
+    pub trunk: Option<String>,
+    /// Most that its guest may send, in Mbit/s [default: its profile's]
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub tx_mbit: Option<u64>,
+    /// Most that it may receive, in Mbit/s [default: its profile's]
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rx_mbit: Option<u64>,
+    /// Most that its guest may send, in frames per second [default: its profile's]
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub tx_frames: Option<u64>,
+    /// Most that it may receive, in frames per second [default: no limit]
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rx_frames: Option<u64>,
+    /// Link that its guest's driver sees [default: up]
+    #[arg(long, value_parser = words::<Link>())]
+    pub link: Option<String>,
+    /// What it may be and its guest may do: `cvfctl policy list` [default: the daemon's]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Only tell what would be made
+    #[arg(long)]
+    pub dry_run: bool,
     /// trapped: by message, the worker sleeps when idle; mapped: by shared memory, the worker polls and
     /// keeps a core busy [default: trapped]
     #[arg(long, value_parser = words::<Doorbells>())]
@@ -188,6 +271,10 @@ fn number(
         text.parse()
             .map_err(|_| format!("write a number from {min} to {max}"))
     }
+}
+
+fn rate(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "write a number from 1 on")
 }
 
 fn mac(text: &str) -> Result<String, <MacAddr as std::str::FromStr>::Err> {

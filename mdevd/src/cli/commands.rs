@@ -4,9 +4,9 @@ use clap::CommandFactory;
 use serde_json::{Value as Json, json};
 use zbus::zvariant::Value;
 
-use super::args::{Args, Command, Create, PfCommand, shell};
+use super::args::{Args, Command, Create, PfCommand, PolicyCommand, shell};
 use super::terminal::Terminal;
-use super::{Answer, Failure, address, render};
+use super::{Answer, Failure, address, policy, render};
 use crate::bus::{CallError, ManagerClient, Options};
 use crate::engine::{DeviceView, ErrorKind, hints};
 
@@ -17,6 +17,9 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
     let terminal = Terminal::detect();
     let command = match args.command {
         Command::Completion { shell } => return Ok(completion(&shell)),
+        Command::Policy {
+            command: PolicyCommand::Check { files },
+        } => return policy::check(&files),
         command => command,
     };
     let socket = address::socket(args.address).map_err(Failure::usage)?;
@@ -39,8 +42,16 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
                 text: format!("{name} destroyed\n"),
             })
         }
-        Command::Set { name, attributes } => {
-            let json = client.set(&name, settings(attributes)?).await?;
+        Command::Set {
+            name,
+            dry_run,
+            attributes,
+        } => {
+            let mut settings = settings(attributes)?;
+            if dry_run {
+                settings.insert("dry_run", Value::from(true));
+            }
+            let json = client.set(&name, settings).await?;
             answer(json, render::changed)
         }
         Command::Announce { name } => {
@@ -94,6 +105,7 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
         Command::Pf {
             command: PfCommand::Show { name },
         } => answer(client.pf(&name).await?, |pf| render::pf(terminal, pf)),
+        Command::Policy { command } => policy::run(&client, terminal, command).await,
         Command::Completion { .. } | Command::Version => {
             Err(Failure::usage("not a device command"))
         }
@@ -101,7 +113,7 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
 }
 
 /// The daemon's answer as it is, and as text.
-fn answer<T: serde::de::DeserializeOwned>(
+pub(super) fn answer<T: serde::de::DeserializeOwned>(
     json: Json,
     text: impl FnOnce(&T) -> String,
 ) -> Result<Answer, Failure> {
@@ -134,19 +146,27 @@ fn options(create: Create) -> Options {
         ("socket_owner", create.socket_owner),
         ("socket_group", create.socket_group),
         ("socket_mode", create.socket_mode),
+        ("trunk", create.trunk),
+        ("link", create.link),
+        ("profile", create.profile),
     ];
     let numbers = [
         ("queue_pairs", create.queue_pairs),
         ("mtu", create.mtu),
         ("vlan", create.vlan),
+        ("tx_mbit", create.tx_mbit),
+        ("rx_mbit", create.rx_mbit),
+        ("tx_frames", create.tx_frames),
+        ("rx_frames", create.rx_frames),
     ];
+    let dry_run = create.dry_run.then(|| ("dry_run", Value::from(true)));
     let texts = texts
         .into_iter()
         .filter_map(|(key, text)| Some((key, Value::from(text?))));
     let numbers = numbers
         .into_iter()
         .filter_map(|(key, number)| Some((key, Value::from(number?))));
-    texts.chain(numbers).collect()
+    texts.chain(numbers).chain(dry_run).collect()
 }
 
 async fn devices(client: &ManagerClient) -> Result<Vec<Json>, CallError> {

@@ -5,6 +5,7 @@
 mod address;
 mod args;
 mod commands;
+mod policy;
 mod render;
 mod table;
 mod terminal;

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::table::{Cell, number, printable, table, text, toned};
 use super::terminal::{Terminal, Tone};
 use crate::engine::{
-    Changed, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome, PfView,
-    State, Stats, Steering,
+    Change, Changed, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
+    PfView, RateLimits, State, Stats, Steering,
 };
 use crate::text::shell_word;
 
@@ -42,22 +42,40 @@ fn qemu_option(device: &str) -> String {
 pub(super) fn created(made: &Created) -> String {
     let what = match made.result {
         Outcome::Created => "created",
+        Outcome::WouldCreate => "would be created",
         Outcome::Already => "already there",
     };
     let mut lines = Lines::new(&format!("{} {what}", made.name));
     lines.line("uuid", &made.uuid);
     lines.line("mac", &made.mac);
     lines.line("pf", &made.pf);
-    lines.line("socket", &made.socket);
-    lines.line("qemu", qemu_option(&made.qemu));
+    lines.line("profile", &made.profile);
+    if !made.socket.is_empty() {
+        lines.line("socket", &made.socket);
+        lines.line("qemu", qemu_option(&made.qemu));
+    }
     notes(&mut lines.out, &made.notes);
     lines.out
 }
 
 /// Answer to `set`.
 pub(super) fn changed(set: &Changed) -> String {
-    let what = if set.changed { "changed" } else { "already so" };
-    format!("{} {what}\n", printable(&set.name))
+    let what = match (set.changed, set.dry_run) {
+        (false, _) => "is so already",
+        (true, false) => "changed",
+        (true, true) => "would be changed",
+    };
+    let mut lines = Lines::new(&format!("{} {what}", set.name));
+    for Change {
+        attribute,
+        from,
+        to,
+    } in &set.changes
+    {
+        lines.line(attribute, format!("{to} (was {from})"));
+    }
+    notes(&mut lines.out, &set.notes);
+    lines.out
 }
 
 fn tone(state: State) -> Tone {
@@ -131,6 +149,16 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
             d.vlan
                 .map_or_else(|| "none".to_owned(), |vlan| vlan.to_string()),
         );
+        if let Some(trunk) = &view.trunk {
+            lines.line("trunk", trunk);
+        }
+        for (label, rate) in rates(&view.rates) {
+            lines.line(&label, rate.to_string());
+        }
+        if view.health.is_none() {
+            lines.line("link", &view.link);
+        }
+        lines.line("profile", &d.profile);
         lines.line("doorbells", &view.doorbells);
         lines.line("interrupts", &view.interrupts);
         lines.line("ring format", &view.ring_format);
@@ -150,6 +178,12 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
     }
     notes(&mut lines.out, &view.notes);
     lines.out
+}
+
+/// Rates that a device was given, by the names that `cvfctl set` takes.
+fn rates(rates: &RateLimits) -> Vec<(String, u32)> {
+    let given = |(key, _): (&str, u32)| Some((key.replace('_', "-"), rates.get(key)?));
+    RateLimits::KEYS.into_iter().filter_map(given).collect()
 }
 
 /// Who chooses the receive queue, in one line: `rss, 128 entries over 0-3, others to 0; hash IPv4 TCPv4`.

@@ -116,6 +116,7 @@ fn a_failed_device_shows_its_reason_in_the_list() {
         queue_pairs: 1,
         mac: "02:00:00:00:00:01".into(),
         mtu: 1500,
+        profile: "lab".to_owned(),
         vlan: None,
         socket: String::new(),
         driver: String::new(),

@@ -25,6 +25,13 @@ pub struct Args {
     /// info]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
+    /// Read profiles here, beside those that are shipped [default:
+    /// /etc/mdevd/profiles, or XDG_CONFIG_HOME/mdevd/profiles without root]
+    #[arg(long, value_name = "DIR")]
+    pub profile_dir: Option<PathBuf>,
+    /// Give devices this profile that do not name one [default: tenant]
+    #[arg(long, value_name = "NAME")]
+    pub default_profile: Option<String>,
     /// Check the configuration, print it, and stop
     #[arg(long)]
     pub check: bool,

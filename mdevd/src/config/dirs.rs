@@ -39,6 +39,16 @@ pub fn default_runtime_dir() -> Result<PathBuf, ConfigError> {
         .ok_or_else(|| missing("XDG_RUNTIME_DIR is", "--runtime-dir (cvfctl: --address)"))
 }
 
+/// Profiles: `/etc/mdevd/profiles` for root, below `XDG_CONFIG_HOME` for others. Need not exist.
+pub fn default_profile_dir() -> Option<PathBuf> {
+    if Uid::effective().is_root() {
+        return Some("/etc/mdevd/profiles".into());
+    }
+    absolute("XDG_CONFIG_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".config")))
+        .map(|dir| dir.join("mdevd/profiles"))
+}
+
 fn absolute(variable: &str) -> Option<PathBuf> {
     env::var_os(variable)
         .map(PathBuf::from)

@@ -20,14 +20,18 @@ pub(super) struct FileConfig {
     pub(super) state_dir: Option<PathBuf>,
     pub(super) runtime_dir: Option<PathBuf>,
     pub(super) log: Option<String>,
+    pub(super) profile_dir: Option<PathBuf>,
+    pub(super) default_profile: Option<String>,
     pub(super) sockets: SocketAccess,
     pub(super) pfs: Vec<PfConfig>,
 }
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 9] = [
     "state-dir",
     "runtime-dir",
     "log",
+    "profile-dir",
+    "default-profile",
     "socket-owner",
     "socket-group",
     "socket-mode",
@@ -68,6 +72,8 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<FileConfig, ConfigError> 
         state_dir: directory(source, table, "state-dir")?,
         runtime_dir: directory(source, table, "runtime-dir")?,
         log: owned("log")?,
+        profile_dir: directory(source, table, "profile-dir")?,
+        default_profile: owned("default-profile")?,
         sockets: SocketAccess::default(),
         pfs: Vec::new(),
     };

@@ -9,11 +9,14 @@ mod section;
 use std::path::PathBuf;
 
 pub use args::Args;
-pub use dirs::{BUS_SOCKET, DEVICE_DIR, default_runtime_dir, default_state_dir};
+pub use dirs::{
+    BUS_SOCKET, DEVICE_DIR, default_profile_dir, default_runtime_dir, default_state_dir,
+};
 pub use pf::{PfConfig, Uplink};
 
 use crate::engine::SocketAccess;
 use crate::limits::{MAX_PFS, MAX_SHOWN};
+use crate::profiles;
 
 /// A configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +63,10 @@ pub struct Config {
     pub runtime_dir: PathBuf,
     /// What is logged: a level, or directives `target=level,...`.
     pub log: String,
+    /// Where profiles are, beside those that are shipped.
+    pub profile_dir: Option<PathBuf>,
+    /// The profile of devices that do not name one.
+    pub default_profile: String,
     /// Who may connect to devices that do not say so themselves.
     pub sockets: SocketAccess,
     /// The PFs, never empty; the first is the default.
@@ -113,6 +120,17 @@ impl Config {
                 .or_else(|| env("MDEVD_LOG"))
                 .or(file.log)
                 .unwrap_or_else(|| "info".to_owned()),
+            profile_dir: args
+                .profile_dir
+                .clone()
+                .or(file.profile_dir)
+                .or_else(default_profile_dir)
+                .map(absolute),
+            default_profile: args
+                .default_profile
+                .clone()
+                .or(file.default_profile)
+                .unwrap_or_else(|| profiles::DEFAULT.to_owned()),
             sockets: file.sockets,
             pfs,
         })
@@ -129,6 +147,10 @@ impl std::fmt::Display for Config {
         writeln!(f, "state-dir = {}", self.state_dir.display())?;
         writeln!(f, "runtime-dir = {}", self.runtime_dir.display())?;
         writeln!(f, "log = {}", self.log)?;
+        if let Some(dir) = &self.profile_dir {
+            writeln!(f, "profile-dir = {}", dir.display())?;
+        }
+        writeln!(f, "default-profile = {}", self.default_profile)?;
         let daemon = "the daemon's";
         writeln!(
             f,

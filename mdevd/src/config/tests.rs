@@ -62,7 +62,7 @@ fn complaints_name_file_line_and_the_nearest_key() {
     assert_eq!(
         refusal("log = \"info\"\nstate_dir = \"/x\"\n"),
         "m.toml:2: there is no key 'state_dir'; did you mean 'state-dir'? (keys: state-dir, \
-         runtime-dir, log, socket-owner, socket-group, socket-mode, pf)"
+         runtime-dir, log, profile-dir, default-profile, socket-owner, socket-group, socket-mode, pf)"
     );
     let pf = refusal("[[pf]]\nname = \"a\"\n\nqueue-pair = 3\n");
     assert!(

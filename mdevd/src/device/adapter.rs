@@ -11,6 +11,7 @@ use vfio_user_server::{
 };
 
 use super::bells::Bells;
+use super::gate::DeviceGate;
 use super::irqs::{self, UnmaskWatch};
 use super::quiet::quiet;
 
@@ -53,6 +54,7 @@ pub(super) fn describe(cvf: &Cvf) -> Result<Description, DescriptionError> {
 /// One client's session with a CVF.
 pub(super) struct Adapter {
     cvf: Arc<Cvf>,
+    gate: Arc<DeviceGate>,
     description: Arc<Description>,
     unmask: Option<UnmaskWatch>,
     /// Doorbells by event, once the client has asked for them.
@@ -62,9 +64,10 @@ pub(super) struct Adapter {
 }
 
 impl Adapter {
-    pub(super) fn new(cvf: Arc<Cvf>, description: Arc<Description>) -> Self {
+    pub(super) fn new(cvf: Arc<Cvf>, gate: Arc<DeviceGate>, description: Arc<Description>) -> Self {
         Self {
             cvf,
+            gate,
             description,
             unmask: None,
             bells: None,
@@ -108,7 +111,8 @@ impl Device for Adapter {
         self.description.clone()
     }
 
-    fn connected(&mut self, _: &Link) {
+    fn connected(&mut self, link: &Link) {
+        self.gate.conduct().client(link.shutdown_handle());
         self.cvf.connected();
     }
 

@@ -4,17 +4,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use libcvf::control::Gatekeeper;
 use libcvf::cvf::{Cvf, CvfSpec};
+use libcvf::ledger::Shortage;
 use libcvf::pf::{PfError, PhysicalFunction, SoftPf, SoftPfConfig, TapConfig, UplinkConfig};
+use policies::Profile;
 use tokio::runtime::Handle;
 
 use super::errors::{compose_error, socket_error};
+use super::gate::DeviceGate;
 use super::served::ServedCvf;
 use super::{adapter, numbers};
 use crate::config::{PfConfig, Uplink};
 use crate::engine::{
-    Backend, Definition, Device, Doorbells, EngineError, Interrupts, PfView, RingFormat,
+    Backend, Definition, Device, Doorbells, EngineError, Interrupts, Link, PfView, RingFormat,
 };
 use crate::session::{Access, Place};
 
@@ -31,7 +33,6 @@ pub struct RealBackend {
     dir: PathBuf,
     pfs: Vec<Pf>,
     runtime: Handle,
-    gate: Arc<dyn Gatekeeper>,
 }
 
 struct Pf {
@@ -56,8 +57,26 @@ impl RealBackend {
             dir: dir.to_owned(),
             pfs: pfs.iter().map(start).collect::<Result<_, _>>()?,
             runtime,
-            gate: Arc::new(policies::DefaultGatekeeper),
         })
+    }
+}
+
+impl RealBackend {
+    fn pf(&self, definition: &Definition) -> Result<&Pf, EngineError> {
+        let wanted = |pf: &&Pf| pf.function.name() == definition.pf;
+        let why = || {
+            format!(
+                "PF '{}' is not configured; configure it and restart",
+                definition.pf
+            )
+        };
+        self.pfs
+            .iter()
+            .find(wanted)
+            .ok_or_else(|| EngineError::NoResources {
+                name: definition.name.clone(),
+                why: why(),
+            })
     }
 }
 
@@ -114,25 +133,24 @@ impl Backend for RealBackend {
         self.pfs.iter().map(view).collect()
     }
 
-    fn compose(&self, definition: &Definition) -> Result<Arc<dyn Device>, EngineError> {
+    fn compose(
+        &self,
+        definition: &Definition,
+        profile: &Arc<Profile>,
+    ) -> Result<Arc<dyn Device>, EngineError> {
         let name = &definition.name;
-        let pf = self
-            .pfs
-            .iter()
-            .find(|pf| pf.function.name() == definition.pf);
-        let pf = pf.ok_or_else(|| EngineError::NoResources {
-            name: name.clone(),
-            why: format!(
-                "PF '{}' is not configured; configure it and restart",
-                definition.pf
-            ),
-        })?;
+        let pf = self.pf(definition)?;
         let path = self.dir.join(format!("{name}.sock"));
         let place = Access::resolve(&definition.socket)
             .and_then(|access| Place::prepare(&path, access))
             .map_err(|error| socket_error(name, &error))?;
-        let cvf = Cvf::compose(pf.function.clone(), spec(definition), self.gate.clone())
+        let gate = Arc::new(DeviceGate::new(profile.clone()));
+        let cvf = Cvf::compose(pf.function.clone(), spec(definition), gate.clone())
             .map_err(|error| compose_error(name, &error))?;
+        gate.conduct().about(&cvf);
+        if definition.link == Link::Down {
+            cvf.set_link(false);
+        }
         let description = adapter::describe(&cvf).map_err(|error| EngineError::Internal {
             attempted: "create",
             name: name.clone(),
@@ -141,10 +159,21 @@ impl Backend for RealBackend {
         let (runtime, devices) = (self.runtime.clone(), pf.devices.clone());
         Ok(Arc::new(ServedCvf::new(
             cvf,
+            gate,
             Arc::new(description),
             place,
             runtime,
             devices,
         )))
+    }
+
+    fn fits(&self, definition: &Definition) -> Result<(), EngineError> {
+        let (name, pf) = (&definition.name, self.pf(definition)?);
+        let refuse = |error: Shortage| compose_error(name, &error.into());
+        // Cut and given back at once: what is there may be another's a moment later anyway.
+        let request = spec(definition).request();
+        let slice = pf.function.ledger().cut(name, &request).map_err(refuse)?;
+        slice.release();
+        Ok(())
     }
 }

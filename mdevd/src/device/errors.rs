@@ -1,6 +1,6 @@
 //! Errors of the parts as the engine's.
 
-use libcvf::cvf::ComposeError;
+use libcvf::cvf::{ChangeError, ComposeError};
 
 use crate::engine::EngineError;
 use crate::session::PlaceError;
@@ -41,4 +41,20 @@ pub(super) fn compose_error(name: &str, error: &ComposeError) -> EngineError {
         ComposeError::Vlan(vlan) => EngineError::invalid("vlan", vlan, why),
         ComposeError::Settings(_) => EngineError::invalid("device", name, why),
     }
+}
+
+/// What it says when a device cannot be changed.
+pub(super) fn change_error(name: &str, error: &ChangeError) -> EngineError {
+    let why = error.to_string();
+    let error = match error {
+        ChangeError::Mac(mac) => EngineError::invalid("mac", mac, why),
+        ChangeError::Mtu(mtu) => EngineError::invalid("mtu", mtu, why),
+        ChangeError::Vlan(vlan) => EngineError::invalid("vlan", vlan, why),
+        ChangeError::Switch(_) => EngineError::NotReady {
+            attempted: "change",
+            name: name.to_owned(),
+            why,
+        },
+    };
+    error.on("change", name)
 }

@@ -5,7 +5,10 @@
 mod adapter;
 mod backend;
 mod bells;
+mod change;
+mod conduct;
 mod errors;
+mod gate;
 mod irqs;
 mod numbers;
 mod quiet;

@@ -8,15 +8,18 @@ use std::sync::mpsc;
 
 use libcvf::cvf::Cvf;
 use parking_lot::Mutex;
+use policies::Profile;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use vfio_user_server::{Config, Description, Ended, Observer};
 
 use super::adapter::Adapter;
-use super::errors::socket_error;
+use super::change;
+use super::errors::{change_error, socket_error};
+use super::gate::DeviceGate;
 use super::{numbers, quiet};
-use crate::engine::{Client, Device, EngineError, Health, Stats};
+use crate::engine::{Client, Definition, Device, EngineError, Health, Stats};
 use crate::limits::QUIESCE_DEADLINE;
 use crate::session::{Guest, Place, Visits, listen};
 
@@ -25,6 +28,9 @@ pub(super) struct ServedCvf {
     name: String,
     path: PathBuf,
     cvf: Arc<Cvf>,
+    gate: Arc<DeviceGate>,
+    /// Changes come one after the other.
+    changing: Mutex<()>,
     description: Arc<Description>,
     observer: Observer,
     visits: Visits,
@@ -52,6 +58,7 @@ impl ServedCvf {
     /// Takes over a composed CVF; `siblings` counts it from now on.
     pub(super) fn new(
         cvf: Arc<Cvf>,
+        gate: Arc<DeviceGate>,
         description: Arc<Description>,
         place: Place,
         runtime: Handle,
@@ -62,6 +69,8 @@ impl ServedCvf {
             name: cvf.spec().name.clone(),
             path: place.path().to_owned(),
             cvf,
+            gate,
+            changing: Mutex::default(),
             description,
             observer: Observer::new(),
             visits: Visits::default(),
@@ -75,13 +84,15 @@ impl ServedCvf {
 /// What the listener's task needs of the device.
 struct Host {
     cvf: Arc<Cvf>,
+    gate: Arc<DeviceGate>,
     description: Arc<Description>,
     observer: Observer,
 }
 
 impl Guest for Host {
     fn serve(&self, stream: UnixStream) -> Pin<Box<dyn Future<Output = Option<String>> + Send>> {
-        let mut adapter = Adapter::new(self.cvf.clone(), self.description.clone());
+        let (cvf, gate) = (self.cvf.clone(), self.gate.clone());
+        let mut adapter = Adapter::new(cvf, gate, self.description.clone());
         let observer = self.observer.clone();
         Box::pin(async move {
             let config = Config::default();
@@ -125,6 +136,7 @@ impl Device for ServedCvf {
         })?;
         let host = Host {
             cvf: self.cvf.clone(),
+            gate: self.gate.clone(),
             description: self.description.clone(),
             observer: self.observer.clone(),
         };
@@ -157,8 +169,15 @@ impl Device for ServedCvf {
         numbers::stats(&self.cvf.stats(), &self.observer)
     }
 
-    fn set_link(&self, up: bool) -> bool {
-        self.cvf.set_link(up)
+    fn change(
+        &self,
+        from: &Definition,
+        to: &Definition,
+        profile: &Arc<Profile>,
+    ) -> Result<Vec<String>, EngineError> {
+        let _alone = self.changing.lock();
+        change::change(&self.cvf, &self.gate, (from, to), profile)
+            .map_err(|error| change_error(&self.name, &error))
     }
 
     fn announce(&self) -> bool {

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use policies::Profile;
+
 use super::definition::Definition;
 use super::error::EngineError;
 use super::view::{Client, Health, PfView, Stats};
@@ -16,7 +18,17 @@ pub trait Backend: Send + Sync + 'static {
     ///
     /// # Errors
     /// Says which resource, path or right refused; nothing is left of the attempt.
-    fn compose(&self, definition: &Definition) -> Result<Arc<dyn Device>, EngineError>;
+    fn compose(
+        &self,
+        definition: &Definition,
+        profile: &Arc<Profile>,
+    ) -> Result<Arc<dyn Device>, EngineError>;
+
+    /// Whether a device could be composed as far as its PF's resources go. Nothing is taken.
+    ///
+    /// # Errors
+    /// Says which resource is short.
+    fn fits(&self, definition: &Definition) -> Result<(), EngineError>;
 }
 
 /// A composed device. Dropping it retires it.
@@ -39,8 +51,18 @@ pub trait Device: Send + Sync {
     /// Its counters.
     fn stats(&self) -> Stats;
 
-    /// Sets the link that the guest's driver sees. True if it changed.
-    fn set_link(&self, up: bool) -> bool;
+    /// Makes the device, which is as `from` says, what `to` says, under a profile that may be another
+    /// one or say something else than before. Only what [`super::SetRequest`] has is different. Returns
+    /// what the operator should know about it, what its guest lost above all.
+    ///
+    /// # Errors
+    /// Says what refused; the device is as it was.
+    fn change(
+        &self,
+        from: &Definition,
+        to: &Definition,
+        profile: &Arc<Profile>,
+    ) -> Result<Vec<String>, EngineError>;
 
     /// Asks the guest's driver to announce itself. False: no driver runs that agreed to be asked.
     fn announce(&self) -> bool;

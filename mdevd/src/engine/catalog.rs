@@ -11,24 +11,28 @@ use std::time::Instant;
 
 use libcvf::control::MacAddr;
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use policies::{Explanation, Profile};
 
 use super::backend::Backend;
-use super::definition::{Definition, SocketAccess, Word};
+use super::definition::{Definition, SocketAccess};
 use super::entry::{Entry, Failed, Live};
 use super::error::{EngineError, shown};
+use super::policy::ExplainRequest;
 use super::request::{CreateRequest, Draft};
-use super::set::{Changed, Changes, Link, SetRequest};
+use super::set::{Changed, SetRequest};
 use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats};
 use super::{Engine, hints};
 use crate::limits::{CHANGE_DEADLINE, MAX_DEVICES, MAX_PAGE};
 use crate::names::{HostId, Identity};
 use crate::nearest;
+use crate::profiles::{ProfileDetail, ProfileSummary, Profiles, Reloaded};
 use crate::store::Store;
 
 /// The devices of a daemon.
 pub struct Catalog {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) profiles: Arc<Profiles>,
     identity: Identity,
     defaults: SocketAccess,
     pub(super) names: Mutex<Names>,
@@ -45,12 +49,18 @@ pub(super) struct Names {
 
 impl Catalog {
     /// An empty catalog; [`Catalog::restore`] fills it from the store.
-    pub fn new(backend: Arc<dyn Backend>, store: Arc<dyn Store>, defaults: SocketAccess) -> Self {
+    pub fn new(
+        backend: Arc<dyn Backend>,
+        store: Arc<dyn Store>,
+        profiles: Arc<Profiles>,
+        defaults: SocketAccess,
+    ) -> Self {
         let id = store.id();
         Self {
             identity: Identity::new(HostId::of_machine_or(id), id),
             backend,
             store,
+            profiles,
             defaults,
             names: Mutex::default(),
             settled: Condvar::new(),
@@ -62,11 +72,8 @@ impl Catalog {
         let live: Vec<_> = {
             let mut names = self.names.lock();
             names.stopping = true;
-            let live = |entry: &Entry| match entry {
-                Entry::Live(live) => Some(live.clone()),
-                _ => None,
-            };
-            names.entries.values().filter_map(live).collect()
+            let live = names.entries.values().filter_map(Entry::live);
+            live.cloned().collect()
         };
         for live in live {
             if let Err(error) = live.device.retire() {
@@ -76,7 +83,7 @@ impl Catalog {
     }
 
     /// Waits until nobody is changing `name`; then the caller may.
-    fn settle<'a>(
+    pub(super) fn settle<'a>(
         &self,
         mut names: MutexGuard<'a, Names>,
         name: &str,
@@ -91,7 +98,7 @@ impl Catalog {
                     name: named(),
                 });
             }
-            let Some(&Entry::Changing(doing)) = names.entries.get(name) else {
+            let Some(&Entry::Changing(doing, _)) = names.entries.get(name) else {
                 return Ok(names);
             };
             if self.settled.wait_until(&mut names, deadline).timed_out() {
@@ -139,7 +146,12 @@ impl Catalog {
             Some(mac) => match names.macs.get(&mac) {
                 Some(other) => {
                     let (other, mac) = (other.clone(), mac.to_string());
-                    return Err(EngineError::DuplicateMac { name, mac, other });
+                    return Err(EngineError::DuplicateMac {
+                        attempted: "create",
+                        name,
+                        mac,
+                        other,
+                    });
                 }
                 None => mac,
             },
@@ -148,12 +160,20 @@ impl Catalog {
                 .mac(&name, |mac| names.macs.contains_key(&mac)),
         };
         let sequence = names.next_sequence;
-        names.next_sequence += 1;
-        names.macs.insert(mac, name.clone());
-        names
-            .entries
-            .insert(name.clone(), Entry::Changing("creating"));
+        names.next_sequence += u64::from(!draft.dry_run);
+        if !draft.dry_run {
+            names.macs.insert(mac, name.clone());
+            names
+                .entries
+                .insert(name.clone(), Entry::Changing("creating", None));
+        }
+        let profile = draft.profile.as_deref();
+        let profile = profile.unwrap_or_else(|| self.profiles.default_name());
         Ok(Definition {
+            trunk: draft.trunk.clone(),
+            rates: draft.rates,
+            link: draft.link.unwrap_or_default(),
+            profile: profile.to_owned(),
             uuid: self.identity.uuid(&name),
             name,
             sequence,
@@ -179,8 +199,12 @@ impl Catalog {
     }
 
     /// Composes, stores and opens a reserved definition: all or nothing.
-    fn bring_up(&self, definition: Definition) -> Result<Arc<Live>, EngineError> {
-        let device = self.backend.compose(&definition)?;
+    fn bring_up(
+        &self,
+        definition: Definition,
+        profile: &Arc<Profile>,
+    ) -> Result<Arc<Live>, EngineError> {
+        let device = self.backend.compose(&definition, profile)?;
         let undo = |error: EngineError| {
             if let Err(late) = device.retire() {
                 tracing::warn!("{late}");
@@ -227,9 +251,13 @@ impl Catalog {
                     return Ok(created(Outcome::Already, &live.clone()));
                 }
                 // It failed at the start; now is another attempt.
+                if draft.dry_run {
+                    drop(names);
+                    return self.would(&existing, Outcome::WouldCreate);
+                }
                 names
                     .entries
-                    .insert(name.clone(), Entry::Changing("creating"));
+                    .insert(name.clone(), Entry::Changing("creating", None));
                 names
                     .macs
                     .entry(existing.mac)
@@ -239,11 +267,17 @@ impl Catalog {
             }
         };
         drop(names);
+        if draft.dry_run {
+            return self.would(&definition, Outcome::WouldCreate);
+        }
         let mac = definition.mac;
-        match self.bring_up(definition) {
-            Ok(live) => {
+        let profile = self.admitted("create", &definition);
+        let made = profile.and_then(|profile| Ok((self.bring_up(definition, &profile)?, profile)));
+        match made {
+            Ok((live, profile)) => {
                 let answer = created(Outcome::Created, &live);
-                self.conclude(&name, Some(Entry::Live(live)), None);
+                self.conclude(&name, Some(Entry::Live(live.clone())), None);
+                self.refresh(&live, &profile);
                 tracing::info!(device = name, mac = answer.mac, pf = answer.pf, "created");
                 Ok(answer)
             }
@@ -252,6 +286,23 @@ impl Catalog {
                 Err(error)
             }
         }
+    }
+
+    /// What would be made, if it could be.
+    fn would(&self, definition: &Definition, result: Outcome) -> Result<Created, EngineError> {
+        self.admitted("create", definition)?;
+        self.backend.fits(definition)?;
+        Ok(Created {
+            result,
+            name: definition.name.clone(),
+            uuid: definition.uuid.to_string(),
+            mac: definition.mac.to_string(),
+            pf: definition.pf.clone(),
+            profile: definition.profile.clone(),
+            qemu: String::new(),
+            socket: String::new(),
+            notes: hints::notes(definition),
+        })
     }
 
     fn generated_name(names: &Names) -> String {
@@ -266,7 +317,7 @@ impl Catalog {
         let named = || name.to_owned();
         match self.entry(name)? {
             Entry::Live(live) => Ok(live),
-            Entry::Changing(doing) => Err(EngineError::Changing {
+            Entry::Changing(doing, _) => Err(EngineError::Changing {
                 attempted,
                 name: named(),
                 doing,
@@ -279,7 +330,7 @@ impl Catalog {
         }
     }
 
-    fn entry(&self, name: &str) -> Result<Entry, EngineError> {
+    pub(super) fn entry(&self, name: &str) -> Result<Entry, EngineError> {
         let names = self.names.lock();
         names
             .entries
@@ -290,7 +341,7 @@ impl Catalog {
 }
 
 impl Names {
-    fn no_device(&self, name: &str) -> EngineError {
+    pub(super) fn no_device(&self, name: &str) -> EngineError {
         not_found("device", name, self.entries.keys().map(String::as_str))
     }
 }
@@ -316,9 +367,10 @@ impl Engine for Catalog {
                 client,
             });
         }
-        names
-            .entries
-            .insert(name.to_owned(), Entry::Changing("destroying"));
+        names.entries.insert(
+            name.to_owned(),
+            Entry::Changing("destroying", entry.live().cloned()),
+        );
         drop(names);
         if let Err(why) = self.store.remove(name) {
             self.conclude(name, Some(entry), None);
@@ -334,19 +386,7 @@ impl Engine for Catalog {
     }
 
     fn set(&self, name: &str, request: SetRequest) -> Result<Changed, EngineError> {
-        let Changes { link } = request.check().map_err(|error| error.on("change", name))?;
-        let live = self.live(name, "change")?;
-        let changed = link.is_some_and(|link| live.device.set_link(link == Link::Up));
-        tracing::info!(
-            device = name,
-            link = link.map(|link| link.word()),
-            changed,
-            "set"
-        );
-        Ok(Changed {
-            name: name.to_owned(),
-            changed,
-        })
+        self.alter(name, request)
     }
 
     fn announce(&self, name: &str) -> Result<(), EngineError> {
@@ -399,11 +439,11 @@ impl Engine for Catalog {
 
     fn stats(&self, name: &str) -> Result<Stats, EngineError> {
         match self.entry(name)? {
-            Entry::Live(live) => Ok(Stats {
+            Entry::Live(live) | Entry::Changing(_, Some(live)) => Ok(Stats {
                 name: name.to_owned(),
                 ..live.device.stats()
             }),
-            Entry::Changing(doing) => {
+            Entry::Changing(doing, None) => {
                 let (attempted, name) = ("count", name.to_owned());
                 Err(EngineError::Changing {
                     attempted,
@@ -420,6 +460,22 @@ impl Engine for Catalog {
 
     fn pfs(&self) -> Vec<PfView> {
         self.backend.pfs()
+    }
+
+    fn profiles(&self) -> Vec<ProfileSummary> {
+        self.list_profiles()
+    }
+
+    fn profile(&self, name: &str) -> Result<ProfileDetail, EngineError> {
+        self.show_profile(name)
+    }
+
+    fn explain(&self, text: &str, about: &ExplainRequest) -> Result<Explanation, EngineError> {
+        self.explain_request(text, about)
+    }
+
+    fn reload_profiles(&self) -> Reloaded {
+        self.renew_profiles()
     }
 
     fn pf(&self, name: &str) -> Result<PfView, EngineError> {
@@ -442,6 +498,7 @@ pub(super) fn created(result: Outcome, live: &Live) -> Created {
         uuid: definition.uuid.to_string(),
         mac: definition.mac.to_string(),
         pf: definition.pf.clone(),
+        profile: definition.profile.clone(),
         qemu: hints::qemu_device(&definition.name, &socket, None),
         socket,
         notes: hints::notes(definition),
@@ -463,7 +520,7 @@ fn not_found<'a>(
     }
 }
 
-fn store_failed(
+pub(super) fn store_failed(
     attempted: &'static str,
     name: &str,
     why: &crate::store::StoreError,

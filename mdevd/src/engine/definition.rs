@@ -4,6 +4,7 @@ use libcvf::control::MacAddr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::attributes::{RateLimits, Trunk};
 use crate::text::as_text;
 
 /// The device a guest sees.
@@ -116,6 +117,27 @@ impl Default for SocketAccess {
     }
 }
 
+/// The link that a guest's driver sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Link {
+    /// There is one.
+    #[default]
+    Up,
+    /// The cable is out.
+    Down,
+}
+
+impl Link {
+    fn is_up(&self) -> bool {
+        *self == Self::Up
+    }
+}
+
+impl Word for Link {
+    const WORDS: &'static [(&'static str, Self)] = &[("up", Self::Up), ("down", Self::Down)];
+}
+
 /// One device, as defined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {
@@ -140,6 +162,17 @@ pub struct Definition {
     /// Access VLAN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
+    /// VLANs that it is confined to where it has no access VLAN; absent: those of its profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<Trunk>,
+    /// Rates beside its profile's.
+    #[serde(default, skip_serializing_if = "RateLimits::is_none")]
+    pub rates: RateLimits,
+    /// Link.
+    #[serde(default, skip_serializing_if = "Link::is_up")]
+    pub link: Link,
+    /// Name of its profile.
+    pub profile: String,
     /// Notifications.
     pub doorbells: Doorbells,
     /// Interrupts.
@@ -149,4 +182,19 @@ pub struct Definition {
     pub ring_format: RingFormat,
     /// Who may connect.
     pub socket: SocketAccess,
+}
+
+impl Definition {
+    /// The attribute of that name on the bus as text; `None`: there is none, or the device is without.
+    pub(super) fn attribute(&self, key: &str) -> Option<String> {
+        match key {
+            "link" => Some(self.link.word().to_owned()),
+            "profile" => Some(self.profile.clone()),
+            "mac" => Some(self.mac.to_string()),
+            "mtu" => Some(self.mtu.to_string()),
+            "vlan" => self.vlan.map(|vlan| vlan.to_string()),
+            "trunk" => self.trunk.as_ref().map(Trunk::to_string),
+            rate => self.rates.get(rate).map(|rate| rate.to_string()),
+        }
+    }
 }

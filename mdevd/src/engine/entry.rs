@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::attributes::RateLimits;
 use super::backend::Device;
 use super::definition::{Definition, Word};
 use super::hints;
@@ -10,8 +11,8 @@ use super::view::{DeviceSummary, DeviceView, State};
 /// What stands behind a name.
 #[derive(Clone)]
 pub(super) enum Entry {
-    /// A command is at work on it: "creating" or "destroying".
-    Changing(&'static str),
+    /// A command is at work on it: "creating", "changing" or "destroying", in the latter cases on this.
+    Changing(&'static str, Option<Arc<Live>>),
     /// Composed.
     Live(Arc<Live>),
     /// Defined, not composed.
@@ -34,9 +35,17 @@ pub(super) struct Failed {
 impl Entry {
     pub(super) fn definition(&self) -> Option<&Definition> {
         match self {
-            Self::Changing(_) => None,
-            Self::Live(live) => Some(&live.definition),
+            Self::Changing(_, None) => None,
+            Self::Changing(_, Some(live)) | Self::Live(live) => Some(&live.definition),
             Self::Failed(failed) => failed.definition.as_ref(),
+        }
+    }
+
+    /// The device, where one is composed.
+    pub(super) const fn live(&self) -> Option<&Arc<Live>> {
+        match self {
+            Self::Live(live) | Self::Changing(_, Some(live)) => Some(live),
+            _ => None,
         }
     }
 
@@ -46,7 +55,7 @@ impl Entry {
             None => blank(name),
         };
         match self {
-            Self::Changing(_) => summary.state = State::Changing,
+            Self::Changing(..) => summary.state = State::Changing,
             Self::Failed(failed) => {
                 summary.state = State::Failed;
                 summary.reason = Some(failed.reason.clone());
@@ -71,6 +80,9 @@ impl Entry {
             socket_mode: String::new(),
             qemu: String::new(),
             sequence: 0,
+            link: String::new(),
+            trunk: None,
+            rates: RateLimits::default(),
             health: None,
             notes: Vec::new(),
         };
@@ -82,6 +94,9 @@ impl Entry {
             view.socket_group.clone_from(&definition.socket.group);
             view.socket_mode = format!("{:04o}", definition.socket.mode);
             view.sequence = definition.sequence;
+            view.link = definition.link.word().to_owned();
+            view.trunk = definition.trunk.as_ref().map(ToString::to_string);
+            view.rates = definition.rates;
             view.notes = hints::notes(definition);
         }
         if let Self::Live(live) = self {
@@ -116,6 +131,7 @@ fn blank(name: &str) -> DeviceSummary {
         mac: String::new(),
         mtu: 0,
         vlan: None,
+        profile: String::new(),
         socket: String::new(),
         driver: String::new(),
         reason: None,
@@ -131,6 +147,7 @@ fn defined(definition: &Definition) -> DeviceSummary {
         mac: definition.mac.to_string(),
         mtu: definition.mtu,
         vlan: definition.vlan,
+        profile: definition.profile.clone(),
         ..blank(&definition.name)
     }
 }

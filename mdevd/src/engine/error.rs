@@ -126,7 +126,7 @@ pub enum EngineError {
     NotFound {
         /// "cannot create 'x': ", or empty where the name says it all.
         attempted: String,
-        /// "device" or "PF".
+        /// "device", "PF" or "profile".
         what: &'static str,
         /// The name.
         name: String,
@@ -151,7 +151,7 @@ pub enum EngineError {
         attempted: &'static str,
         /// The device.
         name: String,
-        /// "creating", "destroying".
+        /// "creating", "changing", "destroying".
         doing: &'static str,
     },
     /// Something countable ran out.
@@ -176,9 +176,11 @@ pub enum EngineError {
     },
     /// The address is another device's.
     #[error(
-        "cannot create '{name}' with MAC {mac}: '{other}' has that address; give another one, or none to have one made"
+        "cannot {attempted} '{name}' with MAC {mac}: '{other}' has that address; give another one, or none to have one made"
     )]
     DuplicateMac {
+        /// What was attempted.
+        attempted: &'static str,
         /// The device to be.
         name: String,
         /// The address.
@@ -328,6 +330,10 @@ pub(super) fn shown(text: &str) -> String {
 /// Where to look for a name that is not there: a tail for a sentence, behind `hint`.
 fn look(what: &str, hint: &str) -> String {
     let stop = if hint.is_empty() { ";" } else { "" };
-    let list = if what == "PF" { "pf list" } else { "list" };
+    let list = match what {
+        "PF" => "pf list",
+        "profile" => "policy list",
+        _ => "list",
+    };
     format!("{hint}{stop} 'cvfctl {list}' shows what there is")
 }

@@ -4,33 +4,43 @@
 //! order and persistence. What it composes is a [`Backend`]'s: [`crate::device::RealBackend`]
 //! (libcvf behind vfio-user sockets) or [`sim::SimBackend`] (tests of everything above).
 
+mod alter;
+mod attributes;
 mod backend;
 mod catalog;
 mod definition;
 mod entry;
 mod error;
 pub mod hints;
+mod judge;
+mod policy;
 mod request;
 mod restore;
 mod set;
 pub mod sim;
 mod view;
 
+pub use attributes::{RateLimits, Trunk};
 pub use backend::{Backend, Device};
 pub use catalog::Catalog;
 pub use definition::{
-    Definition, Doorbells, Interrupts, Personality, RingFormat, SocketAccess, Word,
+    Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess, Word,
 };
 pub use error::{EngineError, ErrorKind};
+pub use policy::ExplainRequest;
 pub use request::{CreateRequest, Draft, parse_mode};
 pub use restore::Restored;
-pub use set::{Changed, Changes, Link, SetRequest};
+pub use set::{Change, Changed, Changes, SetRequest};
 pub use view::{
     Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
     Page, PairCounters, PfView, Refusal, Resource, State, Stats, Steering, UplinkView, VersionView,
 };
 
-/// Commands on devices and PFs.
+use policies::Explanation;
+
+use crate::profiles::{ProfileDetail, ProfileSummary, Reloaded};
+
+/// Commands on devices, PFs and profiles.
 ///
 /// Callable from any thread; may block for as long as a store flush or a quiescence takes (bounded
 /// by [`crate::limits`]), so asynchronous callers use a blocking pool.
@@ -47,11 +57,12 @@ pub trait Engine: Send + Sync + 'static {
     /// [`ErrorKind::Busy`] with a client connected and no `force`; [`ErrorKind::NotFound`].
     fn destroy(&self, name: &str, force: bool) -> Result<(), EngineError>;
 
-    /// Changes attributes of a device while it runs. What lasts is the device's until the daemon ends.
+    /// Changes attributes of a device while it runs: on return they are stored and in force.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::NotFound`]; [`ErrorKind::Busy`] while it changes;
-    /// [`ErrorKind::NotReady`]: it is not composed.
+    /// [`ErrorKind::NotReady`]: it is not composed; [`ErrorKind::Denied`] by its profile;
+    /// [`ErrorKind::DuplicateMac`]; [`ErrorKind::StoreFailed`]. Nothing has changed then.
     fn set(&self, name: &str, request: SetRequest) -> Result<Changed, EngineError>;
 
     /// Asks the guest's driver to announce its addresses to the network.
@@ -75,6 +86,24 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::NotFound`]; [`ErrorKind::Busy`] while it changes or is not composed.
     fn stats(&self, name: &str) -> Result<Stats, EngineError>;
+
+    /// The profiles, by name, those whose files are broken too.
+    fn profiles(&self) -> Vec<ProfileSummary>;
+
+    /// One profile with its text.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::NotReady`]: its file is broken.
+    fn profile(&self, name: &str) -> Result<ProfileDetail, EngineError>;
+
+    /// What would become of a guest's request, rule by rule.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::NotFound`]; [`ErrorKind::NotReady`].
+    fn explain(&self, request: &str, about: &ExplainRequest) -> Result<Explanation, EngineError>;
+
+    /// Reads the profiles' files anew and gives running devices what they say now.
+    fn reload_profiles(&self) -> Reloaded;
 
     /// The PFs, in configured order.
     fn pfs(&self) -> Vec<PfView>;

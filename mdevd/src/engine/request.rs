@@ -4,8 +4,9 @@ use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 use serde::{Deserialize, Serialize};
 
+use super::attributes::{RateLimits, Trunk};
 use super::definition::{
-    Definition, Doorbells, Interrupts, Personality, RingFormat, SocketAccess, Word,
+    Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess, Word,
 };
 use super::error::EngineError;
 use crate::limits::MAX_TEXT;
@@ -37,6 +38,30 @@ pub struct CreateRequest {
     /// Access VLAN; none if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u64>,
+    /// VLANs that a device without access VLAN is confined to, as in `10,200-299`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<String>,
+    /// Sent by the guest at most, in Mbit/s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tx_mbit: Option<u64>,
+    /// Received by it at most, in Mbit/s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rx_mbit: Option<u64>,
+    /// Sent by the guest at most, in frames per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tx_frames: Option<u64>,
+    /// Received by it at most, in frames per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rx_frames: Option<u64>,
+    /// A word of [`Link`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Name of its profile; the daemon's default if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Only tell what would be done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// A word of [`Doorbells`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub doorbells: Option<String>,
@@ -58,7 +83,7 @@ pub struct CreateRequest {
 
 impl CreateRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 13] = [
+    pub const KEYS: [&'static str; 21] = [
         "name",
         "pf",
         "personality",
@@ -66,6 +91,14 @@ impl CreateRequest {
         "mac",
         "mtu",
         "vlan",
+        "trunk",
+        "tx_mbit",
+        "rx_mbit",
+        "tx_frames",
+        "rx_frames",
+        "link",
+        "profile",
+        "dry_run",
         "doorbells",
         "interrupts",
         "ring_format",
@@ -105,8 +138,32 @@ impl CreateRequest {
                  the mapping away around each interrupt; leave one of the two out",
             ));
         }
+        if let Some(profile) = &self.profile {
+            check_profile(profile)?;
+        }
+        let trunk = self.trunk.as_deref().map(trunk).transpose()?;
+        if let (Some(trunk), Some(vlan)) = (&trunk, self.vlan) {
+            let why = format!(
+                "a device with access VLAN {vlan} is in no other; leave one of the two out"
+            );
+            return Err(EngineError::invalid("trunk", trunk, why));
+        }
+        let mut rates = RateLimits::default();
+        let asked = [self.tx_mbit, self.rx_mbit, self.tx_frames, self.rx_frames];
+        for ((key, most), rate) in RateLimits::KEYS.into_iter().zip(asked) {
+            rates.set(
+                key,
+                rate.map(|rate| check_rate(key, rate, most)).transpose()?,
+            );
+        }
+        let link = self.link.as_deref().map(|text| word("link", Some(text)));
         let max_pairs = u64::from(MAX_QUEUE_PAIRS);
         Ok(Draft {
+            trunk,
+            rates,
+            link: link.transpose()?,
+            profile: self.profile,
+            dry_run: self.dry_run,
             queue_pairs: number("queue_pairs", self.queue_pairs.unwrap_or(1), 1, max_pairs)?,
             mtu: number(
                 "mtu",
@@ -149,6 +206,16 @@ pub struct Draft {
     pub mtu: u16,
     /// 1 to [`MAX_VLAN`].
     pub vlan: Option<u16>,
+    /// See [`CreateRequest::trunk`]; only without an access VLAN.
+    pub trunk: Option<Trunk>,
+    /// Rates that were given.
+    pub rates: RateLimits,
+    /// Link, if it was given.
+    pub link: Option<Link>,
+    /// See [`CreateRequest::profile`].
+    pub profile: Option<String>,
+    /// Nothing is to be made.
+    pub dry_run: bool,
     /// Notifications.
     pub doorbells: Doorbells,
     /// Interrupts; `Intx` only with trapped doorbells.
@@ -179,6 +246,10 @@ impl Draft {
         };
         let mode = |mode: u32| format!("{mode:04o}");
         let d = existing;
+        let rate = |key: &str| {
+            let asked = self.rates.get(key)?;
+            differ(&asked.to_string(), &or_none(d.rates.get(key).as_ref()))
+        };
         [
             ("pf", self.pf.as_ref().and_then(|pf| differ(pf, &d.pf))),
             (
@@ -189,6 +260,27 @@ impl Draft {
             ("mac", self.mac.and_then(|mac| differ(&mac, &d.mac))),
             ("mtu", differ(&self.mtu, &d.mtu)),
             ("vlan", differ(&vlan(self.vlan), &vlan(d.vlan))),
+            (
+                "trunk",
+                self.trunk
+                    .as_ref()
+                    .and_then(|trunk| differ(&trunk.to_string(), &or_none(d.trunk.as_ref()))),
+            ),
+            ("tx-mbit", rate("tx_mbit")),
+            ("rx-mbit", rate("rx_mbit")),
+            ("tx-frames", rate("tx_frames")),
+            ("rx-frames", rate("rx_frames")),
+            (
+                "link",
+                self.link
+                    .and_then(|link| differ(&link.word(), &d.link.word())),
+            ),
+            (
+                "profile",
+                self.profile
+                    .as_ref()
+                    .and_then(|profile| differ(profile, &d.profile)),
+            ),
             (
                 "doorbells",
                 differ(&self.doorbells.word(), &d.doorbells.word()),
@@ -223,7 +315,39 @@ impl Draft {
     }
 }
 
-fn word<T: Word>(argument: &str, text: Option<&str>) -> Result<T, EngineError> {
+/// A value as text, or `none`.
+pub(super) fn or_none<T: ToString>(value: Option<&T>) -> String {
+    value.map_or_else(|| "none".to_owned(), T::to_string)
+}
+
+/// A name that a profile could have.
+pub(super) fn check_profile(name: &str) -> Result<(), EngineError> {
+    let refuse = |why| EngineError::invalid("profile", name, why);
+    let max = policies::limits::MAX_PROFILE_NAME;
+    let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if (1..=max).contains(&name.len()) && name.bytes().all(known) {
+        Ok(())
+    } else {
+        Err(refuse(
+            "it is no name of a profile; 'cvfctl policy list' shows what there is",
+        ))
+    }
+}
+
+/// VLANs of a trunk.
+pub(super) fn trunk(text: &str) -> Result<Trunk, EngineError> {
+    text.parse()
+        .map_err(|why: String| EngineError::invalid("trunk", text, why))
+}
+
+/// A rate up to `most`.
+pub(super) fn check_rate(key: &str, rate: u64, most: u32) -> Result<u32, EngineError> {
+    let fits = u32::try_from(rate).ok();
+    fits.filter(|rate| (1..=most).contains(rate))
+        .ok_or_else(|| EngineError::invalid(key, rate, format!("it is from 1 to {most}")))
+}
+
+pub(super) fn word<T: Word>(argument: &str, text: Option<&str>) -> Result<T, EngineError> {
     let Some(text) = text else {
         return Ok(T::default());
     };
@@ -238,7 +362,7 @@ fn word<T: Word>(argument: &str, text: Option<&str>) -> Result<T, EngineError> {
     })
 }
 
-fn number(argument: &str, value: u64, min: u64, max: u64) -> Result<u16, EngineError> {
+pub(super) fn number(argument: &str, value: u64, min: u64, max: u64) -> Result<u16, EngineError> {
     let refuse = || EngineError::invalid(argument, value, format!("it is from {min} to {max}"));
     if !(min..=max).contains(&value) {
         return Err(refuse());
@@ -246,7 +370,7 @@ fn number(argument: &str, value: u64, min: u64, max: u64) -> Result<u16, EngineE
     u16::try_from(value).map_err(|_| refuse())
 }
 
-fn mac(text: &str) -> Result<MacAddr, EngineError> {
+pub(super) fn mac(text: &str) -> Result<MacAddr, EngineError> {
     let refuse = |why: &str| EngineError::invalid("mac", text, why);
     let mac: MacAddr = text
         .parse()

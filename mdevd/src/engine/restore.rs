@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::backend::Device;
 use super::catalog::{Catalog, created, failed};
 use super::definition::Definition;
 use super::entry::{Entry, Live};
 use super::error::EngineError;
+use super::judge;
 use super::view::{Created, Outcome};
 
 /// How many definitions a restart found, and what became of them.
@@ -59,20 +61,31 @@ impl Catalog {
         let other = self.names.lock().macs.get(&definition.mac).cloned();
         if let Some(other) = other {
             let reason = EngineError::DuplicateMac {
+                attempted: "create",
                 name: definition.name.clone(),
                 mac: definition.mac.to_string(),
                 other,
             };
             return failed(Some(definition), reason.to_string());
         }
-        let composed = self.backend.compose(&definition).and_then(|device| {
-            device.open()?;
-            Ok(device)
-        });
+        let composed = self.recompose(&definition);
         match composed {
             Ok(device) => Entry::Live(Arc::new(Live { definition, device })),
             Err(error) => failed(Some(definition), error.to_string()),
         }
+    }
+
+    /// A device that was made before. What its profile does not let be any more is told and no reason to
+    /// leave its VM without it.
+    fn recompose(&self, definition: &Definition) -> Result<Arc<dyn Device>, EngineError> {
+        let profile = self.profile_of(definition)?;
+        if let Err(why) = judge::admit(&profile, definition) {
+            let device = &definition.name;
+            tracing::warn!(device, "it could not be made so any more: {why}");
+        }
+        let device = self.backend.compose(definition, &profile)?;
+        device.open()?;
+        Ok(device)
     }
 
     /// Another attempt at a device that failed to come back.
@@ -82,14 +95,14 @@ impl Catalog {
         let owner = self.names.lock().macs.get(&definition.mac).cloned();
         let attempt = match owner.filter(|owner| *owner != name) {
             Some(other) => Err(EngineError::DuplicateMac {
+                attempted: "create",
                 name: name.clone(),
                 mac: definition.mac.to_string(),
                 other,
             }),
-            None => self.backend.compose(&definition).and_then(|device| {
-                device.open()?;
-                Ok(Arc::new(Live { definition, device }))
-            }),
+            None => self
+                .recompose(&definition)
+                .map(|device| Arc::new(Live { definition, device })),
         };
         match attempt {
             Ok(live) => {

@@ -1,71 +1,282 @@
 //! Attributes that change while a device runs.
 
-use serde::{Deserialize, Serialize};
+use libcvf::control::MacAddr;
+use libcvf::limits::{MAX_MTU, MAX_VLAN, MIN_MTU};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::definition::Word;
+use super::attributes::{RateLimits, Trunk};
+use super::definition::{Definition, Link};
 use super::error::EngineError;
-use crate::nearest;
+use super::request::{check_profile, check_rate, mac, number, trunk, word};
 
-/// A request to change attributes of a device, as it came; what is absent stays.
+/// A request to change attributes of a device, as it came; what is absent stays. A value is a text or,
+/// where that makes sense, a number; `none` takes away what a device may be without.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SetRequest {
     /// A word of [`Link`].
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
+    /// Name of a profile.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// MAC address.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// MTU in bytes.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<String>,
+    /// Access VLAN, or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<String>,
+    /// VLANs of a trunk, or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<String>,
+    /// See [`RateLimits::tx_mbit`]; or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub tx_mbit: Option<String>,
+    /// See [`RateLimits::rx_mbit`]; or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub rx_mbit: Option<String>,
+    /// See [`RateLimits::tx_frames`]; or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub tx_frames: Option<String>,
+    /// See [`RateLimits::rx_frames`]; or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub rx_frames: Option<String>,
+    /// Only tell what would be done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
-/// The link that the guest's driver sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Link {
-    /// There is one.
-    #[default]
-    Up,
-    /// The cable is out.
-    Down,
+/// A text, or a whole number as text.
+fn scalar<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Scalar {
+        Text(String),
+        Number(u64),
+    }
+    Option::<Scalar>::deserialize(from).map(|value| {
+        value.map(|value| match value {
+            Scalar::Text(text) => text,
+            Scalar::Number(number) => number.to_string(),
+        })
+    })
 }
 
-impl Word for Link {
-    const WORDS: &'static [(&'static str, Self)] = &[("up", Self::Up), ("down", Self::Down)];
-}
-
-/// A checked request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A checked request. `Some(None)`: to be taken away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The link's new state.
     pub link: Option<Link>,
+    /// Another profile.
+    pub profile: Option<String>,
+    /// Another address.
+    pub mac: Option<MacAddr>,
+    /// Another MTU.
+    pub mtu: Option<u16>,
+    /// Another access VLAN.
+    pub vlan: Option<Option<u16>>,
+    /// Other VLANs of a trunk.
+    pub trunk: Option<Option<Trunk>>,
+    /// Rates that change.
+    pub rates: Vec<(&'static str, Option<u32>)>,
+}
+
+/// One attribute that changed, or would.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Its name, as `cvfctl set` takes it.
+    pub attribute: String,
+    /// What it was; `none` where there was nothing.
+    pub from: String,
+    /// What it is.
+    pub to: String,
 }
 
 /// What `set` did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
     /// Device.
     pub name: String,
     /// False: it was so already.
     pub changed: bool,
+    /// Nothing was done: this is what would be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// What changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    /// What the operator should know about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl SetRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 1] = ["link"];
+    pub const KEYS: [&'static str; 10] = [
+        "link",
+        "profile",
+        "mac",
+        "mtu",
+        "vlan",
+        "trunk",
+        "tx_mbit",
+        "rx_mbit",
+        "tx_frames",
+        "rx_frames",
+    ];
 
-    /// Checks every attribute.
+    /// Checks every attribute by itself.
     ///
     /// # Errors
     /// [`EngineError::InvalidArgument`]: a value that cannot be, or nothing to change.
     pub fn check(self) -> Result<Changes, EngineError> {
-        let Some(text) = self.link else {
-            let why = format!(
-                "nothing is to be changed; give one of {}",
-                Self::KEYS.join(", ")
-            );
-            return Err(EngineError::invalid("attributes", "", why));
+        let asked = Self {
+            dry_run: false,
+            ..self.clone()
         };
-        let link = Link::from_word(&text).ok_or_else(|| {
-            let words = Link::WORDS.iter().map(|&(word, _)| word);
-            let hint = nearest::hint(&text, words);
-            EngineError::invalid("link", &text, format!("it is up or down{hint}"))
-        })?;
-        Ok(Changes { link: Some(link) })
+        if asked == Self::default() {
+            let keys: Vec<_> = Self::KEYS.iter().map(|key| key.replace('_', "-")).collect();
+            let why = format!("nothing is to be changed; give one of {}", keys.join(", "));
+            return Err(EngineError::invalid("attributes", "", why));
+        }
+        if let Some(profile) = &self.profile {
+            check_profile(profile)?;
+        }
+        let rates = [
+            &self.tx_mbit,
+            &self.rx_mbit,
+            &self.tx_frames,
+            &self.rx_frames,
+        ];
+        let rates = RateLimits::KEYS.into_iter().zip(rates);
+        let rate = |((key, most), text): ((&'static str, u32), &Option<String>)| {
+            let text = text.as_deref()?;
+            let rate = removable(text, |text| {
+                check_rate(key, whole(key, text, most.into())?, most)
+            });
+            Some(rate.map(|rate| (key, rate)))
+        };
+        Ok(Changes {
+            link: self
+                .link
+                .as_deref()
+                .map(|text| word("link", Some(text)))
+                .transpose()?,
+            mac: self.mac.as_deref().map(mac).transpose()?,
+            mtu: self.mtu.as_deref().map(mtu).transpose()?,
+            vlan: self
+                .vlan
+                .as_deref()
+                .map(|text| removable(text, vlan))
+                .transpose()?,
+            trunk: self
+                .trunk
+                .as_deref()
+                .map(|text| removable(text, trunk))
+                .transpose()?,
+            rates: rates.filter_map(rate).collect::<Result<_, _>>()?,
+            profile: self.profile,
+        })
     }
+}
+
+fn removable<T>(
+    text: &str,
+    read: impl FnOnce(&str) -> Result<T, EngineError>,
+) -> Result<Option<T>, EngineError> {
+    match text {
+        "none" => Ok(None),
+        text => read(text).map(Some),
+    }
+}
+
+fn whole(key: &str, text: &str, most: u64) -> Result<u64, EngineError> {
+    let refuse = || EngineError::invalid(key, text, format!("it is a number from 1 to {most}"));
+    text.parse().map_err(|_| refuse())
+}
+
+fn mtu(text: &str) -> Result<u16, EngineError> {
+    let why = format!("it is a number from {MIN_MTU} to {MAX_MTU}");
+    let value = text
+        .parse()
+        .map_err(|_| EngineError::invalid("mtu", text, why))?;
+    number("mtu", value, MIN_MTU.into(), MAX_MTU.into())
+}
+
+fn vlan(text: &str) -> Result<u16, EngineError> {
+    let why = format!("it is a number from 1 to {MAX_VLAN}, or none");
+    let value = text
+        .parse()
+        .map_err(|_| EngineError::invalid("vlan", text, why))?;
+    number("vlan", value, 1, MAX_VLAN.into())
+}
+
+impl Changes {
+    /// The definition with these changes.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidArgument`]: a trunk's VLANs beside an access VLAN.
+    pub fn applied_to(&self, definition: &Definition) -> Result<Definition, EngineError> {
+        let mut next = definition.clone();
+        if let Some(link) = self.link {
+            next.link = link;
+        }
+        if let Some(profile) = &self.profile {
+            next.profile.clone_from(profile);
+        }
+        if let Some(mac) = self.mac {
+            next.mac = mac;
+        }
+        if let Some(mtu) = self.mtu {
+            next.mtu = mtu;
+        }
+        if let Some(vlan) = self.vlan {
+            next.vlan = vlan;
+        }
+        if let Some(trunk) = &self.trunk {
+            next.trunk.clone_from(trunk);
+        }
+        for &(key, rate) in &self.rates {
+            next.rates.set(key, rate);
+        }
+        if let (Some(vlan), Some(trunk)) = (next.vlan, &next.trunk) {
+            let (attribute, value, cure) = match self.trunk {
+                Some(_) => ("trunk", trunk.to_string(), "vlan=none"),
+                None => ("vlan", vlan.to_string(), "trunk=none"),
+            };
+            let why = format!(
+                "a device with an access VLAN is in no other: this one would have access VLAN {vlan} \
+                 and trunk {trunk}; set {cure}, too"
+            );
+            return Err(EngineError::invalid(attribute, value, why));
+        }
+        Ok(next)
+    }
+}
+
+/// What is different in `to`, attribute by attribute.
+pub(super) fn differences(from: &Definition, to: &Definition) -> Vec<Change> {
+    let told = |definition: &Definition| -> Vec<String> {
+        SetRequest::KEYS
+            .iter()
+            .map(|key| {
+                definition
+                    .attribute(key)
+                    .unwrap_or_else(|| "none".to_owned())
+            })
+            .collect()
+    };
+    let both = told(from).into_iter().zip(told(to));
+    let named = SetRequest::KEYS.iter().zip(both);
+    named
+        .filter(|(_, (from, to))| from != to)
+        .map(|(key, (from, to))| Change {
+            attribute: key.replace('_', "-"),
+            from,
+            to,
+        })
+        .collect()
 }

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use policies::Profile;
 
 use super::backend::{Backend, Device};
-use super::definition::Definition;
+use super::definition::{Definition, Link};
 use super::error::EngineError;
 use super::view::{
     Client, Counters, Health, Memory, PairCounters, PfView, Resource, Stats, UplinkView,
@@ -32,6 +32,7 @@ pub struct SimBackend {
 struct Shared {
     pfs: Vec<SimPf>,
     clients: BTreeMap<String, Client>,
+    refuses_changes: bool,
 }
 
 #[derive(Debug)]
@@ -40,6 +41,29 @@ struct SimPf {
     pairs: u64,
     used: u64,
     devices: u64,
+}
+
+impl Shared {
+    /// The PF of a definition, if it has enough left.
+    fn pf(&mut self, definition: &Definition) -> Result<&mut SimPf, EngineError> {
+        let name = definition.name.clone();
+        let Some(pf) = self.pfs.iter_mut().find(|pf| pf.name == definition.pf) else {
+            let why = format!(
+                "PF '{}' is not configured; configure it and restart",
+                definition.pf
+            );
+            return Err(EngineError::NoResources { name, why });
+        };
+        let (asked, free) = (u64::from(definition.queue_pairs), pf.pairs - pf.used);
+        if asked > free {
+            let why = format!(
+                "PF {} has {free} of {} queue pairs free, {asked} were asked for",
+                pf.name, pf.pairs
+            );
+            return Err(EngineError::NoResources { name, why });
+        }
+        Ok(pf)
+    }
 }
 
 impl SimBackend {
@@ -53,7 +77,7 @@ impl SimBackend {
         };
         let shared = Shared {
             pfs: pfs.iter().map(pf).collect(),
-            clients: BTreeMap::new(),
+            ..Shared::default()
         };
         Self {
             dir: dir.to_owned(),
@@ -64,6 +88,11 @@ impl SimBackend {
     /// A client appears at a device.
     pub fn connect(&self, name: &str, client: Client) {
         self.shared.lock().clients.insert(name.to_owned(), client);
+    }
+
+    /// From now on no device takes a change, or all do again.
+    pub fn refuse_changes(&self, refuse: bool) {
+        self.shared.lock().refuses_changes = refuse;
     }
 
     /// It leaves.
@@ -93,28 +122,19 @@ impl Backend for SimBackend {
         self.shared.lock().pfs.iter().map(view).collect()
     }
 
-    fn compose(&self, definition: &Definition) -> Result<Arc<dyn Device>, EngineError> {
+    fn compose(
+        &self,
+        definition: &Definition,
+        profile: &Arc<Profile>,
+    ) -> Result<Arc<dyn Device>, EngineError> {
         let name = definition.name.clone();
         let path = self.dir.join(format!("{name}.sock"));
         let place = Access::resolve(&definition.socket)
             .and_then(|access| Place::prepare(&path, access))
             .map_err(|error| socket_error(&name, &error))?;
         let mut shared = self.shared.lock();
-        let Some(pf) = shared.pfs.iter_mut().find(|pf| pf.name == definition.pf) else {
-            let why = format!(
-                "PF '{}' is not configured; configure it and restart",
-                definition.pf
-            );
-            return Err(EngineError::NoResources { name, why });
-        };
-        let (asked, free) = (u64::from(definition.queue_pairs), pf.pairs - pf.used);
-        if asked > free {
-            let why = format!(
-                "PF {} has {free} of {} queue pairs free, {asked} were asked for",
-                pf.name, pf.pairs
-            );
-            return Err(EngineError::NoResources { name, why });
-        }
+        let pf = shared.pf(definition)?;
+        let asked = u64::from(definition.queue_pairs);
         pf.used += asked;
         pf.devices += 1;
         Ok(Arc::new(SimDevice {
@@ -122,8 +142,12 @@ impl Backend for SimBackend {
             path,
             shared: self.shared.clone(),
             live: Mutex::new(Some((place, None))),
-            link_up: AtomicBool::new(true),
+            now: Mutex::new((definition.clone(), profile.clone())),
         }))
+    }
+
+    fn fits(&self, definition: &Definition) -> Result<(), EngineError> {
+        self.shared.lock().pf(definition).map(drop)
     }
 }
 
@@ -132,7 +156,8 @@ struct SimDevice {
     path: PathBuf,
     shared: Arc<Mutex<Shared>>,
     live: Mutex<Option<(Place, Option<UnixListener>)>>,
-    link_up: AtomicBool,
+    /// What it is, and under which profile.
+    now: Mutex<(Definition, Arc<Profile>)>,
 }
 
 impl Device for SimDevice {
@@ -158,6 +183,7 @@ impl Device for SimDevice {
 
     fn health(&self) -> Health {
         let client = self.client();
+        let now = self.now.lock();
         Health {
             driver: if client.is_some() {
                 "running"
@@ -171,8 +197,8 @@ impl Device for SimDevice {
                 Memory::Unknown
             },
             client,
-            mac: self.definition.mac.to_string(),
-            link_up: self.link_up.load(Ordering::Relaxed),
+            mac: now.0.mac.to_string(),
+            link_up: now.0.link == Link::Up,
             ..Health::default()
         }
     }
@@ -188,8 +214,21 @@ impl Device for SimDevice {
         }
     }
 
-    fn set_link(&self, up: bool) -> bool {
-        self.link_up.swap(up, Ordering::Relaxed) != up
+    fn change(
+        &self,
+        _from: &Definition,
+        to: &Definition,
+        profile: &Arc<Profile>,
+    ) -> Result<Vec<String>, EngineError> {
+        if self.shared.lock().refuses_changes {
+            return Err(EngineError::NotReady {
+                attempted: "change",
+                name: to.name.clone(),
+                why: "it was told to refuse".to_owned(),
+            });
+        }
+        *self.now.lock() = (to.clone(), profile.clone());
+        Ok(Vec::new())
     }
 
     fn announce(&self) -> bool {

@@ -6,10 +6,13 @@ use tempfile::{TempDir, tempdir};
 use super::sim::SimBackend;
 use super::*;
 use crate::limits::MAX_PAGE;
+use crate::profiles::Profiles;
 use crate::store::{MemoryStore, Store};
 
+mod alter;
 mod identity;
 mod persistence;
+mod policy;
 mod requests;
 
 struct House {
@@ -26,7 +29,20 @@ const QEMU: Client = Client {
 };
 
 fn catalog(backend: &Arc<SimBackend>, store: &Arc<MemoryStore>) -> Catalog {
-    Catalog::new(backend.clone(), store.clone(), SocketAccess::default())
+    catalog_with(backend, store, Profiles::shipped("lab"))
+}
+
+fn catalog_with(
+    backend: &Arc<SimBackend>,
+    store: &Arc<MemoryStore>,
+    profiles: Profiles,
+) -> Catalog {
+    Catalog::new(
+        backend.clone(),
+        store.clone(),
+        Arc::new(profiles),
+        SocketAccess::default(),
+    )
 }
 
 fn house_with(pairs: u64) -> House {

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::attributes::RateLimits;
+
 fn none<T>(option: &Option<T>) -> bool {
     option.is_none()
 }
@@ -17,6 +19,9 @@ fn none<T>(option: &Option<T>) -> bool {
 pub enum Outcome {
     /// The device is new.
     Created,
+    /// Nothing was done: the device would be new.
+    #[serde(rename = "would-create")]
+    WouldCreate,
     /// It was there, as asked for.
     Already,
 }
@@ -34,7 +39,10 @@ pub struct Created {
     pub mac: String,
     /// PF.
     pub pf: String,
-    /// Path of the socket; a client can connect now.
+    /// Profile.
+    #[serde(default)]
+    pub profile: String,
+    /// Path of the socket; a client can connect now. Empty where nothing was made.
     pub socket: String,
     /// Text of QEMU's `-device` option.
     pub qemu: String,
@@ -97,6 +105,9 @@ pub struct DeviceSummary {
     /// Access VLAN.
     #[serde(default, skip_serializing_if = "none")]
     pub vlan: Option<u16>,
+    /// Profile.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub profile: String,
     /// Path of the socket; empty when nothing is composed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub socket: String,
@@ -265,6 +276,15 @@ pub struct DeviceView {
     /// Place in the order of creation.
     #[serde(default)]
     pub sequence: u64,
+    /// Link as defined: a word of [`super::Link`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub link: String,
+    /// VLANs that it is confined to, if given.
+    #[serde(default, skip_serializing_if = "none")]
+    pub trunk: Option<String>,
+    /// Rates that it was given beside its profile's.
+    #[serde(default, skip_serializing_if = "RateLimits::is_none")]
+    pub rates: RateLimits,
     /// How it fares; absent when it is not composed.
     #[serde(default, skip_serializing_if = "none")]
     pub health: Option<Health>,

@@ -27,7 +27,18 @@ pub enum RecordError {
 pub(super) type Step = fn(Value) -> Result<Value, RecordError>;
 
 /// `STEPS[n]` turns version `n + 1` into version `n + 2`. A new version of [`Definition`] adds one.
-const STEPS: &[Step] = &[];
+const STEPS: &[Step] = &[profiles];
+
+/// Devices of before there were profiles go on with what they were allowed then.
+fn profiles(mut definition: Value) -> Result<Value, RecordError> {
+    let fields = definition
+        .as_object_mut()
+        .ok_or_else(|| RecordError::Damaged("no definition".to_owned()))?;
+    fields
+        .entry("profile")
+        .or_insert_with(|| Value::from("lab"));
+    Ok(definition)
+}
 
 /// The definition as a record of the current version.
 pub fn encode(definition: &Definition) -> Vec<u8> {

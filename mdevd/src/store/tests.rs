@@ -5,7 +5,9 @@ use tempfile::tempdir;
 
 use super::record::{Step, upgrade};
 use super::*;
-use crate::engine::{Doorbells, Interrupts, Personality, RingFormat, SocketAccess};
+use crate::engine::{
+    Doorbells, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
+};
 
 fn definition(name: &str, sequence: u64) -> Definition {
     Definition {
@@ -18,6 +20,10 @@ fn definition(name: &str, sequence: u64) -> Definition {
         mac: MacAddr([2, 0, 0, 0, 0, 1]),
         mtu: 9000,
         vlan: Some(7),
+        trunk: None,
+        rates: RateLimits::default(),
+        link: Link::Up,
+        profile: "tenant".to_owned(),
         doorbells: Doorbells::Trapped,
         interrupts: Interrupts::Intx,
         ring_format: RingFormat::Split,
@@ -173,7 +179,7 @@ fn meet_a_full_disk(dir: &std::path::Path) {
 #[test]
 fn records_are_versioned() {
     let record: Value = serde_json::from_slice(&encode(&definition("a", 1))).expect("json");
-    assert_eq!(record["version"], 1);
+    assert_eq!(record["version"], 2);
     assert_eq!(record["definition"]["mac"], "02:00:00:00:00:01");
     assert_eq!(decode(&encode(&definition("a", 1))), Ok(definition("a", 1)));
 }
@@ -185,7 +191,39 @@ fn the_first_layout_is_read_for_ever() {
         "sequence":1,"pf":"soft0","personality":"virtio-net","queue_pairs":4,"mac":"02:00:00:00:00:01",
         "mtu":9000,"vlan":7,"doorbells":"trapped","interrupts":"intx",
         "socket":{"owner":"qemu","mode":384}}}"#;
-    assert_eq!(decode(record), Ok(definition("a", 1)));
+    let first = Definition {
+        profile: "lab".to_owned(),
+        ..definition("a", 1)
+    };
+    assert_eq!(decode(record), Ok(first));
+}
+
+/// The layout of version 2 as it lies on disks: this text never changes.
+#[test]
+fn the_second_layout_is_read_for_ever() {
+    let record = br#"{"version":2,"definition":{"name":"a","uuid":"00000000-0000-0000-0000-000000000001",
+        "sequence":1,"pf":"soft0","personality":"virtio-net","queue_pairs":4,"mac":"02:00:00:00:00:01",
+        "mtu":9000,"trunk":"7-9","rates":{"tx_mbit":5},"link":"down","profile":"nfv",
+        "doorbells":"trapped","interrupts":"intx","ring_format":"split",
+        "socket":{"owner":"qemu","mode":384}}}"#;
+    let second = Definition {
+        profile: "nfv".to_owned(),
+        vlan: None,
+        trunk: "7-9".parse().ok(),
+        rates: RateLimits {
+            tx_mbit: Some(5),
+            ..RateLimits::default()
+        },
+        link: Link::Down,
+        ..definition("a", 1)
+    };
+    assert_eq!(decode(record), Ok(second));
+    let mut damaged = String::from_utf8_lossy(record).into_owned();
+    damaged = damaged.replace("7-9", "9-7");
+    assert!(matches!(
+        decode(damaged.as_bytes()),
+        Err(RecordError::Damaged(_))
+    ));
 }
 
 fn add_speed(mut value: Value) -> Result<Value, RecordError> {

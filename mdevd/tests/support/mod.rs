@@ -30,6 +30,11 @@ impl House {
         self.dir.path().join("run")
     }
 
+    /// Where the daemon looks for profiles; made by who puts some there.
+    pub fn profiles(&self) -> PathBuf {
+        self.dir.path().join("profiles")
+    }
+
     pub fn bus(&self) -> PathBuf {
         self.runtime().join("mdevd.sock")
     }
@@ -41,7 +46,13 @@ impl House {
             .arg("--state-dir")
             .arg(self.state())
             .arg("--runtime-dir")
-            .arg(self.runtime());
+            .arg(self.runtime())
+            .arg("--profile-dir")
+            .arg(self.profiles());
+        // What a test is about is not what a profile lets be, unless it says so.
+        if !args.contains(&"--default-profile") {
+            command.args(["--default-profile", "lab"]);
+        }
         command
             .args(args)
             .env_remove("MDEVD_LOG")

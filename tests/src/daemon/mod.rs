@@ -89,6 +89,12 @@ impl Daemon {
         self.dir.join("state")
     }
 
+    /// Where it looks for profiles; made by who puts some there.
+    #[must_use]
+    pub fn profile_dir(&self) -> PathBuf {
+        self.dir.join("profiles")
+    }
+
     /// Where sockets are.
     #[must_use]
     pub fn runtime_dir(&self) -> PathBuf {
@@ -302,6 +308,9 @@ fn launch(
     let mut command = Command::new(&programs.mdevd);
     command.arg("--state-dir").arg(dir.join("state"));
     command.arg("--runtime-dir").arg(dir.join("run"));
+    // What a test is about is not what a profile lets be, unless it says so.
+    command.args(["--default-profile", "lab"]);
+    command.arg("--profile-dir").arg(dir.join("profiles"));
     for pf in pfs {
         command.args(["--pf", pf]);
     }

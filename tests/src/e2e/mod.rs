@@ -14,6 +14,7 @@ mod lifecycle;
 mod matrix;
 mod memory;
 mod offloads;
+mod policy;
 mod refusals;
 pub mod rig;
 pub mod traffic;
@@ -137,6 +138,7 @@ pub fn all() -> Vec<Test> {
     all.extend(traffic::tests());
     all.extend(offloads::tests());
     all.extend(controls::tests());
+    all.extend(policy::tests());
     all.extend(refusals::tests());
     all.extend(hotplug::tests());
     all.extend(churn::tests());

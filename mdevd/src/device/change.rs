@@ -1,0 +1,70 @@
+//! A device made what its definition says now.
+
+use std::sync::Arc;
+
+use libcvf::cvf::{ChangeError, Cvf};
+use policies::Profile;
+
+use super::gate::DeviceGate;
+use crate::engine::{Definition, Link};
+
+/// Goes from one definition to another under a profile. Says what the guest loses by it or has to do.
+///
+/// # Errors
+/// What refused; the device is as it was.
+pub(super) fn change(
+    cvf: &Cvf,
+    gate: &DeviceGate,
+    (from, to): (&Definition, &Definition),
+    profile: &Arc<Profile>,
+) -> Result<Vec<String>, ChangeError> {
+    let moved = relocate(cvf, to);
+    if let Err(error) = moved {
+        if let Err(also) = relocate(cvf, from) {
+            tracing::error!(
+                device = to.name,
+                "a refused change is in force in part: {also}"
+            );
+        }
+        return Err(error);
+    }
+    cvf.set_link(to.link == Link::Up);
+    gate.replace(profile.clone());
+    let mut notes = notes(cvf, from, to);
+    let lost = cvf.reconsider();
+    notes.extend(lost.into_iter().map(|denial| {
+        let (name, reason) = (&to.name, denial.reason);
+        format!("the guest of '{name}' lost what it had been allowed: {reason}")
+    }));
+    Ok(notes)
+}
+
+/// Address, VLAN and MTU. Each says whether it is so already.
+fn relocate(cvf: &Cvf, to: &Definition) -> Result<(), ChangeError> {
+    cvf.set_vlan(to.vlan)?;
+    cvf.set_mac(to.mac)?;
+    cvf.set_mtu(to.mtu)?;
+    Ok(())
+}
+
+/// What a running driver has to do with a change.
+fn notes(cvf: &Cvf, from: &Definition, to: &Definition) -> Vec<String> {
+    let mut notes = Vec::new();
+    if cvf.health().driver != "running" {
+        return notes;
+    }
+    if from.mac != to.mac {
+        notes.push(format!(
+            "the driver in the guest goes on with address {} until it starts anew (restart the VM, or \
+             unload and load its driver); what it sends with it may be dropped",
+            from.mac
+        ));
+    }
+    let (given, seen) = cvf.mtu();
+    if given != seen {
+        notes.push(format!(
+            "the driver in the guest goes on with MTU {seen} until it starts anew"
+        ));
+    }
+    notes
+}

@@ -1,0 +1,157 @@
+//! Attributes that are more than a word or a number: VLANs of a trunk, rates.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use libcvf::limits::MAX_VLAN;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{MAX_RATE_FRAMES, MAX_RATE_MBIT, MAX_TRUNK_RANGES};
+
+/// VLANs that a device without access VLAN is confined to: ranges in order, none touching another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Trunk(Vec<RangeInclusive<u16>>);
+
+impl Trunk {
+    /// The ranges.
+    pub fn ranges(&self) -> &[RangeInclusive<u16>] {
+        &self.0
+    }
+
+    /// Every VLAN in it.
+    pub fn vlans(&self) -> impl Iterator<Item = u16> + '_ {
+        self.0.iter().cloned().flatten()
+    }
+}
+
+impl std::str::FromStr for Trunk {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let help = || format!("write VLANs from 1 to {MAX_VLAN} and ranges, as in 10,200-299");
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            let vlan = text.parse().ok().filter(|_| digits);
+            vlan.filter(|vlan| (1..=MAX_VLAN).contains(vlan))
+                .ok_or_else(help)
+        };
+        let mut ranges = Vec::new();
+        for part in text.split(',') {
+            if ranges.len() == MAX_TRUNK_RANGES {
+                return Err(format!("give at most {MAX_TRUNK_RANGES} VLANs and ranges"));
+            }
+            let range = match part.trim().split_once('-') {
+                Some((first, last)) => number(first)?..=number(last)?,
+                None => {
+                    let vlan = number(part.trim())?;
+                    vlan..=vlan
+                }
+            };
+            if range.is_empty() {
+                return Err(format!(
+                    "'{}' ends before it begins; {}",
+                    part.trim(),
+                    help()
+                ));
+            }
+            ranges.push(range);
+        }
+        ranges.sort_by_key(|range| *range.start());
+        let mut merged: Vec<RangeInclusive<u16>> = Vec::new();
+        for range in ranges {
+            match merged.last_mut() {
+                Some(last) if *range.start() <= *last.end() + 1 => {
+                    *last = *last.start()..=*last.end().max(range.end());
+                }
+                _ => merged.push(range),
+            }
+        }
+        Ok(Self(merged))
+    }
+}
+
+impl TryFrom<String> for Trunk {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Trunk> for String {
+    fn from(trunk: Trunk) -> Self {
+        trunk.to_string()
+    }
+}
+
+impl fmt::Display for Trunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, range) in self.0.iter().enumerate() {
+            let comma = if n == 0 { "" } else { "," };
+            match (range.start(), range.end()) {
+                (first, last) if first == last => write!(f, "{comma}{first}")?,
+                (first, last) => write!(f, "{comma}{first}-{last}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Rates that the operator gives one device; its profile's count too, and the lower of both holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RateLimits {
+    /// Sent by the guest, in Mbit/s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tx_mbit: Option<u32>,
+    /// Received by it, in Mbit/s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rx_mbit: Option<u32>,
+    /// Sent by the guest, in frames per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tx_frames: Option<u32>,
+    /// Received by it, in frames per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rx_frames: Option<u32>,
+}
+
+impl RateLimits {
+    /// Every rate by its name on the bus, with the highest that can be.
+    pub const KEYS: [(&'static str, u32); 4] = [
+        ("tx_mbit", MAX_RATE_MBIT),
+        ("rx_mbit", MAX_RATE_MBIT),
+        ("tx_frames", MAX_RATE_FRAMES),
+        ("rx_frames", MAX_RATE_FRAMES),
+    ];
+
+    /// No rate at all.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The rate of that name.
+    pub fn get(&self, key: &str) -> Option<u32> {
+        match key {
+            "tx_mbit" => self.tx_mbit,
+            "rx_mbit" => self.rx_mbit,
+            "tx_frames" => self.tx_frames,
+            "rx_frames" => self.rx_frames,
+            _ => None,
+        }
+    }
+
+    /// Sets the rate of that name.
+    pub fn set(&mut self, key: &str, rate: Option<u32>) {
+        match key {
+            "tx_mbit" => self.tx_mbit = rate,
+            "rx_mbit" => self.rx_mbit = rate,
+            "tx_frames" => self.tx_frames = rate,
+            "rx_frames" => self.rx_frames = rate,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! Profiles in the catalog: who may have them, what they say, and what becomes of devices when they
+//! change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use libcvf::control::{DeviceFacts, MacAddr};
+use policies::{Explanation, Profile, request};
+use serde::{Deserialize, Serialize};
+
+use super::catalog::Catalog;
+use super::definition::Definition;
+use super::entry::{Entry, Live};
+use super::error::{EngineError, shown};
+use super::judge;
+use super::request::{mac, number};
+use crate::profiles::{NoProfile, ProfileDetail, ProfileSummary, Reloaded};
+use libcvf::limits::{MAX_QUEUE_PAIRS, MAX_VLAN};
+
+/// What is to be explained: a request of a guest, under a profile or of a device that is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExplainRequest {
+    /// A profile; the device's if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// A device, whose address, queue pairs and VLAN count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Address given at create, where no device is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// Queue pairs of the slice, where no device is named; 4 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_pairs: Option<u64>,
+    /// Access VLAN, where no device is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u64>,
+}
+
+impl ExplainRequest {
+    /// Every option by its name on the bus.
+    pub const KEYS: [&'static str; 5] = ["profile", "device", "mac", "queue_pairs", "vlan"];
+}
+
+/// An address as QEMU would give one.
+const EXAMPLE_MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+const EXAMPLE_PAIRS: u64 = 4;
+
+/// What the engine says where there is no such profile.
+pub(super) fn no_profile(name: &str, why: &NoProfile) -> EngineError {
+    EngineError::invalid("profile", name, why)
+}
+
+impl Catalog {
+    /// The profile that a definition names.
+    pub(super) fn profile_of(&self, definition: &Definition) -> Result<Arc<Profile>, EngineError> {
+        let name = &definition.profile;
+        self.profiles
+            .get(name)
+            .map_err(|why| no_profile(name, &why))
+    }
+
+    /// The same, where it lets the device be as it is defined.
+    pub(super) fn admitted(
+        &self,
+        attempted: &'static str,
+        definition: &Definition,
+    ) -> Result<Arc<Profile>, EngineError> {
+        let name = &definition.name;
+        let profile = self.profile_of(definition);
+        let profile = profile.map_err(|error| error.on(attempted, name))?;
+        judge::admit(&profile, definition).map_err(|why| EngineError::Denied {
+            attempted,
+            name: definition.name.clone(),
+            why: format!(
+                "{why}; ask for what it allows ('cvfctl policy show {0}'), or give another profile",
+                definition.profile
+            ),
+        })?;
+        Ok(profile)
+    }
+
+    /// Gives a device that has just been listed what its profile says now, if that is not what it was
+    /// made with: it may have been reloaded since.
+    pub(super) fn refresh(&self, live: &Live, known: &Arc<Profile>) {
+        if let Ok(now) = self.profile_of(&live.definition)
+            && !Arc::ptr_eq(&now, known)
+            && let Err(error) = live.device.change(&live.definition, &live.definition, &now)
+        {
+            tracing::error!(device = live.definition.name, %error, "its profile is not in force");
+        }
+    }
+
+    fn users(&self) -> BTreeMap<String, u64> {
+        let names = self.names.lock();
+        let mut users = BTreeMap::new();
+        for definition in names.entries.values().filter_map(Entry::definition) {
+            *users.entry(definition.profile.clone()).or_default() += 1;
+        }
+        users
+    }
+
+    /// [`super::Engine::profiles`].
+    pub(super) fn list_profiles(&self) -> Vec<ProfileSummary> {
+        let users = self.users();
+        let one = |(name, known): (String, Result<_, String>)| {
+            let summary = match known {
+                Ok(known) => ProfileSummary::of(&name, &known),
+                Err(fault) => ProfileSummary::broken(&name, fault),
+            };
+            ProfileSummary {
+                default: name == self.profiles.default_name(),
+                devices: users.get(&name).copied().unwrap_or(0),
+                ..summary
+            }
+        };
+        self.profiles.all().into_iter().map(one).collect()
+    }
+
+    /// [`super::Engine::profile`].
+    pub(super) fn show_profile(&self, name: &str) -> Result<ProfileDetail, EngineError> {
+        let known = self.profiles.known(name).map_err(|why| match why {
+            NoProfile::Unknown { hint } => EngineError::NotFound {
+                attempted: "cannot show it: ".to_owned(),
+                what: "profile",
+                name: shown(name),
+                hint,
+            },
+            why @ NoProfile::Broken(_) => EngineError::NotReady {
+                attempted: "show profile",
+                name: shown(name),
+                why: why.to_string(),
+            },
+        })?;
+        let mut summary = ProfileSummary::of(name, &known);
+        summary.default = name == self.profiles.default_name();
+        summary.devices = self.users().get(name).copied().unwrap_or(0);
+        Ok(ProfileDetail {
+            summary,
+            text: known.text.to_string(),
+            whole: known.profile.to_toml(),
+        })
+    }
+
+    /// [`super::Engine::explain`].
+    pub(super) fn explain_request(
+        &self,
+        text: &str,
+        about: &ExplainRequest,
+    ) -> Result<Explanation, EngineError> {
+        let asked =
+            request::parse(text).map_err(|why| EngineError::invalid("request", text, why))?;
+        let (facts, own) = match &about.device {
+            Some(name) => {
+                if about.mac.is_some() || about.queue_pairs.is_some() || about.vlan.is_some() {
+                    let why = "its address, queue pairs and VLAN are known; leave those out";
+                    return Err(EngineError::invalid("device", name, why));
+                }
+                let entry = self.entry(name)?;
+                let definition = entry.definition().ok_or_else(|| EngineError::NotReady {
+                    attempted: "explain a request of",
+                    name: name.clone(),
+                    why: "its definition cannot be read now".to_owned(),
+                })?;
+                let facts = DeviceFacts {
+                    assigned_mac: definition.mac,
+                    queue_pairs: definition.queue_pairs,
+                    access_vlan: definition.vlan,
+                };
+                (facts, Some(definition.profile.clone()))
+            }
+            None => {
+                let pairs = about.queue_pairs.unwrap_or(EXAMPLE_PAIRS);
+                let max = MAX_QUEUE_PAIRS.into();
+                let vlan = about
+                    .vlan
+                    .map(|vlan| number("vlan", vlan, 1, MAX_VLAN.into()));
+                let facts = DeviceFacts {
+                    assigned_mac: about.mac.as_deref().map_or(Ok(EXAMPLE_MAC), mac)?,
+                    queue_pairs: number("queue_pairs", pairs, 1, max)?,
+                    access_vlan: vlan.transpose()?,
+                };
+                (facts, None)
+            }
+        };
+        let name = about.profile.clone().or(own);
+        let name = name.unwrap_or_else(|| self.profiles.default_name().to_owned());
+        let profile = self
+            .profiles
+            .get(&name)
+            .map_err(|why| no_profile(&name, &why))?;
+        Ok(policies::explain(&profile, &facts, &asked))
+    }
+
+    /// [`super::Engine::reload_profiles`].
+    pub(super) fn renew_profiles(&self) -> Reloaded {
+        let users = self.users();
+        let mut report = self.profiles.reload(|name| users.contains_key(name));
+        let changed: BTreeSet<_> = report
+            .changed
+            .iter()
+            .chain(&report.added)
+            .cloned()
+            .collect();
+        let live: Vec<Arc<Live>> = {
+            let names = self.names.lock();
+            let live = names.entries.values().filter_map(Entry::live);
+            live.filter(|live| changed.contains(&live.definition.profile))
+                .cloned()
+                .collect()
+        };
+        for live in live {
+            let definition = &live.definition;
+            let Ok(profile) = self.profile_of(definition) else {
+                continue;
+            };
+            if let Err(why) = judge::admit(&profile, definition) {
+                let name = &definition.name;
+                report.notes.push(format!(
+                    "'{name}' stays as it is, and could not be made so any more: {why}"
+                ));
+            }
+            match live.device.change(definition, definition, &profile) {
+                Ok(notes) => report.notes.extend(notes),
+                Err(error) => report.notes.push(error.to_string()),
+            }
+            report.devices += 1;
+        }
+        for fault in &report.refused {
+            tracing::error!("profile refused, what was in force stays: {fault}");
+        }
+        tracing::info!(
+            changed = ?report.changed,
+            added = ?report.added,
+            removed = ?report.removed,
+            devices = report.devices,
+            "profiles reloaded"
+        );
+        report
+    }
+}

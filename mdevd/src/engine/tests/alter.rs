@@ -1,0 +1,234 @@
+use super::*;
+
+fn set(attributes: &[(&str, &str)]) -> SetRequest {
+    let map: serde_json::Map<_, _> = attributes
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).into()))
+        .collect();
+    serde_json::from_value(map.into()).expect("a request")
+}
+
+fn told(changed: &Changed) -> Vec<String> {
+    let tell = |c: &Change| format!("{} {} -> {}", c.attribute, c.from, c.to);
+    changed.changes.iter().map(tell).collect()
+}
+
+#[test]
+fn every_attribute_changes_is_stored_and_comes_back() {
+    let house = house();
+    house.catalog.create(named("vm1")).expect("created");
+    let mac = house.catalog.show("vm1").expect("shown").summary.mac;
+    let table: [(&[(&str, &str)], &str); 10] = [
+        (&[("link", "down")], "link up -> down"),
+        (&[("profile", "tenant")], "profile lab -> tenant"),
+        (&[("mtu", "1280")], "mtu 1500 -> 1280"),
+        (&[("trunk", "3,1-2")], "trunk none -> 1-3"),
+        (&[("trunk", "none")], "trunk 1-3 -> none"),
+        (&[("vlan", "7")], "vlan none -> 7"),
+        (&[("tx_mbit", "100")], "tx-mbit none -> 100"),
+        (&[("rx_mbit", "1000000")], "rx-mbit none -> 1000000"),
+        (&[("tx_frames", "1")], "tx-frames none -> 1"),
+        (&[("rx_frames", "9")], "rx-frames none -> 9"),
+    ];
+    for (attributes, expected) in table {
+        let changed = house.catalog.set("vm1", set(attributes)).expect(expected);
+        assert!(changed.changed && !changed.dry_run);
+        assert_eq!(told(&changed), [expected]);
+        let again = house.catalog.set("vm1", set(attributes)).expect(expected);
+        assert!(!again.changed && again.changes.is_empty(), "{again:?}");
+    }
+    let to = [("mac", "02:00:00:00:00:09"), ("rx_frames", "none")];
+    let changed = house.catalog.set("vm1", set(&to)).expect("changed");
+    let moved = format!("mac {mac} -> 02:00:00:00:00:09");
+    assert_eq!(told(&changed), [moved.as_str(), "rx-frames 9 -> none"]);
+
+    let check = |catalog: &Catalog| {
+        let shown = catalog.show("vm1").expect("shown");
+        let s = &shown.summary;
+        assert_eq!(
+            (s.mtu, s.vlan, s.profile.as_str()),
+            (1280, Some(7), "tenant")
+        );
+        assert_eq!(s.mac, "02:00:00:00:00:09");
+        assert_eq!(
+            (shown.link.as_str(), shown.trunk.as_deref()),
+            ("down", None)
+        );
+        assert_eq!(shown.rates.rx_mbit, Some(1_000_000));
+        assert_eq!(shown.rates.rx_frames, None);
+        let health = shown.health.expect("composed");
+        assert_eq!(
+            health.mac, "02:00:00:00:00:09",
+            "the device, not only its definition"
+        );
+    };
+    check(&house.catalog);
+    house.catalog.shut_down();
+    let next = catalog(&house.backend, &house.store);
+    next.restore().expect("restored");
+    check(&next);
+}
+
+#[test]
+fn an_old_address_is_free_and_a_new_one_taken() {
+    let house = house();
+    let old = house.catalog.create(named("vm1")).expect("created").mac;
+    house.catalog.create(named("vm2")).expect("created");
+    let new = "02:00:00:00:00:09";
+    house
+        .catalog
+        .set("vm1", set(&[("mac", new)]))
+        .expect("changed");
+    let error = house
+        .catalog
+        .set("vm2", set(&[("mac", new)]))
+        .expect_err("taken");
+    assert_eq!(error.kind(), ErrorKind::DuplicateMac);
+    assert!(
+        error.to_string().contains("'vm1' has that address"),
+        "{error}"
+    );
+    house
+        .catalog
+        .set("vm2", set(&[("mac", &old)]))
+        .expect("free");
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_everything_else_asked_for() {
+    let house = house();
+    house.catalog.create(named("vm1")).expect("created");
+    let before = house.catalog.show("vm1").expect("shown");
+    let table: [(&[(&str, &str)], &str); 12] = [
+        (&[], "nothing is to be changed; give one of link, profile"),
+        (&[("link", "sideways")], "link \"sideways\" cannot be"),
+        (&[("mtu", "67")], "from 68"),
+        (&[("mtu", "none")], "it is a number from 68"),
+        (&[("vlan", "4095")], "from 1 to 4094"),
+        (&[("vlan", "x")], "or none"),
+        (&[("trunk", "0")], "as in 10,200-299"),
+        (&[("mac", "01:00:00:00:00:00")], "group bit"),
+        (&[("profile", "tenantt")], "did you mean 'tenant'?"),
+        (&[("profile", "../x")], "it is no name of a profile"),
+        (&[("tx_mbit", "0")], "from 1 to 1000000"),
+        (&[("vlan", "7"), ("trunk", "8")], "set vlan=none, too"),
+    ];
+    for (attributes, expected) in table {
+        let mut all = attributes.to_vec();
+        if !attributes.is_empty() {
+            all.push(("rx_mbit", "77"));
+        }
+        let error = house.catalog.set("vm1", set(&all)).expect_err(expected);
+        let text = error.to_string();
+        assert!(text.contains(expected), "{text}");
+        assert!(text.starts_with("cannot change 'vm1': "), "{text}");
+    }
+    assert_eq!(house.catalog.show("vm1").expect("shown"), before);
+    let error = house
+        .catalog
+        .set("vm2", set(&[("mtu", "1400")]))
+        .expect_err("unknown");
+    assert!(error.to_string().contains("did you mean 'vm1'?"), "{error}");
+}
+
+#[test]
+fn a_profile_refuses_with_every_key_and_a_dry_run_says_so_too() {
+    let house = house();
+    house.catalog.create(named("vm1")).expect("created");
+    let asked = [("profile", "container"), ("mtu", "9001")];
+    for dry_run in [true, false] {
+        let request = SetRequest {
+            dry_run,
+            ..set(&asked)
+        };
+        let error = house.catalog.set("vm1", request).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        let text = error.to_string();
+        assert!(
+            text.contains("profile 'container' has shape.max-mtu"),
+            "{text}"
+        );
+    }
+    let request = SetRequest {
+        dry_run: true,
+        ..set(&[("mtu", "1400")])
+    };
+    let would = house.catalog.set("vm1", request).expect("told");
+    assert!(would.dry_run && would.changed);
+    assert_eq!(told(&would), ["mtu 1500 -> 1400"]);
+    assert_eq!(house.catalog.show("vm1").expect("shown").summary.mtu, 1500);
+}
+
+#[test]
+fn a_store_or_a_device_that_refuses_leaves_everything_as_it_was() {
+    let house = house();
+    house.catalog.create(named("vm1")).expect("created");
+    let before = house.catalog.show("vm1").expect("shown");
+    let asked = [("mac", "02:00:00:00:00:09"), ("mtu", "1400")];
+    house.store.break_writes(true);
+    let error = house.catalog.set("vm1", set(&asked)).expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::StoreFailed);
+    house.store.break_writes(false);
+    house.backend.refuse_changes(true);
+    let error = house.catalog.set("vm1", set(&asked)).expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::NotReady);
+    house.backend.refuse_changes(false);
+    assert_eq!(house.catalog.show("vm1").expect("shown"), before);
+    let stored = house.store.load().expect("readable").remove(0);
+    assert_eq!(stored.definition.expect("a definition").mtu, 1500);
+    let request = CreateRequest {
+        mac: Some("02:00:00:00:00:09".into()),
+        ..named("vm2")
+    };
+    house.catalog.create(request).expect("the address is free");
+}
+
+#[test]
+fn what_is_made_can_be_told_without_making_it() {
+    let house = house_with(2);
+    let request = CreateRequest {
+        queue_pairs: Some(2),
+        dry_run: true,
+        ..named("vm1")
+    };
+    let would = house.catalog.create(request.clone()).expect("it could be");
+    assert_eq!(would.result, Outcome::WouldCreate);
+    assert_eq!(would.socket, "");
+    assert!(house.catalog.show("vm1").is_err());
+    assert_eq!(free_pairs(&house.catalog), 2);
+    assert_eq!(files(house.dir.path()), 0);
+    let made = house.catalog.create(CreateRequest {
+        dry_run: false,
+        ..request.clone()
+    });
+    let made = made.expect("created");
+    assert_eq!((made.mac, made.uuid), (would.mac, would.uuid));
+    let again = house.catalog.create(request).expect("there");
+    assert_eq!(again.result, Outcome::Already);
+    let more = CreateRequest {
+        dry_run: true,
+        ..named("vm2")
+    };
+    let error = house.catalog.create(more).expect_err("nothing is left");
+    assert_eq!(error.kind(), ErrorKind::NoResources);
+}
+
+#[test]
+fn threads_that_change_one_device_leave_store_and_device_alike() {
+    let house = house();
+    house.catalog.create(named("vm1")).expect("created");
+    std::thread::scope(|scope| {
+        for n in 0..8_u16 {
+            let catalog = &house.catalog;
+            scope.spawn(move || {
+                for round in 0..20 {
+                    let mtu = (1300 + n * 20 + round).to_string();
+                    catalog.set("vm1", set(&[("mtu", &mtu)])).expect("changed");
+                }
+            });
+        }
+    });
+    let shown = house.catalog.show("vm1").expect("shown").summary.mtu;
+    let stored = house.store.load().expect("readable").remove(0);
+    assert_eq!(stored.definition.expect("a definition").mtu, shown);
+}
