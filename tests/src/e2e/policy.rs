@@ -11,7 +11,7 @@ use std::time::Duration;
 pub fn tests() -> Vec<Test> {
     vec![
         Test::on_rig(
-            "profile-of-a-guest",
+            "profile-denies-and-takes-back",
             "a stock guest is told what its profile refuses, and what it had is taken back",
             refusals,
         ),
@@ -21,7 +21,7 @@ pub fn tests() -> Vec<Test> {
             reload,
         ),
         Test::on_rig(
-            "set-while-running",
+            "profile-set-while-running",
             "address, VLAN and MTU change while a guest runs",
             attributes,
         ),
