@@ -20,6 +20,7 @@ use super::request::{CreateRequest, Draft};
 use super::set::{Changed, Changes, Link, SetRequest};
 use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats};
 use super::{Engine, hints};
+use crate::crash;
 use crate::limits::{CHANGE_DEADLINE, MAX_DEVICES, MAX_PAGE};
 use crate::names::{HostId, Identity};
 use crate::nearest;
@@ -181,6 +182,7 @@ impl Catalog {
     /// Composes, stores and opens a reserved definition: all or nothing.
     fn bring_up(&self, definition: Definition) -> Result<Arc<Live>, EngineError> {
         let device = self.backend.compose(&definition)?;
+        crash::point("create: composed");
         let undo = |error: EngineError| {
             if let Err(late) = device.retire() {
                 tracing::warn!("{late}");
@@ -189,6 +191,7 @@ impl Catalog {
         };
         let stored = self.store.put(&definition);
         stored.map_err(|why| undo(store_failed("create", &definition.name, &why)))?;
+        crash::point("create: stored");
         device.open().map_err(|error| {
             if let Err(why) = self.store.remove(&definition.name) {
                 tracing::error!(
@@ -198,6 +201,7 @@ impl Catalog {
             }
             undo(error)
         })?;
+        crash::point("create: open");
         Ok(Arc::new(Live { definition, device }))
     }
 
@@ -239,6 +243,7 @@ impl Catalog {
             }
         };
         drop(names);
+        crash::point("create: reserved");
         let mac = definition.mac;
         match self.bring_up(definition) {
             Ok(live) => {
@@ -320,14 +325,17 @@ impl Engine for Catalog {
             .entries
             .insert(name.to_owned(), Entry::Changing("destroying"));
         drop(names);
+        crash::point("destroy: marked");
         if let Err(why) = self.store.remove(name) {
             self.conclude(name, Some(entry), None);
             return Err(store_failed("destroy", name, &why));
         }
+        crash::point("destroy: removed");
         let retired = match &entry {
             Entry::Live(live) => live.device.retire(),
             _ => Ok(()),
         };
+        crash::point("destroy: retired");
         self.conclude(name, None, entry.definition().map(|d| d.mac));
         tracing::info!(device = name, force, "destroyed");
         retired
@@ -336,7 +344,9 @@ impl Engine for Catalog {
     fn set(&self, name: &str, request: SetRequest) -> Result<Changed, EngineError> {
         let Changes { link } = request.check().map_err(|error| error.on("change", name))?;
         let live = self.live(name, "change")?;
+        crash::point("set: checked");
         let changed = link.is_some_and(|link| live.device.set_link(link == Link::Up));
+        crash::point("set: done");
         tracing::info!(
             device = name,
             link = link.map(|link| link.word()),
