@@ -18,7 +18,7 @@ use crate::limits::FILES_PER_DEVICE;
 use crate::notify::notify;
 use crate::profiles::{NoProfile, Profiles};
 use crate::session::Place;
-use crate::store::{DirLock, LockError, SledStore, StoreError};
+use crate::store::{DirLock, LockError, RedbStore, StoreError};
 
 /// The daemon cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +102,7 @@ fn start(config: &Config, runtime: Handle) -> Result<Daemon, DaemonError> {
     // Clients of other users, a VM's for example, must be able to reach their sockets.
     make_dir("runtime", &config.runtime_dir, 0o755)?;
     let lock = DirLock::acquire(&config.runtime_dir, "runtime")?;
-    let store = SledStore::open(&config.state_dir)?;
+    let store = RedbStore::open(&config.state_dir)?;
     let bus = BusSocket::prepare(&config.runtime_dir.join(BUS_SOCKET))?;
     let devices = config.runtime_dir.join(DEVICE_DIR);
     make_dir("runtime", &devices, 0o755)?;

@@ -3,6 +3,7 @@
 pub mod bus;
 pub mod cli;
 pub mod config;
+pub mod crash;
 pub mod daemon;
 pub mod device;
 pub mod engine;

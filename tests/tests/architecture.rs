@@ -203,7 +203,7 @@ fn packages_depend_on_what_they_may() {
         &[
             "tokio",
             "zbus",
-            "sled",
+            "redb",
             "clap",
             "serde",
             "vfio-user-server",
@@ -213,14 +213,14 @@ fn packages_depend_on_what_they_may() {
     );
     never(
         "vfio-user-server",
-        &["libcvf", "policies", "mdevd", "zbus", "sled"],
+        &["libcvf", "policies", "mdevd", "zbus", "redb"],
     );
     never(
         "policies",
         &[
             "tokio",
             "zbus",
-            "sled",
+            "redb",
             "nix",
             "libc",
             "mdevd",

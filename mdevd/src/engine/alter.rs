@@ -10,6 +10,7 @@ use super::definition::Definition;
 use super::entry::{Entry, Live};
 use super::error::EngineError;
 use super::set::{Changed, SetRequest, differences};
+use crate::crash;
 
 const ATTEMPTED: &str = "change";
 
@@ -63,6 +64,7 @@ impl Catalog {
         let changing = Entry::Changing("changing", Some(live.clone()));
         names.entries.insert(name.to_owned(), changing);
         drop(names);
+        crash::point("set: checked");
         match self.apply(&live, &to) {
             Ok((notes, profile)) => {
                 answer.notes = notes;
@@ -75,6 +77,7 @@ impl Catalog {
                 });
                 self.settle_change(name, next.clone(), free);
                 self.refresh(&next, &profile);
+                crash::point("set: done");
                 Ok(answer)
             }
             Err(error) => {
@@ -95,6 +98,7 @@ impl Catalog {
         let profile = self.admitted(ATTEMPTED, to)?;
         let stored = self.store.put(to);
         stored.map_err(|why| store_failed(ATTEMPTED, &to.name, &why))?;
+        crash::point("set: stored");
         let changed = live.device.change(from, to, &profile);
         let notes = changed.inspect_err(|_| {
             if let Err(why) = self.store.put(from) {

@@ -22,6 +22,7 @@ use super::request::{CreateRequest, Draft};
 use super::set::{Changed, SetRequest};
 use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats};
 use super::{Engine, hints};
+use crate::crash;
 use crate::limits::{CHANGE_DEADLINE, MAX_DEVICES, MAX_PAGE};
 use crate::names::{HostId, Identity};
 use crate::nearest;
@@ -205,6 +206,7 @@ impl Catalog {
         profile: &Arc<Profile>,
     ) -> Result<Arc<Live>, EngineError> {
         let device = self.backend.compose(&definition, profile)?;
+        crash::point("create: composed");
         let undo = |error: EngineError| {
             if let Err(late) = device.retire() {
                 tracing::warn!("{late}");
@@ -213,6 +215,7 @@ impl Catalog {
         };
         let stored = self.store.put(&definition);
         stored.map_err(|why| undo(store_failed("create", &definition.name, &why)))?;
+        crash::point("create: stored");
         device.open().map_err(|error| {
             if let Err(why) = self.store.remove(&definition.name) {
                 tracing::error!(
@@ -222,6 +225,7 @@ impl Catalog {
             }
             undo(error)
         })?;
+        crash::point("create: open");
         Ok(Arc::new(Live { definition, device }))
     }
 
@@ -270,6 +274,7 @@ impl Catalog {
         if draft.dry_run {
             return self.would(&definition, Outcome::WouldCreate);
         }
+        crash::point("create: reserved");
         let mac = definition.mac;
         let profile = self.admitted("create", &definition);
         let made = profile.and_then(|profile| Ok((self.bring_up(definition, &profile)?, profile)));
@@ -372,14 +377,17 @@ impl Engine for Catalog {
             Entry::Changing("destroying", entry.live().cloned()),
         );
         drop(names);
+        crash::point("destroy: marked");
         if let Err(why) = self.store.remove(name) {
             self.conclude(name, Some(entry), None);
             return Err(store_failed("destroy", name, &why));
         }
+        crash::point("destroy: removed");
         let retired = match &entry {
             Entry::Live(live) => live.device.retire(),
             _ => Ok(()),
         };
+        crash::point("destroy: retired");
         self.conclude(name, None, entry.definition().map(|d| d.mac));
         tracing::info!(device = name, force, "destroyed");
         retired

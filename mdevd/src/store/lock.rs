@@ -1,7 +1,7 @@
 //! One daemon per directory.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,8 @@ pub struct DirLock {
 }
 
 impl DirLock {
-    /// Locks `dir` by a file in it and writes our process id there.
+    /// Locks `dir` by a file in it and writes our process id there, if there is room: a directory that
+    /// can no longer be written is locked all the same, if it was before.
     ///
     /// # Errors
     /// [`LockError`].
@@ -53,13 +54,21 @@ impl DirLock {
             dir: dir.to_owned(),
             error,
         };
+        let path = dir.join(format!("{what}.lock"));
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(dir.join(format!("{what}.lock")))
+            .open(&path);
+        let file = file
+            .or_else(|refused| match refused.kind() {
+                ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+                    File::open(&path).map_err(|_| refused)
+                }
+                _ => Err(refused),
+            })
             .map_err(unwritable)?;
         let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => file,
@@ -78,7 +87,8 @@ impl DirLock {
             file.rewind()?;
             writeln!(file, "{}", std::process::id())
         };
-        write(&mut file).map_err(unwritable)?;
+        // It is for messages only.
+        let _ = write(&mut file);
         Ok(Self { _file: file })
     }
 }
@@ -87,5 +97,10 @@ impl DirLock {
 fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(16).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+    let pid: u32 = text.trim().parse().ok()?;
+    // One that could not write its own leaves its predecessor's there.
+    Path::new("/proc")
+        .join(pid.to_string())
+        .exists()
+        .then_some(pid)
 }

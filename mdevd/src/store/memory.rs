@@ -49,7 +49,7 @@ impl MemoryStore {
         if state.broken {
             let why = "no space left on device".to_owned();
             return Err(StoreError::Io {
-                what: "flushing",
+                what: "writing to",
                 why,
             });
         }

@@ -3,13 +3,13 @@
 mod lock;
 mod memory;
 mod record;
-mod sled;
+mod redb;
 
 use std::path::PathBuf;
 
 use uuid::Uuid;
 
-pub use self::sled::SledStore;
+pub use self::redb::RedbStore;
 pub use lock::{DirLock, LockError};
 pub use memory::MemoryStore;
 pub use record::{RecordError, decode, encode};
@@ -23,17 +23,39 @@ pub enum StoreError {
     #[error(transparent)]
     Locked(#[from] LockError),
     /// It cannot be opened.
-    #[error("cannot open the store in {}: {why}", path.display())]
+    #[error("cannot open the store {}: {why}", path.display())]
     Open {
-        /// The directory.
+        /// Its file.
         path: PathBuf,
         /// Why not.
         why: String,
     },
+    /// Its file is not what was written.
+    #[error(
+        "the store {} is damaged ({why}); nothing was changed in it. Put a backup in its place, or move it \
+         away and create the devices again; destroying none of them is needed",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It is of a version that kept it otherwise.
+    #[error(
+        "{} was written by an older mdevd, and this one does not read it; note the devices with that one \
+         ('cvfctl list'), stop it, move the folder away, and create them again with this one",
+        path.display()
+    )]
+    Older {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Reading or writing failed.
     #[error("{what} the store failed: {why}")]
     Io {
-        /// "opening", "reading", "writing to", "flushing".
+        /// "opening", "reading", "writing to".
         what: &'static str,
         /// The system's answer.
         why: String,
