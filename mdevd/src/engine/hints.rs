@@ -1,5 +1,7 @@
 //! What a VM needs to use a device: QEMU arguments, libvirt XML, and words of warning.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::definition::{Definition, Doorbells, Interrupts};
@@ -46,9 +48,27 @@ pub fn notes(definition: &Definition) -> Vec<String> {
     notes
 }
 
+/// A block device that is plugged into nothing, and whose format has QEMU refuse to migrate and to save: QEMU itself
+/// does not know that it would lose these devices' state. The refusal names the node.
+const GUARD_NODE: &str = "mdevd-devices-cannot-migrate";
+
+/// Where its file is installed.
+pub const GUARD_FILE: &str = "/usr/share/mdevd/no-migration.vmdk";
+
+/// Value of the `-blockdev` option that has QEMU refuse to migrate and to save.
+pub fn guard() -> String {
+    json!({
+        "driver": "vmdk",
+        "node-name": GUARD_NODE,
+        "read-only": true,
+        "file": { "driver": "file", "filename": GUARD_FILE },
+    })
+    .to_string()
+}
+
 /// A warning that belongs to every running VM with such a device.
-pub const MIGRATE_NOTE: &str = "QEMU 11.1.3 lets 'migrate' succeed without carrying any state of \
-     this device; unplug it before migrating";
+pub const MIGRATE_NOTE: &str = "QEMU 11.1.3 lets 'migrate' and 'savevm' succeed without carrying any state of \
+     this device; give it the -blockdev of the operator's guide, and it refuses";
 
 /// Chassis numbers of the devices' root ports, each once in a VM: libvirt and people count up from 1, so
 /// these are in the upper half.
@@ -68,16 +88,24 @@ fn port_id(name: &str) -> String {
     format!("rp-{}", qemu_id(name))
 }
 
+/// A root port as people write it.
+fn plain_port(id: &str, chassis: u64) -> String {
+    format!("pcie-root-port,id={id},chassis={chassis}")
+}
+
+/// A root port beside libvirt's devices, which are written as JSON. QEMU makes what is not JSON first; such a port
+/// would take the slot that libvirt has given to a device of its own.
+fn libvirt_port(id: &str, chassis: u64) -> String {
+    json!({ "driver": "pcie-root-port", "id": id, "chassis": chassis }).to_string()
+}
+
 /// Values of the `-device` options of these devices and the ports they are in.
-fn device_options(views: &[DeviceView]) -> Vec<String> {
+fn device_options(views: &[DeviceView], write: fn(&str, u64) -> String) -> Vec<String> {
     let both = |(view, chassis): (&DeviceView, u64)| {
         let (name, socket) = (&view.summary.name, &view.summary.socket);
         let port = port_id(name);
         let device = qemu_device(name, socket, Some(&port));
-        [
-            format!("pcie-root-port,id={port},chassis={chassis}"),
-            device,
-        ]
+        [write(&port, chassis), device]
     };
     views.iter().zip(chassis(views)).flat_map(both).collect()
 }
@@ -111,14 +139,19 @@ fn qemu_options(views: &[DeviceView], memory: &str) -> Vec<(&'static str, String
             format!("memory-backend-memfd,id=mem0,size={memory},share=on"),
         ),
     ];
-    let devices = device_options(views).into_iter();
+    let devices = device_options(views, plain_port).into_iter();
+    let guard = Path::new(GUARD_FILE)
+        .is_file()
+        .then(|| ("-blockdev", guard()));
     machine
         .into_iter()
         .chain(devices.map(|value| ("-device", value)))
+        .chain(guard)
         .collect()
 }
 
-/// All QEMU arguments that a VM with these devices needs.
+/// All QEMU arguments that a VM with these devices needs; where its file is installed, with the guard against
+/// migration.
 pub fn qemu_arguments(views: &[DeviceView], memory: &str) -> Vec<String> {
     let options = qemu_options(views, memory).into_iter();
     options
@@ -138,14 +171,30 @@ pub fn qemu_command_line(views: &[DeviceView], memory: &str) -> String {
 /// The parts of a libvirt domain that a VM with these devices needs.
 pub fn libvirt_xml(views: &[DeviceView]) -> String {
     let argument = |arg: &str| format!("    <qemu:arg value='{}'/>\n", xml_escape(arg));
-    let args: String = device_options(views)
+    let args: String = device_options(views, libvirt_port)
         .iter()
-        .flat_map(|value| [argument("-device"), argument(value)])
+        .map(|value| ("-device", value))
+        .chain([("-blockdev", &guard())])
+        .flat_map(|(option, value)| [argument(option), argument(value)])
+        .collect();
+    let cvfs: String = views
+        .iter()
+        .map(|view| {
+            let name = xml_escape(&view.summary.name);
+            format!("      <mdevd:cvf name='{name}' managed='no'/>\n")
+        })
         .collect();
     format!(
-        "<!-- Merge into the domain: the namespace of its first line, memoryBacking, and the \
-         command line. -->\n\
+        "<!-- Merge into the domain: the namespace of its first line, metadata, memoryBacking, and the command \
+         line, whose blockdev has QEMU refuse to migrate what it would lose ({GUARD_FILE} must be installed). The \
+         metadata is for mdevd's hook; without managed='no' the hook makes the devices at the domain's start and \
+         takes them away at its end. -->\n\
          <domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n\
+         \x20 <metadata>\n\
+         \x20   <mdevd:devices xmlns:mdevd='urn:mdevd:libvirt:1'>\n\
+         {cvfs}\
+         \x20   </mdevd:devices>\n\
+         \x20 </metadata>\n\
          \x20 <memoryBacking>\n\
          \x20   <source type='memfd'/>\n\
          \x20   <access mode='shared'/>\n\

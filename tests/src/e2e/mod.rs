@@ -10,6 +10,7 @@ pub mod hotplug;
 mod idle;
 mod iommu;
 mod itself;
+mod libvirt;
 mod lifecycle;
 mod matrix;
 mod memory;
@@ -144,6 +145,7 @@ pub fn all() -> Vec<Test> {
     all.extend(churn::tests());
     all.extend(idle::tests());
     all.extend(lifecycle::tests());
+    all.extend(libvirt::tests());
     all.extend(memory::tests());
     all.extend(matrix::tests());
     all.extend(iommu::tests());

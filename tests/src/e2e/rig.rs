@@ -91,16 +91,32 @@ pub fn daemon_with_uplink(suite: &Suite, netns: &Netns) -> Result<Daemon> {
     Ok(daemon)
 }
 
+/// A shell line that prints the guest's name for the interface with this MAC address, once it is there.
+#[must_use]
+pub fn finding_interface(mac: &str) -> String {
+    format!(
+        "n=0; until i=$(grep -lix '{mac}' /sys/class/net/*/address); do n=$((n+1)); \
+         [ $n -lt 1000 ] || exit 1; usleep 10000; done; basename $(dirname $i)"
+    )
+}
+
+/// A shell line that gives an interface its address and waits for its link.
+#[must_use]
+pub fn bringing_up(interface: &str, address: &str) -> String {
+    format!(
+        "ip link set {interface} up && ip addr replace {address}/24 dev {interface} && \
+         n=0; until [ \"$(cat /sys/class/net/{interface}/carrier)\" = 1 ]; do n=$((n+1)); \
+         [ $n -lt 1000 ] || exit 1; usleep 10000; done"
+    )
+}
+
 /// The guest's name for the interface with this MAC address, once it is there.
 ///
 /// # Errors
 /// If it does not appear.
 pub fn interface_of(vm: &Vm, mac: &str) -> Result<String> {
-    vm.run(&format!(
-        "n=0; until i=$(grep -lix '{mac}' /sys/class/net/*/address); do n=$((n+1)); \
-         [ $n -lt 1000 ] || exit 1; usleep 10000; done; basename $(dirname $i)"
-    ))
-    .with_context(|| format!("no interface with MAC {mac}"))
+    vm.run(&finding_interface(mac))
+        .with_context(|| format!("no interface with MAC {mac}"))
 }
 
 /// Finds a device's interface in a guest, brings it up and gives it an address.
@@ -109,11 +125,7 @@ pub fn interface_of(vm: &Vm, mac: &str) -> Result<String> {
 /// If it does not appear.
 pub fn configure(vm: &Vm, device: &Device, address: &str) -> Result<Nic> {
     let interface = interface_of(vm, &device.mac)?;
-    vm.run(&format!(
-        "ip link set {interface} up && ip addr replace {address}/24 dev {interface} && \
-         n=0; until [ \"$(cat /sys/class/net/{interface}/carrier)\" = 1 ]; do n=$((n+1)); \
-         [ $n -lt 1000 ] || exit 1; usleep 10000; done"
-    ))?;
+    vm.run(&bringing_up(&interface, address))?;
     Ok(Nic {
         device: device.clone(),
         interface,

@@ -1,5 +1,6 @@
 //! Downloads packages with the host's apt and a package state of its own.
 
+use super::Recipe;
 use super::mirror::{self, Mirror};
 use crate::process::{self, Surroundings};
 use crate::ui::{self, Counter};
@@ -12,15 +13,6 @@ use std::process::{Command, Stdio};
 /// The release that everything comes from, and the newer one that is preferred.
 const SUITES: [&str; 2] = ["trixie", "trixie-backports"];
 
-/// What is fetched with all it depends on.
-const PROGRAMS: [&str; 5] = [
-    "qemu-system-x86",
-    "busybox-static",
-    "iperf3",
-    "ethtool",
-    "iproute2",
-];
-
 /// The package whose dependencies name the current kernel.
 const KERNEL: &str = "linux-image-amd64";
 
@@ -31,14 +23,14 @@ struct Apt {
     dir: PathBuf,
 }
 
-/// Downloads everything into `work`; the package files.
-pub fn download(work: &Path) -> Result<Vec<PathBuf>> {
+/// Downloads what the recipe wants into `work`; the package files.
+pub fn download(work: &Path, recipe: &Recipe) -> Result<Vec<PathBuf>> {
     let mirror = mirror::find()?;
     ui::say(&format!("    from {} ({})", mirror.uri, SUITES.join(", ")));
     let apt = Apt::new(work, &mirror)?;
     apt.run("read the package lists", &["update"], None)?;
     let mut install = vec!["install", "--yes", "--download-only"];
-    install.extend(PROGRAMS);
+    install.extend(recipe.programs);
     let mut plan = install.clone();
     plan.push("--print-uris");
     let total = apt
@@ -51,14 +43,13 @@ pub fn download(work: &Path) -> Result<Vec<PathBuf>> {
         &install,
         Some(Counter::new("packages", total)),
     )?;
-    let kernel = apt.kernel_packages()?;
-    let mut fetch = vec!["download"];
-    fetch.extend(kernel.iter().map(String::as_str));
-    apt.run(
-        "download the kernel",
-        &fetch,
-        Some(Counter::new("kernel packages", kernel.len())),
-    )?;
+    if recipe.kernel {
+        let kernel = apt.kernel_packages()?;
+        let mut fetch = vec!["download"];
+        fetch.extend(kernel.iter().map(String::as_str));
+        let counter = Counter::new("kernel packages", kernel.len());
+        apt.run("download the kernel", &fetch, Some(counter))?;
+    }
     let mut files = Vec::new();
     for entry in fs::read_dir(apt.dir.join("archives"))? {
         let path = entry?.path();

@@ -1,4 +1,5 @@
-//! QEMU, guest kernel and the guest's programs: taken from Debian packages, kept in the cache.
+//! QEMU, guest kernel and the guest's programs, and libvirt for its tests: taken from Debian packages, kept in
+//! the cache.
 //!
 //! Owns the cache's layout: one directory per recipe, put in place whole by a rename, made under a
 //! lock. Never touches the host's own package state.
@@ -12,20 +13,82 @@ use crate::{host, ui};
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 pub use tree::Tree;
 
-/// Changes whenever what is fetched, or how it is laid out, changes.
-const RECIPE: &str = "trixie-backports-3";
+/// What is fetched together.
+struct Recipe {
+    /// Changes whenever what is fetched, or how it is laid out, changes.
+    name: &'static str,
+    /// For the person who waits.
+    what: &'static str,
+    /// Packages, which come with all they depend on.
+    programs: &'static [&'static str],
+    /// With the guests' kernel.
+    kernel: bool,
+}
+
+const GUESTS: Recipe = Recipe {
+    name: "trixie-backports-3",
+    what: "QEMU and guest kernel",
+    programs: &[
+        "qemu-system-x86",
+        "busybox-static",
+        "iperf3",
+        "ethtool",
+        "iproute2",
+    ],
+    kernel: true,
+};
+
+const LIBVIRT: Recipe = Recipe {
+    name: "trixie-backports-libvirt-1",
+    what: "libvirt",
+    programs: &[
+        "libvirt-daemon",
+        "libvirt-daemon-driver-qemu",
+        "libvirt-clients",
+        "python3",
+        "busybox-static",
+    ],
+    kernel: false,
+};
 
 /// Written last into a tree; a tree without it is not complete.
 const COMPLETE: &str = "complete";
 
-/// The tree for this recipe, fetched if the cache lacks it.
+/// Where the packages are unpacked, inside a recipe's directory.
+const TREE: &str = "tree";
+
+/// The guests' tree, fetched if the cache lacks it.
 ///
 /// # Errors
 /// If the packages cannot be had; the message says which of the steps failed and on what.
 pub fn ensure() -> Result<Tree> {
+    let home = place(&GUESTS, |made| {
+        let tree = Tree::open(made)?;
+        tree.probe().context("what was fetched does not run")
+    })?;
+    Tree::open(&home)
+}
+
+/// Root of a tree with libvirt and Python, fetched if the cache lacks it. Its programs expect it to be `/`.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn libvirt() -> Result<PathBuf> {
+    let home = place(&LIBVIRT, |made| {
+        let daemon = made.join(TREE).join("usr/sbin/libvirtd");
+        if !daemon.is_file() {
+            bail!("no {} in what was fetched", daemon.display());
+        }
+        Ok(())
+    })?;
+    Ok(home.join(TREE))
+}
+
+/// The directory of what this recipe makes: from the cache, or fetched and found good by `probe`.
+fn place(recipe: &Recipe, probe: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     if std::env::consts::ARCH != "x86_64" {
         bail!(
             "the lab's guests are x86_64 and so must be this machine, which is {}",
@@ -33,32 +96,32 @@ pub fn ensure() -> Result<Tree> {
         );
     }
     let cache = host::cache_dir()?;
-    let home = cache.join(RECIPE);
+    let home = cache.join(recipe.name);
     if home.join(COMPLETE).is_file() {
-        return Tree::open(&home);
+        return Ok(home);
     }
     let _lock = lock(&cache)?;
     if home.join(COMPLETE).is_file() {
-        return Tree::open(&home);
+        return Ok(home);
     }
-    let step = ui::Step::begin("fetch QEMU and guest kernel (once; kept in the cache)");
+    let what = recipe.what;
+    let step = ui::Step::begin(format!("fetch {what} (once; kept in the cache)"));
     let work = tempfile::Builder::new()
         .prefix("fetch-")
         .tempdir_in(&cache)?;
     let made = work.path().join("made");
-    let root = made.join("tree");
+    let root = made.join(TREE);
     fs::create_dir_all(&root)?;
-    let packages = apt::download(work.path())?;
+    let packages = apt::download(work.path(), recipe)?;
     unpack::all(&packages, &root)?;
     fs::write(made.join(COMPLETE), apt::describe(&packages))?;
-    let tree = Tree::open(&made)?;
-    tree.probe().context("what was fetched does not run")?;
+    probe(&made)?;
     if home.exists() {
         fs::remove_dir_all(&home).with_context(|| format!("remove {}", home.display()))?;
     }
     fs::rename(&made, &home).with_context(|| format!("put {} in place", home.display()))?;
     step.done();
-    Tree::open(&home)
+    Ok(home)
 }
 
 /// Waits for other runs of the lab that are fetching; unlocks on drop.

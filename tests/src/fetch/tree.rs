@@ -25,7 +25,7 @@ impl Tree {
     /// # Errors
     /// If it holds no kernel.
     pub fn open(home: &Path) -> Result<Self> {
-        let root = home.join("tree");
+        let root = home.join(super::TREE);
         let modules = root.join("usr/lib/modules");
         let mut kernels: Vec<String> = fs::read_dir(&modules)
             .with_context(|| format!("read {}", modules.display()))?

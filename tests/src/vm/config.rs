@@ -215,15 +215,18 @@ impl VmConfig {
             "-initrd",
             &image_path,
             "-append",
-            &self.command_line(),
+            &self.kernel_command_line(),
         ]);
         args.extend(self.more.iter().cloned());
         args
     }
 
+    /// What the guest's kernel is told.
+    ///
     /// The clock source's watchdog is off: where emulated CPUs wait long for the host's, this kernel's
     /// waits in an interrupt for CPUs that are stopped until it returns, and the guest hangs in its boot.
-    fn command_line(&self) -> String {
+    #[must_use]
+    pub fn kernel_command_line(&self) -> String {
         let mut words = format!(
             "console=ttyS0 loglevel=4 panic=-1 unknown_nmi_panic panic_print=0x61 \
              tsc=nowatchdog mitigations=off random.trust_cpu=on net.ifnames=0 lab.name={}",

@@ -427,6 +427,9 @@ fn a_vm_gets_all_it_needs() {
         "<source type='memfd'/>",
         "<access mode='shared'/>",
         "&quot;driver&quot;:&quot;vfio-user-pci&quot;",
+        "&quot;driver&quot;:&quot;pcie-root-port&quot;",
+        "<mdevd:cvf name='7vm' managed='no'/>",
+        "&quot;node-name&quot;:&quot;mdevd-devices-cannot-migrate&quot;",
     ] {
         assert!(xml.contains(part), "{part} in {xml}");
     }
