@@ -92,6 +92,22 @@ fn refused(said: &Said, parts: &[&str]) {
     }
 }
 
+/// Creates devices until one is refused for want of room, and gives its name: what is free inside of the
+/// store's file is used up first.
+fn refused_at_last(daemon: &Daemon<'_>, prefix: &str, store: &str) -> String {
+    let last = (0..500).find_map(|n| {
+        let name = format!("{prefix}{n}");
+        let said = daemon.cvfctl(&["create", &name]);
+        (said.code != 0).then_some((name, said))
+    });
+    let (name, said) = last.expect("it is full at some time");
+    refused(
+        &said,
+        &[&name, store, "No space left on device", "make room"],
+    );
+    name
+}
+
 /// It listens.
 fn there(device: &Value) {
     UnixStream::connect(device["socket"].as_str().expect("a path")).expect("the device is there");
@@ -110,17 +126,7 @@ fn a_full_state_directory_costs_the_changes_it_refused_and_nothing_else() {
     let mut file = std::fs::File::create(&filler).expect("a file");
     while file.write_all(&[1; 4096]).is_ok() {}
     drop(file);
-    // What is free inside of the store's file is used up first.
-    let late = (0..500).find_map(|n| {
-        let name = format!("late{n}");
-        let said = daemon.cvfctl(&["create", &name]);
-        (said.code != 0).then_some((name, said))
-    });
-    let (late, said) = late.expect("it is full at some time");
-    refused(
-        &said,
-        &[&late, &store, "No space left on device", "make room"],
-    );
+    let late = refused_at_last(&daemon, "late", &store);
     let full = devices(&daemon);
     assert!(!full.to_string().contains(&format!("\"{late}\"")), "{full}");
     there(&kept);
@@ -131,12 +137,10 @@ fn a_full_state_directory_costs_the_changes_it_refused_and_nothing_else() {
     assert_eq!(devices(&daemon), full);
     assert_eq!(shown(&daemon, "kept"), before);
     there(&kept);
-    refused(
-        &daemon.cvfctl(&["create", &late]),
-        &[&store, "No space left on device"],
-    );
+    let later = refused_at_last(&daemon, "later", &store);
     std::fs::remove_file(filler).expect("remove");
     let made = daemon.json(&["create", &late]);
+    daemon.json(&["create", &later]);
     daemon.json(&["destroy", "kept"]);
     there(&made);
     let after = devices(&daemon);

@@ -33,7 +33,7 @@ pub enum StoreError {
     /// Its file is not what was written.
     #[error(
         "the store {} is damaged ({why}); nothing was changed in it. Put a backup in its place, or move it \
-         away and create the devices again; destroying none of them is needed",
+         away and create the devices again",
         path.display()
     )]
     Damaged {

@@ -7,8 +7,8 @@
 //!
 //! | variable | |
 //! |---|---|
-//! | `MDEVD_KILLS` | random kills of the small process |
-//! | `MDEVD_DAEMON_KILLS` | random kills of the daemon |
+//! | `MDEVD_KILLS` | random kills of the small process; 1,000, which take about half a minute on two cores |
+//! | `MDEVD_DAEMON_KILLS` | random kills of the daemon; 30 |
 //! | `MDEVD_SEED` | the seed, which every test prints |
 
 mod daemon;

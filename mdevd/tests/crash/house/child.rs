@@ -121,17 +121,9 @@ fn answer<T>(name: &str, done: Result<T, EngineError>) {
 }
 
 fn link(catalog: &Catalog, name: &str, up: bool) {
-    let link = Some(if up { "up" } else { "down" }.to_owned());
-    answer(
-        name,
-        catalog.set(
-            name,
-            SetRequest {
-                link,
-                ..SetRequest::default()
-            },
-        ),
-    );
+    let request = json!({ "link": if up { "up" } else { "down" } });
+    let request: SetRequest = serde_json::from_value(request).expect("a request");
+    answer(name, catalog.set(name, request));
 }
 
 /// Threads with names of their own, for ever.
