@@ -338,6 +338,12 @@ impl Cvf {
         self.act(|personality, host| personality.announce(host))
     }
 
+    /// The driver runs and the device was not stopped under it. Costs two loads.
+    pub fn driver_runs(&self) -> bool {
+        let port = &self.device.port;
+        port.running() && !port.stopped()
+    }
+
     /// How it is.
     pub fn health(&self) -> Health {
         let status = self.personality.lock().status();

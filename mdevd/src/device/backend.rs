@@ -14,7 +14,7 @@ use super::served::ServedCvf;
 use super::{adapter, numbers};
 use crate::config::{PfConfig, Uplink};
 use crate::engine::{
-    Backend, Definition, Device, Doorbells, EngineError, Interrupts, PfView, RingFormat,
+    Backend, Definition, Device, Doorbells, EngineError, Events, Interrupts, PfView, RingFormat,
 };
 use crate::session::{Access, Place};
 
@@ -32,6 +32,7 @@ pub struct RealBackend {
     pfs: Vec<Pf>,
     runtime: Handle,
     gate: Arc<dyn Gatekeeper>,
+    events: Events,
 }
 
 struct Pf {
@@ -57,6 +58,7 @@ impl RealBackend {
             pfs: pfs.iter().map(start).collect::<Result<_, _>>()?,
             runtime,
             gate: Arc::new(policies::DefaultGatekeeper),
+            events: Events::default(),
         })
     }
 }
@@ -145,6 +147,11 @@ impl Backend for RealBackend {
             place,
             runtime,
             devices,
+            self.events.clone(),
         )))
+    }
+
+    fn events(&self) -> &Events {
+        &self.events
     }
 }

@@ -16,7 +16,7 @@ use vfio_user_server::{Config, Description, Ended, Observer};
 use super::adapter::Adapter;
 use super::errors::socket_error;
 use super::{numbers, quiet};
-use crate::engine::{Client, Device, EngineError, Health, Stats};
+use crate::engine::{Client, Device, EngineError, Events, Health, Stats};
 use crate::limits::QUIESCE_DEADLINE;
 use crate::session::{Guest, Place, Visits, listen};
 
@@ -28,6 +28,7 @@ pub(super) struct ServedCvf {
     description: Arc<Description>,
     observer: Observer,
     visits: Visits,
+    events: Events,
     runtime: Handle,
     /// Devices of its PF.
     siblings: Arc<AtomicU64>,
@@ -56,15 +57,18 @@ impl ServedCvf {
         place: Place,
         runtime: Handle,
         siblings: Arc<AtomicU64>,
+        events: Events,
     ) -> Self {
         siblings.fetch_add(1, Ordering::Relaxed);
+        let name = cvf.spec().name.clone();
         Self {
-            name: cvf.spec().name.clone(),
+            visits: Visits::new(&name, events.clone()),
+            name,
             path: place.path().to_owned(),
             cvf,
             description,
             observer: Observer::new(),
-            visits: Visits::default(),
+            events,
             runtime,
             siblings,
             stage: Mutex::new(Stage::Prepared(place)),
@@ -77,11 +81,13 @@ struct Host {
     cvf: Arc<Cvf>,
     description: Arc<Description>,
     observer: Observer,
+    events: Events,
 }
 
 impl Guest for Host {
     fn serve(&self, stream: UnixStream) -> Pin<Box<dyn Future<Output = Option<String>> + Send>> {
-        let mut adapter = Adapter::new(self.cvf.clone(), self.description.clone());
+        let (cvf, events) = (self.cvf.clone(), self.events.clone());
+        let mut adapter = Adapter::new(cvf, self.description.clone(), events);
         let observer = self.observer.clone();
         Box::pin(async move {
             let config = Config::default();
@@ -127,6 +133,7 @@ impl Device for ServedCvf {
             cvf: self.cvf.clone(),
             description: self.description.clone(),
             observer: self.observer.clone(),
+            events: self.events.clone(),
         };
         let (stop, stopped) = oneshot::channel();
         let (alive, ended) = mpsc::channel();

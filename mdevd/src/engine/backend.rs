@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::definition::Definition;
 use super::error::EngineError;
+use super::events::Events;
 use super::view::{Client, Health, PfView, Stats};
 
 /// PFs, and devices cut from them.
@@ -17,6 +18,9 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// Says which resource, path or right refused; nothing is left of the attempt.
     fn compose(&self, definition: &Definition) -> Result<Arc<dyn Device>, EngineError>;
+
+    /// Where devices tell what happens to them; the catalog tells its own there.
+    fn events(&self) -> &Events;
 }
 
 /// A composed device. Dropping it retires it.

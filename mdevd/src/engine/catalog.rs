@@ -16,6 +16,7 @@ use super::backend::Backend;
 use super::definition::{Definition, SocketAccess, Word};
 use super::entry::{Entry, Failed, Live};
 use super::error::{EngineError, shown};
+use super::events::{Events, Happening};
 use super::request::{CreateRequest, Draft};
 use super::set::{Changed, Changes, Link, SetRequest};
 use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats};
@@ -106,6 +107,17 @@ impl Catalog {
 
     /// Lists the reserved name as `entry`, or not at all, and frees `mac` in the latter case.
     pub(super) fn conclude(&self, name: &str, entry: Option<Entry>, mac: Option<MacAddr>) {
+        self.conclude_telling(name, entry, mac, None);
+    }
+
+    /// The same, and tells it before anybody else can do something to that name.
+    pub(super) fn conclude_telling(
+        &self,
+        name: &str,
+        entry: Option<Entry>,
+        mac: Option<MacAddr>,
+        what: impl Into<Option<Happening>>,
+    ) {
         let mut names = self.names.lock();
         match entry {
             Some(entry) => {
@@ -118,6 +130,9 @@ impl Catalog {
                     names.macs.remove(&mac);
                 }
             }
+        }
+        if let Some(what) = what.into() {
+            self.events().publish(what);
         }
         drop(names);
         self.settled.notify_all();
@@ -243,7 +258,8 @@ impl Catalog {
         match self.bring_up(definition) {
             Ok(live) => {
                 let answer = created(Outcome::Created, &live);
-                self.conclude(&name, Some(Entry::Live(live)), None);
+                let told = answer.happening();
+                self.conclude_telling(&name, Some(Entry::Live(live)), None, told);
                 tracing::info!(device = name, mac = answer.mac, pf = answer.pf, "created");
                 Ok(answer)
             }
@@ -321,14 +337,20 @@ impl Engine for Catalog {
             .insert(name.to_owned(), Entry::Changing("destroying"));
         drop(names);
         if let Err(why) = self.store.remove(name) {
-            self.conclude(name, Some(entry), None);
+            let told = Happening::changed(name, &["state"]);
+            self.conclude_telling(name, Some(entry), None, told);
             return Err(store_failed("destroy", name, &why));
         }
         let retired = match &entry {
             Entry::Live(live) => live.device.retire(),
             _ => Ok(()),
         };
-        self.conclude(name, None, entry.definition().map(|d| d.mac));
+        let device = name.to_owned();
+        let (mac, told) = (
+            entry.definition().map(|d| d.mac),
+            Happening::Destroyed { device },
+        );
+        self.conclude_telling(name, None, mac, told);
         tracing::info!(device = name, force, "destroyed");
         retired
     }
@@ -343,6 +365,9 @@ impl Engine for Catalog {
             changed,
             "set"
         );
+        if changed {
+            self.events().publish(Happening::changed(name, &["link"]));
+        }
         Ok(Changed {
             name: name.to_owned(),
             changed,
@@ -427,6 +452,10 @@ impl Engine for Catalog {
         let known: Vec<_> = pfs.iter().map(|pf| pf.name.clone()).collect();
         let found = pfs.into_iter().find(|pf| pf.name == name);
         found.ok_or_else(|| not_found("PF", name, known.iter().map(String::as_str)))
+    }
+
+    fn events(&self) -> &Events {
+        self.backend.events()
     }
 }
 

@@ -9,6 +9,7 @@ mod catalog;
 mod definition;
 mod entry;
 mod error;
+pub mod events;
 pub mod hints;
 mod request;
 mod restore;
@@ -22,6 +23,7 @@ pub use definition::{
     Definition, Doorbells, Interrupts, Personality, RingFormat, SocketAccess, Word,
 };
 pub use error::{EngineError, ErrorKind};
+pub use events::{Event, Events, Happening, Heard, Listener};
 pub use request::{CreateRequest, Draft, parse_mode};
 pub use restore::Restored;
 pub use set::{Changed, Changes, Link, SetRequest};
@@ -84,6 +86,9 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::NotFound`].
     fn pf(&self, name: &str) -> Result<PfView, EngineError>;
+
+    /// Where everything that happens to devices is told.
+    fn events(&self) -> &Events;
 }
 
 #[cfg(test)]

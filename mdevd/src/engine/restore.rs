@@ -6,6 +6,7 @@ use super::catalog::{Catalog, created, failed};
 use super::definition::Definition;
 use super::entry::{Entry, Live};
 use super::error::EngineError;
+use super::events::Happening;
 use super::view::{Created, Outcome};
 
 /// How many definitions a restart found, and what became of them.
@@ -94,11 +95,14 @@ impl Catalog {
         match attempt {
             Ok(live) => {
                 let answer = created(Outcome::Already, &live);
-                self.conclude(&name, Some(Entry::Live(live)), None);
+                let told = Happening::changed(&name, &["state"]);
+                self.conclude_telling(&name, Some(Entry::Live(live)), None, told);
                 Ok(answer)
             }
             Err(error) => {
-                self.conclude(&name, Some(failed(Some(spare), error.to_string())), None);
+                let entry = failed(Some(spare), error.to_string());
+                let told = Happening::changed(&name, &["state"]);
+                self.conclude_telling(&name, Some(entry), None, told);
                 Err(error)
             }
         }

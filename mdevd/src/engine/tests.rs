@@ -5,9 +5,10 @@ use tempfile::{TempDir, tempdir};
 
 use super::sim::SimBackend;
 use super::*;
-use crate::limits::MAX_PAGE;
+use crate::limits::{MAX_EVENTS_KEPT, MAX_PAGE};
 use crate::store::{MemoryStore, Store};
 
+mod events;
 mod identity;
 mod persistence;
 mod requests;
