@@ -10,6 +10,7 @@ mod guard;
 mod manager;
 mod sasl;
 mod server;
+pub mod system;
 mod watch;
 
 pub(crate) use client::typed;
