@@ -10,8 +10,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::bus::system::{AdminGroup, JoinError, SystemBus};
 use crate::bus::{BusSocket, ServeError};
-use crate::config::{BUS_SOCKET, Config, DEVICE_DIR};
+use crate::config::{self, BUS_SOCKET, Config, DEVICE_DIR};
 use crate::device::{BackendError, RealBackend};
 use crate::engine::Catalog;
 use crate::limits::FILES_PER_DEVICE;
@@ -53,6 +54,9 @@ pub enum DaemonError {
         /// Why not.
         why: NoProfile,
     },
+    /// The system bus was to be joined at any rate.
+    #[error("{0}; it is wanted at any rate (system-bus = \"on\")")]
+    SystemBus(#[from] JoinError),
     /// Signals cannot be received, or a thread not be started.
     #[error("the system refused what the daemon needs: {0}")]
     System(#[from] io::Error),
@@ -75,12 +79,26 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     raise_descriptor_limit();
     let runtime = Handle::current();
+    let (wanted, group) = (config.system_bus, config.bus_admin_group.clone());
     let daemon = blocking(move || start(&config, runtime)).await??;
     let bus = BusSocket::open(daemon.bus)?;
+    let group = blocking(move || group.and_then(admin_group)).await?;
+    let system = SystemBus::new(daemon.catalog.clone(), group);
+    let joined = match wanted {
+        config::SystemBus::On => Some(system.join().await?),
+        config::SystemBus::Auto | config::SystemBus::Off => None,
+    };
+    let on_system_bus = async {
+        match wanted {
+            config::SystemBus::Off => std::future::pending().await,
+            config::SystemBus::Auto | config::SystemBus::On => system.stay(joined).await,
+        }
+    };
     tracing::info!(socket = %bus.path().display(), "ready");
     notify("READY=1");
     tokio::select! {
         () = bus.serve(daemon.catalog.clone()) => {}
+        () = on_system_bus => {}
         _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
         _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
     }
@@ -89,6 +107,20 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     blocking(move || daemon.catalog.shut_down()).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The configured group, which was there when the configuration was read.
+fn admin_group(name: String) -> Option<AdminGroup> {
+    match crate::session::group(&name) {
+        Ok(gid) => Some(AdminGroup {
+            name,
+            gid: gid.as_raw(),
+        }),
+        Err(why) => {
+            tracing::warn!("nobody but root manages devices over the system bus: {why}");
+            None
+        }
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {

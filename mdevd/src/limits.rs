@@ -34,6 +34,38 @@ pub const MAX_CONFIG: u64 = 1 << 20;
 pub const MAX_BUS_CONNECTIONS: usize = 64;
 /// Largest D-Bus message that is taken, in bytes.
 pub const MAX_BUS_MESSAGE: usize = 256 << 10;
+/// Events kept for listeners that are slow; who is slower misses the oldest.
+pub const MAX_EVENTS_KEPT: usize = 4096;
+/// Devices that have objects of their own on the system bus; the lists of the manager have all.
+pub const MAX_EXPORTED_DEVICES: usize = 4096;
+/// Events whose effects are looked at together.
+pub const MAX_EVENTS_AT_ONCE: usize = 512;
+/// Calls from the system bus in progress at a time.
+pub const MAX_BUS_CALLS: usize = 1024;
+/// Of those, calls of one connection.
+pub const MAX_BUS_CALLS_OF_ONE: usize = 256;
+/// Answers to calls from the system bus that may be large (lists, all objects) and are not yet sent.
+pub const MAX_LARGE_ANSWERS: usize = 4;
+/// Questions that polkit puts to persons for the daemon at a time; beyond, nobody is asked.
+pub const MAX_PROMPTS: usize = 8;
+/// Between two lines of the log about refusals on the system bus.
+pub const DENIAL_LOG_PAUSE: Duration = Duration::from_secs(1);
+/// Time the bus has to say who a caller is.
+pub const CREDENTIALS_DEADLINE: Duration = Duration::from_secs(5);
+/// Time polkit has to answer when no person is asked.
+pub const POLKIT_DEADLINE: Duration = Duration::from_secs(5);
+/// Time a person has to answer polkit.
+pub const PROMPT_DEADLINE: Duration = Duration::from_secs(120);
+/// Time a reply waits for the objects on the system bus to show what it tells.
+pub const CATCH_UP_DEADLINE: Duration = Duration::from_secs(2);
+/// Time to join the system bus.
+pub const JOIN_DEADLINE: Duration = Duration::from_secs(10);
+/// Pauses between attempts to join the system bus, growing from the first to the second.
+pub const MIN_BUS_PAUSE: Duration = Duration::from_secs(1);
+/// See [`MIN_BUS_PAUSE`].
+pub const MAX_BUS_PAUSE: Duration = Duration::from_secs(60);
+/// A stay on the system bus that long makes the pauses short again.
+pub const STEADY_BUS: Duration = Duration::from_secs(60);
 /// Most bytes a peer may send before it has authenticated.
 pub const MAX_SASL_BYTES: usize = 1024;
 /// Time a peer has to authenticate.

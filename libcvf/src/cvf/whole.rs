@@ -345,6 +345,12 @@ impl Cvf {
         self.personality.lock().status()
     }
 
+    /// The driver runs and the device was not stopped under it. Costs two loads.
+    pub fn driver_runs(&self) -> bool {
+        let port = &self.device.port;
+        port.running() && !port.stopped()
+    }
+
     /// How it is.
     pub fn health(&self) -> Health {
         let status = self.status();

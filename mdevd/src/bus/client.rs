@@ -49,8 +49,8 @@ pub type Options = HashMap<&'static str, Value<'static>>;
 /// Calls `io.mdevd1.Manager`.
 #[derive(Clone, Debug)]
 pub struct ManagerClient {
-    connection: Connection,
-    path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
 }
 
 impl ManagerClient {
@@ -80,7 +80,7 @@ impl ManagerClient {
         })
     }
 
-    async fn call<B>(&self, method: &str, body: &B) -> Result<Message, CallError>
+    pub(super) async fn call<B>(&self, method: &str, body: &B) -> Result<Message, CallError>
     where
         B: serde::Serialize + DynamicType,
     {
@@ -271,7 +271,7 @@ pub(crate) fn typed<T: DeserializeOwned>(answer: Json) -> Result<T, CallError> {
     serde_json::from_value(answer).map_err(|error| strange(&error))
 }
 
-fn strange(error: &impl ToString) -> CallError {
+pub(super) fn strange(error: &impl ToString) -> CallError {
     CallError::Strange(error.to_string())
 }
 

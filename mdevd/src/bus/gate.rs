@@ -63,7 +63,8 @@ impl BusSocket {
         self.place.path()
     }
 
-    /// Serves peers until dropped. When there are too many, the one not heard of for longest has to leave.
+    /// Serves peers until dropped. When there are too many, the one not heard of for longest has to leave;
+    /// those that wait for events are silent by nature, and leave last.
     pub async fn serve(&self, engine: Arc<dyn Engine>) {
         let clock = Instant::now();
         let mut peers = Peers::default();
@@ -105,7 +106,8 @@ impl Peers {
         while self.tasks.try_join_next().is_some() {}
         self.seats.retain(|(task, _)| !task.is_finished());
         if self.seats.len() >= MAX_BUS_CONNECTIONS {
-            let quietest = (0..self.seats.len()).min_by_key(|&n| self.seats[n].1.at());
+            let rank = |&n: &usize| (self.seats[n].1.watches(), self.seats[n].1.at());
+            let quietest = (0..self.seats.len()).min_by_key(rank);
             if let Some(quietest) = quietest {
                 tracing::warn!("too many peers at the control socket: the quietest has to leave");
                 self.seats.swap_remove(quietest).0.abort();

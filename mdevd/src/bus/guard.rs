@@ -3,7 +3,7 @@
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::net::UnixStream;
@@ -16,11 +16,12 @@ use crate::limits::MAX_BUS_MESSAGE;
 /// Bytes of a message's fixed header (D-Bus specification, "Message Format").
 const FIXED: usize = 16;
 
-/// When a peer was last heard of.
+/// When a peer was last heard of, and whether it only listens.
 #[derive(Clone, Debug)]
 pub struct LastHeard {
     since: Instant,
     micros: Arc<AtomicU64>,
+    watches: Arc<AtomicBool>,
 }
 
 impl LastHeard {
@@ -29,6 +30,7 @@ impl LastHeard {
         let last = Self {
             since,
             micros: Arc::default(),
+            watches: Arc::default(),
         };
         last.touch();
         last
@@ -37,6 +39,15 @@ impl LastHeard {
     fn touch(&self) {
         let micros = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.micros.store(micros, Ordering::Relaxed);
+    }
+
+    pub(super) fn watching(&self, watches: bool) {
+        self.watches.store(watches, Ordering::Relaxed);
+    }
+
+    /// It waits for events: being silent is its business.
+    pub fn watches(&self) -> bool {
+        self.watches.load(Ordering::Relaxed)
     }
 
     /// Microseconds on that clock.

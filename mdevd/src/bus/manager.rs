@@ -5,10 +5,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use zbus::interface;
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, interface};
 
 use super::convert::{Dict, dict_to_json, to_dict};
 use super::error::BusError;
+use super::watch::Watch;
 use crate::engine::{
     CreateRequest, Engine, EngineError, ErrorKind, ExplainRequest, SetRequest, VersionView,
 };
@@ -19,12 +21,24 @@ use crate::nearest;
 /// a peer that does not read its replies stops its own calls only.
 pub struct Manager {
     engine: Arc<dyn Engine>,
+    watch: Option<Watch>,
 }
 
 impl Manager {
     /// A face of `engine`.
     pub fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine }
+        Self {
+            engine,
+            watch: None,
+        }
+    }
+
+    /// A face of `engine` to one peer, which can watch.
+    pub fn of_peer(engine: Arc<dyn Engine>, watch: Watch) -> Self {
+        Self {
+            engine,
+            watch: Some(watch),
+        }
     }
 
     /// Runs `work` where it may block.
@@ -82,11 +96,36 @@ struct NoOptions {}
 
 #[interface(name = "io.mdevd1.Manager", spawn = false)]
 impl Manager {
+    /// The daemon's version.
+    #[zbus(property(emits_changed_signal = "const"), name = "Version")]
+    fn version_property(&self) -> &str {
+        env!("CARGO_PKG_VERSION")
+    }
+
+    /// The interface's version: rises with every addition.
+    #[zbus(property(emits_changed_signal = "const"), name = "Api")]
+    fn api_property(&self) -> u64 {
+        super::API
+    }
+
+    /// How many devices can have objects of their own here; 0 on the private socket.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn object_limit(&self) -> u64 {
+        0
+    }
+
+    /// Devices that have none because there are more; the lists have them all. On the private socket none has
+    /// one, and this is 0.
+    #[zbus(property)]
+    fn objects_left_out(&self) -> u64 {
+        0
+    }
+
     /// Makes a device. An empty name has one made. Options: pf, personality, queue_pairs, mac, mtu, vlan,
     /// trunk, tx_mbit, rx_mbit, tx_frames, rx_frames, link, profile, doorbells, interrupts, ring_format,
     /// socket_owner, socket_group, socket_mode; dry_run (b): only tell what would be made.
     #[zbus(out_args("device"))]
-    async fn create(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+    pub(super) async fn create(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let known: Vec<_> = CreateRequest::KEYS
             .into_iter()
             .filter(|key| *key != "name")
@@ -99,7 +138,7 @@ impl Manager {
     }
 
     /// Takes a device away for good. Options: force (b): cut a connected client off.
-    async fn destroy(&self, name: String, options: Dict) -> Result<(), BusError> {
+    pub(super) async fn destroy(&self, name: String, options: Dict) -> Result<(), BusError> {
         let DestroyOptions { force } = self::options(&options, &["force"])?;
         self.ask(move |engine| engine.destroy(&name, force)).await
     }
@@ -108,7 +147,7 @@ impl Manager {
     /// rx_mbit, tx_frames, rx_frames (a text, `none` to take one away, or a number); dry_run (b): only tell
     /// what would change.
     #[zbus(out_args("changed"))]
-    async fn set(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+    pub(super) async fn set(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let known: Vec<_> = SetRequest::KEYS.into_iter().chain(["dry_run"]).collect();
         let request: SetRequest =
             self::options(&options, &known).map_err(|error| error.on("change", &name))?;
@@ -116,14 +155,14 @@ impl Manager {
     }
 
     /// Asks the guest's driver to announce its addresses to the network.
-    async fn announce(&self, name: String, options: Dict) -> Result<(), BusError> {
+    pub(super) async fn announce(&self, name: String, options: Dict) -> Result<(), BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         self.ask(move |engine| engine.announce(&name)).await
     }
 
     /// Up to `limit` devices with names after `after`; `next` is the `after` of the next page, or empty.
     #[zbus(out_args("devices", "next"))]
-    async fn list(
+    pub(super) async fn list(
         &self,
         after: String,
         limit: u32,
@@ -142,21 +181,21 @@ impl Manager {
 
     /// Everything about one device.
     #[zbus(out_args("device"))]
-    async fn show(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+    pub(super) async fn show(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         dict(&self.ask(move |engine| engine.show(&name)).await?)
     }
 
     /// Counters of one device.
     #[zbus(out_args("stats"))]
-    async fn stats(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+    pub(super) async fn stats(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         dict(&self.ask(move |engine| engine.stats(&name)).await?)
     }
 
     /// The PFs and what is left of them.
     #[zbus(out_args("pfs"))]
-    async fn list_pfs(&self, options: Dict) -> Result<Vec<Dict>, BusError> {
+    pub(super) async fn list_pfs(&self, options: Dict) -> Result<Vec<Dict>, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         let pfs = self.ask(|engine| Ok(engine.pfs())).await?;
         pfs.iter().map(dict).collect()
@@ -164,14 +203,14 @@ impl Manager {
 
     /// One PF.
     #[zbus(out_args("pf"))]
-    async fn show_pf(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+    pub(super) async fn show_pf(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         dict(&self.ask(move |engine| engine.pf(&name)).await?)
     }
 
     /// The profiles, by name.
     #[zbus(out_args("profiles"))]
-    async fn list_profiles(&self, options: Dict) -> Result<Vec<Dict>, BusError> {
+    pub(super) async fn list_profiles(&self, options: Dict) -> Result<Vec<Dict>, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         let profiles = self.ask(|engine| Ok(engine.profiles())).await?;
         profiles.iter().map(dict).collect()
@@ -179,7 +218,7 @@ impl Manager {
 
     /// One profile with its text.
     #[zbus(out_args("profile"))]
-    async fn show_profile(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+    pub(super) async fn show_profile(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         dict(&self.ask(move |engine| engine.profile(&name)).await?)
     }
@@ -187,7 +226,7 @@ impl Manager {
     /// What would become of a guest's request, as `cvfctl policy explain` writes it, rule by rule. Options:
     /// profile; device, or mac, queue_pairs, vlan of one that might be.
     #[zbus(out_args("explanation"))]
-    async fn explain(&self, request: String, options: Dict) -> Result<Dict, BusError> {
+    pub(super) async fn explain(&self, request: String, options: Dict) -> Result<Dict, BusError> {
         let about: ExplainRequest = self::options(&options, &ExplainRequest::KEYS)?;
         dict(
             &self
@@ -198,14 +237,42 @@ impl Manager {
 
     /// Reads the profiles' files anew and gives running devices what they say now.
     #[zbus(out_args("reloaded"))]
-    async fn reload_profiles(&self, options: Dict) -> Result<Dict, BusError> {
+    pub(super) async fn reload_profiles(&self, options: Dict) -> Result<Dict, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         dict(&self.ask(|engine| Ok(engine.reload_profiles())).await?)
     }
 
+    /// Has Event signals sent to this peer from now on; `sequence` is that of the last event before. On a
+    /// message bus they are sent to whoever matches them, and this only tells the number.
+    #[zbus(out_args("sequence"))]
+    pub(super) async fn watch(
+        &self,
+        options: Dict,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<u64, BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        Ok(match &self.watch {
+            Some(watch) => watch.start(self.engine.events(), connection.clone()),
+            None => self.engine.events().last_sequence(),
+        })
+    }
+
+    /// Ends it; `stopped` is false where nothing was being sent.
+    #[zbus(out_args("stopped"))]
+    pub(super) async fn unwatch(&self, options: Dict) -> Result<bool, BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        Ok(self.watch.as_ref().is_some_and(Watch::stop))
+    }
+
+    /// Something happened. Keys: sequence (t), time_us (t), event (s: created, destroyed, changed, connected,
+    /// disconnected, driver, denied), device (s), and what belongs to the event. `missed` comes alone, with
+    /// count (t): the receiver was too slow for so many.
+    #[zbus(signal)]
+    async fn event(emitter: &SignalEmitter<'_>, event: Dict) -> zbus::Result<()>;
+
     /// The daemon's version, the interface's version (api) and the process id.
     #[zbus(out_args("version"))]
-    async fn version(&self, options: Dict) -> Result<Dict, BusError> {
+    pub(super) async fn version(&self, options: Dict) -> Result<Dict, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         dict(&VersionView {
             version: env!("CARGO_PKG_VERSION").to_owned(),

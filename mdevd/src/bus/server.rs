@@ -14,6 +14,7 @@ use zbus::connection::Builder;
 use super::guard::{Guarded, LastHeard};
 use super::manager::Manager;
 use super::sasl::{Sasl, SaslStep};
+use super::watch::Watch;
 use crate::engine::Engine;
 use crate::limits::SASL_DEADLINE;
 
@@ -32,12 +33,15 @@ pub async fn serve_peer(
         .await
         .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no BEGIN in time")))?;
     let (gone, left) = oneshot::channel();
+    let watch = Watch::new(heard.clone());
+    // However this ends, the peer is told nothing any more.
+    let _cut = Cut(watch.clone());
     let socket = Guarded::new(stream, heard, gone);
     let connection = Builder::authenticated_socket(socket, guid)
         .and_then(|builder| {
             builder
                 .p2p()
-                .serve_at(super::MANAGER_PATH, Manager::new(engine))
+                .serve_at(super::MANAGER_PATH, Manager::of_peer(engine, watch))
         })
         .map_err(io::Error::other)?
         .build()
@@ -47,6 +51,14 @@ pub async fn serve_peer(
     let _ = left.await;
     drop(connection);
     Ok(())
+}
+
+struct Cut(Watch);
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        self.0.cut();
+    }
 }
 
 async fn authenticate(stream: &mut UnixStream, uid: u32, guid: &str) -> io::Result<()> {

@@ -309,7 +309,7 @@ async fn the_interface_describes_itself() {
     assert!(xml.contains("io.mdevd1.Manager"), "{xml}");
     for method in [
         "Create", "Destroy", "Set", "Announce", "List", "Show", "Stats", "ListPfs", "ShowPf",
-        "Version",
+        "Version", "Watch", "Unwatch",
     ] {
         assert!(
             xml.contains(&format!("<method name=\"{method}\">")),
@@ -605,4 +605,105 @@ proptest! {
     fn no_bytes_make_the_guard_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = Frames::default().pass(&bytes);
     }
+}
+
+/// The next Event signal.
+async fn next_event(messages: &mut zbus::MessageStream) -> serde_json::Value {
+    use futures_lite::StreamExt;
+    loop {
+        let message = messages.next().await.expect("open").expect("a message");
+        if message
+            .header()
+            .member()
+            .is_some_and(|name| name == "Event")
+        {
+            return dict_to_json(&message.body().deserialize().expect("a{sv}"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_go_to_peers_that_asked_and_to_no_others() {
+    let bus = Bus::new();
+    let (asked, other) = (bus.pair().await, bus.pair().await);
+    let mut told = zbus::MessageStream::from(&asked);
+    let mut not_told = zbus::MessageStream::from(&other);
+    let watch = (no_options(),);
+    let reply = call(&asked, "Watch", &watch).await.expect("watched");
+    assert_eq!(reply.body().deserialize::<u64>().expect("a number"), 0);
+    call(&other, "Create", &("vm1", no_options()))
+        .await
+        .expect("created");
+    let event = next_event(&mut told).await;
+    assert_eq!(
+        (&event["event"], &event["device"], &event["sequence"]),
+        (&json!("created"), &json!("vm1"), &json!(1))
+    );
+    let reply = call(&asked, "Unwatch", &watch).await.expect("ended");
+    assert!(reply.body().deserialize::<bool>().expect("truth"));
+    let reply = call(&asked, "Unwatch", &watch).await.expect("ended");
+    assert!(
+        !reply.body().deserialize::<bool>().expect("truth"),
+        "nothing was being sent"
+    );
+    call(&other, "Destroy", &("vm1", no_options()))
+        .await
+        .expect("destroyed");
+    let reply = call(&asked, "Watch", &watch).await.expect("again");
+    assert_eq!(reply.body().deserialize::<u64>().expect("a number"), 2);
+    call(&other, "Create", &("vm2", no_options()))
+        .await
+        .expect("created");
+    assert_eq!(
+        next_event(&mut told).await["device"],
+        "vm2",
+        "vm1's end was not told"
+    );
+    let silence = std::time::Duration::from_millis(50);
+    let nothing = tokio::time::timeout(silence, next_event(&mut not_told)).await;
+    assert!(
+        nothing.is_err(),
+        "who has not asked is told nothing: {nothing:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_that_never_reads_delays_nobody() {
+    let bus = Bus::new();
+    let path = bus.listen();
+    let mut deaf = UnixStream::connect(&path).await.expect("connect");
+    deaf.write_all(&hello()).await.expect("sent");
+    let watch = zbus::Message::method_call(MANAGER_PATH, "Watch")
+        .and_then(|call| call.interface(MANAGER_INTERFACE)?.build(&(no_options(),)))
+        .expect("a message");
+    deaf.write_all(watch.data()).await.expect("sent");
+    let good = ManagerClient::connect(&path).await.expect("connected");
+    let watcher = ManagerClient::connect(&path).await.expect("connected");
+    let mut events = watcher.watch().await.expect("watched");
+    good.create("vm1", Options::new()).await.expect("created");
+    assert_eq!(events.next().await.expect("an event")["event"], "created");
+    // Far more than any socket holds.
+    for n in 0..20_000 {
+        let attribute = crate::engine::Happening::changed("vm1", &["link"]);
+        crate::engine::Engine::events(&*bus.catalog).publish(attribute);
+        if n % 100 == 0 {
+            good.version().await.expect("served");
+        }
+    }
+    assert_eq!(events.next().await.expect("an event")["event"], "changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watchers_keep_their_seats() {
+    let bus = Bus::new();
+    let path = bus.listen();
+    let watcher = ManagerClient::connect(&path).await.expect("connected");
+    let mut events = watcher.watch().await.expect("watched");
+    let mut idle = Vec::new();
+    for _ in 0..MAX_BUS_CONNECTIONS * 2 {
+        idle.push(ManagerClient::connect(&path).await.expect("connected"));
+    }
+    let last = idle.last().expect("one");
+    last.create("vm1", Options::new()).await.expect("created");
+    assert_eq!(events.next().await.expect("an event")["device"], "vm1");
 }

@@ -6,6 +6,7 @@ use clap_complete::Shell;
 use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 
+use super::monitor::Monitor;
 use crate::engine::hints::check_memory;
 use crate::engine::{
     Doorbells, Interrupts, Link, Personality, RingFormat, SetRequest, Word, parse_mode,
@@ -19,7 +20,7 @@ use crate::nearest;
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the daemon cannot be \
-                  reached.\nWith --json, exactly one JSON value goes to standard output: the answer, or \
+                  reached.\nWith --json, exactly one JSON value goes to standard output (of monitor, one a line): the answer, or \
                   {\"error\": {\"kind\", \"message\"}}."
 )]
 pub struct Args {
@@ -88,6 +89,9 @@ pub enum Command {
         /// Device
         name: Option<String>,
     },
+    /// Print what happens to devices as it happens, a line each, until interrupted; with --json an object
+    /// each
+    Monitor(Monitor),
     /// Show the PFs that devices are cut from
     Pf {
         /// What to do

@@ -6,7 +6,7 @@ use zbus::zvariant::Value;
 
 use super::args::{Args, Command, Create, PfCommand, PolicyCommand, shell};
 use super::terminal::Terminal;
-use super::{Answer, Failure, address, policy, render};
+use super::{Answer, Failure, address, monitor, policy, render};
 use crate::bus::{CallError, ManagerClient, Options};
 use crate::engine::{DeviceView, ErrorKind, hints};
 
@@ -96,6 +96,7 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
                 render::all_stats(terminal, all)
             })
         }
+        Command::Monitor(options) => monitor::run(&client, &options, args.json).await,
         Command::Pf {
             command: PfCommand::List,
         } => {

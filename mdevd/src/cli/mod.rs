@@ -4,7 +4,9 @@
 
 mod address;
 mod args;
+mod clock;
 mod commands;
+mod monitor;
 mod policy;
 mod render;
 mod table;
@@ -32,6 +34,16 @@ pub const UNREACHABLE: u8 = 3;
 struct Answer {
     json: Json,
     text: String,
+}
+
+impl Answer {
+    /// All has been printed.
+    fn nothing() -> Self {
+        Self {
+            json: Json::Null,
+            text: String::new(),
+        }
+    }
 }
 
 /// Why a command did not succeed.
@@ -88,6 +100,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
         })
         .and_then(|runtime| runtime.block_on(commands::run(args)));
     match outcome {
+        Ok(answer) if answer.json.is_null() => print(&answer.text),
         Ok(answer) if json => print(&format!("{}\n", answer.json)),
         Ok(answer) => print(&answer.text),
         Err(failure) => {
@@ -124,6 +137,9 @@ fn complain(failure: &Failure, json: bool) {
 
 /// Prints to standard output. A reader that has gone away is no failure of the command.
 fn print(text: &str) -> u8 {
+    if text.is_empty() {
+        return DONE;
+    }
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -1,7 +1,10 @@
 use clap::{CommandFactory, Parser};
+use serde_json::json;
 
 use super::Args;
 use super::address;
+use super::clock::utc;
+use super::monitor;
 use super::render;
 use super::table::{number, table, text, toned};
 use super::terminal::{Terminal, Tone};
@@ -145,4 +148,55 @@ fn a_pf_shows_how_busy_its_workers_are() {
     pf.worker_loads.clear();
     let shown = render::pf(Terminal::default(), &pf);
     assert!(!shown.contains("busy"), "of an older daemon: {shown}");
+}
+
+#[test]
+fn times_are_those_of_the_calendar() {
+    for (seconds, text) in [
+        (0, "1970-01-01T00:00:00.000000Z"),
+        (951_782_400, "2000-02-29T00:00:00.000000Z"),
+        (951_868_799, "2000-02-29T23:59:59.000000Z"),
+        (1_709_251_200, "2024-03-01T00:00:00.000000Z"),
+        (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
+        (253_402_300_799, "9999-12-31T23:59:59.000000Z"),
+    ] {
+        assert_eq!(utc(seconds * 1_000_000), text);
+    }
+    assert_eq!(utc(1), "1970-01-01T00:00:00.000001Z");
+}
+
+#[test]
+fn events_as_lines() {
+    let cases = [
+        (
+            json!({"event": "created", "mac": "52:54:00:00:00:01", "uuid": "u", "pf": "soft0"}),
+            "vm1 created: 52:54:00:00:00:01, uuid u, pf soft0",
+        ),
+        (json!({"event": "destroyed"}), "vm1 destroyed"),
+        (
+            json!({"event": "changed", "attributes": ["link", "mtu"]}),
+            "vm1 changed: link, mtu",
+        ),
+        (
+            json!({"event": "connected", "client": {"pid": 7, "uid": 8, "gid": 9}}),
+            "vm1 connected: process 7 (uid 8)",
+        ),
+        (json!({"event": "disconnected"}), "vm1 disconnected"),
+        (
+            json!({"event": "driver", "driver": "running"}),
+            "vm1 driver: running",
+        ),
+        (json!({"event": "denied", "message": "m"}), "vm1 denied: m"),
+        (json!({"event": "of-tomorrow"}), "vm1 of-tomorrow"),
+    ];
+    for (mut event, line) in cases {
+        event["device"] = json!("vm1");
+        event["time_us"] = json!(2_000_000);
+        assert_eq!(
+            monitor::text(&event),
+            format!("1970-01-01T00:00:02.000000Z {line}\n")
+        );
+    }
+    let missed = json!({"event": "missed", "count": 3});
+    assert!(monitor::text(&missed).starts_with("missed 3 events"));
 }

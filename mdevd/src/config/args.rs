@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::SystemBus;
+
 /// Composes virtual functions in software and presents them to VMs over vfio-user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Parser)]
 #[command(name = "mdevd", version, max_term_width = 100)]
@@ -32,6 +34,13 @@ pub struct Args {
     /// Give devices this profile that do not name one [default: tenant]
     #[arg(long, value_name = "NAME")]
     pub default_profile: Option<String>,
+    /// Join the system's message bus: auto (where and when there is one), on (do not start without it), off
+    /// [default: auto]
+    #[arg(long, value_name = "WHEN")]
+    pub system_bus: Option<SystemBus>,
+    /// Let members of this group manage devices over the system bus where there is no polkit [default: none]
+    #[arg(long, value_name = "GROUP")]
+    pub bus_admin_group: Option<String>,
     /// Check the configuration, print it, and stop
     #[arg(long)]
     pub check: bool,

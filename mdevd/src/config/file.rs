@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigError;
 use super::pf::{self, PfConfig};
 use super::section::{Source, scalar};
+use super::{ConfigError, SystemBus};
 use crate::engine::{SocketAccess, parse_mode};
 use crate::limits::MAX_CONFIG;
 use crate::session::{PlaceError, group, owner};
@@ -23,10 +23,12 @@ pub(super) struct FileConfig {
     pub(super) profile_dir: Option<PathBuf>,
     pub(super) default_profile: Option<String>,
     pub(super) sockets: SocketAccess,
+    pub(super) system_bus: Option<SystemBus>,
+    pub(super) bus_admin_group: Option<String>,
     pub(super) pfs: Vec<PfConfig>,
 }
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 11] = [
     "state-dir",
     "runtime-dir",
     "log",
@@ -35,6 +37,8 @@ const KEYS: [&str; 9] = [
     "socket-owner",
     "socket-group",
     "socket-mode",
+    "system-bus",
+    "bus-admin-group",
     "pf",
 ];
 
@@ -75,6 +79,8 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<FileConfig, ConfigError> 
         profile_dir: directory(source, table, "profile-dir")?,
         default_profile: owned("default-profile")?,
         sockets: SocketAccess::default(),
+        system_bus: None,
+        bus_admin_group: None,
         pfs: Vec::new(),
     };
     config.sockets.owner = account(source, table, "socket-owner", |name| owner(name).map(drop))?;
@@ -82,6 +88,13 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<FileConfig, ConfigError> 
     if let Some((mode, at)) = source.text(table, "socket-mode")? {
         let complain = |why| source.complain(Some(at), format!("socket-mode '{mode}': {why}"));
         config.sockets.mode = parse_mode(mode).map_err(complain)?;
+    }
+    config.bus_admin_group = account(source, table, "bus-admin-group", |name| {
+        group(name).map(drop)
+    })?;
+    if let Some((when, at)) = source.text(table, "system-bus")? {
+        let complain = |why| source.complain(Some(at), format!("system-bus '{when}': {why}"));
+        config.system_bus = Some(when.parse().map_err(complain)?);
     }
     if let Some(pfs) = table.get("pf") {
         config.pfs = read_pfs(source, pfs)?;

@@ -1,6 +1,7 @@
 //! What the daemon is started with: a file, overridden by the command line, completed by defaults.
 
 mod args;
+mod bus;
 mod dirs;
 mod file;
 mod pf;
@@ -9,6 +10,7 @@ mod section;
 use std::path::PathBuf;
 
 pub use args::Args;
+pub use bus::SystemBus;
 pub use dirs::{
     BUS_SOCKET, DEVICE_DIR, default_profile_dir, default_runtime_dir, default_state_dir,
 };
@@ -69,6 +71,10 @@ pub struct Config {
     pub default_profile: String,
     /// Who may connect to devices that do not say so themselves.
     pub sockets: SocketAccess,
+    /// Whether to join the system's message bus.
+    pub system_bus: SystemBus,
+    /// A group whose members may manage devices over the system bus where there is no polkit.
+    pub bus_admin_group: Option<String>,
     /// The PFs, never empty; the first is the default.
     pub pfs: Vec<PfConfig>,
 }
@@ -132,8 +138,27 @@ impl Config {
                 .or(file.default_profile)
                 .unwrap_or_else(|| profiles::DEFAULT.to_owned()),
             sockets: file.sockets,
+            system_bus: args.system_bus.or(file.system_bus).unwrap_or_default(),
+            bus_admin_group: args
+                .bus_admin_group
+                .clone()
+                .map(check_group)
+                .transpose()?
+                .or(file.bus_admin_group),
             pfs,
         })
+    }
+}
+
+/// A group that this host knows: else nobody would ever be a member.
+fn check_group(name: String) -> Result<String, ConfigError> {
+    match crate::session::group(&name) {
+        Ok(_) => Ok(name),
+        Err(why) => Err(ConfigError::Option {
+            option: "--bus-admin-group",
+            value: name.chars().take(MAX_SHOWN).collect(),
+            why: why.to_string(),
+        }),
     }
 }
 
@@ -163,6 +188,9 @@ impl std::fmt::Display for Config {
             self.sockets.group.as_deref().unwrap_or(daemon)
         )?;
         writeln!(f, "socket-mode = {:04o}", self.sockets.mode)?;
+        writeln!(f, "system-bus = {}", self.system_bus.word())?;
+        let group = self.bus_admin_group.as_deref().unwrap_or("none");
+        writeln!(f, "bus-admin-group = {group}")?;
         self.pfs.iter().try_for_each(|pf| writeln!(f, "pf = {pf}"))
     }
 }

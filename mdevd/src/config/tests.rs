@@ -29,6 +29,8 @@ log = "debug"
 socket-owner = "root"
 socket-group = "107"
 socket-mode = "0600"
+system-bus = "off"
+bus-admin-group = "108"
 
 [[pf]]
 name = "soft0"
@@ -49,6 +51,8 @@ name = "soft1"
     assert_eq!(config.state_dir, Some("/var/lib/x".into()));
     assert_eq!(config.sockets.mode, 0o600);
     assert_eq!(config.sockets.group.as_deref(), Some("107"));
+    assert_eq!(config.system_bus, Some(SystemBus::Off));
+    assert_eq!(config.bus_admin_group.as_deref(), Some("108"));
     assert_eq!(
         config.pfs[0].to_string(),
         "soft:soft0,queue-pairs=128,workers=2,rss-domains=16,vectors=300,doorbell-pages=257,\
@@ -62,7 +66,8 @@ fn complaints_name_file_line_and_the_nearest_key() {
     assert_eq!(
         refusal("log = \"info\"\nstate_dir = \"/x\"\n"),
         "m.toml:2: there is no key 'state_dir'; did you mean 'state-dir'? (keys: state-dir, \
-         runtime-dir, log, profile-dir, default-profile, socket-owner, socket-group, socket-mode, pf)"
+         runtime-dir, log, profile-dir, default-profile, socket-owner, socket-group, socket-mode, system-bus, \
+         bus-admin-group, pf)"
     );
     let pf = refusal("[[pf]]\nname = \"a\"\n\nqueue-pair = 3\n");
     assert!(
@@ -275,4 +280,39 @@ fn directories_become_absolute() {
     let config = Config::load(&args).expect("a configuration");
     assert!(config.runtime_dir.is_absolute() && config.runtime_dir.ends_with("r"));
     assert!(config.state_dir.is_absolute() && config.state_dir.ends_with("s"));
+}
+
+#[test]
+fn the_system_bus_is_chosen_by_word_and_its_group_by_name() {
+    let default = load(Args::default()).expect("good");
+    assert_eq!(default.system_bus, SystemBus::Auto);
+    assert_eq!(default.bus_admin_group, None);
+    let args = Args {
+        system_bus: Some(SystemBus::On),
+        bus_admin_group: Some("root".into()),
+        ..Args::default()
+    };
+    let chosen = load(args).expect("good");
+    assert!(
+        chosen
+            .to_string()
+            .contains("system-bus = on\nbus-admin-group = root\n"),
+        "{chosen}"
+    );
+    assert!(
+        refusal("system-bus = \"yes\"\n")
+            .contains("m.toml:1: system-bus 'yes': write auto, on or off")
+    );
+    assert!(
+        refusal("bus-admin-group = \"no-such\"\n").contains("'bus-admin-group': there is no group")
+    );
+    let args = Args {
+        bus_admin_group: Some("no-such".into()),
+        ..Args::default()
+    };
+    let refused = load(args).expect_err("refused").to_string();
+    assert!(
+        refused.contains("--bus-admin-group 'no-such' cannot be"),
+        "{refused}"
+    );
 }

@@ -13,7 +13,9 @@ use vfio_user_server::{
 use super::bells::Bells;
 use super::gate::DeviceGate;
 use super::irqs::{self, UnmaskWatch};
+use super::numbers;
 use super::quiet::quiet;
+use crate::engine::{Events, Happening};
 
 /// What a client sees of `cvf`.
 ///
@@ -61,10 +63,18 @@ pub(super) struct Adapter {
     bells: Option<Bells>,
     /// What the client left behind.
     leaving: Option<Quiescing>,
+    events: Events,
+    /// What was told last: the driver runs.
+    told: bool,
 }
 
 impl Adapter {
-    pub(super) fn new(cvf: Arc<Cvf>, gate: Arc<DeviceGate>, description: Arc<Description>) -> Self {
+    pub(super) fn new(
+        cvf: Arc<Cvf>,
+        gate: Arc<DeviceGate>,
+        description: Arc<Description>,
+        events: Events,
+    ) -> Self {
         Self {
             cvf,
             gate,
@@ -72,6 +82,21 @@ impl Adapter {
             unmask: None,
             bells: None,
             leaving: None,
+            events,
+            told: false,
+        }
+    }
+
+    /// Tells it when the driver has begun or ended to run, or the device was stopped under it. Looked at
+    /// after each message: a driver that was stopped is interrupted, and asks for the reason.
+    fn tell_driver(&mut self) {
+        let runs = self.cvf.driver_runs();
+        if runs != self.told {
+            self.told = runs;
+            self.events.publish(Happening::Driver {
+                device: self.cvf.spec().name.clone(),
+                driver: numbers::driver(&self.cvf.health()),
+            });
         }
     }
 
@@ -120,21 +145,23 @@ impl Device for Adapter {
         self.unmask = None;
         self.bells = None;
         self.leaving = Some(self.cvf.disconnected());
+        self.tell_driver();
     }
 
     fn region_read(&mut self, _: &mut Context<'_>, at: RegionRange) -> Answer<Vec<u8>> {
         let mut data = vec![0; at.count as usize];
-        match self.cvf.read(at.region, at.offset, &mut data) {
+        let read = self.cvf.read(at.region, at.offset, &mut data);
+        self.tell_driver();
+        match read {
             Ok(()) => Answer::ok(data),
             Err(_) => Answer::err(Errno::EINVAL),
         }
     }
 
     fn region_write(&mut self, _: &mut Context<'_>, at: RegionRange, data: &[u8]) -> Answer<()> {
-        self.cvf
-            .write(at.region, at.offset, data)
-            .map_err(|_| Errno::EINVAL)
-            .into()
+        let written = self.cvf.write(at.region, at.offset, data);
+        self.tell_driver();
+        written.map_err(|_| Errno::EINVAL).into()
     }
 
     fn dma_map(&mut self, _: &mut Context<'_>, map: DmaMap) -> Answer<()> {
@@ -209,7 +236,9 @@ impl Device for Adapter {
     }
 
     fn reset(&mut self, cx: &mut Context<'_>) -> Answer<()> {
-        Self::answer(cx, self.cvf.reset())
+        let quiescing = self.cvf.reset();
+        self.tell_driver();
+        Self::answer(cx, quiescing)
     }
 }
 

@@ -16,7 +16,8 @@ use super::served::ServedCvf;
 use super::{adapter, numbers};
 use crate::config::{PfConfig, Uplink};
 use crate::engine::{
-    Backend, Definition, Device, Doorbells, EngineError, Interrupts, Link, PfView, RingFormat,
+    Backend, Definition, Device, Doorbells, EngineError, Events, Interrupts, Link, PfView,
+    RingFormat,
 };
 use crate::session::{Access, Place};
 
@@ -33,6 +34,7 @@ pub struct RealBackend {
     dir: PathBuf,
     pfs: Vec<Pf>,
     runtime: Handle,
+    events: Events,
 }
 
 struct Pf {
@@ -57,6 +59,7 @@ impl RealBackend {
             dir: dir.to_owned(),
             pfs: pfs.iter().map(start).collect::<Result<_, _>>()?,
             runtime,
+            events: Events::default(),
         })
     }
 }
@@ -164,6 +167,7 @@ impl Backend for RealBackend {
             place,
             runtime,
             devices,
+            self.events.clone(),
         )))
     }
 
@@ -175,5 +179,9 @@ impl Backend for RealBackend {
         let slice = pf.function.ledger().cut(name, &request).map_err(refuse)?;
         slice.release();
         Ok(())
+    }
+
+    fn events(&self) -> &Events {
+        &self.events
     }
 }

@@ -1,6 +1,8 @@
 //! libcvf's counters and states as the engine shows them.
 
-use libcvf::cvf::{Cvf, CvfStats, Memory as CvfMemory, QueueStats, SteeringState};
+use libcvf::cvf::{
+    Cvf, CvfStats, Health as CvfHealth, Memory as CvfMemory, QueueStats, SteeringState,
+};
 use libcvf::pf::PhysicalFunction;
 use vfio_user_server::Observer;
 
@@ -49,13 +51,17 @@ pub(super) fn stats(stats: &CvfStats, observer: &Observer) -> Stats {
     }
 }
 
+/// What the guest's driver does, and why the device was stopped under it.
+pub(super) fn driver(health: &CvfHealth) -> String {
+    match &health.reason {
+        Some(reason) => format!("{}: {reason}", health.driver),
+        None => health.driver.to_owned(),
+    }
+}
+
 /// A device's health, from data plane, protocol and socket.
 pub(super) fn health(cvf: &Cvf, observer: &Observer, visits: &Visits) -> Health {
     let health = cvf.health();
-    let driver = match &health.reason {
-        Some(reason) => format!("{}: {reason}", health.driver),
-        None => health.driver.to_owned(),
-    };
     let memory = match health.memory {
         CvfMemory::Unknown => Memory::Unknown,
         CvfMemory::Shared => Memory::Shared,
@@ -64,7 +70,7 @@ pub(super) fn health(cvf: &Cvf, observer: &Observer, visits: &Visits) -> Health 
     };
     Health {
         client: visits.client(),
-        driver,
+        driver: driver(&health),
         features: health
             .feature_names
             .iter()

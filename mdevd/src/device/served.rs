@@ -19,7 +19,7 @@ use super::change;
 use super::errors::{change_error, socket_error};
 use super::gate::DeviceGate;
 use super::{numbers, quiet};
-use crate::engine::{Client, Definition, Device, EngineError, Health, Stats};
+use crate::engine::{Client, Definition, Device, EngineError, Events, Health, Stats};
 use crate::limits::QUIESCE_DEADLINE;
 use crate::session::{Guest, Place, Visits, listen};
 
@@ -34,6 +34,7 @@ pub(super) struct ServedCvf {
     description: Arc<Description>,
     observer: Observer,
     visits: Visits,
+    events: Events,
     runtime: Handle,
     /// Devices of its PF.
     siblings: Arc<AtomicU64>,
@@ -63,17 +64,20 @@ impl ServedCvf {
         place: Place,
         runtime: Handle,
         siblings: Arc<AtomicU64>,
+        events: Events,
     ) -> Self {
         siblings.fetch_add(1, Ordering::Relaxed);
+        let name = cvf.spec().name.clone();
         Self {
-            name: cvf.spec().name.clone(),
+            visits: Visits::new(&name, events.clone()),
+            name,
             path: place.path().to_owned(),
             cvf,
             gate,
             changing: Mutex::default(),
             description,
             observer: Observer::new(),
-            visits: Visits::default(),
+            events,
             runtime,
             siblings,
             stage: Mutex::new(Stage::Prepared(place)),
@@ -87,12 +91,14 @@ struct Host {
     gate: Arc<DeviceGate>,
     description: Arc<Description>,
     observer: Observer,
+    events: Events,
 }
 
 impl Guest for Host {
     fn serve(&self, stream: UnixStream) -> Pin<Box<dyn Future<Output = Option<String>> + Send>> {
         let (cvf, gate) = (self.cvf.clone(), self.gate.clone());
-        let mut adapter = Adapter::new(cvf, gate, self.description.clone());
+        let (description, events) = (self.description.clone(), self.events.clone());
+        let mut adapter = Adapter::new(cvf, gate, description, events);
         let observer = self.observer.clone();
         Box::pin(async move {
             let config = Config::default();
@@ -139,6 +145,7 @@ impl Device for ServedCvf {
             gate: self.gate.clone(),
             description: self.description.clone(),
             observer: self.observer.clone(),
+            events: self.events.clone(),
         };
         let (stop, stopped) = oneshot::channel();
         let (alive, ended) = mpsc::channel();

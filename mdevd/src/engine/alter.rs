@@ -9,7 +9,8 @@ use super::catalog::{Catalog, Names, store_failed};
 use super::definition::Definition;
 use super::entry::{Entry, Live};
 use super::error::EngineError;
-use super::set::{Changed, SetRequest, differences};
+use super::events::Happening;
+use super::set::{Change, Changed, SetRequest, differences};
 use crate::crash;
 
 const ATTEMPTED: &str = "change";
@@ -75,14 +76,19 @@ impl Catalog {
                     definition: to,
                     device,
                 });
-                self.settle_change(name, next.clone(), free);
+                let told = Happening::Changed {
+                    device: name.to_owned(),
+                    attributes: answer.changes.iter().map(Change::key).collect(),
+                };
+                self.settle_change(name, next.clone(), free, told);
                 self.refresh(&next, &profile);
                 crash::point("set: done");
                 Ok(answer)
             }
             Err(error) => {
                 let free = Some(to.mac).filter(|mac| *mac != from.mac);
-                self.settle_change(name, live.clone(), free);
+                let told = Happening::changed(name, &["state"]);
+                self.settle_change(name, live.clone(), free, told);
                 Err(error)
             }
         }
@@ -110,14 +116,14 @@ impl Catalog {
     }
 
     /// Lists the device as it is now, and frees an address that it does not have.
-    fn settle_change(&self, name: &str, live: Arc<Live>, free: Option<MacAddr>) {
+    fn settle_change(&self, name: &str, live: Arc<Live>, free: Option<MacAddr>, told: Happening) {
         if let Some(mac) = free {
             let mut names = self.names.lock();
             if names.macs.get(&mac).is_some_and(|owner| owner == name) {
                 names.macs.remove(&mac);
             }
         }
-        self.conclude(name, Some(Entry::Live(live)), None);
+        self.conclude_telling(name, Some(Entry::Live(live)), None, told);
     }
 }
 

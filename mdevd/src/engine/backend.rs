@@ -7,6 +7,7 @@ use policies::Profile;
 
 use super::definition::Definition;
 use super::error::EngineError;
+use super::events::Events;
 use super::view::{Client, Health, PfView, Stats};
 
 /// PFs, and devices cut from them.
@@ -29,6 +30,9 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// Says which resource is short.
     fn fits(&self, definition: &Definition) -> Result<(), EngineError>;
+
+    /// Where devices tell what happens to them; the catalog tells its own there.
+    fn events(&self) -> &Events;
 }
 
 /// A composed device. Dropping it retires it.

@@ -17,6 +17,7 @@ use super::backend::Backend;
 use super::definition::{Definition, SocketAccess};
 use super::entry::{Entry, Failed, Live};
 use super::error::{EngineError, shown};
+use super::events::{Events, Happening};
 use super::policy::ExplainRequest;
 use super::request::{CreateRequest, Draft};
 use super::set::{Changed, SetRequest};
@@ -114,6 +115,17 @@ impl Catalog {
 
     /// Lists the reserved name as `entry`, or not at all, and frees `mac` in the latter case.
     pub(super) fn conclude(&self, name: &str, entry: Option<Entry>, mac: Option<MacAddr>) {
+        self.conclude_telling(name, entry, mac, None);
+    }
+
+    /// The same, and tells it before anybody else can do something to that name.
+    pub(super) fn conclude_telling(
+        &self,
+        name: &str,
+        entry: Option<Entry>,
+        mac: Option<MacAddr>,
+        what: impl Into<Option<Happening>>,
+    ) {
         let mut names = self.names.lock();
         match entry {
             Some(entry) => {
@@ -126,6 +138,9 @@ impl Catalog {
                     names.macs.remove(&mac);
                 }
             }
+        }
+        if let Some(what) = what.into() {
+            self.events().publish(what);
         }
         drop(names);
         self.settled.notify_all();
@@ -281,7 +296,9 @@ impl Catalog {
         match made {
             Ok((live, profile)) => {
                 let answer = created(Outcome::Created, &live);
-                self.conclude(&name, Some(Entry::Live(live.clone())), None);
+                let told = answer.happening();
+                let entry = Some(Entry::Live(live.clone()));
+                self.conclude_telling(&name, entry, None, told);
                 self.refresh(&live, &profile);
                 tracing::info!(device = name, mac = answer.mac, pf = answer.pf, "created");
                 Ok(answer)
@@ -379,7 +396,8 @@ impl Engine for Catalog {
         drop(names);
         crash::point("destroy: marked");
         if let Err(why) = self.store.remove(name) {
-            self.conclude(name, Some(entry), None);
+            let told = Happening::changed(name, &["state"]);
+            self.conclude_telling(name, Some(entry), None, told);
             return Err(store_failed("destroy", name, &why));
         }
         crash::point("destroy: removed");
@@ -388,7 +406,12 @@ impl Engine for Catalog {
             _ => Ok(()),
         };
         crash::point("destroy: retired");
-        self.conclude(name, None, entry.definition().map(|d| d.mac));
+        let device = name.to_owned();
+        let (mac, told) = (
+            entry.definition().map(|d| d.mac),
+            Happening::Destroyed { device },
+        );
+        self.conclude_telling(name, None, mac, told);
         tracing::info!(device = name, force, "destroyed");
         retired
     }
@@ -491,6 +514,10 @@ impl Engine for Catalog {
         let known: Vec<_> = pfs.iter().map(|pf| pf.name.clone()).collect();
         let found = pfs.into_iter().find(|pf| pf.name == name);
         found.ok_or_else(|| not_found("PF", name, known.iter().map(String::as_str)))
+    }
+
+    fn events(&self) -> &Events {
+        self.backend.events()
     }
 }
 

@@ -11,6 +11,7 @@ mod catalog;
 mod definition;
 mod entry;
 mod error;
+pub mod events;
 pub mod hints;
 mod judge;
 mod policy;
@@ -27,6 +28,7 @@ pub use definition::{
     Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess, Word,
 };
 pub use error::{EngineError, ErrorKind};
+pub use events::{Event, Events, Happening, Heard, Listener};
 pub use policy::ExplainRequest;
 pub use request::{CreateRequest, Draft, parse_mode};
 pub use restore::Restored;
@@ -113,6 +115,9 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::NotFound`].
     fn pf(&self, name: &str) -> Result<PfView, EngineError>;
+
+    /// Where everything that happens to devices is told.
+    fn events(&self) -> &Events;
 }
 
 #[cfg(test)]

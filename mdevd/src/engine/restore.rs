@@ -7,6 +7,7 @@ use super::catalog::{Catalog, created, failed};
 use super::definition::Definition;
 use super::entry::{Entry, Live};
 use super::error::EngineError;
+use super::events::Happening;
 use super::judge;
 use super::view::{Created, Outcome};
 
@@ -107,11 +108,14 @@ impl Catalog {
         match attempt {
             Ok(live) => {
                 let answer = created(Outcome::Already, &live);
-                self.conclude(&name, Some(Entry::Live(live)), None);
+                let told = Happening::changed(&name, &["state"]);
+                self.conclude_telling(&name, Some(Entry::Live(live)), None, told);
                 Ok(answer)
             }
             Err(error) => {
-                self.conclude(&name, Some(failed(Some(spare), error.to_string())), None);
+                let entry = failed(Some(spare), error.to_string());
+                let told = Happening::changed(&name, &["state"]);
+                self.conclude_telling(&name, Some(entry), None, told);
                 Err(error)
             }
         }

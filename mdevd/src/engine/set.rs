@@ -113,6 +113,13 @@ pub struct Changed {
     pub notes: Vec<String>,
 }
 
+impl Change {
+    /// Its attribute's name on the bus.
+    pub(super) fn key(&self) -> String {
+        self.attribute.replace('-', "_")
+    }
+}
+
 impl SetRequest {
     /// Every attribute by its name on the bus.
     pub const KEYS: [&'static str; 10] = [

@@ -15,6 +15,7 @@ use policies::Profile;
 use super::backend::{Backend, Device};
 use super::definition::{Definition, Link};
 use super::error::EngineError;
+use super::events::{Events, Happening};
 use super::view::{
     Client, Counters, Health, Memory, PairCounters, PfView, Resource, Stats, UplinkView,
 };
@@ -26,6 +27,7 @@ use crate::session::{Access, Place};
 pub struct SimBackend {
     dir: PathBuf,
     shared: Arc<Mutex<Shared>>,
+    events: Events,
 }
 
 #[derive(Debug, Default)]
@@ -82,12 +84,15 @@ impl SimBackend {
         Self {
             dir: dir.to_owned(),
             shared: Arc::new(Mutex::new(shared)),
+            events: Events::default(),
         }
     }
 
     /// A client appears at a device.
     pub fn connect(&self, name: &str, client: Client) {
         self.shared.lock().clients.insert(name.to_owned(), client);
+        let device = name.to_owned();
+        self.events.publish(Happening::Connected { device, client });
     }
 
     /// From now on no device takes a change, or all do again.
@@ -98,6 +103,10 @@ impl SimBackend {
     /// It leaves.
     pub fn disconnect(&self, name: &str) {
         self.shared.lock().clients.remove(name);
+        self.events.publish(Happening::Disconnected {
+            device: name.to_owned(),
+            reason: None,
+        });
     }
 }
 
@@ -148,6 +157,10 @@ impl Backend for SimBackend {
 
     fn fits(&self, definition: &Definition) -> Result<(), EngineError> {
         self.shared.lock().pf(definition).map(drop)
+    }
+
+    fn events(&self) -> &Events {
+        &self.events
     }
 }
 

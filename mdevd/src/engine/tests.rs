@@ -5,11 +5,12 @@ use tempfile::{TempDir, tempdir};
 
 use super::sim::SimBackend;
 use super::*;
-use crate::limits::MAX_PAGE;
+use crate::limits::{MAX_EVENTS_KEPT, MAX_PAGE};
 use crate::profiles::Profiles;
 use crate::store::{MemoryStore, Store};
 
 mod alter;
+mod events;
 mod identity;
 mod persistence;
 mod policy;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::RateLimits;
+use super::events::Happening;
 
 fn none<T>(option: &Option<T>) -> bool {
     option.is_none()
@@ -49,6 +50,18 @@ pub struct Created {
     /// What the operator should know about this choice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+impl Created {
+    /// What is told of it.
+    pub(super) fn happening(&self) -> Happening {
+        Happening::Created {
+            device: self.name.clone(),
+            uuid: self.uuid.clone(),
+            mac: self.mac.clone(),
+            pf: self.pf.clone(),
+        }
+    }
 }
 
 /// Where a device stands.

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::engine::Client;
+use crate::engine::{Client, Events, Happening};
 
-/// The visits of one device; clones show the same.
-#[derive(Clone, Debug, Default)]
-pub struct Visits(Arc<Mutex<State>>);
+/// The visits of one device, which are told as they begin and end; clones show the same.
+#[derive(Clone, Debug)]
+pub struct Visits {
+    device: Arc<str>,
+    events: Events,
+    state: Arc<Mutex<State>>,
+}
 
 #[derive(Clone, Debug, Default)]
 struct State {
@@ -19,39 +23,56 @@ struct State {
 }
 
 impl Visits {
+    /// Nobody has visited `device` yet.
+    pub fn new(device: &str, events: Events) -> Self {
+        Self {
+            device: device.into(),
+            events,
+            state: Arc::default(),
+        }
+    }
+
     /// Who is connected.
     pub fn client(&self) -> Option<Client> {
-        self.0.lock().client
+        self.state.lock().client
     }
 
     /// Clients served so far, the present one included.
     pub fn served(&self) -> u64 {
-        self.0.lock().served
+        self.state.lock().served
     }
 
     /// Connections closed because somebody was there.
     pub fn refused(&self) -> u64 {
-        self.0.lock().refused
+        self.state.lock().refused
     }
 
     /// How the last client left, if not by closing its connection.
     pub fn last(&self) -> Option<String> {
-        self.0.lock().last.clone()
+        self.state.lock().last.clone()
     }
 
     pub(super) fn arrived(&self, client: Client) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.client = Some(client);
         state.served += 1;
+        drop(state);
+        let device = self.device.to_string();
+        self.events.publish(Happening::Connected { device, client });
     }
 
     pub(super) fn left(&self, why: Option<String>) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.client = None;
-        state.last = why;
+        state.last.clone_from(&why);
+        drop(state);
+        self.events.publish(Happening::Disconnected {
+            device: self.device.to_string(),
+            reason: why,
+        });
     }
 
     pub(super) fn turned_away(&self) {
-        self.0.lock().refused += 1;
+        self.state.lock().refused += 1;
     }
 }

@@ -1,6 +1,8 @@
 //! A real daemon for a test, and the two programs.
 #![allow(dead_code)]
 
+pub mod bus;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -53,16 +55,25 @@ impl House {
         if !args.contains(&"--default-profile") {
             command.args(["--default-profile", "lab"]);
         }
+        // A test never joins the machine's own bus.
+        if !args.contains(&"--system-bus") {
+            command.args(["--system-bus", "off"]);
+        }
         command
             .args(args)
             .env_remove("MDEVD_LOG")
-            .env_remove("NOTIFY_SOCKET");
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("DBUS_SYSTEM_BUS_ADDRESS");
         command
     }
 
     /// A daemon that is ready.
     pub fn start(&self, args: &[&str]) -> Daemon<'_> {
-        let mut command = self.command(args);
+        self.start_command(self.command(args))
+    }
+
+    /// The daemon that `command` is, when it is ready.
+    pub fn start_command(&self, mut command: Command) -> Daemon<'_> {
         let mut child = command
             .stdin(Stdio::null())
             .stderr(Stdio::piped())

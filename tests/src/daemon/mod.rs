@@ -30,6 +30,7 @@ pub struct Daemon {
     dir: PathBuf,
     pfs: Vec<String>,
     netns: Option<Surroundings>,
+    bus: Option<String>,
     process: Process,
     starts: AtomicU32,
     _remove: cleanup::Guard,
@@ -47,6 +48,29 @@ impl Daemon {
         pfs: &[&str],
         netns: Option<&Netns>,
     ) -> Result<Self> {
+        Self::start_at(programs, parent, pfs, netns, None)
+    }
+
+    /// The same on the message bus at this D-Bus address, without which it does not start.
+    ///
+    /// # Errors
+    /// As [`Daemon::start`].
+    pub fn start_on_bus(
+        programs: &Programs,
+        parent: &Path,
+        pfs: &[&str],
+        bus: &str,
+    ) -> Result<Self> {
+        Self::start_at(programs, parent, pfs, None, Some(bus))
+    }
+
+    fn start_at(
+        programs: &Programs,
+        parent: &Path,
+        pfs: &[&str],
+        netns: Option<&Netns>,
+        bus: Option<&str>,
+    ) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("d")
             .rand_bytes(4)
@@ -56,13 +80,14 @@ impl Daemon {
         let remove = cleanup::on_drop(move || drop(fs::remove_dir_all(&gone)));
         let pfs: Vec<String> = pfs.iter().map(|p| (*p).to_owned()).collect();
         let netns = netns.map(Netns::surroundings);
-        let process = launch(programs, &dir, &pfs, netns.as_ref(), 0)?;
+        let process = launch(programs, &dir, &pfs, netns.as_ref(), bus, 0)?;
         let starts = AtomicU32::new(1);
         let daemon = Daemon {
             programs: programs.clone(),
             dir,
             pfs,
             netns,
+            bus: bus.map(str::to_owned),
             process,
             starts,
             _remove: remove,
@@ -146,6 +171,7 @@ impl Daemon {
             &self.dir,
             &self.pfs,
             self.netns.as_ref(),
+            self.bus.as_deref(),
             number,
         )?;
         self.wait_answering()
@@ -303,6 +329,7 @@ fn launch(
     dir: &Path,
     pfs: &[String],
     netns: Option<&Surroundings>,
+    bus: Option<&str>,
     number: u32,
 ) -> Result<Process> {
     let mut command = Command::new(&programs.mdevd);
@@ -311,12 +338,21 @@ fn launch(
     // What a test is about is not what a profile lets be, unless it says so.
     command.args(["--default-profile", "lab"]);
     command.arg("--profile-dir").arg(dir.join("profiles"));
+    // The machine's own bus is nobody's to test with.
+    match bus {
+        Some(address) => {
+            command.args(["--system-bus", "on"]);
+            command.env("DBUS_SYSTEM_BUS_ADDRESS", address);
+        }
+        None => {
+            command.args(["--system-bus", "off"]);
+            command.env_remove("DBUS_SYSTEM_BUS_ADDRESS");
+        }
+    }
     for pf in pfs {
         command.args(["--pf", pf]);
     }
-    command
-        .env("RUST_BACKTRACE", "1")
-        .env_remove("DBUS_SYSTEM_BUS_ADDRESS");
+    command.env("RUST_BACKTRACE", "1");
     let around = Surroundings {
         netns: netns.and_then(|n| n.netns),
         keep: Vec::new(),

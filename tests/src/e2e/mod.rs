@@ -6,6 +6,7 @@
 mod beside;
 mod churn;
 mod controls;
+mod dbus;
 pub mod hotplug;
 mod idle;
 mod iommu;
@@ -136,6 +137,7 @@ pub struct Report {
 #[must_use]
 pub fn all() -> Vec<Test> {
     let mut all = itself::tests();
+    all.extend(dbus::tests());
     all.extend(traffic::tests());
     all.extend(offloads::tests());
     all.extend(controls::tests());

@@ -1,0 +1,291 @@
+//! What calls on the system bus are answered with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::time::timeout;
+use zbus::Message;
+use zbus::message::{Flags, Header};
+use zbus::zvariant::{DynamicDeserialize, DynamicType};
+
+use super::super::convert::Dict;
+use super::super::manager::Manager;
+use super::authority::{Ask, Authority};
+use super::fault::Fault;
+use super::methods::{self, Method};
+use super::objects::Objects;
+use super::path::{Level, Object, Place};
+use super::{INTROSPECTABLE, OBJECT_MANAGER, PEER, PROPERTIES, standard};
+use crate::engine::Engine;
+use crate::limits::{CATCH_UP_DEADLINE, MAX_LARGE_ANSWERS};
+
+/// Answers calls. Any number at a time.
+pub(super) struct Face {
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) manager: Manager,
+    pub(super) objects: Arc<Mutex<Objects>>,
+    pub(super) authority: Authority,
+    /// Number of the last event whose effects are to be seen on the bus.
+    pub(super) done: watch::Receiver<u64>,
+    large: Semaphore,
+}
+
+/// A reply, and the right to be large until it is sent.
+pub(super) struct Reply<'a> {
+    pub(super) message: Message,
+    _large: Option<SemaphorePermit<'a>>,
+}
+
+/// A call, taken apart.
+pub(super) struct Call<'a> {
+    pub(super) message: &'a Message,
+    pub(super) header: &'a Header<'a>,
+    pub(super) member: &'a str,
+}
+
+impl Call<'_> {
+    /// Its arguments.
+    pub(super) fn args<T>(&self) -> Result<T, Fault>
+    where
+        T: for<'d> DynamicDeserialize<'d>,
+    {
+        let body = self.message.body();
+        let read: Result<T, _> = body.deserialize();
+        read.map_err(|error| {
+            let signature = body.signature().to_string();
+            let member = self.member;
+            Fault::invalid_args(format!(
+                "the arguments of {member} are not ({signature}): {error}; see its introspection"
+            ))
+        })
+    }
+
+    pub(super) fn reply<B>(&self, body: &B) -> Result<Message, Fault>
+    where
+        B: serde::Serialize + DynamicType,
+    {
+        Ok(Message::method_return(self.header)?.build(body)?)
+    }
+
+    pub(super) fn unknown_method(&self, interface: &str) -> Fault {
+        Fault::unknown_method(format!("{interface} has no method '{}'", self.member))
+    }
+}
+
+impl Face {
+    pub(super) fn new(
+        engine: Arc<dyn Engine>,
+        objects: Arc<Mutex<Objects>>,
+        authority: Authority,
+        done: watch::Receiver<u64>,
+    ) -> Self {
+        Self {
+            manager: Manager::new(engine.clone()),
+            engine,
+            objects,
+            authority,
+            done,
+            large: Semaphore::new(MAX_LARGE_ANSWERS),
+        }
+    }
+
+    /// Answers one call.
+    pub(super) async fn answer(&self, message: &Message) -> Result<Reply<'_>, Fault> {
+        let header = message.header();
+        let (Some(path), Some(member)) = (header.path(), header.member()) else {
+            return Err(Fault::invalid_args("a call names an object and a method"));
+        };
+        let (path, member) = (path.as_str(), member.as_str());
+        let call = Call {
+            message,
+            header: &header,
+            member,
+        };
+        let named = header.interface().map(|name| name.as_str().to_owned());
+        // The Peer interface is everywhere (D-Bus specification, "Standard Interfaces").
+        if named.as_deref() == Some(PEER) {
+            return Ok(small(standard::peer(&call).await?));
+        }
+        let place = Place::of(path).filter(|place| self.exists(place));
+        let place = place.ok_or_else(|| {
+            Fault::unknown_object(format!(
+                "there is no object {path}; it may have been destroyed"
+            ))
+        })?;
+        let interface = match named {
+            Some(interface) => interface,
+            None => implied(&place, member)
+                .ok_or_else(|| Fault::unknown_method(format!("{path} has no method '{member}'")))?
+                .to_owned(),
+        };
+        let large = match (interface.as_str(), member) {
+            (OBJECT_MANAGER | INTROSPECTABLE, _) | (_, "List" | "ListPfs") => {
+                Some(self.large.acquire().await.map_err(|_| closed())?)
+            }
+            _ => None,
+        };
+        let message = match interface.as_str() {
+            INTROSPECTABLE => standard::introspect(self, &call, &place)?,
+            PROPERTIES => standard::properties(self, &call, &place)?,
+            OBJECT_MANAGER if place == Place::Above(Level::Root) => {
+                standard::managed_objects(self, &call)?
+            }
+            _ => match &place {
+                Place::Object(object) if object.interface() == interface => {
+                    self.ours(&call, object).await?
+                }
+                _ => {
+                    let what = format!("{path} has no interface {interface}");
+                    return Err(Fault::unknown_interface(what));
+                }
+            },
+        };
+        Ok(Reply {
+            message,
+            _large: large,
+        })
+    }
+
+    fn exists(&self, place: &Place) -> bool {
+        match place {
+            Place::Above(_) => true,
+            Place::Object(object) => self.objects.lock().get(object).is_some(),
+        }
+    }
+
+    async fn ours(&self, call: &Call<'_>, object: &Object) -> Result<Message, Fault> {
+        let (table, device): (&[Method], _) = match object {
+            Object::Manager => (&methods::MANAGER, None),
+            Object::Device(name) => (&methods::DEVICE, Some(name)),
+            Object::Pf(name) => (&methods::PF, Some(name)),
+        };
+        let method = table.iter().find(|method| method.name == call.member);
+        let method = method.ok_or_else(|| call.unknown_method(object.interface()))?;
+        let reply = match (object, device) {
+            (Object::Manager, _) => self.on_manager(call, method).await,
+            (Object::Device(name), _) => {
+                let options: Dict = call.args()?;
+                self.on_device(call, method, name.clone(), options).await
+            }
+            (Object::Pf(name), _) => {
+                let options: Dict = call.args()?;
+                call.reply(&self.manager.show_pf(name.clone(), options).await?)
+            }
+        };
+        if method.right.action().is_some() {
+            self.caught_up().await;
+        }
+        reply
+    }
+
+    async fn on_manager(&self, call: &Call<'_>, method: &Method) -> Result<Message, Fault> {
+        let manager = &self.manager;
+        match method.name {
+            "Create" => {
+                let (name, options): (String, Dict) = call.args()?;
+                self.allow(call, method, &name).await?;
+                call.reply(&manager.create(name, options).await?)
+            }
+            "Destroy" | "Set" | "Announce" | "Show" | "Stats" => {
+                let (name, options): (String, Dict) = call.args()?;
+                self.on_device(call, method, name, options).await
+            }
+            "List" => {
+                let (after, limit, options): (String, u32, Dict) = call.args()?;
+                call.reply(&manager.list(after, limit, options).await?)
+            }
+            "ListPfs" => call.reply(&manager.list_pfs(call.args()?).await?),
+            "ShowPf" => {
+                let (name, options): (String, Dict) = call.args()?;
+                call.reply(&manager.show_pf(name, options).await?)
+            }
+            "Version" => call.reply(&manager.version(call.args()?).await?),
+            // Here signals go to whoever matches them.
+            "Watch" => {
+                let _: Dict = call.args()?;
+                call.reply(&self.engine.events().last_sequence())
+            }
+            "Unwatch" => call.reply(&manager.unwatch(call.args()?).await?),
+            _ => Err(call.unknown_method(super::super::MANAGER_INTERFACE)),
+        }
+    }
+
+    /// What manager and device have in common: the manager's name the device.
+    async fn on_device(
+        &self,
+        call: &Call<'_>,
+        method: &Method,
+        name: String,
+        options: Dict,
+    ) -> Result<Message, Fault> {
+        self.allow(call, method, &name).await?;
+        let manager = &self.manager;
+        match method.name {
+            "Destroy" => call.reply(&manager.destroy(name, options).await?),
+            "Set" => call.reply(&manager.set(name, options).await?),
+            "Announce" => call.reply(&manager.announce(name, options).await?),
+            "Show" => call.reply(&manager.show(name, options).await?),
+            "Stats" => call.reply(&manager.stats(name, options).await?),
+            _ => Err(call.unknown_method(super::DEVICE_INTERFACE)),
+        }
+    }
+
+    async fn allow(&self, call: &Call<'_>, method: &Method, name: &str) -> Result<(), Fault> {
+        let sender = call.header.sender();
+        let sender = sender.ok_or_else(|| Fault::failed("the bus does not say who is asking"))?;
+        let flags = call.header.primary().flags();
+        let ask = Ask {
+            sender,
+            interactive: flags.contains(Flags::AllowInteractiveAuth),
+            method,
+            name,
+        };
+        Ok(self.authority.allow(ask).await?)
+    }
+
+    /// Waits until what has happened so far is to be seen in the objects.
+    async fn caught_up(&self) {
+        let last = self.engine.events().last_sequence();
+        let mut done = self.done.clone();
+        let seen = done.wait_for(|done| *done >= last);
+        if timeout(CATCH_UP_DEADLINE, seen).await.is_err() {
+            tracing::warn!("the objects on the system bus are behind what happens");
+        }
+    }
+}
+
+fn small(message: Message) -> Reply<'static> {
+    Reply {
+        message,
+        _large: None,
+    }
+}
+
+fn closed() -> Fault {
+    Fault::failed("the daemon is stopping")
+}
+
+/// The interface of a method that is named without.
+fn implied(place: &Place, member: &str) -> Option<&'static str> {
+    if let Place::Object(object) = place {
+        let table: &[Method] = match object {
+            Object::Manager => &methods::MANAGER,
+            Object::Device(_) => &methods::DEVICE,
+            Object::Pf(_) => &methods::PF,
+        };
+        if table.iter().any(|method| method.name == member) {
+            return Some(object.interface());
+        }
+    }
+    match member {
+        "Introspect" => Some(INTROSPECTABLE),
+        "Get" | "GetAll" | "Set" => Some(PROPERTIES),
+        "GetManagedObjects" => Some(OBJECT_MANAGER),
+        _ => None,
+    }
+}
+
+/// Properties of every interface of an object.
+pub(super) type Interfaces<'a> = HashMap<&'a str, &'a Dict>;

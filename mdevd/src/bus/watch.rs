@@ -1,0 +1,92 @@
+//! A peer of the private socket that asked to be told events.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use zbus::Connection;
+
+use super::event::event_dict;
+use super::guard::LastHeard;
+use super::{MANAGER_INTERFACE, MANAGER_PATH};
+use crate::engine::{Events, Listener};
+
+/// One peer's watch: at most one task, which ends with the peer. Clones are the same watch.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    heard: LastHeard,
+    task: Arc<Mutex<Option<Telling>>>,
+}
+
+#[derive(Debug)]
+struct Telling {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Watch {
+    /// Nothing is told yet to the peer whose seat `heard` is.
+    pub fn new(heard: LastHeard) -> Self {
+        Self {
+            heard,
+            task: Arc::default(),
+        }
+    }
+
+    /// Tells the peer events from now on; the number is that of the last one before.
+    pub(super) fn start(&self, events: &Events, connection: Connection) -> u64 {
+        let (listener, last) = events.listen();
+        let (stop, stopped) = oneshot::channel();
+        let mut task = self.task.lock();
+        // A second request replaces the first: the peer asked to begin anew.
+        if let Some(before) = task.take() {
+            let _ = before.stop.send(());
+        }
+        *task = Some(Telling {
+            stop,
+            task: tokio::spawn(tell(connection, listener, stopped)),
+        });
+        self.heard.watching(true);
+        last
+    }
+
+    /// Tells nothing more. False: nothing was told.
+    pub(super) fn stop(&self) -> bool {
+        self.heard.watching(false);
+        let telling = self.task.lock().take();
+        telling.is_some_and(|telling| telling.stop.send(()).is_ok())
+    }
+
+    /// The peer is gone: nothing is told any more, not even to its end.
+    pub(super) fn cut(&self) {
+        if let Some(telling) = self.task.lock().take() {
+            telling.task.abort();
+        }
+    }
+}
+
+/// A message that has begun is always sent to its end, else the peer could not read what follows.
+async fn tell(connection: Connection, mut listener: Listener, mut stopped: oneshot::Receiver<()>) {
+    loop {
+        let heard = tokio::select! {
+            biased;
+            _ = &mut stopped => return,
+            heard = listener.next() => heard,
+        };
+        let Some(heard) = heard else { return };
+        let event = event_dict(&heard);
+        let sent = connection
+            .emit_signal(
+                None::<&str>,
+                MANAGER_PATH,
+                MANAGER_INTERFACE,
+                "Event",
+                &event,
+            )
+            .await;
+        if sent.is_err() {
+            return;
+        }
+    }
+}
