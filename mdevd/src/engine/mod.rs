@@ -27,7 +27,8 @@ pub use restore::Restored;
 pub use set::{Changed, Changes, Link, SetRequest};
 pub use view::{
     Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
-    Page, PairCounters, PfView, Refusal, Resource, State, Stats, Steering, UplinkView, VersionView,
+    Page, PairCounters, PfView, Refusal, Resource, State, Stats, StatsPage, Steering, UplinkView,
+    VersionView,
 };
 
 /// Commands on devices and PFs.
@@ -75,6 +76,10 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::NotFound`]; [`ErrorKind::Busy`] while it changes or is not composed.
     fn stats(&self, name: &str) -> Result<Stats, EngineError>;
+
+    /// Counters of up to `limit` devices with names after `after`, by queue pair only with `pairs`. A device
+    /// that is changing is left out.
+    fn list_stats(&self, after: &str, limit: usize, pairs: bool) -> StatsPage;
 
     /// The PFs, in configured order.
     fn pfs(&self) -> Vec<PfView>;

@@ -51,7 +51,7 @@ pub enum State {
     Ready,
     /// A client is connected.
     Connected,
-    /// Defined, but could not be composed.
+    /// Defined, but could not be composed; or composed, and its socket was taken away from outside.
     Failed,
     /// A command is creating or destroying it.
     Changing,
@@ -103,6 +103,9 @@ pub struct DeviceSummary {
     /// What the guest's driver does; empty when nothing is composed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub driver: String,
+    /// The link shown to the guest, `up` or `down`; empty when nothing is composed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub link: String,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "none")]
     pub reason: Option<String>,
@@ -321,6 +324,10 @@ pub struct PairCounters {
 pub struct Stats {
     /// Device.
     pub name: String,
+    /// Its place in the order of creation: another one under the same name is another device, whose
+    /// counters begin anew.
+    #[serde(default)]
+    pub sequence: u64,
     /// Messages of its clients so far. Each is a trap of the guest or a doing of its VMM; a driver
     /// under load causes few, with mapped doorbells none.
     #[serde(default)]
@@ -331,6 +338,15 @@ pub struct Stats {
     /// By queue pair.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<PairCounters>,
+}
+
+/// A page of counters, in the order of names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatsPage {
+    /// Counters of devices.
+    pub stats: Vec<Stats>,
+    /// Name to pass as `after` for the next page; empty: this was the last.
+    pub next: String,
 }
 
 /// Something countable of a PF.
