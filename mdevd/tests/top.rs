@@ -100,9 +100,15 @@ impl Screen {
     fn end(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().expect("it ends");
         assert!(self.is_usual(), "the terminal is given back");
-        drop(self.slave);
-        while let Ok(bytes) = self.output.recv_timeout(PATIENCE) {
-            self.seen += &String::from_utf8_lossy(&bytes);
+        // Not until there is no more: others that were started meanwhile may have the terminal, too.
+        while !self.seen.ends_with("\x1b[?1049l") {
+            match self.output.recv_timeout(PATIENCE) {
+                Ok(bytes) => self.seen += &String::from_utf8_lossy(&bytes),
+                Err(error) => panic!(
+                    "the first screen was not shown again ({error}): {:?}",
+                    self.seen
+                ),
+            }
         }
         (status.code(), self.seen)
     }

@@ -66,8 +66,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 /// The whole command line, with examples.
 pub fn command() -> clap::Command {
     let command = Args::command().after_help(format!(
-        "{}\n\nWith --json, exactly one JSON value goes to standard output: the answer, or {{\"error\": \
-         {{\"kind\", \"message\"}}}}.",
+        "{}\n\nWith --json, exactly one JSON value goes to standard output (top: one for each look): the answer, \
+         or {{\"error\": {{\"kind\", \"message\"}}}}.",
         exit::help()
     ));
     with_examples(command, "")

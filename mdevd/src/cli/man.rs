@@ -14,7 +14,7 @@ use super::{Answer, Failure, REFUSED, help};
 pub(super) fn write(dir: Option<&Path>) -> Result<Answer, Failure> {
     let Some(dir) = dir else {
         let mut page = Vec::new();
-        Man::new(help::command())
+        self::page(help::command())
             .render(&mut page)
             .map_err(|error| failed(Path::new("standard output"), &error))?;
         let text = String::from_utf8_lossy(&page).into_owned();
@@ -31,6 +31,12 @@ pub(super) fn write(dir: Option<&Path>) -> Result<Answer, Failure> {
     })
 }
 
+fn page(command: clap::Command) -> Man {
+    Man::new(command)
+        .source(concat!("mdevd ", env!("CARGO_PKG_VERSION")))
+        .manual("Composable virtual functions")
+}
+
 fn failed(place: &Path, error: &io::Error) -> Failure {
     Failure {
         code: REFUSED,
@@ -45,7 +51,7 @@ fn failed(place: &Path, error: &io::Error) -> Failure {
 fn pages(dir: &Path) -> io::Result<Vec<String>> {
     std::fs::create_dir_all(dir)?;
     let mut written = Vec::new();
-    let daemon = Man::new(crate::config::Args::command()).section("8");
+    let daemon = page(crate::config::Args::command()).section("8");
     write_page(&daemon, dir, &mut written)?;
     // Without `help`, which would get a page for each command once more.
     let mut command = help::command().disable_help_subcommand(true);
@@ -56,7 +62,7 @@ fn pages(dir: &Path) -> io::Result<Vec<String>> {
 }
 
 fn below(command: &clap::Command, dir: &Path, written: &mut Vec<String>) -> io::Result<()> {
-    write_page(&Man::new(command.clone()), dir, written)?;
+    write_page(&page(command.clone()), dir, written)?;
     let mut shown = command.get_subcommands().filter(|sub| !sub.is_hide_set());
     shown.try_for_each(|sub| below(sub, dir, written))
 }
@@ -94,6 +100,7 @@ mod tests {
                 "{name}: {text}"
             );
             assert!(text.contains("Examples:"), "{name}: {text}");
+            assert!(text.contains(env!("CARGO_PKG_VERSION")), "{name}: {text}");
         }
         let create =
             std::fs::read_to_string(dir.path().join("man/cvfctl-create.1")).expect("a page");
