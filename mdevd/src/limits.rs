@@ -12,6 +12,8 @@ pub const MAX_PFS: usize = 64;
 pub const MAX_PF_COUNT: u32 = 1 << 24;
 /// Most entries of one page of a list.
 pub const MAX_PAGE: usize = 1000;
+/// Most queue pairs whose counters one page holds, unless a single device has more.
+pub const MAX_PAGE_PAIRS: usize = 4096;
 /// Longest socket path: `sun_path` without its terminating NUL, in bytes.
 pub const MAX_SOCKET_PATH: usize = 107;
 /// Most digits of a memory size.
@@ -74,8 +76,16 @@ pub const SASL_DEADLINE: Duration = Duration::from_secs(5);
 pub const QUIESCE_DEADLINE: Duration = libcvf::limits::QUIESCE_DEADLINE;
 /// Time one command waits for another one that is changing the same device.
 pub const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
-/// Time `cvfctl` waits for an answer.
+/// Time `cvfctl` waits for an answer, unless told otherwise.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(30);
+/// Least that it can be told.
+pub const MIN_CALL_DEADLINE: Duration = Duration::from_millis(100);
+/// Most that it can be told.
+pub const MAX_CALL_DEADLINE: Duration = Duration::from_secs(3600);
+/// Least time between two looks of `cvfctl top`.
+pub const MIN_INTERVAL: Duration = Duration::from_millis(100);
+/// Most time between two looks of `cvfctl top`.
+pub const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 /// Threads for blocking work (store flushes, composing), at most.
 pub const BLOCKING_THREADS: usize = 32;
 /// Pauses between attempts, growing from the first to the second: to accept while the system has no

@@ -4,7 +4,9 @@ mod support;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use support::{House, cvfctl};
 
 #[test]
@@ -298,10 +300,12 @@ fn refusals_say_why_and_have_their_codes() {
         ),
     ];
     for (args, kind, part) in refused {
+        // An argument that cannot be is wrong usage, whoever finds it out.
+        let code = if kind == "invalid-argument" { 2 } else { 1 };
         let said = daemon.cvfctl(args);
         assert_eq!(
             (said.code, said.out.as_str()),
-            (1, ""),
+            (code, ""),
             "{args:?}: {said:?}"
         );
         assert!(
@@ -314,7 +318,7 @@ fn refusals_say_why_and_have_their_codes() {
         let object: serde_json::Value = serde_json::from_str(&said.out).expect("an object");
         assert_eq!(
             (said.code, &object["error"]["kind"]),
-            (1, &kind.into()),
+            (code, &kind.into()),
             "{said:?}"
         );
         assert!(
@@ -390,6 +394,64 @@ fn without_a_daemon_code_3_says_what_to_do() {
 }
 
 #[test]
+fn a_daemon_that_hangs_is_given_up_with_code_4() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    daemon.signal(Signal::SIGSTOP);
+    let begun = Instant::now();
+    let said = daemon.cvfctl(&["--timeout", "0.3", "list"]);
+    assert_eq!((said.code, said.out.as_str()), (4, ""), "{said:?}");
+    assert!(
+        said.err.contains("within 0.3 s") && said.err.contains("--timeout"),
+        "{said:?}"
+    );
+    let said = daemon.cvfctl(&["--json", "--timeout", "0.3", "destroy", "vm1"]);
+    let object: serde_json::Value = serde_json::from_str(&said.out).expect("an object");
+    assert_eq!(
+        (said.code, &object["error"]["kind"]),
+        (4, &"timeout".into())
+    );
+    assert!(begun.elapsed() < Duration::from_secs(20), "not the default");
+    daemon.signal(Signal::SIGCONT);
+    assert_eq!(daemon.json(&["list"]), serde_json::json!([]));
+    let said = daemon.cvfctl(&["--timeout", "0", "list"]);
+    assert!(
+        said.code == 2 && said.err.contains("0.1 to 3600"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn colour_is_where_it_is_wanted() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    daemon.json(&["create", "vm1"]);
+    let coloured = |when: &str| {
+        let said = daemon.cvfctl(&["list", "--color", when]);
+        assert_eq!(said.code, 0, "{said:?}");
+        said.out.contains("\x1b[1m")
+    };
+    assert_eq!(
+        ["auto", "never", "always"].map(coloured),
+        [false, false, true]
+    );
+    assert_eq!(daemon.cvfctl(&["list", "--color", "pink"]).code, 2);
+}
+
+#[test]
+fn a_device_whose_socket_was_removed_is_not_ready() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    let made = daemon.json(&["create", "vm1"]);
+    std::fs::remove_file(made["socket"].as_str().expect("a path")).expect("removed");
+    let list = daemon.cvfctl(&["list"]).out;
+    assert!(
+        list.contains("failed") && list.contains("removed by somebody"),
+        "{list}"
+    );
+}
+
+#[test]
 fn an_answer_that_cannot_be_written_is_told() {
     let full = std::fs::File::create("/dev/full").expect("a device that is always full");
     let said = std::process::Command::new(env!("CARGO_BIN_EXE_cvfctl"))
@@ -430,7 +492,11 @@ fn destroying_leaves_nothing_and_unknown_is_an_error() {
     assert!(!std::path::Path::new(made["socket"].as_str().expect("a path")).exists());
     let said = daemon.cvfctl(&["destroy", "vm1", "--force"]);
     assert_eq!(said.code, 1);
-    assert!(said.err.contains("there is no device 'vm1'"), "{said:?}");
+    assert!(
+        said.err
+            .contains("cannot destroy 'vm1': there is no device 'vm1'"),
+        "{said:?}"
+    );
     let pf = daemon.json(&["pf", "show", "soft0"]);
     for resource in pf["resources"].as_array().expect("resources") {
         assert_eq!(resource["free"], resource["total"], "{resource}");
@@ -457,11 +523,19 @@ fn link_and_announcement_without_a_driver() {
             1,
             "cannot announce 'vm1': no driver runs",
         ),
-        (&["announce", "vm2"], 1, "there is no device 'vm2'"),
-        (&["set", "vm2", "link=up"], 1, "there is no device 'vm2'"),
+        (
+            &["announce", "vm2"],
+            1,
+            "cannot announce 'vm2': there is no device 'vm2'",
+        ),
+        (
+            &["set", "vm2", "link=up"],
+            1,
+            "cannot change 'vm2': there is no device 'vm2'",
+        ),
         (
             &["set", "vm1", "link=upp"],
-            1,
+            2,
             "cannot change 'vm1': link \"upp\"",
         ),
         (&["set", "vm1", "lnik=up"], 2, "did you mean 'link'?"),

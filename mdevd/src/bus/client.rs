@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -36,6 +37,20 @@ pub enum CallError {
         /// Why not, and what to do.
         why: String,
     },
+    /// It is there, and does not answer in time. What was asked for may still be done.
+    #[error(
+        "mdevd at {} did not answer {} within {} s: it hangs or is overloaded, its log may say more. What was \
+         asked for may still be done; see 'cvfctl list', or give it longer with --timeout",
+        path.display(), method, limit.as_secs_f32()
+    )]
+    TimedOut {
+        /// Where it was asked.
+        path: PathBuf,
+        /// What was called.
+        method: String,
+        /// How long it was given.
+        limit: Duration,
+    },
     /// It answers, but not as this program expects.
     #[error(
         "mdevd answered in a way that this cvfctl does not understand: {0}; are both of the same version?"
@@ -51,32 +66,46 @@ pub type Options = HashMap<&'static str, Value<'static>>;
 pub struct ManagerClient {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
+    limit: Duration,
 }
 
 impl ManagerClient {
-    /// Connects to the socket at `path`.
+    /// Connects to the socket at `path`; every call has [`CALL_DEADLINE`].
     ///
     /// # Errors
-    /// [`CallError::Unreachable`].
+    /// [`CallError::Unreachable`]; [`CallError::TimedOut`].
     pub async fn connect(path: &Path) -> Result<Self, CallError> {
+        Self::connect_within(path, CALL_DEADLINE).await
+    }
+
+    /// Connects to the socket at `path`. Connecting, and every call, may take `limit`.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`]; [`CallError::TimedOut`].
+    pub async fn connect_within(path: &Path, limit: Duration) -> Result<Self, CallError> {
         let unreachable = |why: String| CallError::Unreachable {
             path: path.to_owned(),
             why,
         };
         let connect = async {
             let stream = dial(path).await.map_err(|error| explain(&error))?;
-            let builder = Builder::unix_stream(stream)
-                .p2p()
-                .method_timeout(CALL_DEADLINE);
+            let builder = Builder::unix_stream(stream).p2p().method_timeout(limit);
             builder.build().await.map_err(|error| error.to_string())
         };
-        let connection = match timeout(CALL_DEADLINE, connect).await {
+        let connection = match timeout(limit, connect).await {
             Ok(connected) => connected.map_err(unreachable)?,
-            Err(_) => return Err(unreachable("it does not answer; look into its log".into())),
+            Err(_) => {
+                return Err(CallError::TimedOut {
+                    path: path.to_owned(),
+                    method: "the connection".to_owned(),
+                    limit,
+                });
+            }
         };
         Ok(Self {
             connection,
             path: path.to_owned(),
+            limit,
         })
     }
 
@@ -86,15 +115,26 @@ impl ManagerClient {
     {
         let destination = None::<zbus::names::BusName<'_>>;
         let interface = Some(MANAGER_INTERFACE);
-        let reply = self
-            .connection
-            .call_method(destination, MANAGER_PATH, interface, method, body)
-            .await;
+        let connection = &self.connection;
+        let call = connection.call_method(destination, MANAGER_PATH, interface, method, body);
+        // A call that begins while the daemon goes away would wait for its whole time.
+        let reply = tokio::select! {
+            biased;
+            reply = call => reply,
+            () = connection.closed() => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
+        };
         reply.map_err(|error| match error {
             zbus::Error::MethodError(name, message, _) => CallError::Refused {
                 kind: ErrorKind::from_dbus_name(&name),
                 message: message.unwrap_or_else(|| name.to_string()),
             },
+            zbus::Error::InputOutput(error) if error.kind() == io::ErrorKind::TimedOut => {
+                CallError::TimedOut {
+                    path: self.path.clone(),
+                    method: method.to_owned(),
+                    limit: self.limit,
+                }
+            }
             zbus::Error::InputOutput(error) => CallError::Unreachable {
                 path: self.path.clone(),
                 why: explain(&error),
@@ -189,6 +229,28 @@ impl ManagerClient {
     /// [`CallError`].
     pub async fn stats(&self, name: &str) -> Result<Json, CallError> {
         self.ask("Stats", &(name, Options::new())).await
+    }
+
+    /// One page of counters, and where the next one begins; `pairs`: by queue pair, too.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn list_stats(
+        &self,
+        after: &str,
+        limit: u32,
+        pairs: bool,
+    ) -> Result<(Vec<Json>, String), CallError> {
+        let mut options = Options::new();
+        if pairs {
+            options.insert("pairs", true.into());
+        }
+        let reply = self.call("ListStats", &(after, limit, options)).await?;
+        let (stats, next): (Vec<HashMap<String, OwnedValue>>, String) = reply
+            .body()
+            .deserialize()
+            .map_err(|error| strange(&error))?;
+        Ok((stats.iter().map(dict_to_json).collect(), next))
     }
 
     /// The PFs.

@@ -92,6 +92,12 @@ struct DestroyOptions {
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
+struct ListStatsOptions {
+    pairs: bool,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
 struct NoOptions {}
 
 #[interface(name = "io.mdevd1.Manager", spawn = false)]
@@ -191,6 +197,26 @@ impl Manager {
     pub(super) async fn stats(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         dict(&self.ask(move |engine| engine.stats(&name)).await?)
+    }
+
+    /// Counters of up to `limit` devices with names after `after`; `next` is the `after` of the next page, or
+    /// empty. Options: pairs (b): by queue pair, too.
+    #[zbus(out_args("stats", "next"))]
+    async fn list_stats(
+        &self,
+        after: String,
+        limit: u32,
+        options: Dict,
+    ) -> Result<(Vec<Dict>, String), BusError> {
+        let ListStatsOptions { pairs } = self::options(&options, &["pairs"])?;
+        let limit = usize::try_from(limit).unwrap_or(MAX_PAGE);
+        let page = self
+            .ask(move |engine| Ok(engine.list_stats(&after, limit, pairs)))
+            .await?;
+        Ok((
+            page.stats.iter().map(dict).collect::<Result<_, _>>()?,
+            page.next,
+        ))
     }
 
     /// The PFs and what is left of them.

@@ -345,6 +345,40 @@ async fn pages_follow_one_another() {
     assert_eq!((last.len(), next.as_str()), (1, ""));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_come_in_pages() {
+    let bus = Bus::new();
+    let client = ManagerClient::connect(&bus.listen())
+        .await
+        .expect("connected");
+    for n in 0..3 {
+        let two = [("queue_pairs", Value::from(2u16))].into_iter().collect();
+        client.create(&format!("d{n}"), two).await.expect("created");
+    }
+    let (first, next) = client.list_stats("", 2, false).await.expect("a page");
+    assert_eq!((first.len(), next.as_str()), (2, "d1"));
+    assert!(first[0].get("pairs").is_none(), "not asked for: {first:?}");
+    let (last, next) = client.list_stats(&next, 2, true).await.expect("a page");
+    assert_eq!((last.len(), next.as_str()), (1, ""));
+    assert_eq!(last[0]["pairs"].as_array().map(Vec::len), Some(2));
+    assert_eq!(last[0]["sequence"], 2);
+}
+
+#[tokio::test]
+async fn a_daemon_that_does_not_answer_is_told_from_one_that_is_not_there() {
+    let dir = tempdir().expect("a directory");
+    let path = dir.path().join("bus");
+    let limit = std::time::Duration::from_millis(100);
+    let connect = || ManagerClient::connect_within(&path, limit);
+    let error = connect().await.expect_err("nobody");
+    assert!(matches!(error, CallError::Unreachable { .. }), "{error}");
+    let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+    let error = connect().await.expect_err("silence");
+    assert!(matches!(error, CallError::TimedOut { .. }), "{error}");
+    assert!(error.to_string().contains("within 0.1 s"), "{error}");
+    drop(listener);
+}
+
 /// What a peer gets for `bytes`, until the daemon closes.
 async fn shouted(path: &Path, bytes: &[u8]) -> Vec<u8> {
     let mut stream = UnixStream::connect(path).await.expect("connect");

@@ -1,5 +1,8 @@
 //! The command line of `cvfctl`.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
@@ -7,22 +10,17 @@ use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 
 use super::monitor::Monitor;
+use super::top::Sort;
 use crate::engine::hints::check_memory;
 use crate::engine::{
     Doorbells, Interrupts, Link, Personality, RingFormat, SetRequest, Word, parse_mode,
 };
+use crate::limits::{MAX_CALL_DEADLINE, MAX_INTERVAL, MIN_CALL_DEADLINE, MIN_INTERVAL};
 use crate::nearest;
 
 /// Composes virtual functions (CVFs) and shows how they fare
 #[derive(Clone, Debug, Parser)]
-#[command(
-    name = "cvfctl",
-    version,
-    max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the daemon cannot be \
-                  reached.\nWith --json, exactly one JSON value goes to standard output (of monitor, one a line): the answer, or \
-                  {\"error\": {\"kind\", \"message\"}}."
-)]
+#[command(name = "cvfctl", version, max_term_width = 100)]
 pub struct Args {
     /// The daemon's socket: a path, or unix:path=PATH [env: MDEVD_ADDRESS] [default: mdevd.sock in
     /// /run/mdevd, or in XDG_RUNTIME_DIR/mdevd without root]
@@ -31,6 +29,13 @@ pub struct Args {
     /// Print JSON
     #[arg(long, global = true)]
     pub json: bool,
+    /// Colour in tables; auto: on a terminal, unless NO_COLOR is set [default: auto]
+    #[arg(long, global = true, value_name = "WHEN", hide_default_value = true,
+          default_value = "auto", value_parser = PossibleValuesParser::new(["auto", "always", "never"]))]
+    pub color: String,
+    /// Seconds that the daemon has for each answer [default: 30]
+    #[arg(long, global = true, value_name = "S", value_parser = seconds)]
+    pub timeout: Option<Duration>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -39,7 +44,7 @@ pub struct Args {
 /// Commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Make a device; making it again as it is does nothing
+    /// Make a device; making it again under its name, as it is, does nothing
     Create(Box<Create>),
     /// Take a device away for good
     Destroy {
@@ -104,6 +109,16 @@ pub enum Command {
         #[command(subcommand)]
         command: PolicyCommand,
     },
+    /// Say what this host can do, why not, and what to change
+    Doctor(Doctor),
+    /// Show rates of devices as they change
+    Top(Top),
+    /// Write manual pages
+    #[command(hide = true)]
+    Man {
+        /// Into this directory; the page of cvfctl itself goes to standard output without one
+        dir: Option<PathBuf>,
+    },
     /// Print a completion script
     Completion {
         /// For this shell
@@ -112,6 +127,48 @@ pub enum Command {
     },
     /// Print the versions of this program and of the daemon
     Version,
+}
+
+/// What to look at.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Doctor {
+    /// Look at this QEMU [default: the one in PATH]
+    #[arg(long, value_name = "PATH")]
+    pub qemu: Option<PathBuf>,
+    /// The daemon's state directory [default: mdevd's]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Look at the system below this directory
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub root: Option<PathBuf>,
+}
+
+/// What to watch, and how often.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Top {
+    /// Seconds between two looks
+    #[arg(long, value_name = "S", default_value = "2", value_parser = interval)]
+    pub interval: Duration,
+    /// Print this many tables and stop
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub batch: Option<u64>,
+    /// The same as --batch 1
+    #[arg(long, conflicts_with = "batch")]
+    pub once: bool,
+    /// Devices whose name contains this
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub filter: String,
+    /// Order, largest first; names from A to Z
+    #[arg(long, value_name = "COLUMN", default_value = "rx", value_parser = words::<Sort>())]
+    pub sort: String,
+    /// A line for each queue pair
+    #[arg(long)]
+    pub pairs: bool,
 }
 
 /// Commands on PFs.
@@ -176,7 +233,8 @@ pub enum PolicyCommand {
 /// What to make.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Create {
-    /// Name; made if absent
+    /// Name; made if absent, and then every call makes another device: give a name to repeat the command
+    /// safely
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub name: Option<String>,
     /// Cut it from this PF [default: the first]
@@ -279,6 +337,29 @@ fn number(
 
 fn rate(text: &str) -> Result<u64, &'static str> {
     text.parse().map_err(|_| "write a number from 1 on")
+}
+
+/// Seconds of a time limit.
+fn seconds(text: &str) -> Result<Duration, String> {
+    duration(text, MIN_CALL_DEADLINE, MAX_CALL_DEADLINE)
+}
+
+/// Seconds between two looks.
+fn interval(text: &str) -> Result<Duration, String> {
+    duration(text, MIN_INTERVAL, MAX_INTERVAL)
+}
+
+fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, String> {
+    let given = text
+        .parse()
+        .ok()
+        .and_then(|s| Duration::try_from_secs_f64(s).ok());
+    given
+        .filter(|given| (min..=max).contains(given))
+        .ok_or_else(|| {
+            let (min, max) = (min.as_secs_f32(), max.as_secs());
+            format!("write seconds from {min} to {max}")
+        })
 }
 
 fn mac(text: &str) -> Result<String, <MacAddr as std::str::FromStr>::Err> {

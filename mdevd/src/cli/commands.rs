@@ -1,6 +1,5 @@
 //! Each command: calls, and the answer for scripts and for people.
 
-use clap::CommandFactory;
 use serde_json::{Value as Json, json};
 use zbus::zvariant::Value;
 
@@ -9,12 +8,13 @@ use super::terminal::Terminal;
 use super::{Answer, Failure, address, monitor, policy, render};
 use crate::bus::{CallError, ManagerClient, Options};
 use crate::engine::{DeviceView, ErrorKind, hints};
+use crate::limits::CALL_DEADLINE;
 
 /// Devices asked for at once.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
-    let terminal = Terminal::detect();
+    let terminal = Terminal::detect(&args.color);
     let command = match args.command {
         Command::Completion { shell } => return Ok(completion(&shell)),
         Command::Policy {
@@ -23,7 +23,8 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
         command => command,
     };
     let socket = address::socket(args.address).map_err(Failure::usage)?;
-    let connected = ManagerClient::connect(&socket).await;
+    let limit = args.timeout.unwrap_or(CALL_DEADLINE);
+    let connected = ManagerClient::connect_within(&socket, limit).await;
     if let Command::Version = command {
         return version(connected).await;
     }
@@ -107,9 +108,11 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
             command: PfCommand::Show { name },
         } => answer(client.pf(&name).await?, |pf| render::pf(terminal, pf)),
         Command::Policy { command } => policy::run(&client, terminal, command).await,
-        Command::Completion { .. } | Command::Version => {
-            Err(Failure::usage("not a device command"))
-        }
+        Command::Completion { .. }
+        | Command::Version
+        | Command::Doctor(_)
+        | Command::Top(_)
+        | Command::Man { .. } => Err(Failure::usage("not a device command")),
     }
 }
 
@@ -185,22 +188,15 @@ async fn devices(client: &ManagerClient) -> Result<Vec<Json>, CallError> {
 
 async fn all_stats(client: &ManagerClient) -> Result<Vec<Json>, CallError> {
     let mut all = Vec::new();
-    for device in devices(client).await? {
-        let name = device
-            .get("name")
-            .and_then(Json::as_str)
-            .unwrap_or_default();
-        match client.stats(name).await {
-            Ok(stats) => all.push(stats),
-            // Gone since it was listed, or just going.
-            Err(CallError::Refused {
-                kind: Some(ErrorKind::NotFound | ErrorKind::Busy),
-                ..
-            }) => {}
-            Err(error) => return Err(error),
+    let mut after = String::new();
+    loop {
+        let (page, next) = client.list_stats(&after, PAGE, true).await?;
+        all.extend(page);
+        if next.is_empty() {
+            return Ok(all);
         }
+        after = next;
     }
-    Ok(all)
 }
 
 /// Everything about each of these devices.
@@ -226,7 +222,7 @@ fn recipe(json: Json, memory: &str, qemu: bool) -> Result<Answer, Failure> {
         let message = format!("'{name}' has no socket to connect a VM to: {state}");
         return Err(Failure {
             code: super::REFUSED,
-            kind: "failed".to_owned(),
+            kind: ErrorKind::NotReady.kebab().to_owned(),
             message,
         });
     }
@@ -253,7 +249,7 @@ fn recipe(json: Json, memory: &str, qemu: bool) -> Result<Answer, Failure> {
 
 fn completion(name: &str) -> Answer {
     let mut script = Vec::new();
-    clap_complete::generate(shell(name), &mut Args::command(), "cvfctl", &mut script);
+    clap_complete::generate(shell(name), &mut super::command(), "cvfctl", &mut script);
     let text = String::from_utf8_lossy(&script).into_owned();
     Answer {
         json: json!({ "shell": name, "script": text }),

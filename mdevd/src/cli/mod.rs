@@ -1,34 +1,32 @@
 //! `cvfctl`: the daemon's bus interface for people and scripts.
 //!
-//! Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the daemon cannot be reached.
+//! Exit codes are in [`MEANINGS`].
 
 mod address;
 mod args;
 mod clock;
 mod commands;
+mod doctor;
+mod exit;
+mod help;
+mod man;
 mod monitor;
 mod policy;
 mod render;
 mod table;
 mod terminal;
+mod top;
 
 use std::io::{self, Write};
 
-use clap::Parser;
+use clap::FromArgMatches;
 use serde_json::{Value as Json, json};
 
 pub use args::{Args, Command};
+pub use exit::{DONE, MEANINGS, REFUSED, TIMED_OUT, UNREACHABLE, USAGE};
+pub use help::command;
 
 use crate::bus::CallError;
-
-/// Done.
-pub const DONE: u8 = 0;
-/// The daemon refused or failed.
-pub const REFUSED: u8 = 1;
-/// The command line is wrong.
-pub const USAGE: u8 = 2;
-/// The daemon cannot be reached.
-pub const UNREACHABLE: u8 = 3;
 
 /// What a command has to say, for scripts and for people.
 struct Answer {
@@ -65,19 +63,11 @@ impl Failure {
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        let message = error.to_string();
-        let (code, kind) = match error {
-            CallError::Refused {
-                kind: Some(kind), ..
-            } => (REFUSED, kind.kebab()),
-            CallError::Refused { kind: None, .. } => (REFUSED, "failed"),
-            CallError::Unreachable { .. } => (UNREACHABLE, "unreachable"),
-            CallError::Strange(_) => (REFUSED, "protocol"),
-        };
+        let (code, kind) = exit::of(&error);
         Self {
             code,
             kind: kind.to_owned(),
-            message,
+            message: error.to_string(),
         }
     }
 }
@@ -85,7 +75,8 @@ impl From<CallError> for Failure {
 /// Runs a command line, prints its outcome, returns the exit code.
 pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     let arguments: Vec<_> = arguments.into_iter().collect();
-    let args = match Args::try_parse_from(&arguments) {
+    let matches = help::command().try_get_matches_from(&arguments);
+    let args = match matches.and_then(|matches| Args::from_arg_matches(&matches)) {
         Ok(args) => args,
         Err(error) => return usage(&error, arguments.iter().any(|arg| arg == "--json")),
     };
@@ -98,16 +89,39 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
             kind: "internal".to_owned(),
             message: format!("cannot start: {error}"),
         })
-        .and_then(|runtime| runtime.block_on(commands::run(args)));
+        .and_then(|runtime| runtime.block_on(run(args)));
     match outcome {
-        Ok(answer) if answer.json.is_null() => print(&answer.text),
-        Ok(answer) if json => print(&format!("{}\n", answer.json)),
-        Ok(answer) => print(&answer.text),
+        Ok(code) => code,
         Err(failure) => {
             complain(&failure, json);
             failure.code
         }
     }
+}
+
+/// Runs a command and prints its answer.
+async fn run(args: Args) -> Result<u8, Failure> {
+    let terminal = terminal::Terminal::detect(&args.color);
+    let json = args.json;
+    let (answer, code) = match args.command {
+        Command::Top(wanted) => {
+            return top::run(terminal, wanted, args.address, args.timeout, json).await;
+        }
+        Command::Doctor(wanted) => {
+            doctor::run(terminal, wanted, args.address, args.timeout).await?
+        }
+        Command::Man { dir } => (man::write(dir.as_deref())?, DONE),
+        _ => (commands::run(args).await?, DONE),
+    };
+    // A command that has printed everything itself has nothing left to say.
+    let printed = if answer.json.is_null() {
+        print(&answer.text)
+    } else if json {
+        print(&format!("{}\n", answer.json))
+    } else {
+        print(&answer.text)
+    };
+    Ok(if code == DONE { printed } else { code })
 }
 
 /// Help and version are no errors; everything else is.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::table::{Cell, number, printable, table, text, toned};
+use super::table::{Cell, KEEP, number, printable, ranked, table, text, toned};
 use super::terminal::{Terminal, Tone};
 use crate::engine::{
     Change, Changed, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
@@ -87,6 +87,10 @@ fn tone(state: State) -> Tone {
     }
 }
 
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
 /// Answer to `list`.
 pub(super) fn list(terminal: Terminal, devices: &[DeviceSummary]) -> String {
     if devices.is_empty() {
@@ -106,6 +110,7 @@ pub(super) fn list(terminal: Terminal, devices: &[DeviceSummary]) -> String {
                     d.vlan
                         .map_or_else(|| "-".to_owned(), |vlan| vlan.to_string()),
                 ),
+                text(or_dash(&d.link)),
                 text(d.reason.as_deref().unwrap_or(&d.driver)),
             ]
         })
@@ -118,9 +123,11 @@ pub(super) fn list(terminal: Terminal, devices: &[DeviceSummary]) -> String {
         "PAIRS",
         "MAC",
         "VLAN",
+        "LINK",
         "DRIVER",
     ];
-    table(terminal, &heading, &rows)
+    let keep = [KEEP, KEEP, 4, 7, 6, 5, 3, 2, 1];
+    ranked(terminal, &heading, &keep, &rows)
 }
 
 /// Answer to `show`, one paragraph a device.
@@ -305,11 +312,9 @@ pub(super) fn all_stats(terminal: Terminal, all: &[Stats]) -> String {
     table(terminal, &heading, &rows)
 }
 
-/// Answer to `stats` with a name.
-pub(super) fn stats(terminal: Terminal, stats: &Stats) -> String {
-    let total = &stats.total;
-    let mut lines = Lines::new(&stats.name);
-    for (label, d) in [("rx", &total.rx), ("tx", &total.tx)] {
+/// What passed each way, and what was dropped and why.
+fn directions(lines: &mut Lines, both: [(&str, &DirectionStats); 2]) {
+    for (label, d) in both {
         lines.line(
             label,
             format!(
@@ -321,6 +326,13 @@ pub(super) fn stats(terminal: Terminal, stats: &Stats) -> String {
             lines.line("", format!("{count} dropped: {reason}"));
         }
     }
+}
+
+/// Answer to `stats` with a name.
+pub(super) fn stats(terminal: Terminal, stats: &Stats) -> String {
+    let total = &stats.total;
+    let mut lines = Lines::new(&stats.name);
+    directions(&mut lines, [("rx", &total.rx), ("tx", &total.tx)]);
     lines.line("doorbells", total.doorbells.to_string());
     lines.line("interrupts", total.interrupts.to_string());
     lines.line("messages", stats.messages.to_string());
@@ -421,6 +433,12 @@ pub(super) fn pf(terminal: Terminal, pf: &PfView) -> String {
     lines.line("devices", pf.devices.to_string());
     lines.line("workers", workers(pf));
     lines.line("uplink", uplink(pf));
+    if pf.uplink.name.is_some() {
+        directions(
+            &mut lines,
+            [("uplink rx", &pf.uplink.rx), ("uplink tx", &pf.uplink.tx)],
+        );
+    }
     let rows: Vec<Vec<Cell>> = pf
         .resources
         .iter()

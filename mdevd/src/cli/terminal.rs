@@ -12,10 +12,13 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Looks at standard output.
-    pub(super) fn detect() -> Self {
+    /// Looks at standard output. `colour`: `auto`, `always`, `never`.
+    pub(super) fn detect(colour: &str) -> Self {
         if !stdout().is_terminal() {
-            return Self::default();
+            return Self {
+                width: None,
+                colour: colour == "always",
+            };
         }
         let asked_not = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -26,7 +29,11 @@ impl Terminal {
             .filter(|&width| width > 0);
         Self {
             width,
-            colour: !asked_not && !dumb,
+            colour: match colour {
+                "always" => true,
+                "never" => false,
+                _ => !asked_not && !dumb,
+            },
         }
     }
 
@@ -35,6 +42,7 @@ impl Terminal {
         match (self.colour, tone) {
             (true, Tone::Good) => format!("\x1b[32m{text}\x1b[0m"),
             (true, Tone::Bad) => format!("\x1b[31m{text}\x1b[0m"),
+            (true, Tone::Warn) => format!("\x1b[33m{text}\x1b[0m"),
             (true, Tone::Busy) => format!("\x1b[36m{text}\x1b[0m"),
             (true, Tone::Head) => format!("\x1b[1m{text}\x1b[0m"),
             _ => text.to_owned(),
@@ -49,5 +57,6 @@ pub(super) enum Tone {
     Head,
     Good,
     Busy,
+    Warn,
     Bad,
 }

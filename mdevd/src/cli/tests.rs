@@ -1,18 +1,19 @@
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use serde_json::json;
+use unicode_width::UnicodeWidthStr;
 
 use super::Args;
 use super::address;
 use super::clock::utc;
 use super::monitor;
 use super::render;
-use super::table::{number, table, text, toned};
+use super::table::{KEEP, number, ranked, table, text, toned};
 use super::terminal::{Terminal, Tone};
 use crate::engine::{DeviceSummary, PfView, State, UplinkView};
 
 #[test]
 fn the_command_line_is_consistent() {
-    Args::command().debug_assert();
+    super::command().debug_assert();
 }
 
 #[test]
@@ -45,11 +46,84 @@ fn addresses() {
 }
 
 fn width(text: &str) -> usize {
-    text.lines()
-        .map(|line| line.chars().count())
-        .max()
-        .unwrap_or(0)
+    text.lines().map(UnicodeWidthStr::width).max().unwrap_or(0)
 }
+
+fn wide(columns: usize) -> Terminal {
+    Terminal {
+        width: Some(columns),
+        colour: false,
+    }
+}
+
+#[test]
+fn columns_are_left_out_in_order_and_told() {
+    let row = vec![
+        text("web1"),
+        text("ready"),
+        text("52:54:00:12:34:56"),
+        number(4_294_967_296u64),
+        text("running"),
+    ];
+    let heading = ["NAME", "STATE", "MAC", "BYTES", "DRIVER"];
+    let ranks = [KEEP, KEEP, 3, 2, 1];
+    let at = |columns| ranked(wide(columns), &heading, &ranks, std::slice::from_ref(&row));
+    assert!(!at(51).contains("no room"), "{}", at(51));
+    let cut = at(48);
+    assert!(
+        cut.contains("52:54:00") && cut.contains('…') && !cut.contains("no room"),
+        "a text gives way before a column does: {cut}"
+    );
+    let mut left_out = 0;
+    for columns in (11..=60).rev() {
+        let shown = at(columns);
+        assert!(width(&shown) <= columns, "{columns}: {shown}");
+        assert!(shown.contains("NAME") && shown.contains("STATE"), "{shown}");
+        let now = ["MAC", "BYTES", "DRIVER"]
+            .map(|name| !shown.lines().next().unwrap_or("").contains(name));
+        assert!(
+            now.is_sorted_by(|a, b| a >= b),
+            "MAC goes first, DRIVER last: {shown}"
+        );
+        let count = now.into_iter().filter(|gone| *gone).count();
+        assert!(count >= left_out, "{columns}: {shown}");
+        left_out = count;
+        assert!(count == 0 || shown.contains("(no r"), "{shown}");
+        assert!(
+            now[1] || shown.contains("4294967296"),
+            "numbers are whole: {shown}"
+        );
+    }
+    assert_eq!(left_out, 3);
+}
+
+#[test]
+fn wide_and_invisible_characters_are_counted_as_they_show() {
+    let rows = vec![
+        vec![text("網路卡一二三四五六七八"), text("x")],
+        vec![text("a\u{202e}b\u{200b}c\u{9b}31m"), text("y")],
+    ];
+    let all = table(Terminal::default(), &["NAME", "B"], &rows);
+    assert!(!all.contains(['\u{202e}', '\u{200b}', '\u{9b}']), "{all:?}");
+    let places = |end: &str| {
+        let line = all
+            .lines()
+            .find(|line| line.ends_with(end))
+            .unwrap_or_default();
+        line.width() - 1
+    };
+    assert_eq!(places("x"), places("y"), "{all}");
+    for columns in 8..30 {
+        let shown = table(wide(columns), &["NAME", "B"], &rows);
+        assert!(
+            width(&shown) <= columns.max(LEAST_TABLE),
+            "{columns}: {shown}"
+        );
+    }
+}
+
+/// Six columns of name, a gap, one of B.
+const LEAST_TABLE: usize = 9;
 
 #[test]
 fn tables_fit_the_terminal() {
@@ -123,6 +197,7 @@ fn a_failed_device_shows_its_reason_in_the_list() {
         vlan: None,
         socket: String::new(),
         driver: String::new(),
+        link: String::new(),
         reason: Some("PF soft0 has 0 of 2 queue pairs free".into()),
     };
     let list = render::list(Terminal::default(), &[device]);

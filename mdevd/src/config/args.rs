@@ -8,7 +8,12 @@ use super::SystemBus;
 
 /// Composes virtual functions in software and presents them to VMs over vfio-user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Parser)]
-#[command(name = "mdevd", version, max_term_width = 100)]
+#[command(
+    name = "mdevd",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:\n  mdevd --pf soft:soft0,queue-pairs=64\n  mdevd --config /etc/mdevd.toml --check"
+)]
 pub struct Args {
     /// Read this TOML file; the command line overrides it
     #[arg(long, value_name = "FILE")]

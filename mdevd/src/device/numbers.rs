@@ -45,6 +45,7 @@ pub(super) fn stats(stats: &CvfStats, observer: &Observer) -> Stats {
     };
     Stats {
         name: String::new(),
+        sequence: 0,
         messages: observer.counters().requests.iter().map(|(_, n)| n).sum(),
         total: counters(&stats.receive, &stats.transmit),
         pairs: (0..).zip(pairs).map(pair).collect(),

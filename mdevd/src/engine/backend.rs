@@ -1,5 +1,6 @@
 //! What the catalog composes devices with.
 
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,6 +46,12 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// The socket's path was taken meanwhile.
     fn open(&self) -> Result<(), EngineError>;
+
+    /// Clients find its socket where it was put. Anybody with the right to may have removed it.
+    fn reachable(&self) -> bool {
+        let found = self.socket().symlink_metadata();
+        found.is_ok_and(|found| found.file_type().is_socket())
+    }
 
     /// Who is connected.
     fn client(&self) -> Option<Client>;

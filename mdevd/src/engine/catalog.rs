@@ -21,10 +21,10 @@ use super::events::{Events, Happening};
 use super::policy::ExplainRequest;
 use super::request::{CreateRequest, Draft};
 use super::set::{Changed, SetRequest};
-use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats};
+use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats, StatsPage};
 use super::{Engine, hints};
 use crate::crash;
-use crate::limits::{CHANGE_DEADLINE, MAX_DEVICES, MAX_PAGE};
+use crate::limits::{CHANGE_DEADLINE, MAX_DEVICES, MAX_PAGE, MAX_PAGE_PAIRS};
 use crate::names::{HostId, Identity};
 use crate::nearest;
 use crate::profiles::{ProfileDetail, ProfileSummary, Profiles, Reloaded};
@@ -337,7 +337,8 @@ impl Catalog {
     /// The device of that name, composed, for a command that leaves its definition alone.
     fn live(&self, name: &str, attempted: &'static str) -> Result<Arc<Live>, EngineError> {
         let named = || name.to_owned();
-        match self.entry(name)? {
+        let entry = self.entry(name);
+        match entry.map_err(|error| error.on(attempted, name))? {
             Entry::Live(live) => Ok(live),
             Entry::Changing(doing, _) => Err(EngineError::Changing {
                 attempted,
@@ -350,6 +351,31 @@ impl Catalog {
                 why: format!("it is not composed: {}", failed.reason),
             }),
         }
+    }
+
+    /// Up to `limit` entries with names after `after`, and the `after` of the next page.
+    fn page(&self, after: &str, limit: usize) -> (Vec<(String, Entry)>, String) {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let after = if after.is_empty() {
+            Bound::Unbounded
+        } else {
+            Bound::Excluded(after)
+        };
+        let mut entries: Vec<_> = {
+            let names = self.names.lock();
+            let range = names.entries.range::<str, _>((after, Bound::Unbounded));
+            range
+                .take(limit + 1)
+                .map(|(name, entry)| (name.clone(), entry.clone()))
+                .collect()
+        };
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        let next = entries
+            .last()
+            .filter(|_| more)
+            .map_or_else(String::new, |(name, _)| name.clone());
+        (entries, next)
     }
 
     pub(super) fn entry(&self, name: &str) -> Result<Entry, EngineError> {
@@ -378,7 +404,7 @@ impl Engine for Catalog {
     fn destroy(&self, name: &str, force: bool) -> Result<(), EngineError> {
         let mut names = self.settle(self.names.lock(), name, "destroy")?;
         let Some(entry) = names.entries.get(name).cloned() else {
-            return Err(names.no_device(name));
+            return Err(names.no_device(name).on("destroy", name));
         };
         if let (Entry::Live(live), false) = (&entry, force)
             && let Some(client) = live.device.client()
@@ -435,26 +461,7 @@ impl Engine for Catalog {
     }
 
     fn list(&self, after: &str, limit: usize) -> Page {
-        let limit = limit.clamp(1, MAX_PAGE);
-        let after = if after.is_empty() {
-            Bound::Unbounded
-        } else {
-            Bound::Excluded(after)
-        };
-        let mut entries: Vec<_> = {
-            let names = self.names.lock();
-            let range = names.entries.range::<str, _>((after, Bound::Unbounded));
-            range
-                .take(limit + 1)
-                .map(|(name, entry)| (name.clone(), entry.clone()))
-                .collect()
-        };
-        let more = entries.len() > limit;
-        entries.truncate(limit);
-        let next = entries
-            .last()
-            .filter(|_| more)
-            .map_or_else(String::new, |(name, _)| name.clone());
+        let (entries, next) = self.page(after, limit);
         Page {
             devices: entries
                 .iter()
@@ -469,24 +476,36 @@ impl Engine for Catalog {
     }
 
     fn stats(&self, name: &str) -> Result<Stats, EngineError> {
-        match self.entry(name)? {
-            Entry::Live(live) | Entry::Changing(_, Some(live)) => Ok(Stats {
+        let entry = self.entry(name)?;
+        match (entry.stats(name), entry) {
+            (None, Entry::Changing(doing, _)) => Err(EngineError::Changing {
+                attempted: "count",
                 name: name.to_owned(),
-                ..live.device.stats()
+                doing,
             }),
-            Entry::Changing(doing, None) => {
-                let (attempted, name) = ("count", name.to_owned());
-                Err(EngineError::Changing {
-                    attempted,
-                    name,
-                    doing,
-                })
-            }
-            Entry::Failed(_) => Ok(Stats {
-                name: name.to_owned(),
-                ..Stats::default()
-            }),
+            (stats, _) => Ok(stats.unwrap_or_default()),
         }
+    }
+
+    fn list_stats(&self, after: &str, limit: usize, pairs: bool) -> StatsPage {
+        let (entries, mut next) = self.page(after, limit);
+        let mut stats = Vec::with_capacity(entries.len());
+        let mut rows = 0;
+        for (name, entry) in &entries {
+            let Some(mut one) = entry.stats(name) else {
+                continue;
+            };
+            if !pairs {
+                one.pairs.clear();
+            }
+            rows += one.pairs.len();
+            if rows > MAX_PAGE_PAIRS {
+                next = stats.last().map_or(next, |last: &Stats| last.name.clone());
+                break;
+            }
+            stats.push(one);
+        }
+        StatsPage { stats, next }
     }
 
     fn pfs(&self) -> Vec<PfView> {

@@ -6,7 +6,7 @@ use super::attributes::RateLimits;
 use super::backend::Device;
 use super::definition::{Definition, Word};
 use super::hints;
-use super::view::{DeviceSummary, DeviceView, State};
+use super::view::{DeviceSummary, DeviceView, State, Stats};
 
 /// What stands behind a name.
 #[derive(Clone)]
@@ -61,12 +61,37 @@ impl Entry {
                 summary.reason = Some(failed.reason.clone());
             }
             Self::Live(live) => {
-                summary.driver = live.device.health().driver;
+                let health = live.device.health();
+                summary.driver = health.driver;
+                summary.link = if health.link_up { "up" } else { "down" }.to_owned();
                 summary.socket = live.device.socket().display().to_string();
                 summary.state = live.state();
+                if summary.state == State::Failed {
+                    summary.reason = Some(format!(
+                        "its socket {} was removed by somebody, so no VM can connect; destroy it and create \
+                         it again",
+                        summary.socket
+                    ));
+                }
             }
         }
         summary
+    }
+
+    /// Its counters; `None` while it changes.
+    pub(super) fn stats(&self, name: &str) -> Option<Stats> {
+        let stats = match self {
+            Self::Changing(_, None) => return None,
+            Self::Live(live) | Self::Changing(_, Some(live)) => live.device.stats(),
+            Self::Failed(_) => Stats::default(),
+        };
+        Some(Stats {
+            name: name.to_owned(),
+            sequence: self
+                .definition()
+                .map_or(0, |definition| definition.sequence),
+            ..stats
+        })
     }
 
     pub(super) fn view(&self, name: &str) -> DeviceView {
@@ -114,8 +139,10 @@ impl Live {
     pub(super) fn state(&self) -> State {
         if self.device.client().is_some() {
             State::Connected
-        } else {
+        } else if self.device.reachable() {
             State::Ready
+        } else {
+            State::Failed
         }
     }
 }
@@ -134,6 +161,7 @@ fn blank(name: &str) -> DeviceSummary {
         profile: String::new(),
         socket: String::new(),
         driver: String::new(),
+        link: String::new(),
         reason: None,
     }
 }

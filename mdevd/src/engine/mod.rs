@@ -35,7 +35,8 @@ pub use restore::Restored;
 pub use set::{Change, Changed, Changes, SetRequest};
 pub use view::{
     Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
-    Page, PairCounters, PfView, Refusal, Resource, State, Stats, Steering, UplinkView, VersionView,
+    Page, PairCounters, PfView, Refusal, Resource, State, Stats, StatsPage, Steering, UplinkView,
+    VersionView,
 };
 
 use policies::Explanation;
@@ -106,6 +107,10 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Reads the profiles' files anew and gives running devices what they say now.
     fn reload_profiles(&self) -> Reloaded;
+
+    /// Counters of up to `limit` devices with names after `after`, by queue pair only with `pairs`. A device
+    /// that is changing is left out.
+    fn list_stats(&self, after: &str, limit: usize, pairs: bool) -> StatsPage;
 
     /// The PFs, in configured order.
     fn pfs(&self) -> Vec<PfView>;

@@ -72,7 +72,7 @@ pub enum State {
     Ready,
     /// A client is connected.
     Connected,
-    /// Defined, but could not be composed.
+    /// Defined, but could not be composed; or composed, and its socket was taken away from outside.
     Failed,
     /// A command is creating or destroying it.
     Changing,
@@ -127,6 +127,9 @@ pub struct DeviceSummary {
     /// What the guest's driver does; empty when nothing is composed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub driver: String,
+    /// The link shown to the guest, `up` or `down`; empty when nothing is composed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub link: String,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "none")]
     pub reason: Option<String>,
@@ -354,6 +357,10 @@ pub struct PairCounters {
 pub struct Stats {
     /// Device.
     pub name: String,
+    /// Its place in the order of creation: another one under the same name is another device, whose
+    /// counters begin anew.
+    #[serde(default)]
+    pub sequence: u64,
     /// Messages of its clients so far. Each is a trap of the guest or a doing of its VMM; a driver
     /// under load causes few, with mapped doorbells none.
     #[serde(default)]
@@ -364,6 +371,15 @@ pub struct Stats {
     /// By queue pair.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<PairCounters>,
+}
+
+/// A page of counters, in the order of names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatsPage {
+    /// Counters of devices.
+    pub stats: Vec<Stats>,
+    /// Name to pass as `after` for the next page; empty: this was the last.
+    pub next: String,
 }
 
 /// Something countable of a PF.

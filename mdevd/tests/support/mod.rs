@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod bus;
+pub mod schema;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

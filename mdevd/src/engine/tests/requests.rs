@@ -300,8 +300,12 @@ fn every_argument_is_checked_at_its_edges() {
 fn unknown_names_get_a_suggestion() {
     let house = house();
     house.catalog.create(named("web-1")).expect("created");
+    let error = house.catalog.destroy("web1", false).expect_err("unknown");
+    assert_eq!(
+        error.to_string(),
+        "cannot destroy 'web1': there is no device 'web1'; did you mean 'web-1'? 'cvfctl list' shows what there is"
+    );
     for error in [
-        house.catalog.destroy("web1", false).expect_err("unknown"),
         house.catalog.show("web1").expect_err("unknown"),
         house.catalog.stats("web1").expect_err("unknown"),
     ] {
@@ -362,6 +366,58 @@ fn lists_are_paged_by_name() {
         "nor larger than {MAX_PAGE}"
     );
     assert_eq!(house.catalog.list("d6", MAX_PAGE).devices.len(), 0);
+}
+
+#[test]
+fn counters_are_paged_by_name_and_by_their_number() {
+    let house = house_with(10_000);
+    for n in 0..70 {
+        let request = CreateRequest {
+            queue_pairs: Some(64),
+            ..named(&format!("d{n:02}"))
+        };
+        house.catalog.create(request).expect("created");
+    }
+    let all = house.catalog.list_stats("", MAX_PAGE, false);
+    assert_eq!((all.stats.len(), all.next.as_str()), (70, ""));
+    let page = house.catalog.list_stats("", MAX_PAGE, true);
+    assert_eq!(
+        (page.stats.len(), page.next.as_str()),
+        (64, "d63"),
+        "4096 pairs"
+    );
+    let rest = house.catalog.list_stats(&page.next, MAX_PAGE, true);
+    assert_eq!((rest.stats.len(), rest.next.as_str()), (6, ""));
+    let before = rest.stats[0].sequence;
+    house.catalog.destroy("d64", false).expect("destroyed");
+    house.catalog.create(named("d64")).expect("created");
+    let again = house.catalog.list_stats("d63", 1, false);
+    assert_ne!(again.stats[0].sequence, before, "another device");
+}
+
+#[test]
+fn a_socket_that_somebody_removed_is_told() {
+    let house = house();
+    let made = house.catalog.create(named("vm1")).expect("created");
+    let shown = || house.catalog.list("", 1).devices.remove(0);
+    assert_eq!((shown().state, shown().link.as_str()), (State::Ready, "up"));
+    std::fs::remove_file(&made.socket).expect("removed");
+    let reason = shown().reason.unwrap_or_default();
+    assert_eq!(shown().state, State::Failed);
+    assert!(
+        reason.contains(&made.socket) && reason.contains("create it again"),
+        "{reason}"
+    );
+    house.backend.connect("vm1", QEMU);
+    assert_eq!(
+        shown().state,
+        State::Connected,
+        "a connection needs no path"
+    );
+    house.backend.disconnect("vm1");
+    house.catalog.destroy("vm1", false).expect("destroyed");
+    house.catalog.create(named("vm1")).expect("created");
+    assert_eq!(shown().state, State::Ready, "as the reason promises");
 }
 
 #[test]
