@@ -37,7 +37,7 @@ pub(super) fn run(suite: &Suite) -> Result<()> {
         &address,
         "call",
         "org.freedesktop.DBus",
-        "/",
+        "/org/freedesktop/DBus",
         "org.freedesktop.DBus",
     ];
     let ask_bus = |more: &[&str]| {
