@@ -67,8 +67,8 @@ pub fn guard() -> String {
 }
 
 /// A warning that belongs to every running VM with such a device.
-pub const MIGRATE_NOTE: &str = "QEMU 11.1.3 lets 'migrate' and 'savevm' succeed without carrying any state of \
-     this device; give it the -blockdev of the operator's guide, and it refuses";
+pub const MIGRATE_NOTE: &str = "QEMU 11.1.3 lets 'migrate' (and libvirt's 'save') succeed without carrying any \
+     state of this device; give it the -blockdev of the operator's guide, and it refuses";
 
 /// Chassis numbers of the devices' root ports, each once in a VM: libvirt and people count up from 1, so
 /// these are in the upper half.

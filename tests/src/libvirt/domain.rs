@@ -3,7 +3,7 @@
 use crate::lab::Lab;
 use crate::vm::VmConfig;
 use lab_guest::wire::PORT_NAME;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a domain is made of.
 #[derive(Clone)]
@@ -41,13 +41,13 @@ impl Domain {
 
     /// Where QEMU will listen for whoever talks to the guest's agent.
     #[must_use]
-    pub fn agent(&self, share: PathBuf) -> PathBuf {
+    pub fn agent(&self, share: &Path) -> PathBuf {
         share.join(format!("{}.agent", self.name))
     }
 
     /// The domain in libvirt's words.
     #[must_use]
-    pub fn xml(&self, share: PathBuf) -> String {
+    pub fn xml(&self, share: &Path) -> String {
         let Domain {
             name,
             cvfs,

@@ -154,11 +154,9 @@ impl Libvirt {
     /// If it does not answer.
     pub fn version(&self) -> Result<String> {
         let text = self.virsh(&["version"])?;
-        let lines = text.lines().filter_map(|line| line.split_once(": "));
-        Ok(lines
-            .map(|(_, version)| version)
-            .collect::<Vec<_>>()
-            .join(", "))
+        let said = |what: &str| text.lines().find_map(|line| line.strip_prefix(what));
+        let versions = ["Using library: ", "Running hypervisor: "].map(said);
+        Ok(versions.map(|v| v.unwrap_or("?")).join(", "))
     }
 
     /// Makes a domain known.
@@ -167,7 +165,7 @@ impl Libvirt {
     /// If libvirt refuses it.
     pub fn define(&self, domain: &Domain) -> Result<()> {
         let file = self.share().join(format!("{}.xml", domain.name));
-        fs::write(&file, domain.xml(self.share()))?;
+        fs::write(&file, domain.xml(&self.share()))?;
         let file = file.to_string_lossy().into_owned();
         self.virsh(&["define", &file]).map(drop)
     }
@@ -177,7 +175,7 @@ impl Libvirt {
     /// # Errors
     /// If the domain does not run.
     pub fn agent(&self, domain: &Domain) -> Result<Agent> {
-        let path = domain.agent(self.share());
+        let path = domain.agent(&self.share());
         let stream =
             UnixStream::connect(&path).with_context(|| format!("connect to {}", path.display()))?;
         Agent::new(stream)
