@@ -119,5 +119,9 @@ pub const MAX_COALESCE_FRAMES: u32 = 256;
 pub const MAX_HELD_QUEUES: usize = 4096;
 /// After this long a queue whose held interrupt is due, but which was in use, is looked at again.
 pub const HELD_RETRY: Duration = Duration::from_micros(50);
+/// Most networks that a device's neighbour messages may be of.
+pub const MAX_POLICY_NETWORKS: usize = 64;
+/// Longest that a rate may be exceeded after a pause.
+pub const MAX_RATE_BURST: Duration = Duration::from_secs(60);
 /// Longest answer to a control command, in bytes: the statistics that the longest command asks for.
 pub const MAX_CONTROL_RESULT: usize = 64 << 10;

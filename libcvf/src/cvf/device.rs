@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use super::control::Wishes;
 use super::health::{Memory, Refusal};
+use super::policy::PortPolicy;
 use super::spec::CvfSpec;
 use crate::control::Gatekeeper;
 use crate::dataplane::{Fabric, Port};
@@ -36,6 +37,8 @@ pub(super) struct Device {
     pub rings: Mutex<Rings>,
     pub wishes: Mutex<Wishes>,
     pub memory: Mutex<Memory>,
+    /// What is in force.
+    pub policy: Mutex<PortPolicy>,
     refusal: Mutex<Option<Refusal>>,
 }
 
@@ -48,6 +51,7 @@ impl Device {
         queues: u16,
     ) -> Self {
         let wishes = Mutex::new(Wishes::new(spec.mac));
+        let policy = Mutex::new(spec.policy.clone());
         let rings = Rings {
             placed: vec![None; queues.into()],
             ..Rings::default()
@@ -60,6 +64,7 @@ impl Device {
             rings: Mutex::new(rings),
             wishes,
             memory: Mutex::default(),
+            policy,
             refusal: Mutex::default(),
         }
     }

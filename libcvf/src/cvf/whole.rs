@@ -9,9 +9,10 @@ use super::device::Device;
 use super::health::{Health, Memory};
 use super::host::DeviceHost;
 use super::irq::{self, IrqError, IrqRequest};
+use super::policy::{PolicyError, PortPolicy};
 use super::regions::{self, CONFIG, RegionInfo};
 use super::spec::{ComposeError, CvfSpec};
-use super::stats::CvfStats;
+use super::stats::{CvfStats, Misbehaviour};
 use crate::control::Gatekeeper;
 use crate::dataplane::{Endpoint, LineKind, Port, Quiescing};
 use crate::ledger::Slice;
@@ -79,6 +80,7 @@ impl Cvf {
             kind: PortKind::Cvf,
             access_vlan: spec.vlan.map(Vid),
             reserved: Some(PackedMac::new(spec.mac.0)),
+            rules: spec.policy.rules(),
             ..PortConfig::cvf(PackedMac::new(spec.mac.0))
         };
         pf.fabric()
@@ -338,6 +340,20 @@ impl Cvf {
         self.act(|personality, host| personality.announce(host))
     }
 
+    /// Changes what its frames may claim and how many there may be. The next burst of frames keeps to it. A rate that
+    /// is changed is not granted anew what was used up of it.
+    ///
+    /// # Errors
+    /// [`PolicyError`]: a policy that cannot be, or the device was dismantled.
+    pub fn set_policy(&self, policy: PortPolicy) -> Result<(), PolicyError> {
+        self.device.set_policy(policy)
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> PortPolicy {
+        self.device.policy.lock().clone()
+    }
+
     /// How it is.
     pub fn health(&self) -> Health {
         let status = self.personality.lock().status();
@@ -369,6 +385,11 @@ impl Cvf {
     /// What it counted.
     pub fn stats(&self) -> CvfStats {
         CvfStats::of(&self.device.port)
+    }
+
+    /// How many of its guest's frames claimed or were what they must not: a few numbers, to be asked for often.
+    pub fn misbehaviour(&self) -> Misbehaviour {
+        Misbehaviour::of(&self.device.port)
     }
 
     /// Leaves the switch and gives the slice back. Idempotent; the device does nothing afterwards.

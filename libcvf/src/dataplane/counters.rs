@@ -52,8 +52,12 @@ drops! {
     Malformed = "malformed",
     /// Sender: its checksum or segmentation request contradicts the frame.
     BadOffload = "bad-offload",
-    /// Sender: refused by the switch (source address, VLAN).
+    /// Sender: never forwarded: its source is a group or zero, or its destination is for bridges alone.
     Refused = "refused",
+    /// Sender: it claims an address that is not its port's.
+    Spoofed = "spoofed",
+    /// Sender: its tag is not for its port.
+    Vlan = "vlan",
     /// Sender: nobody takes it.
     NoDestination = "no-destination",
     /// Receiver: its driver is not running, or its link is down.

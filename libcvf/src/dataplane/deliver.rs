@@ -34,7 +34,9 @@ pub(super) const fn longest_within(mtu: u32) -> usize {
 pub(super) const fn refusal(reason: Reason) -> Drop {
     match reason {
         Reason::SamePort | Reason::Filtered | Reason::NoReceiver => Drop::NoDestination,
-        _ => Drop::Refused,
+        Reason::Spoofed => Drop::Spoofed,
+        Reason::TaggedOnAccessPort | Reason::ReservedVlan | Reason::ForeignVlan => Drop::Vlan,
+        Reason::UnknownPort | Reason::BadSource | Reason::LinkLocal => Drop::Refused,
     }
 }
 

@@ -105,6 +105,7 @@ fn spec(definition: &Definition) -> CvfSpec {
             RingFormat::Packed => libcvf::cvf::RingFormats::Packed,
             RingFormat::Any => libcvf::cvf::RingFormats::Any,
         },
+        policy: libcvf::cvf::PortPolicy::default(),
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) fn compose_error(name: &str, error: &ComposeError) -> EngineError {
         ComposeError::Mtu(mtu) => EngineError::invalid("mtu", mtu, why),
         ComposeError::Mac(mac) => EngineError::invalid("mac", mac, why),
         ComposeError::Vlan(vlan) => EngineError::invalid("vlan", vlan, why),
-        ComposeError::Settings(_) => EngineError::invalid("device", name, why),
+        ComposeError::Settings(_) | ComposeError::Policy(_) => {
+            EngineError::invalid("device", name, why)
+        }
     }
 }

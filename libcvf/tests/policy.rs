@@ -1,0 +1,154 @@
+//! What a device's policy keeps its guest from, driven as a guest's driver does.
+
+mod guest;
+
+use guest::{Guest, compose, eventually, frame, pf, spec};
+use libcvf::cvf::{Cvf, CvfSpec, PolicyError, PortPolicy, SourceMac, Vid};
+
+const CTRL: u64 = 1 << 17 | 1 << 18 | 1 << 23;
+const SET_MAC: [u8; 2] = [1, 1];
+
+fn under(last: u8, policy: PortPolicy) -> CvfSpec {
+    CvfSpec {
+        policy,
+        ..spec(last)
+    }
+}
+
+fn source(source_mac: SourceMac) -> PortPolicy {
+    PortPolicy {
+        source_mac,
+        ..PortPolicy::default()
+    }
+}
+
+fn tagged(mut frame: Vec<u8>, tags: &[[u8; 4]]) -> Vec<u8> {
+    frame.splice(12..12, tags.concat());
+    frame
+}
+
+/// Sends what must not arrive, then what must: nothing else came.
+fn only_the_last(from: &mut Guest, to: &mut Guest, bad: &[Vec<u8>], good: &[u8]) {
+    for frame in bad {
+        from.send(frame);
+    }
+    from.send(good);
+    assert_eq!(to.receive().as_deref(), Some(good));
+    assert_eq!(to.poll(), None);
+}
+
+fn drops(cvf: &Cvf) -> Vec<(&'static str, u64)> {
+    cvf.stats().transmit.drops
+}
+
+#[test]
+fn an_attackers_frames_go_nowhere_and_its_neighbours_are_served() {
+    let pf = pf(8);
+    let attacker = compose(&pf, under(1, source(SourceMac::Assigned)));
+    let (one, two) = (compose(&pf, spec(2)), compose(&pf, spec(3)));
+    let mut attacker = Guest::new(&attacker);
+    let (mut one, mut two) = (Guest::new(&one), Guest::new(&two));
+    attacker.start(0);
+    one.start(0);
+    two.start(0);
+    // A route is known, so that what follows could take it.
+    for _ in 0..3 {
+        attacker.send(&frame(2, 1, 60));
+        assert!(one.receive().is_some());
+    }
+    let bad = [frame(2, 3, 60), frame(2, 9, 60), frame(2, 3, 60)];
+    only_the_last(&mut attacker, &mut one, &bad, &frame(2, 1, 61));
+    assert_eq!(drops(&attacker.cvf), [("spoofed", 3)]);
+    let counted = attacker.cvf.misbehaviour();
+    assert_eq!((counted.spoofed, counted.malformed), (3, 0));
+    // Whose address it took still has it.
+    one.send(&frame(3, 2, 60));
+    assert_eq!(two.receive(), Some(frame(3, 2, 60)));
+    two.send(&frame(2, 3, 60));
+    assert_eq!(one.receive(), Some(frame(2, 3, 60)));
+    assert!(drops(&one.cvf).is_empty() && drops(&two.cvf).is_empty());
+}
+
+#[test]
+fn what_was_allowed_is_not_what_was_given() {
+    let pf = pf(4);
+    let a = compose(&pf, under(1, source(SourceMac::Granted)));
+    let (mut a, mut b) = (Guest::new(&a), Guest::new(&compose(&pf, spec(2))));
+    a.start(CTRL);
+    b.start(0);
+    let command = [&SET_MAC[..], &[2, 0, 0, 0, 0, 9]].concat();
+    assert_eq!(a.command(2, &command), 0);
+    only_the_last(&mut a, &mut b, &[frame(2, 1, 60)], &frame(2, 9, 60));
+    a.cvf.set_policy(source(SourceMac::Assigned)).unwrap();
+    only_the_last(&mut a, &mut b, &[frame(2, 9, 60)], &frame(2, 1, 60));
+    a.cvf.set_policy(PortPolicy::default()).unwrap();
+    for last in [9, 1, 7] {
+        a.send(&frame(2, last, 60));
+        assert_eq!(b.receive(), Some(frame(2, last, 60)));
+    }
+    assert_eq!(drops(&a.cvf), [("spoofed", 2)]);
+    assert_eq!(a.cvf.policy(), PortPolicy::default());
+}
+
+#[test]
+fn a_trunk_is_held_to_its_vlans_both_ways() {
+    let pf = pf(4);
+    let policy = PortPolicy {
+        vlans: Some([Vid(7)].into_iter().collect()),
+        ..PortPolicy::default()
+    };
+    let a = compose(&pf, under(1, policy.clone()));
+    let (mut a, mut b) = (Guest::new(&a), Guest::new(&compose(&pf, spec(2))));
+    // Neither driver filters VLANs.
+    a.start(0);
+    b.start(0);
+    let foreign: [&[[u8; 4]]; 4] = [
+        &[[0x81, 0, 0, 8]],
+        &[[0x88, 0xa8, 0, 7]],
+        &[[0x81, 0, 0, 7], [0x81, 0, 0, 8]],
+        &[[0x81, 0, 0, 0], [0x81, 0, 0, 8]],
+    ];
+    let bad: Vec<_> = foreign.iter().map(|t| tagged(frame(2, 1, 60), t)).collect();
+    let own = [[0x81, 0, 0x60, 7]];
+    only_the_last(&mut a, &mut b, &bad, &tagged(frame(2, 1, 60), &own));
+    only_the_last(
+        &mut a,
+        &mut b,
+        &[],
+        &tagged(frame(2, 1, 60), &[[0x81, 0, 0xa0, 0]]),
+    );
+    assert_eq!(drops(&a.cvf), [("vlan", 4)]);
+    assert_eq!(a.cvf.misbehaviour().spoofed, 4);
+    let mut others: Vec<_> = foreign.iter().map(|t| tagged(frame(1, 2, 60), t)).collect();
+    // It is in VLAN 7, whatever is behind that tag.
+    others.remove(2);
+    only_the_last(&mut b, &mut a, &others, &tagged(frame(1, 2, 60), &own));
+    assert_eq!(drops(&b.cvf), [("no-destination", 3)]);
+    let all = PortPolicy {
+        vlans: None,
+        ..policy
+    };
+    a.cvf.set_policy(all).unwrap();
+    b.send(&others[0]);
+    assert_eq!(a.receive().as_deref(), Some(&others[0][..]));
+}
+
+#[test]
+fn a_policy_that_cannot_be_changes_nothing() {
+    let pf = pf(2);
+    let a = compose(&pf, under(1, source(SourceMac::Granted)));
+    let mut policy = PortPolicy::default();
+    policy.rates.transmit_bits = Some(0);
+    let refused = a.set_policy(policy.clone());
+    assert_eq!(refused, Err(PolicyError::ZeroRate("transmit-bits")));
+    assert_eq!(a.policy(), source(SourceMac::Granted));
+    let gate = std::sync::Arc::new(libcvf::control::Permit);
+    assert!(Cvf::compose(std::sync::Arc::clone(&pf) as _, under(2, policy), gate).is_err());
+    let gone = eventually(|| a.dismantle().try_finish().then_some(()));
+    assert_eq!(gone, Some(()));
+    let refused = a.set_policy(PortPolicy::default());
+    assert!(
+        matches!(refused, Err(PolicyError::Switch(_))),
+        "{refused:?}"
+    );
+}
