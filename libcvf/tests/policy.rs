@@ -2,8 +2,10 @@
 
 mod guest;
 
+use std::time::{Duration, Instant};
+
 use guest::{Guest, compose, eventually, frame, pf, spec};
-use libcvf::cvf::{Cvf, CvfSpec, PolicyError, PortPolicy, SourceMac, Vid};
+use libcvf::cvf::{Cvf, CvfSpec, PolicyError, PortPolicy, PortRates, SourceMac, Vid};
 
 const CTRL: u64 = 1 << 17 | 1 << 18 | 1 << 23;
 const SET_MAC: [u8; 2] = [1, 1];
@@ -151,4 +153,133 @@ fn a_policy_that_cannot_be_changes_nothing() {
         matches!(refused, Err(PolicyError::Switch(_))),
         "{refused:?}"
     );
+}
+
+fn rates(rates: PortRates) -> PortPolicy {
+    PortPolicy {
+        rates,
+        ..PortPolicy::default()
+    }
+}
+
+/// Sends as fast as its ring takes it, for a while; how many frames came, how many were sent, and how long it took.
+fn flood(from: &mut Guest, to: &mut Guest, frame: &[u8], last: Duration) -> (u64, u64, Duration) {
+    let (mut came, mut sent) = (0, 0);
+    let began = Instant::now();
+    while began.elapsed() < last {
+        for _ in 0..16 {
+            from.place([0; 12], frame);
+        }
+        from.kick(1);
+        sent += 16;
+        let done = eventually(|| (from.sent() == from.offered(1)).then_some(()));
+        assert_eq!(done, Some(()));
+        while to.poll().is_some() {
+            came += 1;
+        }
+    }
+    (came, sent, began.elapsed())
+}
+
+fn dropped(drops: &[(&'static str, u64)], reason: &str) -> u64 {
+    let found = drops.iter().find(|(name, _)| *name == reason);
+    found.map_or(0, |(_, count)| *count)
+}
+
+#[test]
+fn a_sender_keeps_to_its_rate_and_so_does_a_receiver() {
+    const RATE: u64 = 2000;
+    const BURST: Duration = Duration::from_millis(20);
+    let frames = PortRates {
+        transmit_frames: Some(RATE),
+        burst: BURST,
+        ..PortRates::default()
+    };
+    let bits = PortRates {
+        receive_bits: Some(RATE * 1000 * 8),
+        burst: BURST,
+        ..PortRates::default()
+    };
+    for (sender, receiver) in [
+        (rates(frames), rates(PortRates::default())),
+        (rates(PortRates::default()), rates(bits)),
+    ] {
+        let pf = pf(4);
+        let (a, b) = (
+            compose(&pf, under(1, sender.clone())),
+            compose(&pf, under(2, receiver)),
+        );
+        let (mut a, mut b) = (Guest::new(&a), Guest::new(&b));
+        a.start(0);
+        b.start(0);
+        let (came, sent, time) = flood(
+            &mut a,
+            &mut b,
+            &frame(2, 1, 1000),
+            Duration::from_millis(300),
+        );
+        // Of bytes as much as the largest frame has may come at once.
+        let most = time.as_secs_f64() * RATE as f64 + (BURST.as_secs_f64() * RATE as f64).max(66.0);
+        assert!(came as f64 <= most + 1.0, "{came} of {sent} in {time:?}");
+        let of = if sender.rates == frames { &a } else { &b };
+        let stats = of.cvf.stats();
+        let over = dropped(&stats.transmit.drops, "over-rate")
+            + dropped(&stats.receive.drops, "over-rate");
+        assert_eq!(came + over, sent, "all others are counted");
+        if sent > 2 * most as u64 {
+            // It asked for more all the time, as far as this machine lets it.
+            assert!(
+                came as f64 >= time.as_secs_f64() * RATE as f64 / 2.0,
+                "{came} in {time:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_flooded_neighbour_is_served_and_alone_frames_are_metered() {
+    let pf = pf(8);
+    let limited = rates(PortRates {
+        flood_frames: Some(1),
+        transmit_frames: Some(1),
+        receive_frames: Some(1),
+        burst: Duration::from_secs(60),
+        ..PortRates::default()
+    });
+    let (a, b) = (compose(&pf, under(1, limited)), compose(&pf, spec(2)));
+    let (mut a, mut b) = (Guest::new(&a), Guest::new(&b));
+    a.start(0);
+    b.start(0);
+    // One at a time: the way of lone frames. Sixty, and what time gives.
+    let began = Instant::now();
+    let mut came = 0;
+    for number in 0..200 {
+        a.send(&frame(2, 1, 60 + number));
+        assert_eq!(
+            eventually(|| (a.sent() == a.offered(1)).then_some(())),
+            Some(())
+        );
+        while b.poll().is_some() {
+            came += 1;
+        }
+    }
+    let most = 60 + began.elapsed().as_secs() + 1;
+    assert!((60..=most).contains(&came), "{came}");
+    assert_eq!(dropped(&drops(&a.cvf), "over-rate"), 200 - came);
+    let mut answers = 0;
+    for number in 0..200 {
+        b.send(&frame(1, 2, 60 + number));
+        assert_eq!(
+            eventually(|| (b.sent() == b.offered(1)).then_some(())),
+            Some(())
+        );
+        while a.poll().is_some() {
+            answers += 1;
+        }
+    }
+    let most = 60 + began.elapsed().as_secs() + 1;
+    assert!((60..=most).contains(&answers), "{answers}");
+    let over = dropped(&a.cvf.stats().receive.drops, "over-rate");
+    assert_eq!(over, 200 - answers);
+    assert!(drops(&b.cvf).is_empty(), "the sender is not told");
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::device::Device;
+use crate::dataplane::Port;
 use crate::limits::{MAX_POLICY_NETWORKS, MAX_RATE_BURST};
 use crate::switch::{PortRules, SwitchError};
 
@@ -58,6 +59,11 @@ impl PortPolicy {
         }
     }
 
+    /// What of it the data plane keeps to.
+    pub(super) fn apply(&self, port: &Port) {
+        port.police(&self.rates);
+    }
+
     pub(super) fn check(&self) -> Result<(), PolicyError> {
         let many = self.networks.len();
         if many > MAX_POLICY_NETWORKS {
@@ -83,6 +89,7 @@ impl Device {
         let mut present = self.policy.lock();
         let switch = self.fabric().switch();
         switch.set_rules(self.port.id(), policy.rules())?;
+        policy.apply(&self.port);
         *present = policy;
         Ok(())
     }

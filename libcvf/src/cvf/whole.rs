@@ -76,6 +76,7 @@ impl Cvf {
         // Without a mappable region every doorbell is a message, whatever was asked for.
         let polled = regions.iter().any(|region| region.map.is_some());
         let port = Arc::new(Port::new(spec.queue_pairs, personality.vectors(), polled));
+        spec.policy.apply(&port);
         let config = PortConfig {
             kind: PortKind::Cvf,
             access_vlan: spec.vlan.map(Vid),

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::counters::{Cut, Drop, QueueCounters, Tally};
-use super::fabric::{Endpoint, Uplink};
+use super::fabric::{Endpoint, Fabric, Uplink};
+use super::policed::Policed;
 use super::port::Port;
 use super::queue::{ReceiveQueue, ReceiveState};
 use super::receiver::Receiver;
@@ -42,7 +43,10 @@ pub(super) const fn refusal(reason: Reason) -> Drop {
 
 /// A burst that came in at one port, on its way to others.
 pub(super) struct Batch<'s, 'm> {
+    pub fabric: &'s Fabric,
     pub from: PortId,
+    /// The device that it comes from, if it does.
+    pub sender: Option<&'s Port>,
     pub snapshot: &'s Snapshot,
     pub burst: &'s mut Burst<'m>,
     pub desk: &'s mut Desk,
@@ -123,6 +127,12 @@ impl Batch<'_, '_> {
     }
 
     fn give_device(&mut self, to: PortId, mut frames: Frames, port: &Arc<Port>) {
+        if port.policed().any(Policed::RECEIVED) && port.running() {
+            frames = self.within_rate(frames, port);
+            if frames.is_empty() {
+                return;
+            }
+        }
         if !port.steers() {
             self.burst.forget_hashes();
             return self.give_queue(to, frames, port, 0);

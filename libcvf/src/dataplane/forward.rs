@@ -3,12 +3,14 @@
 use super::counters::{Drop, QueueCounters, Tally};
 use super::deliver::{self, Batch};
 use super::fabric::{Endpoint, Fabric, Ports};
+use super::policed::Policed;
+use super::port::Port;
 use super::scratch::Scratch;
 use super::sorted::Sorted;
 use crate::limits::{FLOW_COPY, HEADER_COPY};
 use crate::mem::Ahead;
 use crate::offload::{EthView, FrameMeta};
-use crate::ring::{Burst, Frames};
+use crate::ring::{Burst, FrameFault, Frames};
 use crate::switch::{PortId, Verdict};
 
 /// What decides where an untagged frame goes: both addresses, and the type that says that it is one.
@@ -90,7 +92,7 @@ fn run(burst: &Burst<'_>, first: usize, flow: Flow) -> Run {
 }
 
 impl Fabric {
-    /// Forwards the frames of a burst that came in at `from`. The sender's counters are `counters`,
+    /// Forwards the frames of a burst that came in at `from`, an uplink. The sender's counters are `counters`,
     /// whose lock the caller holds; `route` is the same from burst to burst.
     pub fn forward(
         &self,
@@ -100,11 +102,43 @@ impl Fabric {
         route: &mut Route,
         scratch: &mut Scratch,
     ) {
+        self.forward_all((from, None), burst, counters, route, scratch);
+    }
+
+    /// Forwards the frames of a burst that a device sends, as far as it may: as [`Self::forward`].
+    #[inline]
+    pub(super) fn forward_from(
+        &self,
+        port: &Port,
+        burst: &mut Burst<'_>,
+        counters: &QueueCounters,
+        route: &mut Route,
+        scratch: &mut Scratch,
+    ) {
+        self.forward_all((port.id(), Some(port)), burst, counters, route, scratch);
+    }
+
+    fn forward_all(
+        &self,
+        (from, sender): (PortId, Option<&Port>),
+        burst: &mut Burst<'_>,
+        counters: &QueueCounters,
+        route: &mut Route,
+        scratch: &mut Scratch,
+    ) {
         let Scratch { desk, view } = scratch;
         let (snapshot, ports, version) = self.view(view);
+        desk.time.forget();
+        if let Some(port) = sender
+            && port.policed().any(Policed::SENT)
+        {
+            self.police(port, burst, counters, desk);
+        }
         let plain = burst.usuals();
         let mut batch = Batch {
+            fabric: self,
             from,
+            sender,
             snapshot,
             burst,
             desk,
@@ -142,6 +176,7 @@ impl Fabric {
         route: &mut Route,
     ) {
         let (from, snapshot, now) = (batch.from, batch.snapshot, self.now());
+        let policed = batch.policed();
         let (mut tally, mut memo) = (Tally::default(), Memo::default());
         let mut sorted = Sorted::default();
         if known {
@@ -165,9 +200,13 @@ impl Fabric {
             let Some(frame) = batch.burst.frame(index) else {
                 break;
             };
-            if frame.fault.is_some() {
-                counters.drop(Drop::Malformed);
-                continue;
+            match frame.fault {
+                None => {}
+                Some(FrameFault::Refused) => continue,
+                Some(_) => {
+                    counters.drop(Drop::Malformed);
+                    continue;
+                }
             }
             let (total, is_plain) = (frame.len(), frame.meta.is_plain());
             if is_plain {
@@ -209,6 +248,10 @@ impl Fabric {
                     }
                 }
                 Verdict::Many(targets) => {
+                    if policed.any(Policed::FLOOD) && targets.is_flood() && !batch.may_flood() {
+                        counters.drop(Drop::FloodRate);
+                        continue;
+                    }
                     // What was planned goes first: a sender's frames keep their order.
                     flush(batch, &mut sorted, ports);
                     memo = Memo::default();

@@ -7,6 +7,7 @@
 //! uplink, which is one.
 
 mod balance;
+mod bucket;
 mod claim;
 mod clock;
 mod coalesce;
@@ -19,6 +20,8 @@ mod lone;
 mod mailbox;
 mod mask;
 mod neighbours;
+mod police;
+mod policed;
 mod port;
 mod queue;
 mod rates;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::counters::QueueCounters;
 use super::interrupts::Interrupts;
+use super::policed::Policed;
 use super::queue::{ReceiveQueue, TransmitQueue, VectorCell};
+use super::rates::{PortRates, Rates};
 use super::steer::Steering;
 use super::wishes::Wishes;
 use crate::mem::{GuestMemory, Regions, fault_count};
@@ -38,6 +40,9 @@ pub struct Port {
     pub(super) wishes: Mutex<Wishes>,
     accepts: AtomicU16,
     mtu: AtomicU32,
+    policed: AtomicU16,
+    /// What it may send and receive.
+    pub(super) rates: Rates,
     stopped: AtomicBool,
     away: AtomicBool,
     fault: Mutex<Option<String>>,
@@ -61,6 +66,8 @@ impl Port {
             wishes: Mutex::default(),
             accepts: AtomicU16::new(0),
             mtu: AtomicU32::new(u32::MAX),
+            policed: AtomicU16::new(0),
+            rates: Rates::default(),
             stopped: AtomicBool::new(false),
             away: AtomicBool::new(false),
             fault: Mutex::new(None),
@@ -130,6 +137,18 @@ impl Port {
     pub fn set_mtu(&self, mtu: Option<u16>) {
         self.mtu
             .store(mtu.map_or(u32::MAX, u32::from), Ordering::Relaxed);
+    }
+
+    /// What of its frames has to be looked at.
+    #[inline]
+    pub(super) fn policed(&self) -> Policed {
+        Policed(self.policed.load(Ordering::Relaxed))
+    }
+
+    /// Sets how much it may send and receive, from the next burst on. One caller at a time.
+    pub fn police(&self, rates: &PortRates) {
+        self.rates.set(rates);
+        self.policed.store(Policed::by(rates).0, Ordering::Relaxed);
     }
 
     /// Stops the device because of what its guest or client did: nothing is served until a reset.

@@ -284,6 +284,7 @@ impl Snapshot {
             .is_some_and(|port| !port.no_unicast && port.takes_vlan(lane.seen));
         let mut targets = self.targets(from, lane);
         targets.skip[1] = to;
+        targets.flood = false;
         targets.lists[0] = &self.trunks.promiscuous;
         targets.lists[1] = self.vlan(lane.vid).map_or(&[], |lists| &lists.promiscuous);
         if !takes {
@@ -328,6 +329,7 @@ impl Snapshot {
             skip: [from, from],
             lists: [&[]; 4],
             seen: lane.seen,
+            flood: true,
         }
     }
 }

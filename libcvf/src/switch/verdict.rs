@@ -86,6 +86,16 @@ pub struct Targets<'a> {
     pub(super) lists: [&'a [PortId]; 4],
     /// As what the frame is seen.
     pub(super) seen: Vid,
+    /// See [`Self::is_flood`].
+    pub(super) flood: bool,
+}
+
+impl Targets<'_> {
+    /// True for frames to everybody, to a group and to an address that nobody is known to have.
+    #[inline]
+    pub const fn is_flood(&self) -> bool {
+        self.flood
+    }
 }
 
 impl Iterator for Targets<'_> {
