@@ -55,6 +55,8 @@ pub const MAX_SEGMENT_HEADERS: usize = 256;
 pub const MAX_SEGMENTS: usize = 1024;
 /// Most IPv6 extension headers that are walked.
 pub const MAX_IPV6_EXTENSIONS: usize = 8;
+/// Most tags, and headers of IEEE 802.2, that a neighbour message is looked for behind.
+pub const MAX_LINK_HEADERS: usize = 8;
 /// Fewest entries a virtio ring is offered with (a device is made with at least this many).
 pub const MIN_RING_SIZE: u16 = 64;
 /// Most MSI-X vectors of a function (PCIe base specification 7.7.2.2).

@@ -5,7 +5,9 @@ mod guest;
 use std::time::{Duration, Instant};
 
 use guest::{Guest, compose, eventually, frame, pf, spec};
-use libcvf::cvf::{Cvf, CvfSpec, PolicyError, PortPolicy, PortRates, SourceMac, Vid};
+use libcvf::cvf::{
+    Cvf, CvfSpec, NeighbourCheck, Network, PolicyError, PortPolicy, PortRates, SourceMac, Vid,
+};
 
 const CTRL: u64 = 1 << 17 | 1 << 18 | 1 << 23;
 const SET_MAC: [u8; 2] = [1, 1];
@@ -282,4 +284,143 @@ fn a_flooded_neighbour_is_served_and_alone_frames_are_metered() {
     let over = dropped(&a.cvf.stats().receive.drops, "over-rate");
     assert_eq!(over, 200 - answers);
     assert!(drops(&b.cvf).is_empty(), "the sender is not told");
+}
+
+const LINK_LOCAL: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+fn arp(to: u8, from: u8, named: u8, protocol: [u8; 4]) -> Vec<u8> {
+    let mut bytes = vec![2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from];
+    bytes.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 0, named]);
+    bytes.extend(protocol);
+    bytes.resize(60, 0);
+    bytes
+}
+
+/// An IPv6 packet whose last header is `next`, and `body`.
+fn v6(to: u8, from: u8, next: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![
+        2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from, 0x86, 0xdd, 0x60, 0, 0, 0,
+    ];
+    bytes.extend((body.len() as u16).to_be_bytes());
+    bytes.extend([next, 255]);
+    bytes.extend(LINK_LOCAL);
+    bytes.extend(LINK_LOCAL);
+    bytes.extend(body);
+    bytes
+}
+
+fn advertisement(target: [u8; 16], named: u8) -> Vec<u8> {
+    let mut body = vec![136, 0, 0, 0, 0x20, 0, 0, 0];
+    body.extend(target);
+    body.extend([2, 1, 2, 0, 0, 0, 0, named]);
+    body
+}
+
+#[test]
+fn what_a_guest_says_of_neighbours_is_looked_at_in_every_frame() {
+    let pf = pf(8);
+    let network = |address: &str, bits| Network {
+        address: address.parse().unwrap(),
+        bits,
+    };
+    let policy = PortPolicy {
+        source_mac: SourceMac::Assigned,
+        arp: NeighbourCheck::MacAndNetwork,
+        nd: NeighbourCheck::MacAndNetwork,
+        networks: vec![network("192.0.2.0", 24), network("2001:db8::", 32)],
+        ..PortPolicy::default()
+    };
+    let (a, b) = (compose(&pf, under(1, policy)), compose(&pf, spec(2)));
+    let (mut a, mut b) = (Guest::new(&a), Guest::new(&b));
+    a.start(0);
+    b.start(0);
+    let own = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let foreign = [0x20, 1, 0xd, 0xb9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let udp = v6(2, 1, 17, &[0, 7, 0, 7, 0, 12, 0, 0, 1, 2, 3, 4]);
+    let good = [
+        arp(2, 1, 1, [192, 0, 2, 1]),
+        arp(2, 1, 1, [0; 4]),
+        v6(2, 1, 58, &advertisement(own, 1)),
+        v6(2, 1, 58, &[128, 0, 0, 0, 0, 0, 0, 0]),
+        udp.clone(),
+    ];
+    let hidden = [&[58, 0, 1, 4, 0, 0, 0, 0][..], &advertisement(own, 7)].concat();
+    let bad = [
+        arp(2, 1, 7, [192, 0, 2, 1]),
+        arp(2, 1, 1, [192, 0, 3, 1]),
+        arp(2, 1, 1, [192, 0, 2, 1])[..40].to_vec(),
+        tagged(arp(2, 1, 7, [192, 0, 2, 1]), &[[0x81, 0, 0, 9]]),
+        tagged(
+            arp(2, 1, 7, [192, 0, 2, 1]),
+            &[[0x81, 0, 0, 0], [0x88, 0xa8, 0, 9]],
+        ),
+        v6(2, 1, 58, &advertisement(own, 7)),
+        v6(2, 1, 58, &advertisement(foreign, 1)),
+        v6(2, 1, 60, &hidden),
+        tagged(v6(2, 1, 58, &advertisement(own, 7)), &[[0x81, 0, 0, 9]]),
+        v6(
+            2,
+            1,
+            58,
+            &[134, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        ),
+    ];
+    // Alone, then in bursts behind frames of a flow that is known.
+    for _ in 0..2 {
+        for frame in &good {
+            only_the_last(&mut a, &mut b, &[], frame);
+        }
+        only_the_last(&mut a, &mut b, &bad, &udp);
+    }
+    let mut wanted = Vec::new();
+    for (bad, good) in bad.iter().zip(good.iter().cycle()) {
+        for frame in [good, bad, &udp] {
+            a.place([0; 12], frame);
+        }
+        wanted.extend([good.clone(), udp.clone()]);
+    }
+    a.kick(1);
+    for frame in wanted {
+        assert_eq!(b.receive(), Some(frame));
+    }
+    assert_eq!(b.poll(), None);
+    assert_eq!(drops(&a.cvf), [("spoofed", 30)]);
+    // A neighbour may say what it likes, and off is off.
+    b.send(&arp(1, 2, 7, [203, 0, 113, 1]));
+    assert!(a.receive().is_some());
+    a.cvf.set_policy(PortPolicy::default()).unwrap();
+    for frame in &bad {
+        only_the_last(&mut a, &mut b, &[], frame);
+    }
+}
+
+/// A large-send frame is TCP or UDP, whatever else it contains.
+#[test]
+fn large_send_frames_are_no_neighbour_messages() {
+    const LARGE: u64 = 3 | 1 << 8 | 1 << 12 | 1 << 15;
+    let pf = pf(4);
+    let policy = PortPolicy {
+        arp: NeighbourCheck::Mac,
+        nd: NeighbourCheck::Mac,
+        ..PortPolicy::default()
+    };
+    let (a, b) = (compose(&pf, under(1, policy)), compose(&pf, spec(2)));
+    let (mut a, mut b) = (Guest::new(&a), Guest::new(&b));
+    a.start(LARGE);
+    b.start(LARGE);
+    let mut tcp = vec![
+        0, 7, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0, 0, 0, 0, 0, 0,
+    ];
+    tcp.extend([0x5a; 1200]);
+    // NEEDS_CSUM; TCPV6, headers of 74 bytes, segments of 500, checksum of the TCP header.
+    let header = [1, 4, 74, 0, 244, 1, 54, 0, 16, 0, 0, 0];
+    let sent = v6(2, 1, 6, &tcp);
+    a.send_with(header, &sent);
+    assert!(b.receive().is_some());
+    assert!(drops(&a.cvf).is_empty());
+    // One that says so and is not is dropped for that.
+    a.send_with(header, &v6(2, 1, 58, &advertisement(LINK_LOCAL, 7)));
+    let told = eventually(|| Some(drops(&a.cvf)).filter(|drops| !drops.is_empty()));
+    assert_eq!(told, Some(vec![("bad-offload", 1)]));
+    assert_eq!(b.poll(), None);
 }

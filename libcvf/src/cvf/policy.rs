@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::device::Device;
-use crate::dataplane::Port;
+use crate::dataplane::{Neighbours, Port};
 use crate::limits::{MAX_POLICY_NETWORKS, MAX_RATE_BURST};
 use crate::switch::{PortRules, SwitchError};
 
@@ -61,7 +61,12 @@ impl PortPolicy {
 
     /// What of it the data plane keeps to.
     pub(super) fn apply(&self, port: &Port) {
-        port.police(&self.rates);
+        let neighbours = Neighbours {
+            arp: self.arp,
+            nd: self.nd,
+            networks: self.networks.clone(),
+        };
+        port.police(&self.rates, neighbours);
     }
 
     pub(super) fn check(&self) -> Result<(), PolicyError> {

@@ -9,7 +9,7 @@ use super::scratch::Scratch;
 use super::sorted::Sorted;
 use crate::limits::{FLOW_COPY, HEADER_COPY};
 use crate::mem::Ahead;
-use crate::offload::{EthView, FrameMeta};
+use crate::offload::{EthView, FrameMeta, is_transport};
 use crate::ring::{Burst, FrameFault, Frames};
 use crate::switch::{PortId, Verdict};
 
@@ -22,6 +22,11 @@ impl Flow {
     pub(super) const fn of(head: &[u8; FLOW_COPY]) -> Self {
         // Two bytes behind the type do not count.
         Self(u128::from_le_bytes(*head) << 16)
+    }
+
+    #[inline]
+    pub(super) const fn ethertype(self) -> u16 {
+        ((self.0 >> 112) as u16).swap_bytes()
     }
 }
 
@@ -149,7 +154,7 @@ impl Fabric {
             ahead: Ahead::default(),
         };
         let known = version != 0 && route.version == version;
-        if known {
+        if known && !batch.policed().looks_at(route.flow.ethertype()) {
             let run = run(batch.burst, 0, route.flow);
             if run.count == batch.burst.len() {
                 (batch.longest, batch.looks_ahead) = (run.longest, true);
@@ -177,6 +182,8 @@ impl Fabric {
     ) {
         let (from, snapshot, now) = (batch.from, batch.snapshot, self.now());
         let policed = batch.policed();
+        let sender = batch.sender.filter(|_| policed.any(Policed::NEIGHBOURS));
+        let neighbours = sender.map(|port| port.neighbours.load());
         let (mut tally, mut memo) = (Tally::default(), Memo::default());
         let mut sorted = Sorted::default();
         if known {
@@ -185,7 +192,7 @@ impl Fabric {
         }
         let mut next = 0;
         while next < batch.burst.len() {
-            if let Some(flow) = memo.flow {
+            if let Some(flow) = memo.flow.filter(|flow| !policed.looks_at(flow.ethertype())) {
                 let run = run(batch.burst, next, flow);
                 if run.count > 0 {
                     batch.longest = batch.longest.max(run.longest);
@@ -224,10 +231,19 @@ impl Fabric {
                 continue;
             };
             let flow = flow.filter(|_| view.tag.is_none());
+            let says_nothing = neighbours.is_some() && is_transport(head);
             tally.add(view.dst, total);
             if !is_plain {
                 let meta = batch.burst.frame(index).unwrap_or(frame).meta;
                 tally.add_offloads(total, &meta.into());
+            }
+            if let Some(neighbours) = &neighbours
+                && (view.tag.is_some() || policed.looks_at(view.ethertype))
+                && !says_nothing
+                && !batch.may_say(index, neighbours, policed)
+            {
+                counters.drop(Drop::Spoofed);
+                continue;
             }
             if known {
                 sorted.add(memo.place, Frames::one(index));

@@ -4,7 +4,6 @@ use super::counters::{QueueCounters, Tally};
 use super::deliver::longest_within;
 use super::fabric::{Endpoint, Fabric};
 use super::forward::{Flow, Route};
-use super::police::Toll;
 use super::policed::Policed;
 use super::port::Port;
 use super::queue::ReceiveState;
@@ -48,11 +47,10 @@ impl Fabric {
         if lone.size() > longest_within(port.mtu()) {
             return false;
         }
-        let metered = from.policed().any(Policed::SENT) || port.policed().any(Policed::RECEIVED);
-        let pushed = if metered {
-            Toll::push(self, (from, port), (ring.as_mut(), regions), lone, desk)
-        } else {
+        let pushed = if Policed::passes(from.policed(), port.policed()) {
             ring.push_lone(regions, lone) == Ok(true)
+        } else {
+            self.push_policed((from, port), (ring.as_mut(), regions), lone, desk)
         };
         if !pushed {
             // Whoever looks next would not find the fault anew.

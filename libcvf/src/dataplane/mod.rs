@@ -39,7 +39,7 @@ pub use counters::{Counter, Drop, QueueCounters};
 pub use fabric::{Endpoint, Fabric, Uplink};
 pub use forward::Route;
 pub use interrupts::{Interrupts, LineError, LineKind};
-pub use neighbours::{NeighbourCheck, Network};
+pub use neighbours::{NeighbourCheck, Neighbours, Network};
 pub use port::{Port, Quiescing, Stalled};
 pub use queue::{ReceiveQueue, ReceiveState, TransmitQueue, TransmitState, VectorCell};
 pub use rates::PortRates;

@@ -1,10 +1,11 @@
-//! Rates kept: what is above one is dropped and counted.
+//! Rates kept: what is above one is dropped and counted. The way of a lone frame that has to be looked at.
 
 use std::time::{Duration, Instant};
 
 use super::counters::{Drop, QueueCounters};
 use super::deliver::Batch;
 use super::fabric::Fabric;
+use super::forward::Flow;
 use super::policed::Policed;
 use super::port::Port;
 use super::rates::{Paid, ticks};
@@ -51,27 +52,6 @@ pub(super) struct Toll {
 }
 
 impl Toll {
-    /// Pushes a frame that is alone into a port's ring, where its rates and its sender's let it. False: it wants
-    /// another way, and has cost nothing.
-    #[inline(never)]
-    pub(super) fn push(
-        fabric: &Fabric,
-        (from, to): (&Port, &Port),
-        (ring, regions): (&mut dyn ReceiveRing, &Regions),
-        lone: &Lone<'_>,
-        desk: &mut Desk,
-    ) -> bool {
-        desk.time.forget();
-        let Some(toll) = Self::pay(fabric, from, to, lone.size(), desk) else {
-            return false;
-        };
-        let pushed = ring.push_lone(regions, lone) == Ok(true);
-        if !pushed {
-            toll.repay(from, to);
-        }
-        pushed
-    }
-
     /// Lets one frame from port to port, of which at least one has a rate; `None`: it is above one, or may be.
     fn pay(fabric: &Fabric, from: &Port, to: &Port, len: usize, desk: &mut Desk) -> Option<Self> {
         let now = desk.time.since(fabric.started());
@@ -94,6 +74,30 @@ impl Toll {
 }
 
 impl Fabric {
+    /// Pushes a frame that is alone into a port's ring, where its rates and its sender's let it. False: it wants
+    /// another way, and has cost nothing.
+    #[inline(never)]
+    pub(super) fn push_policed(
+        &self,
+        (from, to): (&Port, &Port),
+        (ring, regions): (&mut dyn ReceiveRing, &Regions),
+        lone: &Lone<'_>,
+        desk: &mut Desk,
+    ) -> bool {
+        if from.policed().looks_at(Flow::of(lone.start()).ethertype()) {
+            return false;
+        }
+        desk.time.forget();
+        let Some(toll) = Toll::pay(self, from, to, lone.size(), desk) else {
+            return false;
+        };
+        let pushed = ring.push_lone(regions, lone) == Ok(true);
+        if !pushed {
+            toll.repay(from, to);
+        }
+        pushed
+    }
+
     /// Drops what a port sends above its rates.
     #[inline(never)]
     pub(super) fn police(

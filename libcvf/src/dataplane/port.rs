@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::counters::QueueCounters;
 use super::interrupts::Interrupts;
+use super::neighbours::Neighbours;
 use super::policed::Policed;
 use super::queue::{ReceiveQueue, TransmitQueue, VectorCell};
 use super::rates::{PortRates, Rates};
@@ -43,6 +44,8 @@ pub struct Port {
     policed: AtomicU16,
     /// What it may send and receive.
     pub(super) rates: Rates,
+    /// What it may say about neighbours.
+    pub(super) neighbours: ArcSwap<Neighbours>,
     stopped: AtomicBool,
     away: AtomicBool,
     fault: Mutex<Option<String>>,
@@ -68,6 +71,7 @@ impl Port {
             mtu: AtomicU32::new(u32::MAX),
             policed: AtomicU16::new(0),
             rates: Rates::default(),
+            neighbours: ArcSwap::default(),
             stopped: AtomicBool::new(false),
             away: AtomicBool::new(false),
             fault: Mutex::new(None),
@@ -142,13 +146,17 @@ impl Port {
     /// What of its frames has to be looked at.
     #[inline]
     pub(super) fn policed(&self) -> Policed {
-        Policed(self.policed.load(Ordering::Relaxed))
+        Policed(self.policed.load(Ordering::Acquire))
     }
 
-    /// Sets how much it may send and receive, from the next burst on. One caller at a time.
-    pub fn police(&self, rates: &PortRates) {
+    /// Sets how much it may send and receive, and what it may say about neighbours, from the next burst on. One
+    /// caller at a time.
+    pub fn police(&self, rates: &PortRates, neighbours: Neighbours) {
+        let policed = Policed::by(rates, &neighbours);
         self.rates.set(rates);
-        self.policed.store(Policed::by(rates).0, Ordering::Relaxed);
+        self.neighbours.store(Arc::new(neighbours));
+        // Whoever sees that there is a check finds what it is.
+        self.policed.store(policed.0, Ordering::Release);
     }
 
     /// Stops the device because of what its guest or client did: nothing is served until a reset.

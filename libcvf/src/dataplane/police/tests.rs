@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::dataplane::{Endpoint, PortRates, Route, Scratch, Uplink};
+use crate::dataplane::{Endpoint, Neighbours, PortRates, Route, Scratch, Uplink};
 use crate::offload::{FrameMeta, PackedMac, PackedMeta};
 use crate::ring::{BurstBuffers, Payload};
 use crate::switch::PortConfig;
@@ -52,7 +52,7 @@ impl House {
         let endpoint = Endpoint::Uplink(Arc::clone(&sink) as _);
         fabric.attach(endpoint, uplink).expect("an uplink");
         let port = Arc::new(Port::new(1, 0, false));
-        port.police(rates);
+        port.police(rates, Neighbours::default());
         let endpoint = Endpoint::Device(Arc::clone(&port));
         let config = PortConfig::cvf(PackedMac::new(OWN));
         fabric.attach(endpoint, config).expect("a port");
@@ -85,7 +85,7 @@ impl House {
     }
 
     fn set(&self, rates: &PortRates) {
-        self.port.police(rates);
+        self.port.police(rates, Neighbours::default());
     }
 
     fn dropped(&self, reason: Drop) -> u64 {
