@@ -55,6 +55,8 @@ pub const MAX_SEGMENT_HEADERS: usize = 256;
 pub const MAX_SEGMENTS: usize = 1024;
 /// Most IPv6 extension headers that are walked.
 pub const MAX_IPV6_EXTENSIONS: usize = 8;
+/// Most tags, and headers of IEEE 802.2, that a neighbour message is looked for behind.
+pub const MAX_LINK_HEADERS: usize = 8;
 /// Fewest entries a virtio ring is offered with (a device is made with at least this many).
 pub const MIN_RING_SIZE: u16 = 64;
 /// Most MSI-X vectors of a function (PCIe base specification 7.7.2.2).
@@ -119,5 +121,9 @@ pub const MAX_COALESCE_FRAMES: u32 = 256;
 pub const MAX_HELD_QUEUES: usize = 4096;
 /// After this long a queue whose held interrupt is due, but which was in use, is looked at again.
 pub const HELD_RETRY: Duration = Duration::from_micros(50);
+/// Most networks that a device's neighbour messages may be of.
+pub const MAX_POLICY_NETWORKS: usize = 64;
+/// Longest that a rate may be exceeded after a pause.
+pub const MAX_RATE_BURST: Duration = Duration::from_secs(60);
 /// Longest answer to a control command, in bytes: the statistics that the longest command asks for.
 pub const MAX_CONTROL_RESULT: usize = 64 << 10;

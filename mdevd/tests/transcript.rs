@@ -119,7 +119,12 @@ fn the_session_of_the_guide_is_what_happens() {
         .find("\n## ")
         .map_or(text.len(), |at| start + at);
     let house = House::new();
-    let daemon = house.start(&["--pf", "soft:soft0,queue-pairs=64"]);
+    let daemon = house.start(&[
+        "--pf",
+        "soft:soft0,queue-pairs=64",
+        "--default-profile",
+        "tenant",
+    ]);
     let programs = Path::new(env!("CARGO_BIN_EXE_cvfctl"))
         .parent()
         .expect("a directory");

@@ -1,6 +1,7 @@
 //! What the operator changes while a device lives.
 
 use super::device::Assigned;
+use super::policy::PolicyError;
 use super::whole::{Cvf, offered};
 use crate::control::{Denial, MacAddr};
 use crate::limits::{MAX_MTU, MAX_VLAN, MIN_MTU};
@@ -23,6 +24,9 @@ pub enum ChangeError {
     /// The switch refuses: an address is taken.
     #[error("{0}")]
     Switch(#[from] SwitchError),
+    /// A policy that cannot be.
+    #[error("{0}")]
+    Policy(#[from] PolicyError),
 }
 
 impl Cvf {

@@ -6,6 +6,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::control::Wishes;
 use super::health::{Memory, Refusal};
+use super::policy::PortPolicy;
 use super::spec::CvfSpec;
 use crate::control::{Gatekeeper, MacAddr};
 use crate::dataplane::{Fabric, Port};
@@ -49,6 +50,8 @@ pub(super) struct Device {
     pub deciding: RwLock<()>,
     pub wishes: Mutex<Wishes>,
     pub memory: Mutex<Memory>,
+    /// What is in force.
+    pub policy: Mutex<PortPolicy>,
     refusal: Mutex<Option<Refusal>>,
 }
 
@@ -66,6 +69,7 @@ impl Device {
             mtu: spec.mtu,
             vlan: spec.vlan,
         });
+        let policy = Mutex::new(spec.policy.clone());
         let rings = Rings {
             placed: vec![None; queues.into()],
             ..Rings::default()
@@ -80,6 +84,7 @@ impl Device {
             deciding: RwLock::new(()),
             wishes,
             memory: Mutex::default(),
+            policy,
             refusal: Mutex::default(),
         }
     }

@@ -10,6 +10,7 @@ mod health;
 mod host;
 mod irq;
 mod launch;
+mod policy;
 mod regions;
 mod spec;
 mod stats;
@@ -18,9 +19,12 @@ mod whole;
 pub use change::ChangeError;
 pub use health::{Health, Memory, Refusal};
 pub use irq::{IrqAction, IrqData, IrqError, IrqRequest};
+pub use policy::{
+    NeighbourCheck, Network, PolicyError, PortPolicy, PortRates, SourceMac, Vid, VlanSet,
+};
 pub use regions::{RegionInfo, RegionMap};
 pub use spec::{ComposeError, CvfSpec};
-pub use stats::CvfStats;
+pub use stats::{CvfStats, Misbehaviour};
 pub use whole::Cvf;
 
 pub use crate::dataplane::{QueueStats, Quiescing, Stalled, SteeringState};

@@ -1,5 +1,6 @@
 //! What a device is to be, and why it cannot be.
 
+use super::policy::{PolicyError, PortPolicy};
 use crate::control::MacAddr;
 use crate::ledger::{Request, Shortage};
 use crate::limits::{MAX_FILTER_MACS, MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
@@ -7,7 +8,7 @@ use crate::personality::virtio_net::SettingsError;
 use crate::personality::{Doorbells, Interrupts, RingFormats};
 use crate::switch::SwitchError;
 
-/// A device as it was asked for; fixed for its life.
+/// A device as it was asked for; fixed for its life, but for its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CvfSpec {
     /// Name, unique in the daemon.
@@ -28,6 +29,8 @@ pub struct CvfSpec {
     pub interrupts: Interrupts,
     /// Ring formats that its driver may choose.
     pub ring_formats: RingFormats,
+    /// What its frames may claim, and how many there may be, to begin with.
+    pub policy: PortPolicy,
 }
 
 impl CvfSpec {
@@ -60,6 +63,7 @@ impl CvfSpec {
         if !self.mac.is_unicast_nonzero() {
             return Err(ComposeError::Mac(self.mac));
         }
+        self.policy.check()?;
         match self.vlan {
             Some(vlan) if !(1..=MAX_VLAN).contains(&vlan) => Err(ComposeError::Vlan(vlan)),
             _ => Ok(()),
@@ -82,6 +86,9 @@ pub enum ComposeError {
     /// Out of range.
     #[error("VLAN {0} refused: give 1 to {MAX_VLAN}")]
     Vlan(u16),
+    /// Its policy cannot be.
+    #[error("{0}")]
+    Policy(#[from] PolicyError),
     /// The PF has too little left.
     #[error("{0}: destroy a device, ask for less, or use another PF")]
     Shortage(#[from] Shortage),

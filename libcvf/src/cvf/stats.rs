@@ -1,6 +1,6 @@
 //! Counters as numbers.
 
-use crate::dataplane::{Port, QueueStats};
+use crate::dataplane::{Drop, Port, QueueCounters, QueueStats};
 
 /// A device's counters, from the guest's point of view.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +13,29 @@ pub struct CvfStats {
     pub receive_queues: Vec<QueueStats>,
     /// From the guest, queue by queue.
     pub transmit_queues: Vec<QueueStats>,
+}
+
+/// Frames of the guest that were dropped for what they claim or are. The numbers only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Misbehaviour {
+    /// They claim an address or a VLAN that is not the device's.
+    pub spoofed: u64,
+    /// They are no frames, or ask for offloads that cannot be.
+    pub malformed: u64,
+}
+
+impl Misbehaviour {
+    pub(super) fn of(port: &Port) -> Self {
+        let sum = |reasons: [Drop; 2]| {
+            let counters = port.transmit.iter().map(|queue| &queue.counters);
+            let of = |counters: &QueueCounters| reasons.map(|reason| counters.dropped(reason));
+            counters.flat_map(of).sum()
+        };
+        Self {
+            spoofed: sum([Drop::Spoofed, Drop::Vlan]),
+            malformed: sum([Drop::Malformed, Drop::BadOffload]),
+        }
+    }
 }
 
 impl CvfStats {

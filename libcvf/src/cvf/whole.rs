@@ -9,9 +9,10 @@ use super::device::Device;
 use super::health::{Health, Memory};
 use super::host::DeviceHost;
 use super::irq::{self, IrqError, IrqRequest};
+use super::policy::{PolicyError, PortPolicy};
 use super::regions::{self, CONFIG, RegionInfo};
 use super::spec::{ComposeError, CvfSpec};
-use super::stats::CvfStats;
+use super::stats::{CvfStats, Misbehaviour};
 use crate::control::Gatekeeper;
 use crate::dataplane::{Endpoint, LineKind, Port, Quiescing};
 use crate::ledger::Slice;
@@ -75,10 +76,12 @@ impl Cvf {
         // Without a mappable region every doorbell is a message, whatever was asked for.
         let polled = regions.iter().any(|region| region.map.is_some());
         let port = Arc::new(Port::new(spec.queue_pairs, personality.vectors(), polled));
+        spec.policy.apply(&port);
         let config = PortConfig {
             kind: PortKind::Cvf,
             access_vlan: spec.vlan.map(Vid),
             reserved: Some(PackedMac::new(spec.mac.0)),
+            rules: spec.policy.rules(),
             ..PortConfig::cvf(PackedMac::new(spec.mac.0))
         };
         pf.fabric()
@@ -351,6 +354,20 @@ impl Cvf {
         port.running() && !port.stopped()
     }
 
+    /// Changes what its frames may claim and how many there may be. The next burst of frames keeps to it. A rate that
+    /// is changed is not granted anew what was used up of it.
+    ///
+    /// # Errors
+    /// [`PolicyError`]: a policy that cannot be, or the device was dismantled.
+    pub fn set_policy(&self, policy: PortPolicy) -> Result<(), PolicyError> {
+        self.device.set_policy(policy)
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> PortPolicy {
+        self.device.policy.lock().clone()
+    }
+
     /// How it is.
     pub fn health(&self) -> Health {
         let status = self.status();
@@ -382,6 +399,11 @@ impl Cvf {
     /// What it counted.
     pub fn stats(&self) -> CvfStats {
         CvfStats::of(&self.device.port)
+    }
+
+    /// How many of its guest's frames claimed or were what they must not: a few numbers, to be asked for often.
+    pub fn misbehaviour(&self) -> Misbehaviour {
+        Misbehaviour::of(&self.device.port)
     }
 
     /// Leaves the switch and gives the slice back. Idempotent; the device does nothing afterwards.

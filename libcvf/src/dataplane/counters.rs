@@ -52,8 +52,16 @@ drops! {
     Malformed = "malformed",
     /// Sender: its checksum or segmentation request contradicts the frame.
     BadOffload = "bad-offload",
-    /// Sender: refused by the switch (source address, VLAN).
+    /// Sender: never forwarded: its source is a group or zero, or its destination is for bridges alone.
     Refused = "refused",
+    /// Sender: it claims an address that is not its port's.
+    Spoofed = "spoofed",
+    /// Sender: its tag is not for its port.
+    Vlan = "vlan",
+    /// Sender: above the rate at which it may send. Receiver: above the rate at which it may receive.
+    OverRate = "over-rate",
+    /// Sender: above the rate of what goes to many.
+    FloodRate = "flood-rate",
     /// Sender: nobody takes it.
     NoDestination = "no-destination",
     /// Receiver: its driver is not running, or its link is down.
@@ -107,6 +115,11 @@ pub struct QueueCounters {
 impl QueueCounters {
     pub(crate) fn drop(&self, reason: Drop) {
         self.drops[reason as usize].add_shared(1);
+    }
+
+    /// As [`Self::drop`], for `count` frames.
+    pub(super) fn drop_many(&self, reason: Drop, count: u64) {
+        self.drops[reason as usize].add_shared(count);
     }
 
     /// What a driver is told of all this.

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::counters::{Cut, Drop, QueueCounters, Tally};
-use super::fabric::{Endpoint, Uplink};
+use super::fabric::{Endpoint, Fabric, Uplink};
+use super::policed::Policed;
 use super::port::Port;
 use super::queue::{ReceiveQueue, ReceiveState};
 use super::receiver::Receiver;
@@ -34,13 +35,18 @@ pub(super) const fn longest_within(mtu: u32) -> usize {
 pub(super) const fn refusal(reason: Reason) -> Drop {
     match reason {
         Reason::SamePort | Reason::Filtered | Reason::NoReceiver => Drop::NoDestination,
-        _ => Drop::Refused,
+        Reason::Spoofed => Drop::Spoofed,
+        Reason::TaggedOnAccessPort | Reason::ReservedVlan | Reason::ForeignVlan => Drop::Vlan,
+        Reason::UnknownPort | Reason::BadSource | Reason::LinkLocal => Drop::Refused,
     }
 }
 
 /// A burst that came in at one port, on its way to others.
 pub(super) struct Batch<'s, 'm> {
+    pub fabric: &'s Fabric,
     pub from: PortId,
+    /// The device that it comes from, if it does.
+    pub sender: Option<&'s Port>,
     pub snapshot: &'s Snapshot,
     pub burst: &'s mut Burst<'m>,
     pub desk: &'s mut Desk,
@@ -121,6 +127,12 @@ impl Batch<'_, '_> {
     }
 
     fn give_device(&mut self, to: PortId, mut frames: Frames, port: &Arc<Port>) {
+        if port.policed().any(Policed::RECEIVED) && port.running() {
+            frames = self.within_rate(frames, port);
+            if frames.is_empty() {
+                return;
+            }
+        }
         if !port.steers() {
             self.burst.forget_hashes();
             return self.give_queue(to, frames, port, 0);

@@ -94,6 +94,12 @@ impl Fabric {
         view.ports.forget_if_old(&self.ports);
     }
 
+    /// When it was started.
+    #[inline]
+    pub(super) const fn started(&self) -> Instant {
+        self.started
+    }
+
     /// The forwarding table's clock, in seconds.
     pub(super) fn now(&self) -> u32 {
         self.clock.now()

@@ -3,12 +3,14 @@
 use super::counters::{Drop, QueueCounters, Tally};
 use super::deliver::{self, Batch};
 use super::fabric::{Endpoint, Fabric, Ports};
+use super::policed::Policed;
+use super::port::Port;
 use super::scratch::Scratch;
 use super::sorted::Sorted;
 use crate::limits::{FLOW_COPY, HEADER_COPY};
 use crate::mem::Ahead;
-use crate::offload::{EthView, FrameMeta};
-use crate::ring::{Burst, Frames};
+use crate::offload::{EthView, FrameMeta, is_transport};
+use crate::ring::{Burst, FrameFault, Frames};
 use crate::switch::{PortId, Verdict};
 
 /// What decides where an untagged frame goes: both addresses, and the type that says that it is one.
@@ -20,6 +22,11 @@ impl Flow {
     pub(super) const fn of(head: &[u8; FLOW_COPY]) -> Self {
         // Two bytes behind the type do not count.
         Self(u128::from_le_bytes(*head) << 16)
+    }
+
+    #[inline]
+    pub(super) const fn ethertype(self) -> u16 {
+        ((self.0 >> 112) as u16).swap_bytes()
     }
 }
 
@@ -90,7 +97,7 @@ fn run(burst: &Burst<'_>, first: usize, flow: Flow) -> Run {
 }
 
 impl Fabric {
-    /// Forwards the frames of a burst that came in at `from`. The sender's counters are `counters`,
+    /// Forwards the frames of a burst that came in at `from`, an uplink. The sender's counters are `counters`,
     /// whose lock the caller holds; `route` is the same from burst to burst.
     pub fn forward(
         &self,
@@ -100,11 +107,43 @@ impl Fabric {
         route: &mut Route,
         scratch: &mut Scratch,
     ) {
+        self.forward_all((from, None), burst, counters, route, scratch);
+    }
+
+    /// Forwards the frames of a burst that a device sends, as far as it may: as [`Self::forward`].
+    #[inline]
+    pub(super) fn forward_from(
+        &self,
+        port: &Port,
+        burst: &mut Burst<'_>,
+        counters: &QueueCounters,
+        route: &mut Route,
+        scratch: &mut Scratch,
+    ) {
+        self.forward_all((port.id(), Some(port)), burst, counters, route, scratch);
+    }
+
+    fn forward_all(
+        &self,
+        (from, sender): (PortId, Option<&Port>),
+        burst: &mut Burst<'_>,
+        counters: &QueueCounters,
+        route: &mut Route,
+        scratch: &mut Scratch,
+    ) {
         let Scratch { desk, view } = scratch;
         let (snapshot, ports, version) = self.view(view);
+        desk.time.forget();
+        if let Some(port) = sender
+            && port.policed().any(Policed::SENT)
+        {
+            self.police(port, burst, counters, desk);
+        }
         let plain = burst.usuals();
         let mut batch = Batch {
+            fabric: self,
             from,
+            sender,
             snapshot,
             burst,
             desk,
@@ -115,7 +154,7 @@ impl Fabric {
             ahead: Ahead::default(),
         };
         let known = version != 0 && route.version == version;
-        if known {
+        if known && !batch.policed().looks_at(route.flow.ethertype()) {
             let run = run(batch.burst, 0, route.flow);
             if run.count == batch.burst.len() {
                 (batch.longest, batch.looks_ahead) = (run.longest, true);
@@ -142,6 +181,9 @@ impl Fabric {
         route: &mut Route,
     ) {
         let (from, snapshot, now) = (batch.from, batch.snapshot, self.now());
+        let policed = batch.policed();
+        let sender = batch.sender.filter(|_| policed.any(Policed::NEIGHBOURS));
+        let neighbours = sender.map(|port| port.neighbours.load());
         let (mut tally, mut memo) = (Tally::default(), Memo::default());
         let mut sorted = Sorted::default();
         if known {
@@ -150,7 +192,7 @@ impl Fabric {
         }
         let mut next = 0;
         while next < batch.burst.len() {
-            if let Some(flow) = memo.flow {
+            if let Some(flow) = memo.flow.filter(|flow| !policed.looks_at(flow.ethertype())) {
                 let run = run(batch.burst, next, flow);
                 if run.count > 0 {
                     batch.longest = batch.longest.max(run.longest);
@@ -165,9 +207,13 @@ impl Fabric {
             let Some(frame) = batch.burst.frame(index) else {
                 break;
             };
-            if frame.fault.is_some() {
-                counters.drop(Drop::Malformed);
-                continue;
+            match frame.fault {
+                None => {}
+                Some(FrameFault::Refused) => continue,
+                Some(_) => {
+                    counters.drop(Drop::Malformed);
+                    continue;
+                }
             }
             let (total, is_plain) = (frame.len(), frame.meta.is_plain());
             if is_plain {
@@ -185,10 +231,19 @@ impl Fabric {
                 continue;
             };
             let flow = flow.filter(|_| view.tag.is_none());
+            let says_nothing = neighbours.is_some() && is_transport(head);
             tally.add(view.dst, total);
             if !is_plain {
                 let meta = batch.burst.frame(index).unwrap_or(frame).meta;
                 tally.add_offloads(total, &meta.into());
+            }
+            if let Some(neighbours) = &neighbours
+                && (view.tag.is_some() || policed.looks_at(view.ethertype))
+                && !says_nothing
+                && !batch.may_say(index, neighbours, policed)
+            {
+                counters.drop(Drop::Spoofed);
+                continue;
             }
             if known {
                 sorted.add(memo.place, Frames::one(index));
@@ -209,6 +264,10 @@ impl Fabric {
                     }
                 }
                 Verdict::Many(targets) => {
+                    if policed.any(Policed::FLOOD) && targets.is_flood() && !batch.may_flood() {
+                        counters.drop(Drop::FloodRate);
+                        continue;
+                    }
                     // What was planned goes first: a sender's frames keep their order.
                     flush(batch, &mut sorted, ports);
                     memo = Memo::default();

@@ -4,6 +4,8 @@ use super::counters::{QueueCounters, Tally};
 use super::deliver::longest_within;
 use super::fabric::{Endpoint, Fabric};
 use super::forward::{Flow, Route};
+use super::policed::Policed;
+use super::port::Port;
 use super::queue::ReceiveState;
 use super::receiver::Receiver;
 use super::scratch::Scratch;
@@ -11,10 +13,11 @@ use crate::mem::fault_count;
 use crate::ring::Lone;
 
 impl Fabric {
-    /// Sends a frame to the device that `route` leads to. The sender's counters are `counters`, whose lock the
-    /// caller holds. False: nothing has happened, and the frame has to be looked at like any other.
+    /// Sends a frame of `from` to the device that `route` leads to. The sender's counters are `counters`, whose lock
+    /// the caller holds. False: nothing has happened, and the frame has to be looked at like any other.
     pub(super) fn forward_lone(
         &self,
+        from: &Port,
         lone: &Lone<'_>,
         counters: &QueueCounters,
         route: &mut Route,
@@ -44,7 +47,12 @@ impl Fabric {
         if lone.size() > longest_within(port.mtu()) {
             return false;
         }
-        if ring.push_lone(regions, lone) != Ok(true) {
+        let pushed = if Policed::passes(from.policed(), port.policed()) {
+            ring.push_lone(regions, lone) == Ok(true)
+        } else {
+            self.push_policed((from, port), (ring.as_mut(), regions), lone, desk)
+        };
+        if !pushed {
             // Whoever looks next would not find the fault anew.
             if port.truncated(faults, regions, || ring.faulted()) {
                 *slot = None;

@@ -7,6 +7,7 @@
 //! uplink, which is one.
 
 mod balance;
+mod bucket;
 mod claim;
 mod clock;
 mod coalesce;
@@ -18,8 +19,12 @@ mod interrupts;
 mod lone;
 mod mailbox;
 mod mask;
+mod neighbours;
+mod police;
+mod policed;
 mod port;
 mod queue;
+mod rates;
 mod receiver;
 mod scratch;
 mod serve;
@@ -34,8 +39,10 @@ pub use counters::{Counter, Drop, QueueCounters};
 pub use fabric::{Endpoint, Fabric, Uplink};
 pub use forward::Route;
 pub use interrupts::{Interrupts, LineError, LineKind};
+pub use neighbours::{NeighbourCheck, Neighbours, Network};
 pub use port::{Port, Quiescing, Stalled};
 pub use queue::{ReceiveQueue, ReceiveState, TransmitQueue, TransmitState, VectorCell};
+pub use rates::PortRates;
 pub use scratch::{Desk, Scratch};
 pub use stats::QueueStats;
 pub use steer::{Steering, SteeringState};

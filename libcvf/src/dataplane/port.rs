@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::counters::QueueCounters;
 use super::interrupts::Interrupts;
+use super::neighbours::Neighbours;
+use super::policed::Policed;
 use super::queue::{ReceiveQueue, TransmitQueue, VectorCell};
+use super::rates::{PortRates, Rates};
 use super::steer::Steering;
 use super::wishes::Wishes;
 use crate::mem::{GuestMemory, Regions, fault_count};
@@ -38,6 +41,11 @@ pub struct Port {
     pub(super) wishes: Mutex<Wishes>,
     accepts: AtomicU16,
     mtu: AtomicU32,
+    policed: AtomicU16,
+    /// What it may send and receive.
+    pub(super) rates: Rates,
+    /// What it may say about neighbours.
+    pub(super) neighbours: ArcSwap<Neighbours>,
     stopped: AtomicBool,
     away: AtomicBool,
     fault: Mutex<Option<String>>,
@@ -61,6 +69,9 @@ impl Port {
             wishes: Mutex::default(),
             accepts: AtomicU16::new(0),
             mtu: AtomicU32::new(u32::MAX),
+            policed: AtomicU16::new(0),
+            rates: Rates::default(),
+            neighbours: ArcSwap::default(),
             stopped: AtomicBool::new(false),
             away: AtomicBool::new(false),
             fault: Mutex::new(None),
@@ -130,6 +141,22 @@ impl Port {
     pub fn set_mtu(&self, mtu: Option<u16>) {
         self.mtu
             .store(mtu.map_or(u32::MAX, u32::from), Ordering::Relaxed);
+    }
+
+    /// What of its frames has to be looked at.
+    #[inline]
+    pub(super) fn policed(&self) -> Policed {
+        Policed(self.policed.load(Ordering::Acquire))
+    }
+
+    /// Sets how much it may send and receive, and what it may say about neighbours, from the next burst on. One
+    /// caller at a time.
+    pub fn police(&self, rates: &PortRates, neighbours: Neighbours) {
+        let policed = Policed::by(rates, &neighbours);
+        self.rates.set(rates);
+        self.neighbours.store(Arc::new(neighbours));
+        // Whoever sees that there is a check finds what it is.
+        self.policed.store(policed.0, Ordering::Release);
     }
 
     /// Stops the device because of what its guest or client did: nothing is served until a reset.

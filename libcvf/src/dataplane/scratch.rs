@@ -1,8 +1,11 @@
 //! What one thread needs to forward frames, allocated once.
 
+use std::time::Duration;
+
 use super::coalesce::Held;
 use super::counters::Cut;
 use super::fabric::Ports;
+use super::police::Time;
 use crate::kept::Kept;
 use crate::offload::SEGMENT_SCRATCH;
 use crate::switch::Snapshot;
@@ -20,6 +23,8 @@ pub struct Desk {
     pub held: Held,
     /// Large-send frames of the burst in hand that were cut.
     pub(super) cut: Cut,
+    /// The time as the burst in hand sees it.
+    pub(super) time: Time,
     /// A frame's head while its VLAN tag is edited.
     pub(super) edit: Box<[u8; SEGMENT_SCRATCH]>,
 }
@@ -29,6 +34,7 @@ impl Default for Desk {
         Self {
             held: Held::default(),
             cut: Cut::default(),
+            time: Time::default(),
             edit: Box::new([0; SEGMENT_SCRATCH]),
         }
     }
@@ -43,6 +49,12 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// Lets the time of its thread's bursts stand still, so long after the fabric's start: for whoever drives the
+    /// data plane step by step.
+    pub fn stand_still(&mut self, at: Duration) {
+        self.desk.time.set(at);
+    }
+
     /// Before the thread sleeps: keeps nothing that others might want to see gone.
     pub fn rest(&mut self) {
         self.view = View::default();

@@ -177,7 +177,7 @@ fn serve(
     let (frames, done) = if ring.has_work(regions) {
         route.fetch();
         if let Some(lone) = ring.lone(regions)
-            && fabric.forward_lone(&lone, &queue.counters, route, scratch)
+            && fabric.forward_lone(port, &lone, &queue.counters, route, scratch)
         {
             (1, ring.give_lone(regions, &lone))
         } else {
@@ -185,7 +185,7 @@ fn serve(
             let mut frames = 0;
             let done = ring.take(regions, &mut burst).and_then(|()| {
                 frames = burst.len() as u64;
-                fabric.forward(port.id(), &mut burst, &queue.counters, route, scratch);
+                fabric.forward_from(port, &mut burst, &queue.counters, route, scratch);
                 ring.give_back(regions, &burst)
             });
             (frames, done)

@@ -9,6 +9,8 @@ use super::addr::PackedMac;
 pub mod ethertype {
     /// IPv4.
     pub const IPV4: u16 = 0x0800;
+    /// Address resolution for IPv4.
+    pub const ARP: u16 = 0x0806;
     /// IPv6.
     pub const IPV6: u16 = 0x86dd;
     /// 802.1Q customer tag.

@@ -16,6 +16,8 @@ pub enum FrameFault {
     Long,
     /// Scattered over more pieces than a burst holds.
     Scattered,
+    /// None: it was dropped, and counted, before anybody looked at it.
+    Refused,
 }
 
 /// One frame of a burst, as it is at this moment.
@@ -321,6 +323,22 @@ impl<'m> Burst<'m> {
             next: odd.next,
             head: odd.head,
         })
+    }
+
+    /// Bytes of frame `index`.
+    #[inline]
+    pub fn size(&self, index: usize) -> usize {
+        self.frame(index).map_or(0, |frame| frame.len())
+    }
+
+    /// Leaves frames out: they are only given back.
+    pub fn refuse(&mut self, frames: Frames) {
+        for index in frames {
+            if let Some(mut frame) = self.frame(index) {
+                frame.fault = Some(FrameFault::Refused);
+                self.set_odd(index, frame);
+            }
+        }
     }
 
     /// The frames, in the order the driver made them available.

@@ -40,6 +40,12 @@ impl VlanTable {
         was
     }
 
+    /// The ids that are in both sets.
+    #[must_use]
+    pub fn common(&self, other: &Self) -> Self {
+        Self(std::array::from_fn(|at| self.0[at] & other.0[at]))
+    }
+
     /// The ids in the set, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Vid> {
         (0..4096).map(Vid).filter(|vid| self.contains(*vid))

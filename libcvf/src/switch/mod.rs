@@ -7,7 +7,7 @@
 //! behind uplinks and promiscuous ports are *learned* into one shared table of atomics.
 //!
 //! VLANs are those of 802.1Q customer tags. A service tag is payload here: a frame with one is
-//! untagged.
+//! untagged. Ports that are held to some VLANs ([`PortRules::vlans`]) neither send nor get such frames.
 
 mod filter;
 mod learned;
@@ -21,7 +21,7 @@ mod writer;
 
 pub use filter::{FilterError, RxFilter, VlanTable};
 pub use learned::LearnedEntry;
-pub use port::{PortConfig, PortId, PortKind, Vid};
+pub use port::{PortConfig, PortId, PortKind, PortRules, SourceMac, Vid};
 pub use snapshot::{Generation, Snapshot};
 pub use verdict::{Reason, Targets, Verdict};
 pub use writer::{Switch, SwitchError};

@@ -15,7 +15,7 @@ pub(super) enum Op {
     Remove(usize),
     Filter(usize, RxFilter),
     Access(usize, Option<Vid>),
-    SpoofCheck(usize, bool),
+    Rules(usize, PortRules),
     Frame {
         from: usize,
         dst: PackedMac,
@@ -60,6 +60,22 @@ fn visible(config: &PortConfig, vid: Vid) -> Vid {
     }
 }
 
+/// The VLANs that a port is held to.
+fn held(config: &PortConfig) -> Option<&VlanTable> {
+    let trunk = !uplink(config) && config.access_vlan.is_none();
+    config.rules.vlans.as_deref().filter(|_| trunk)
+}
+
+/// True unless frames of this VLAN with these tags must not be seen at a port.
+fn may_see(config: &PortConfig, vid: Vid, tags: &[(u16, u16)]) -> bool {
+    let veiled = match tags {
+        [] | [(0x8100, 0)] => false,
+        [(0x8100, vid), ..] => *vid == 0,
+        _ => true,
+    };
+    held(config).is_none_or(|held| !veiled && (vid == Vid::UNTAGGED || held.contains(vid)))
+}
+
 impl Model {
     fn owner(&self, vid: Vid, mac: PackedMac) -> Option<PortId> {
         let owns = |config: &PortConfig| is_in(config, vid) && config.filter.unicast.contains(&mac);
@@ -75,12 +91,16 @@ impl Model {
         id: Option<PortId>,
         config: &PortConfig,
     ) -> Option<(PackedMac, Vec<PortId>)> {
-        config.filter.unicast.iter().find_map(|mac| {
+        let wanted = config.filter.unicast.iter().chain(&config.reserved);
+        wanted.into_iter().find_map(|mac| {
             let meets = |other: &PortConfig| match (config.access_vlan, other.access_vlan) {
                 (Some(a), Some(b)) => a == b,
                 _ => true,
             };
-            let has = |other: &PortConfig| meets(other) && other.filter.unicast.contains(mac);
+            let has = |other: &PortConfig| {
+                let own = other.filter.unicast.contains(mac) || other.reserved == Some(*mac);
+                meets(other) && own
+            };
             let others = self.ports.iter().filter(|(other, _)| Some(**other) != id);
             let found: Vec<_> = others.filter(|(_, c)| has(c)).map(|(id, _)| *id).collect();
             (!found.is_empty()).then_some((*mac, found))
@@ -93,7 +113,7 @@ impl Model {
             learns(new)
                 && old
                     .as_ref()
-                    .is_some_and(|old| old.access_vlan == new.access_vlan)
+                    .is_some_and(|old| old.access_vlan == new.access_vlan && old.rules == new.rules)
         };
         if !config.as_ref().is_some_and(keeps) {
             self.learned.retain(|_, (port, _)| *port != id);
@@ -145,11 +165,17 @@ impl Model {
     }
 
     fn ingress(&self, from: PortId, tags: &[(u16, u16)]) -> Result<Vid, Reason> {
-        let access = self.ports[&from].access_vlan;
-        match (access, tags) {
+        let port = &self.ports[&from];
+        let foreign = |held: &VlanTable| match tags {
+            [] | [(0x8100, 0)] => false,
+            [(0x8100, vid)] => !held.contains(Vid(*vid)),
+            _ => true,
+        };
+        match (port.access_vlan, tags) {
             (Some(vid), [] | [(0x8100, 0)]) => Ok(vid),
             (Some(_), _) => Err(Reason::TaggedOnAccessPort),
             (None, [(0x8100, 0xfff), ..]) => Err(Reason::ReservedVlan),
+            _ if held(port).is_some_and(foreign) => Err(Reason::ForeignVlan),
             (None, [(0x8100, vid), ..]) => Ok(Vid(*vid)),
             (None, _) => Ok(Vid::UNTAGGED),
         }
@@ -161,7 +187,12 @@ impl Model {
         if !src.is_station() {
             return Err(Reason::BadSource);
         }
-        if port.spoof_check && self.owner(vid, src) != Some(from) {
+        let may = match port.rules.source {
+            SourceMac::Any => true,
+            SourceMac::Granted => self.owner(vid, src) == Some(from),
+            SourceMac::Assigned => port.reserved == Some(src),
+        };
+        if !may {
             return Err(Reason::Spoofed);
         }
         if learns(port) && port.filter.unicast.first() != Some(&src) {
@@ -172,7 +203,7 @@ impl Model {
         }
         let there = |to: PortId, takes: &dyn Fn(&PortConfig) -> bool| {
             let config = &self.ports[&to];
-            to != from && is_in(config, vid) && takes(config)
+            to != from && is_in(config, vid) && may_see(config, vid, tags) && takes(config)
         };
         let all = |takes: &dyn Fn(&PortConfig) -> bool| -> BTreeSet<PortId> {
             self.ports
@@ -208,7 +239,7 @@ impl Model {
         let config = &self.ports[&to];
         let filter = &config.filter;
         let takes = filter.takes_vlan(visible(config, vid)) && !filter.no_unicast;
-        if uplink(config) || filter.promiscuous || takes {
+        if may_see(config, vid, tags) && (uplink(config) || filter.promiscuous || takes) {
             set.insert(to);
         }
         nonempty(set, Reason::Filtered)
@@ -306,11 +337,11 @@ pub(super) fn run(ops: &[Op]) {
                     model.configure(id, Some(config));
                 }
             }
-            Op::SpoofCheck(at, on) => {
+            Op::Rules(at, rules) => {
                 let Some(id) = pick(*at) else { continue };
-                switch.set_spoof_check(id, *on).unwrap();
+                switch.set_rules(id, rules.clone()).unwrap();
                 let config = PortConfig {
-                    spoof_check: *on,
+                    rules: rules.clone(),
                     ..model.ports[&id].clone()
                 };
                 model.configure(id, Some(config));

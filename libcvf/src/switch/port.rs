@@ -36,6 +36,10 @@ impl Vid {
     /// Largest id that names a VLAN.
     pub const MAX: Self = Self(MAX_VLAN);
 
+    /// How a frame is seen that is in no VLAN here and might be in one elsewhere: behind what is no VLAN's tag
+    /// there is another, or a service tag is in front. No frame is in a VLAN of this number.
+    pub(super) const VEILED: Self = Self(0xfff);
+
     /// True for an id that names a VLAN: 1 to 4094.
     #[inline]
     pub const fn is_vlan(self) -> bool {
@@ -62,6 +66,30 @@ pub enum PortKind {
     Uplink,
 }
 
+/// Which source addresses frames coming in at a port may have. Group addresses and zero are never one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SourceMac {
+    /// Any.
+    #[default]
+    Any,
+    /// Those that the port owns: all in the unicast list of its filter.
+    Granted,
+    /// The port's [`PortConfig::reserved`] one alone, whatever else it owns.
+    Assigned,
+}
+
+/// What frames may claim that come in at a port, and which VLANs it can be in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortRules {
+    /// Source addresses.
+    pub source: SourceMac,
+    /// `Some`: a trunk is in these VLANs and no other, whatever its filter takes. Tagged frames of others
+    /// neither come in nor leave here; nor do those with a service tag, nor with a tag behind one that names no
+    /// VLAN, which somebody else might take for one of a VLAN. What comes in has one tag at most. Says nothing
+    /// of access ports and uplinks.
+    pub vlans: Option<Arc<VlanTable>>,
+}
+
 /// A port as it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortConfig {
@@ -72,8 +100,8 @@ pub struct PortConfig {
     pub access_vlan: Option<Vid>,
     /// What it takes.
     pub filter: RxFilter,
-    /// Frames whose source is not an address of the port's own unicast list are dropped.
-    pub spoof_check: bool,
+    /// What its frames may claim.
+    pub rules: PortRules,
     /// An address that no other port of the VLAN may take as its own, even while this port's
     /// filter does not list it: a device that uses another one for a while gets its own back.
     pub reserved: Option<PackedMac>,
@@ -86,7 +114,7 @@ impl PortConfig {
             kind: PortKind::Cvf,
             access_vlan: None,
             filter: RxFilter::station(mac),
-            spoof_check: false,
+            rules: PortRules::default(),
             reserved: None,
         }
     }
@@ -97,7 +125,7 @@ impl PortConfig {
             kind: PortKind::Uplink,
             access_vlan: None,
             filter: RxFilter::default(),
-            spoof_check: false,
+            rules: PortRules::default(),
             reserved: None,
         }
     }
@@ -106,44 +134,59 @@ impl PortConfig {
 /// A port as the forwarding path sees it: one cache line.
 #[derive(Clone, Debug)]
 pub(super) struct Port {
-    /// First of its own addresses, or 0: a quick answer to "is it the sender's own?".
+    /// First of its own addresses if frames may come from it, else 0: a quick answer to "is it the
+    /// sender's own?".
     pub(super) first_mac: PackedMac,
+    /// The only source of a port that is held to it; else 0.
+    pub(super) assigned: PackedMac,
     /// Access VLAN, 0 for a trunk.
     pub(super) access: Vid,
     pub(super) uplink: bool,
-    pub(super) spoof_check: bool,
+    pub(super) source: SourceMac,
     /// Addresses behind this port may be learned: uplinks and ports that take every unicast.
     pub(super) learns: bool,
     pub(super) no_unicast: bool,
     /// VLANs that a trunk takes; `None`: all.
     pub(super) vlans: Option<Arc<VlanTable>>,
+    /// VLANs that a trunk can be in; `None`: all.
+    pub(super) allowed: Option<Arc<VlanTable>>,
 }
 
 impl Port {
     pub(super) fn new(config: &PortConfig) -> Self {
-        let filter = &config.filter;
+        let (filter, rules) = (&config.filter, &config.rules);
         let uplink = config.kind == PortKind::Uplink;
         let promiscuous = !uplink && filter.promiscuous;
+        let trunk = !uplink && config.access_vlan.is_none();
+        let allowed = rules.vlans.as_ref().filter(|_| trunk);
+        let joined = filter.vlans.as_ref().filter(|_| trunk && !promiscuous);
+        let first = filter.unicast.first().copied();
+        let held = rules.source == SourceMac::Assigned;
         Self {
-            first_mac: filter.unicast.first().copied().unwrap_or_default(),
+            first_mac: first
+                .filter(|mac| !held || config.reserved == Some(*mac))
+                .unwrap_or_default(),
+            assigned: config.reserved.filter(|_| held).unwrap_or_default(),
             access: config.access_vlan.unwrap_or_default(),
             uplink,
-            spoof_check: config.spoof_check,
+            source: rules.source,
             learns: uplink || filter.takes_unknown_unicast(),
             no_unicast: !uplink && !promiscuous && filter.no_unicast,
-            vlans: match (uplink || promiscuous, config.access_vlan) {
-                (false, None) => filter.vlans.clone(),
-                _ => None,
+            vlans: match (allowed, joined) {
+                (Some(allowed), Some(joined)) => Some(Arc::new(allowed.common(joined))),
+                (one, other) => one.or(other).cloned(),
             },
+            allowed: allowed.cloned(),
         }
     }
 
-    /// True when a frame of this VLAN, in which the port is, may leave through it.
+    /// True when a frame that is seen as one of `vid` may leave through the port, which is in its VLAN.
     #[inline]
     pub(super) fn takes_vlan(&self, vid: Vid) -> bool {
-        match &self.vlans {
-            Some(table) if vid != Vid::UNTAGGED => table.contains(vid),
-            _ => true,
+        match (vid, &self.vlans) {
+            (_, None) | (Vid::UNTAGGED, _) => true,
+            (Vid::VEILED, _) => self.allowed.is_none(),
+            (vid, Some(table)) => table.contains(vid),
         }
     }
 }

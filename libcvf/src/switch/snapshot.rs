@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::learned::{Learned, Permit};
 use super::lists::{Lists, VlanLists};
 use super::permute::Permutation;
-use super::port::{Port, PortId, Vid};
+use super::port::{Port, PortId, SourceMac, Vid};
 use super::table::Table;
 use super::verdict::{Reason, Targets, Verdict};
 use crate::offload::{EthView, PackedMac, VlanEdit, ethertype};
@@ -29,6 +29,24 @@ pub(super) struct Owner {
     pub(super) port: PortId,
     /// The port has a VLAN table or takes no unicast.
     pub(super) check: bool,
+}
+
+/// The VLAN of a frame, and as what those see it who are held to some VLANs.
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    vid: Vid,
+    seen: Vid,
+}
+
+impl Lane {
+    #[inline]
+    fn of(frame: &EthView, vid: Vid) -> Self {
+        let veiled = frame.tag.is_some_and(|tag| {
+            !tag.is_customer() || (tag.vid() == 0 && ethertype::is_tag(frame.ethertype))
+        });
+        let seen = if veiled { Vid::VEILED } else { vid };
+        Self { vid, seen }
+    }
 }
 
 /// All ports, addresses and lists at one moment. Immutable but for the learned addresses, which all
@@ -91,19 +109,20 @@ impl Snapshot {
         if !own && let Err(reason) = self.admit_source(from, port, vid, frame.src, now) {
             return Verdict::Drop(reason);
         }
+        let lane = Lane::of(frame, vid);
         if frame.dst.is_multicast() {
-            return self.to_group(from, vid, frame.dst);
+            return self.to_group(from, lane, frame.dst);
         }
         let key = self.permute.apply(vid, frame.dst);
         let Some(owner) = self.owner_of(key, vid, frame.dst) else {
-            return self.to_unowned(from, vid, key, now);
+            return self.to_unowned(from, lane, key, now);
         };
         let to = owner.port;
         if to == from {
             return Verdict::Drop(Reason::SamePort);
         }
         if owner.check || self.is_overheard(vid) {
-            return self.to_known(from, vid, to, own);
+            return self.to_known(from, lane, to, own);
         }
         Verdict::Port { to, fixed: own }
     }
@@ -154,10 +173,10 @@ impl Snapshot {
         self.ports.get(port.index() / CHUNK)?[port.index() % CHUNK].as_ref()
     }
 
-    /// True when `port` takes frames of `vid`, in which it is.
+    /// True when `port` takes frames that are `seen` as of that VLAN, and is in theirs.
     #[inline]
-    pub(super) fn takes_vlan(&self, port: PortId, vid: Vid) -> bool {
-        vid == Vid::UNTAGGED || self.port(port).is_some_and(|port| port.takes_vlan(vid))
+    pub(super) fn takes_vlan(&self, port: PortId, seen: Vid) -> bool {
+        seen == Vid::UNTAGGED || self.port(port).is_some_and(|port| port.takes_vlan(seen))
     }
 
     /// `key` is that of `vid` and `mac`. A trunk's addresses are kept under VLAN 0 and hold in all.
@@ -187,15 +206,19 @@ impl Snapshot {
         if !src.is_station() {
             return Err(Reason::BadSource);
         }
-        if !port.learns && !port.spoof_check {
+        if !port.learns && port.source == SourceMac::Any {
             return Ok(());
         }
         let key = self.permute.apply(vid, src);
-        if port.spoof_check
-            && self
-                .owner_of(key, vid, src)
-                .is_none_or(|owner| owner.port != from)
-        {
+        let may = match port.source {
+            SourceMac::Any => true,
+            SourceMac::Granted => {
+                let owner = self.owner_of(key, vid, src);
+                owner.is_some_and(|owner| owner.port == from)
+            }
+            SourceMac::Assigned => src == port.assigned,
+        };
+        if !may {
             return Err(Reason::Spoofed);
         }
         if port.learns {
@@ -234,7 +257,8 @@ impl Snapshot {
     }
 
     /// Unicast to an address that no port owns: learned, or flooded to those who take such frames.
-    fn to_unowned(&self, from: PortId, vid: Vid, key: u64, now: u32) -> Verdict<'_> {
+    fn to_unowned(&self, from: PortId, lane: Lane, key: u64, now: u32) -> Verdict<'_> {
+        let vid = lane.vid;
         if let Some(to) = self.learned.lookup(key, now) {
             // The port may have changed since, or its number name another.
             if let Some(port) = self.port(to).filter(|port| port.learns && port.is_in(vid)) {
@@ -244,24 +268,25 @@ impl Snapshot {
                 if port.uplink && !self.is_overheard(vid) {
                     return Verdict::Port { to, fixed: false };
                 }
-                return self.to_known(from, vid, to, false);
+                return self.to_known(from, lane, to, false);
             }
         }
-        let mut targets = self.targets(from, vid);
+        let mut targets = self.targets(from, lane);
         targets.lists[0] = &self.trunks.unknown;
         targets.lists[1] = self.vlan(vid).map_or(&[], |lists| &lists.unknown);
         targets.verdict(Reason::NoReceiver)
     }
 
     /// Unicast to `to`, if that port takes it, and to the promiscuous ports of the VLAN.
-    fn to_known(&self, from: PortId, vid: Vid, to: PortId, fixed: bool) -> Verdict<'_> {
+    fn to_known(&self, from: PortId, lane: Lane, to: PortId, fixed: bool) -> Verdict<'_> {
         let takes = self
             .port(to)
-            .is_some_and(|port| !port.no_unicast && port.takes_vlan(vid));
-        let mut targets = self.targets(from, vid);
+            .is_some_and(|port| !port.no_unicast && port.takes_vlan(lane.seen));
+        let mut targets = self.targets(from, lane);
         targets.skip[1] = to;
+        targets.flood = false;
         targets.lists[0] = &self.trunks.promiscuous;
-        targets.lists[1] = self.vlan(vid).map_or(&[], |lists| &lists.promiscuous);
+        targets.lists[1] = self.vlan(lane.vid).map_or(&[], |lists| &lists.promiscuous);
         if !takes {
             return targets.verdict(Reason::Filtered);
         }
@@ -272,8 +297,9 @@ impl Snapshot {
         Verdict::Many(targets)
     }
 
-    fn to_group(&self, from: PortId, vid: Vid, dst: PackedMac) -> Verdict<'_> {
-        let mut targets = self.targets(from, vid);
+    fn to_group(&self, from: PortId, lane: Lane, dst: PackedMac) -> Verdict<'_> {
+        let vid = lane.vid;
+        let mut targets = self.targets(from, lane);
         let vlan = self.vlan(vid);
         if dst.is_broadcast() {
             targets.lists[0] = &self.trunks.broadcast;
@@ -296,13 +322,14 @@ impl Snapshot {
         targets.verdict(Reason::NoReceiver)
     }
 
-    fn targets(&self, from: PortId, vid: Vid) -> Targets<'_> {
+    fn targets(&self, from: PortId, lane: Lane) -> Targets<'_> {
         Targets {
             snapshot: self,
             first: None,
             skip: [from, from],
             lists: [&[]; 4],
-            vid,
+            seen: lane.seen,
+            flood: true,
         }
     }
 }
@@ -338,10 +365,16 @@ impl Port {
                 Err(Reason::TaggedOnAccessPort)
             };
         }
-        match tag.vid() {
-            _ if !tag.is_customer() => Ok(Vid::UNTAGGED),
-            0xfff => Err(Reason::ReservedVlan),
-            vid => Ok(Vid(vid)),
+        match (tag.vid(), &self.allowed) {
+            (_, None) if !tag.is_customer() => Ok(Vid::UNTAGGED),
+            (0xfff, _) if tag.is_customer() => Err(Reason::ReservedVlan),
+            (vid, None) => Ok(Vid(vid)),
+            (_, Some(_)) if !tag.is_customer() || ethertype::is_tag(frame.ethertype) => {
+                Err(Reason::ForeignVlan)
+            }
+            (0, Some(_)) => Ok(Vid::UNTAGGED),
+            (vid, Some(allowed)) if allowed.contains(Vid(vid)) => Ok(Vid(vid)),
+            (_, Some(_)) => Err(Reason::ForeignVlan),
         }
     }
 

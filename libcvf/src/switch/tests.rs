@@ -53,17 +53,33 @@ fn access() -> impl Strategy<Value = Option<Vid>> {
     prop_oneof![3 => Just(None), 2 => (1..3_u16).prop_map(|vid| Some(Vid(vid)))]
 }
 
+fn rules() -> impl Strategy<Value = PortRules> {
+    let source = prop_oneof![
+        6 => Just(SourceMac::Any),
+        2 => Just(SourceMac::Granted),
+        2 => Just(SourceMac::Assigned),
+    ];
+    let ids = prop::collection::vec((1..4_u16).prop_map(Vid), 0..3);
+    let vlans = prop::option::weighted(0.3, ids);
+    (source, vlans).prop_map(|(source, vlans)| PortRules {
+        source,
+        vlans: vlans.map(|ids| Arc::new(ids.into_iter().collect())),
+    })
+}
+
 fn port() -> impl Strategy<Value = PortConfig> {
     let kind = prop_oneof![4 => Just(PortKind::Cvf), 1 => Just(PortKind::Uplink)];
-    (kind, access(), filter(), rarely()).prop_map(|(kind, access_vlan, filter, spoof_check)| {
-        PortConfig {
+    // A port's own address is mostly the one that it was given.
+    let reserved = prop_oneof![3 => Just(None), 1 => (1..6_u8).prop_map(|n| Some(mac(n)))];
+    (kind, access(), filter(), rules(), reserved, any::<bool>()).prop_map(
+        |(kind, access_vlan, filter, rules, other, first)| PortConfig {
             kind,
             access_vlan,
+            rules,
+            reserved: filter.unicast.first().copied().filter(|_| first).or(other),
             filter,
-            spoof_check,
-            reserved: None,
-        }
-    })
+        },
+    )
 }
 
 fn tags() -> impl Strategy<Value = Vec<(u16, u16)>> {
@@ -77,6 +93,8 @@ fn tags() -> impl Strategy<Value = Vec<(u16, u16)>> {
             vec![(0x8100, 0), (0x8100, 2)],
             vec![(0x8100, 1), (0x8100, 2)],
             vec![(0x9100, 1), (0x8100, 2)],
+            vec![(0x8100, 0), (0x88a8, 1)],
+            vec![(0x8100, 0), (0x8100, 0)],
         ]),
     ]
 }
@@ -100,7 +118,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => at.clone().prop_map(Op::Remove),
         2 => (at.clone(), filter()).prop_map(|(at, filter)| Op::Filter(at, filter)),
         1 => (at.clone(), access()).prop_map(|(at, vid)| Op::Access(at, vid)),
-        1 => (at.clone(), any::<bool>()).prop_map(|(at, on)| Op::SpoofCheck(at, on)),
+        1 => (at.clone(), rules()).prop_map(|(at, rules)| Op::Rules(at, rules)),
         20 => (at.clone(), dst, src, tags())
             .prop_map(|(from, dst, src, tags)| Op::Frame { from, dst, src, tags }),
         1 => later.prop_map(Op::Later),
@@ -331,8 +349,13 @@ fn a_guest_never_takes_an_address_from_the_network() {
 #[test]
 fn spoofed_sources_are_dropped_where_checked() {
     let switch = Switch::new();
+    let checked = |source| PortRules {
+        source,
+        ..PortRules::default()
+    };
     let config = PortConfig {
-        spoof_check: true,
+        rules: checked(SourceMac::Granted),
+        reserved: Some(mac(1)),
         ..PortConfig::cvf(mac(1))
     };
     let a = switch.add_port(config).unwrap();
@@ -350,8 +373,139 @@ fn spoofed_sources_are_dropped_where_checked() {
     };
     switch.set_filter(a, filter).unwrap();
     assert_eq!(verdict(mac(3)), Ok(1), "its own now");
-    switch.set_spoof_check(a, false).unwrap();
+    switch.set_rules(a, checked(SourceMac::Assigned)).unwrap();
+    assert_eq!(verdict(mac(3)), Err(Reason::Spoofed), "allowed, not given");
+    assert_eq!(verdict(mac(1)), Ok(1), "given");
+    switch.set_filter(a, RxFilter::station(mac(3))).unwrap();
+    assert_eq!(
+        verdict(mac(3)),
+        Err(Reason::Spoofed),
+        "its first one, not given"
+    );
+    assert_eq!(verdict(mac(1)), Ok(1), "given, though it does not list it");
+    switch.set_rules(a, PortRules::default()).unwrap();
     assert_eq!(verdict(mac(2)), Ok(1));
+}
+
+/// A trunk that is held to VLANs 1 and 2, and its peers.
+fn held(filter: RxFilter) -> (Switch, [PortId; 3]) {
+    let switch = Switch::new();
+    let up = switch.add_port(PortConfig::uplink()).unwrap();
+    let config = PortConfig {
+        rules: PortRules {
+            vlans: Some(Arc::new([Vid(1), Vid(2)].into_iter().collect())),
+            ..PortRules::default()
+        },
+        filter,
+        ..PortConfig::cvf(mac(1))
+    };
+    let held = switch.add_port(config).unwrap();
+    let free = switch.add_port(PortConfig::cvf(mac(2))).unwrap();
+    (switch, [up, held, free])
+}
+
+#[test]
+fn a_trunk_sends_in_its_vlans_alone() {
+    let (switch, [up, held, free]) = held(RxFilter::station(mac(1)));
+    let verdict = |from, tags: &[(u16, u16)]| {
+        let src = if from == held { mac(1) } else { mac(2) };
+        let view = EthView::parse(&frame(PackedMac::BROADCAST, src, tags)).unwrap();
+        answer(switch.load().forward(from, &view, 0))
+    };
+    let all = |tags: &[(u16, u16)]| assert_eq!(verdict(held, tags), Ok([up, free].into()));
+    all(&[]);
+    all(&[(0x8100, 0xa000)]);
+    all(&[(0x8100, 1)]);
+    all(&[(0x8100, 0x6002)]);
+    let stacks: [&[(u16, u16)]; 7] = [
+        &[(0x8100, 3)],
+        &[(0x8100, 0), (0x8100, 3)],
+        &[(0x8100, 0), (0x8100, 1)],
+        &[(0x8100, 1), (0x8100, 3)],
+        &[(0x88a8, 1)],
+        &[(0x9100, 0), (0x8100, 1)],
+        &[(0x8100, 1), (0x88a8, 1)],
+    ];
+    for tags in stacks {
+        assert_eq!(verdict(held, tags), Err(Reason::ForeignVlan), "{tags:x?}");
+        // Of those that others send it hears what is in its VLANs.
+        let heard = tags[0] == (0x8100, 1);
+        let given = verdict(free, tags).unwrap().contains(&held);
+        assert_eq!(given, heard, "{tags:x?}");
+    }
+    assert_eq!(verdict(held, &[(0x8100, 0xfff)]), Err(Reason::ReservedVlan));
+}
+
+#[test]
+fn a_trunk_hears_its_vlans_alone_whatever_its_driver_joined() {
+    let joined = |ids: &[u16]| Some(Arc::new(ids.iter().copied().map(Vid).collect()));
+    let station = || RxFilter::station(mac(1));
+    let filters = [
+        (station(), vec![1, 2]),
+        (
+            RxFilter {
+                promiscuous: true,
+                ..station()
+            },
+            vec![1, 2],
+        ),
+        (
+            RxFilter {
+                vlans: joined(&[2, 3]),
+                ..station()
+            },
+            vec![2],
+        ),
+        (
+            RxFilter {
+                vlans: joined(&[3]),
+                ..station()
+            },
+            vec![],
+        ),
+        (
+            RxFilter {
+                vlans: joined(&[3]),
+                promiscuous: true,
+                ..station()
+            },
+            vec![1, 2],
+        ),
+    ];
+    for (filter, wanted) in filters {
+        let (switch, [_, held, free]) = held(filter.clone());
+        for dst in [mac(1), PackedMac::BROADCAST] {
+            let heard: Vec<u16> = (1..5)
+                .filter(|vid| {
+                    let view = EthView::parse(&frame(dst, mac(2), &[(0x8100, *vid)])).unwrap();
+                    let given = answer(switch.load().forward(free, &view, 0));
+                    given.is_ok_and(|ports| ports.contains(&held))
+                })
+                .collect();
+            assert_eq!(heard, wanted, "{dst} {filter:?}");
+        }
+        assert!(
+            ask(&switch, free, mac(1), mac(2), 0).contains(&held.0),
+            "untagged"
+        );
+    }
+}
+
+/// What was learned in a VLAN does not stay in the way when its port may not be in there any more.
+#[test]
+fn rules_that_change_forget_what_was_learned() {
+    let switch = Switch::new();
+    let nested = switch.add_port(promiscuous(mac(1))).unwrap();
+    ask(&switch, nested, PackedMac::BROADCAST, mac(60), 0);
+    assert_eq!(switch.learned(0).len(), 1);
+    let rules = PortRules {
+        source: SourceMac::Granted,
+        ..PortRules::default()
+    };
+    switch.set_rules(nested, rules.clone()).unwrap();
+    assert!(switch.learned(0).is_empty());
+    ask(&switch, nested, PackedMac::BROADCAST, mac(60), 0);
+    assert!(switch.learned(0).is_empty());
 }
 
 #[test]

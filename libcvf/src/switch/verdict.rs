@@ -28,12 +28,14 @@ pub enum Reason {
     UnknownPort,
     /// The source is a group or zero.
     BadSource,
-    /// The source is not one of the port's own addresses, and the port is checked.
+    /// The source is not an address that the port may use.
     Spoofed,
     /// A frame of an access port carries a tag with a VLAN, a service tag, or two tags.
     TaggedOnAccessPort,
     /// VLAN id 4095.
     ReservedVlan,
+    /// A tag that the port may not use: of a VLAN that it cannot be in, a service tag, or a second one.
+    ForeignVlan,
     /// 01:80:c2:00:00:0x is never forwarded.
     LinkLocal,
     /// The destination is behind the port that the frame came from.
@@ -46,7 +48,7 @@ pub enum Reason {
 
 impl Reason {
     /// How many there are.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 10;
     /// Names in the order of [`Reason::index`], for counters.
     pub const NAMES: [&'static str; Self::COUNT] = [
         "unknown_port",
@@ -54,6 +56,7 @@ impl Reason {
         "spoofed",
         "tagged_on_access_port",
         "reserved_vlan",
+        "foreign_vlan",
         "link_local",
         "same_port",
         "filtered",
@@ -81,7 +84,18 @@ pub struct Targets<'a> {
     /// Never in the lists' output: the sender, and a port that was `first`.
     pub(super) skip: [PortId; 2],
     pub(super) lists: [&'a [PortId]; 4],
-    pub(super) vid: Vid,
+    /// As what the frame is seen.
+    pub(super) seen: Vid,
+    /// See [`Self::is_flood`].
+    pub(super) flood: bool,
+}
+
+impl Targets<'_> {
+    /// True for frames to everybody, to a group and to an address that nobody is known to have.
+    #[inline]
+    pub const fn is_flood(&self) -> bool {
+        self.flood
+    }
 }
 
 impl Iterator for Targets<'_> {
@@ -95,7 +109,7 @@ impl Iterator for Targets<'_> {
         for list in &mut self.lists {
             while let [port, rest @ ..] = *list {
                 *list = rest;
-                if !self.skip.contains(port) && self.snapshot.takes_vlan(*port, self.vid) {
+                if !self.skip.contains(port) && self.snapshot.takes_vlan(*port, self.seen) {
                     return Some(*port);
                 }
             }

@@ -10,7 +10,7 @@ use super::filter::{FilterError, RxFilter};
 use super::learned::LearnedEntry;
 use super::lists::{Membership, place};
 use super::permute::Permutation;
-use super::port::{Port, PortConfig, PortId, PortKind, Vid};
+use super::port::{Port, PortConfig, PortId, PortKind, PortRules, Vid};
 use super::snapshot::{CHUNK, Owner, Snapshot};
 use crate::kept::{Kept, Versioned};
 use crate::limits::{MAX_PORT_IDS, MAX_PORTS, MAX_VLAN};
@@ -177,12 +177,13 @@ impl Switch {
         })
     }
 
-    /// Switches the check of a port's source addresses.
+    /// Changes what a port's frames may claim. What was learned behind it is forgotten: it may not be let
+    /// in any more.
     ///
     /// # Errors
     /// [`SwitchError::NoSuchPort`].
-    pub fn set_spoof_check(&self, id: PortId, on: bool) -> Result<(), SwitchError> {
-        self.edit(id, |config| config.spoof_check = on)
+    pub fn set_rules(&self, id: PortId, rules: PortRules) -> Result<(), SwitchError> {
+        self.edit(id, |config| config.rules = rules)
     }
 
     /// A port's present configuration.
@@ -256,7 +257,9 @@ impl Switch {
         self.current.swap(Arc::new(next));
         let learns = |config: &PortConfig| Port::new(config).learns;
         if let Some(old) = old.filter(|old| learns(old)) {
-            let stays = |new: &PortConfig| learns(new) && new.access_vlan == old.access_vlan;
+            let stays = |new: &PortConfig| {
+                learns(new) && new.access_vlan == old.access_vlan && new.rules == old.rules
+            };
             if !new.is_some_and(stays) {
                 learned.flush(id);
             }

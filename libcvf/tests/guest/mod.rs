@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use libcvf::control::{MacAddr, Permit};
-use libcvf::cvf::{Cvf, CvfSpec, Doorbells, Interrupts, MapRequest, RingFormats};
+use libcvf::cvf::{Cvf, CvfSpec, Doorbells, Interrupts, MapRequest, PortPolicy, RingFormats};
 use libcvf::pf::{PhysicalFunction, SoftPf, SoftPfConfig};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
@@ -38,6 +38,7 @@ pub fn spec(last: u8) -> CvfSpec {
         doorbells: Doorbells::Trapped,
         interrupts: Interrupts::Msix,
         ring_formats: RingFormats::Split,
+        policy: PortPolicy::default(),
     }
 }
 

@@ -202,7 +202,7 @@ impl Manager {
     /// Counters of up to `limit` devices with names after `after`; `next` is the `after` of the next page, or
     /// empty. Options: pairs (b): by queue pair, too.
     #[zbus(out_args("stats", "next"))]
-    async fn list_stats(
+    pub(super) async fn list_stats(
         &self,
         after: String,
         limit: u32,

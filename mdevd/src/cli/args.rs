@@ -203,10 +203,10 @@ pub enum PolicyCommand {
         files: Vec<std::path::PathBuf>,
     },
     /// Tell what would become of a guest's request, rule by rule
-    #[command(
-        after_help = "Requests: mac=MAC, unicast=MAC,..., multicast=MAC,..., promiscuous=on,                             all-multicast=on, vlan=ID, queue-pairs=N, rss=N, hash-report=TYPE,...,                             coalescing=receive,usecs=N,packets=N, receive-offloads=OFFLOAD,...\n\
-                            Example: cvfctl policy explain tenant mac=02:00:00:00:00:01"
-    )]
+    ///
+    /// Requests: mac=MAC, unicast=MAC,..., multicast=MAC,..., promiscuous=on, all-multicast=on, vlan=ID,
+    /// queue-pairs=N, rss=N, hash-report=TYPE,..., coalescing=receive,usecs=N,packets=N,
+    /// receive-offloads=OFFLOAD,...; docs/profiles.md has them all.
     Explain {
         /// Profile; with --device, `-` stands for the device's own
         profile: String,

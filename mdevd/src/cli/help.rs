@@ -26,7 +26,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "destroy",
         &["cvfctl destroy web1", "cvfctl destroy web1 --force"],
     ),
-    ("set", &["cvfctl set web1 link=down"]),
+    (
+        "set",
+        &[
+            "cvfctl set web1 link=down",
+            "cvfctl set web1 vlan=7 tx-mbit=500 --dry-run",
+            "cvfctl set web1 profile=trusted",
+        ],
+    ),
     ("announce", &["cvfctl announce web1"]),
     ("list", &["cvfctl list", "cvfctl list --json"]),
     (
@@ -38,6 +45,31 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("stats", &["cvfctl stats", "cvfctl stats web1 --json"]),
+    (
+        "monitor",
+        &[
+            "cvfctl monitor",
+            "cvfctl monitor --json --count 10 --timeout 60",
+        ],
+    ),
+    ("policy", &["cvfctl policy list"]),
+    ("policy list", &["cvfctl policy list"]),
+    (
+        "policy show",
+        &["cvfctl policy show tenant > /etc/mdevd/profiles/edge.toml"],
+    ),
+    (
+        "policy check",
+        &["cvfctl policy check /etc/mdevd/profiles/*.toml"],
+    ),
+    (
+        "policy explain",
+        &[
+            "cvfctl policy explain tenant mac=02:00:00:00:00:01",
+            "cvfctl policy explain - vlan=200 --device web1",
+        ],
+    ),
+    ("policy reload", &["cvfctl policy reload"]),
     ("pf", &["cvfctl pf list"]),
     ("pf list", &["cvfctl pf list"]),
     ("pf show", &["cvfctl pf show soft0"]),

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 
 use super::errors::{compose_error, socket_error};
 use super::gate::DeviceGate;
+use super::policy::port_policy;
 use super::served::ServedCvf;
 use super::{adapter, numbers};
 use crate::config::{PfConfig, Uplink};
@@ -127,6 +128,7 @@ fn spec(definition: &Definition) -> CvfSpec {
             RingFormat::Packed => libcvf::cvf::RingFormats::Packed,
             RingFormat::Any => libcvf::cvf::RingFormats::Any,
         },
+        policy: libcvf::cvf::PortPolicy::default(),
     }
 }
 
@@ -148,7 +150,11 @@ impl Backend for RealBackend {
             .and_then(|access| Place::prepare(&path, access))
             .map_err(|error| socket_error(name, &error))?;
         let gate = Arc::new(DeviceGate::new(profile.clone()));
-        let cvf = Cvf::compose(pf.function.clone(), spec(definition), gate.clone())
+        let spec = CvfSpec {
+            policy: port_policy(definition, profile),
+            ..spec(definition)
+        };
+        let cvf = Cvf::compose(pf.function.clone(), spec, gate.clone())
             .map_err(|error| compose_error(name, &error))?;
         gate.conduct().about(&cvf);
         if definition.link == Link::Down {

@@ -6,6 +6,7 @@ use libcvf::cvf::{ChangeError, Cvf};
 use policies::Profile;
 
 use super::gate::DeviceGate;
+use super::policy::port_policy;
 use crate::engine::{Definition, Link};
 
 /// Goes from one definition to another under a profile. Says what the guest loses by it or has to do.
@@ -32,6 +33,7 @@ pub(super) fn change(
     gate.replace(profile.clone());
     let mut notes = notes(cvf, from, to);
     let lost = cvf.reconsider();
+    cvf.set_policy(port_policy(to, profile))?;
     notes.extend(lost.into_iter().map(|denial| {
         let (name, reason) = (&to.name, denial.reason);
         format!("the guest of '{name}' lost what it had been allowed: {reason}")

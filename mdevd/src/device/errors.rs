@@ -39,7 +39,9 @@ pub(super) fn compose_error(name: &str, error: &ComposeError) -> EngineError {
         ComposeError::Mtu(mtu) => EngineError::invalid("mtu", mtu, why),
         ComposeError::Mac(mac) => EngineError::invalid("mac", mac, why),
         ComposeError::Vlan(vlan) => EngineError::invalid("vlan", vlan, why),
-        ComposeError::Settings(_) => EngineError::invalid("device", name, why),
+        ComposeError::Settings(_) | ComposeError::Policy(_) => {
+            EngineError::invalid("device", name, why)
+        }
     }
 }
 
@@ -50,7 +52,7 @@ pub(super) fn change_error(name: &str, error: &ChangeError) -> EngineError {
         ChangeError::Mac(mac) => EngineError::invalid("mac", mac, why),
         ChangeError::Mtu(mtu) => EngineError::invalid("mtu", mtu, why),
         ChangeError::Vlan(vlan) => EngineError::invalid("vlan", vlan, why),
-        ChangeError::Switch(_) => EngineError::NotReady {
+        ChangeError::Switch(_) | ChangeError::Policy(_) => EngineError::NotReady {
             attempted: "change",
             name: name.to_owned(),
             why,

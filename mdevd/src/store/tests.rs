@@ -260,6 +260,11 @@ fn a_new_field_is_a_new_version() {
     }
     let mut full = definition("a", 1);
     full.socket.group = Some("kvm".to_owned());
+    full.trunk = "7".parse().ok();
+    full.link = Link::Down;
+    for (key, most) in RateLimits::KEYS {
+        full.rates.set(key, Some(most));
+    }
     let full: Value = serde_json::from_slice(&encode(&full)).expect("json");
     let mut written = std::collections::BTreeSet::new();
     fields(&full["definition"], "", &mut written);

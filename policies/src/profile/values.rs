@@ -165,6 +165,16 @@ pub struct Network {
 }
 
 impl Network {
+    /// Its first address.
+    pub const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// How many bits its addresses have in common.
+    pub const fn bits(&self) -> u8 {
+        self.bits
+    }
+
     /// True for an address in it.
     pub fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.address.is_ipv4()

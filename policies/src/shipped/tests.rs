@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use libcvf::control::{DeviceFacts, Gatekeeper, MacAddr};
-use libcvf::cvf::{CvfSpec, Doorbells, Interrupts, RingFormats};
+use libcvf::cvf::{CvfSpec, Doorbells, Interrupts, PortPolicy, RingFormats};
 use libcvf::limits::{
     MAX_COALESCE_USECS, MAX_FILTER_MACS, MAX_MTU, MAX_QUEUE_PAIRS, MIN_MTU, RSS_TABLE,
 };
@@ -164,6 +164,7 @@ fn each_admits_what_its_shape_says() {
             doorbells,
             interrupts: Interrupts::Msix,
             ring_formats: RingFormats::Any,
+            policy: PortPolicy::default(),
         };
         assert_eq!(
             profile.admit(&Shape::from(&largest)),

@@ -128,7 +128,7 @@ fn an_unknown_number_is_refused() {
     assert_eq!(switch.remove_port(id), refused);
     assert_eq!(switch.set_filter(id, RxFilter::default()), refused);
     assert_eq!(switch.set_access_vlan(id, None), refused);
-    assert_eq!(switch.set_spoof_check(id, true), refused);
+    assert_eq!(switch.set_rules(id, PortRules::default()), refused);
     assert_eq!((switch.port(id), switch.learned_count(id)), (None, 0));
     switch.flush_learned(id);
 }

@@ -121,7 +121,7 @@ impl Face {
                 .to_owned(),
         };
         let large = match (interface.as_str(), member) {
-            (OBJECT_MANAGER | INTROSPECTABLE, _) | (_, "List" | "ListPfs") => {
+            (OBJECT_MANAGER | INTROSPECTABLE, _) | (_, "List" | "ListPfs" | "ListStats") => {
                 Some(self.large.acquire().await.map_err(|_| closed())?)
             }
             _ => None,
@@ -201,6 +201,20 @@ impl Face {
                 let (name, options): (String, Dict) = call.args()?;
                 call.reply(&manager.show_pf(name, options).await?)
             }
+            "ListStats" => {
+                let (after, limit, options): (String, u32, Dict) = call.args()?;
+                call.reply(&manager.list_stats(after, limit, options).await?)
+            }
+            "ListProfiles" => call.reply(&manager.list_profiles(call.args()?).await?),
+            "ShowProfile" => {
+                let (name, options): (String, Dict) = call.args()?;
+                call.reply(&manager.show_profile(name, options).await?)
+            }
+            "Explain" => {
+                let (request, options): (String, Dict) = call.args()?;
+                call.reply(&manager.explain(request, options).await?)
+            }
+            "ReloadProfiles" => call.reply(&manager.reload_profiles(call.args()?).await?),
             "Version" => call.reply(&manager.version(call.args()?).await?),
             // Here signals go to whoever matches them.
             "Watch" => {

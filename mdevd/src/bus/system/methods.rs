@@ -40,7 +40,7 @@ const fn read(name: &'static str) -> Method {
 }
 
 /// Of `io.mdevd1.Manager`.
-pub(super) const MANAGER: [Method; 12] = [
+pub(super) const MANAGER: [Method; 17] = [
     method("Create", Right::Manage, "create"),
     method("Destroy", Right::Manage, "destroy"),
     method("Set", Right::Change, "change"),
@@ -50,6 +50,11 @@ pub(super) const MANAGER: [Method; 12] = [
     read("Stats"),
     read("ListPfs"),
     read("ShowPf"),
+    read("ListStats"),
+    read("ListProfiles"),
+    read("ShowProfile"),
+    read("Explain"),
+    method("ReloadProfiles", Right::Manage, "reload the profiles of"),
     read("Version"),
     read("Watch"),
     read("Unwatch"),

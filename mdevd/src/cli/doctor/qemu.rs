@@ -28,7 +28,7 @@ pub(super) const FAULTS: [(&str, &str); 4] = [
     ),
     (
         "migrate succeeds without the device's state",
-        "unplug before migrating",
+        "have QEMU refuse",
     ),
     (
         "a hot-add that fails late crashes QEMU; a server that dies while memory is mapped aborts it",

@@ -21,13 +21,61 @@ const UNIT: &str = "instructions per frame";
 /// Counts that are compared: they are all the same.
 const ROUNDS: u32 = 2;
 
-/// Name behind the prefix, bytes of a frame, frames of a burst, packed rings.
-const LOADS: [(&str, u16, u16, bool); 5] = [
-    ("64B", 64, 32, false),
-    ("64B-alone", 64, 1, false),
-    ("1518B", 1518, 32, false),
-    ("64B-packed", 64, 32, true),
-    ("64B-alone-packed", 64, 1, true),
+/// What is sent, without how often.
+const fn load(size: u16, burst: u16) -> InsideArgs {
+    InsideArgs {
+        size,
+        burst,
+        bursts: 0,
+        packed: false,
+        v6: false,
+        held: false,
+        rates: false,
+        neighbours: false,
+    }
+}
+
+const fn packed(load: InsideArgs) -> InsideArgs {
+    InsideArgs {
+        packed: true,
+        ..load
+    }
+}
+
+const fn held(load: InsideArgs) -> InsideArgs {
+    InsideArgs { held: true, ..load }
+}
+
+const fn rates(load: InsideArgs) -> InsideArgs {
+    InsideArgs {
+        rates: true,
+        ..load
+    }
+}
+
+const fn v6(burst: u16, neighbours: bool) -> InsideArgs {
+    InsideArgs {
+        v6: true,
+        neighbours,
+        ..load(78, burst)
+    }
+}
+
+/// Name behind the prefix, and what it is about.
+const LOADS: [(&str, InsideArgs); 13] = [
+    ("64B", load(64, 32)),
+    ("64B-alone", load(64, 1)),
+    ("1518B", load(1518, 32)),
+    ("64B-packed", packed(load(64, 32))),
+    ("64B-alone-packed", packed(load(64, 1))),
+    ("64B-held", held(load(64, 32))),
+    ("64B-alone-held", held(load(64, 1))),
+    ("64B-rates", rates(load(64, 32))),
+    ("64B-alone-rates", rates(load(64, 1))),
+    ("78B-v6", v6(32, false)),
+    ("78B-v6-nd", v6(32, true)),
+    ("78B-alone-v6", v6(1, false)),
+    ("78B-alone-v6-nd", v6(1, true)),
 ];
 
 /// The family.
@@ -52,21 +100,16 @@ impl Family for Callgrind {
             host::ensure_packages(&["valgrind"])?;
         }
         let mut outcome = Outcome::default();
-        for (name, size, burst, packed) in LOADS {
+        for (name, load) in LOADS {
             if !wanted.contains(&spec(name)) {
                 continue;
             }
             let mut counts = Vec::new();
             for round in 0..run.repetitions.min(ROUNDS) {
                 let step = ui::Step::begin(format!("instructions of {name}, {}", round + 1));
-                let [short, long] = COUNTED_BURSTS.map(|bursts| InsideArgs {
-                    size,
-                    burst,
-                    bursts,
-                    packed,
-                });
+                let [short, long] = COUNTED_BURSTS.map(|bursts| InsideArgs { bursts, ..load });
                 let more = count(long)?.saturating_sub(count(short)?);
-                let frames = u64::from(long.bursts - short.bursts) * u64::from(burst);
+                let frames = u64::from(long.bursts - short.bursts) * u64::from(load.burst);
                 counts.push(more as f64 / frames as f64);
                 step.done();
             }
@@ -97,6 +140,10 @@ fn count(args: InsideArgs) -> Result<u64> {
         .arg(format!("--burst={}", args.burst))
         .arg(format!("--bursts={}", args.bursts))
         .args(args.packed.then_some("--packed"))
+        .args(args.v6.then_some("--v6"))
+        .args(args.held.then_some("--held"))
+        .args(args.rates.then_some("--rates"))
+        .args(args.neighbours.then_some("--neighbours"))
         .stdin(Stdio::null());
     let output = command.output().context("start valgrind")?;
     ensure!(

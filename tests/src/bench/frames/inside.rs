@@ -3,14 +3,15 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use libcvf::dataplane::{Endpoint, Fabric, Port, Scratch};
+use libcvf::dataplane::{Endpoint, Fabric, NeighbourCheck, Neighbours, Port, PortRates, Scratch};
 use libcvf::mem::{MapRequest, RingPlace};
 use libcvf::offload::PackedMac;
 use libcvf::ring::{BurstBuffers, RingFeatures, RingFormat, receive_ring, transmit_ring};
-use libcvf::switch::PortConfig;
+use libcvf::switch::{PortConfig, PortRules, SourceMac, Vid};
 use serde_json::{Value, json};
 
 use super::direction::Direction;
@@ -27,7 +28,7 @@ const RAM: u64 = 16 << 20;
 const MACS: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
 
 /// What is forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
 pub struct InsideArgs {
     /// Bytes of a frame on the wire.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(64..=1518))]
@@ -41,6 +42,18 @@ pub struct InsideArgs {
     /// Rings in packed format.
     #[arg(long)]
     pub packed: bool,
+    /// UDP in IPv6, of 78 bytes or more.
+    #[arg(long)]
+    pub v6: bool,
+    /// The sender is held to its address and to some VLANs.
+    #[arg(long)]
+    pub held: bool,
+    /// Both have rates that are never reached.
+    #[arg(long)]
+    pub rates: bool,
+    /// What the sender says about neighbours is checked.
+    #[arg(long)]
+    pub neighbours: bool,
 }
 
 /// A guest's rings, and the port that works them.
@@ -70,13 +83,13 @@ fn place(layout: &QueueLayout) -> RingPlace {
     }
 }
 
-fn guest(fabric: &Fabric, mac: [u8; 6], packed: bool) -> Result<Guest> {
+fn guest(fabric: &Fabric, mac: [u8; 6], args: &InsideArgs) -> Result<Guest> {
     let mut memory = GuestMemory::new(&MemoryPlan::single(RAM, Backing::Memfd))?;
     let config = NetRingConfig {
         ring_size: RING_SIZE,
         ..NetRingConfig::default()
     };
-    let (format, features) = if packed {
+    let (format, features) = if args.packed {
         (RingFormat::Packed, feature::PLAIN | feature::RING_PACKED)
     } else {
         (RingFormat::Split, feature::PLAIN)
@@ -109,12 +122,47 @@ fn guest(fabric: &Fabric, mac: [u8; 6], packed: bool) -> Result<Guest> {
     drop(regions);
     port.set_running(true);
     let endpoint = Endpoint::Device(Arc::clone(&port));
-    fabric.attach(endpoint, PortConfig::cvf(PackedMac::new(mac)))?;
+    let mut config = PortConfig {
+        reserved: Some(PackedMac::new(mac)),
+        ..PortConfig::cvf(PackedMac::new(mac))
+    };
+    if args.held {
+        config.rules = PortRules {
+            source: SourceMac::Assigned,
+            vlans: Some(Arc::new([Vid(1)].into_iter().collect())),
+        };
+    }
+    police(&port, args);
+    fabric.attach(endpoint, config)?;
     Ok(Guest {
         pair,
         port,
         _memory: memory,
     })
+}
+
+/// Gives a port the rates and checks that were asked for.
+fn police(port: &Port, args: &InsideArgs) {
+    let rate = Some(1_000_000_000_000).filter(|_| args.rates);
+    let check = if args.neighbours {
+        NeighbourCheck::Mac
+    } else {
+        NeighbourCheck::Off
+    };
+    let rates = PortRates {
+        transmit_bits: rate,
+        receive_bits: rate,
+        transmit_frames: rate,
+        receive_frames: rate,
+        flood_frames: rate,
+        burst: Duration::from_secs(1),
+    };
+    let neighbours = Neighbours {
+        arp: check,
+        nd: check,
+        networks: Vec::new(),
+    };
+    port.police(&rates, neighbours);
 }
 
 /// One burst. What callgrind counts are the instructions of this, by its name: no closure may be in it, for
@@ -138,9 +186,11 @@ pub(super) const COUNTED: &str = "*lab_counted_burst*";
 /// Fails when a frame is lost or comes changed.
 pub fn run(args: &InsideArgs) -> Result<Value> {
     let fabric = Fabric::start("inside", 1).context("start a fabric")?;
-    let mut from = guest(&fabric, MACS[0], args.packed)?;
-    let mut to = guest(&fabric, MACS[1], args.packed)?;
-    let load = Load::plain(MACS[1], MACS[0], args.size.into());
+    let mut from = guest(&fabric, MACS[0], args)?;
+    let mut to = guest(&fabric, MACS[1], args)?;
+    ensure!(!args.v6 || args.size >= 78, "IPv6 takes 78 bytes or more");
+    let load = if args.v6 { Load::v6 } else { Load::plain };
+    let load = load(MACS[1], MACS[0], args.size.into());
     let mut forth = Direction::new(&mut from, load, 1);
     forth.set_window(args.burst.into());
     forth.compared = 1;
@@ -186,10 +236,24 @@ mod tests {
                     burst,
                     bursts: 300,
                     packed,
+                    ..InsideArgs::default()
                 };
                 let value = run(&args).unwrap();
                 assert_eq!(value["frames"], 300 * u64::from(burst), "{args:?}");
             }
+        }
+        for (v6, neighbours) in [(false, false), (true, false), (true, true)] {
+            let args = InsideArgs {
+                size: 78,
+                burst: 32,
+                bursts: 300,
+                v6,
+                neighbours,
+                held: true,
+                rates: true,
+                ..InsideArgs::default()
+            };
+            assert_eq!(run(&args).unwrap()["frames"], 300 * 32, "{args:?}");
         }
     }
 }

@@ -12,6 +12,11 @@ const STAMP: usize = 8;
 /// Headers of Ethernet, IPv4 and TCP.
 const TCP_HEADERS: usize = PAYLOAD + 20 + 20;
 
+/// The header of IPv6.
+const IPV6: usize = 40;
+/// Headers of Ethernet, IPv6 and UDP.
+const UDP6_HEADERS: usize = PAYLOAD + IPV6 + 8;
+
 /// One frame, apart from its number.
 #[derive(Clone, Debug)]
 pub struct Load {
@@ -30,6 +35,26 @@ impl Load {
             header: NetHeader::default(),
             frame: frame::numbered(to, from, 0, wire_len - CHECK_SEQUENCE),
             stamp_at: PAYLOAD,
+        }
+    }
+
+    /// A frame of UDP in IPv6 that takes `wire_len` bytes on a wire.
+    pub fn v6(to: [u8; 6], from: [u8; 6], wire_len: usize) -> Self {
+        let mut frame = frame::numbered(to, from, 0, wire_len - CHECK_SEQUENCE);
+        let udp = (frame.len() - PAYLOAD - IPV6) as u16;
+        let mut headers = vec![0x86, 0xdd, 0x60, 0, 0, 0];
+        headers.extend(udp.to_be_bytes());
+        // UDP, and addresses that are as good as any.
+        headers.extend([17, 64]);
+        headers.extend([0x20; 32]);
+        headers.extend([0, 9, 0, 9]);
+        headers.extend(udp.to_be_bytes());
+        headers.extend([0xbe, 0xef]);
+        frame[ADDRESSES..UDP6_HEADERS].copy_from_slice(&headers);
+        Load {
+            header: NetHeader::default(),
+            frame,
+            stamp_at: UDP6_HEADERS,
         }
     }
 
@@ -71,6 +96,7 @@ mod tests {
     fn only_addresses_and_number_may_differ() {
         for load in [
             Load::plain([1; 6], [2; 6], 64),
+            Load::v6([1; 6], [2; 6], 78),
             Load::large([1; 6], [2; 6], 3000, 1448),
         ] {
             for at in 0..load.frame.len() {
