@@ -149,12 +149,12 @@ impl Device {
     /// Decides and applies one request.
     pub(super) fn request(&self, request: &ControlRequest) -> ControlReply {
         let _deciding = self.deciding.read();
-        let often = self.gate.asked();
-        let decided = often.and_then(|()| {
-            let decided = self.gate.decide(&self.facts(), request);
-            decided.inspect_err(|_| self.gate.denied())
-        });
-        if let Err(denial) = decided {
+        if let Err(denial) = self.gate.asked() {
+            // Neither told nor logged one by one: they may be many.
+            return ControlReply::Denied(denial);
+        }
+        let decided = self.gate.decide(&self.facts(), request);
+        if let Err(denial) = decided.inspect_err(|_| self.gate.denied()) {
             tracing::info!(
                 target: "audit",
                 device = self.spec.name,

@@ -53,6 +53,10 @@ impl Device {
 
     /// The driver is ready: every placed ring is taken into use.
     pub(super) fn launch(&self, mut roles: impl FnMut(u16) -> Option<QueueRole>) {
+        if self.port.stopped() {
+            // Its gatekeeper stopped it at the reset before.
+            return;
+        }
         let mut rings = self.rings.lock();
         let queues = rings.placed.len() as u16;
         rings.roles = (0..queues).map(&mut roles).collect();

@@ -172,6 +172,9 @@ impl Cvf {
         };
         // At most what a ring holds: a guest that refills while we work has to ring again.
         for _ in 0..crate::limits::MAX_RING_SIZE {
+            if device.port.stopped() {
+                return;
+            }
             let regions = device.port.memory.load();
             let Some(mut control) = device.rings.lock().control.take() else {
                 return;

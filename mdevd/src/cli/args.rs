@@ -307,6 +307,7 @@ fn attribute(text: &str) -> Result<(&'static str, String), String> {
         .split_once('=')
         .ok_or("write ATTRIBUTE=VALUE, as in link=down")?;
     let known = SetRequest::KEYS;
+    let names = known.map(|known| known.replace('_', "-"));
     match known
         .into_iter()
         .find(|known| known.replace('_', "-") == key)
@@ -314,8 +315,8 @@ fn attribute(text: &str) -> Result<(&'static str, String), String> {
         Some(known) => Ok((known, value.to_owned())),
         None => Err(format!(
             "there is no attribute '{key}' to set{} (attributes: {})",
-            nearest::hint(key, known),
-            known.join(", ")
+            nearest::hint(key, names.iter().map(String::as_str)),
+            names.join(", ")
         )),
     }
 }

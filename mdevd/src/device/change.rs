@@ -19,9 +19,19 @@ pub(super) fn change(
     (from, to): (&Definition, &Definition),
     profile: &Arc<Profile>,
 ) -> Result<Vec<String>, ChangeError> {
-    let moved = relocate(cvf, to);
+    let (before, policy) = (cvf.policy(), port_policy(to, profile));
+    // Never in more VLANs than before or afterwards: a trunk is held to its own before it becomes one, and as
+    // long as it is one.
+    let moved = match to.vlan {
+        None => cvf
+            .set_policy(policy)
+            .map_err(ChangeError::from)
+            .and_then(|()| relocate(cvf, to)),
+        Some(_) => relocate(cvf, to).and_then(|()| Ok(cvf.set_policy(policy)?)),
+    };
     if let Err(error) = moved {
-        if let Err(also) = relocate(cvf, from) {
+        let back = relocate(cvf, from).and_then(|()| Ok(cvf.set_policy(before)?));
+        if let Err(also) = back {
             tracing::error!(
                 device = to.name,
                 "a refused change is in force in part: {also}"
@@ -33,7 +43,6 @@ pub(super) fn change(
     gate.replace(profile.clone());
     let mut notes = notes(cvf, from, to);
     let lost = cvf.reconsider();
-    cvf.set_policy(port_policy(to, profile))?;
     notes.extend(lost.into_iter().map(|denial| {
         let (name, reason) = (&to.name, denial.reason);
         format!("the guest of '{name}' lost what it had been allowed: {reason}")

@@ -126,6 +126,8 @@ impl Conduct {
         let (before, now) = self.record.lock().tallies[index].add(Instant::now(), times);
         let nth = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
         let reaction = reactions.to(offence, nth(now));
+        // What has been done and told once in a window need not be told again for every further offence.
+        let first = before == 0 || reactions.to(offence, nth(before)) < reaction;
         let Some(cvf) = self.device.get().and_then(Weak::upgrade) else {
             return;
         };
@@ -136,13 +138,17 @@ impl Conduct {
         match reaction {
             Reaction::Count | Reaction::Audit => {}
             Reaction::StopDevice => {
-                tracing::warn!(target: "audit", device, what, count = now, "the device is stopped");
+                if first {
+                    tracing::warn!(target: "audit", device, what, count = now, "the device is stopped");
+                }
                 cvf.stop(format!(
                     "its profile stops it: {now} times {what} within a minute"
                 ));
             }
             Reaction::Disconnect => {
-                tracing::warn!(target: "audit", device, what, count = now, "its client is cut off");
+                if first {
+                    tracing::warn!(target: "audit", device, what, count = now, "its client is cut off");
+                }
                 if let Some(client) = self.client.lock().take() {
                     client.shutdown();
                 }

@@ -19,7 +19,7 @@ use super::change;
 use super::errors::{change_error, socket_error};
 use super::gate::DeviceGate;
 use super::{numbers, quiet};
-use crate::engine::{Client, Definition, Device, EngineError, Events, Health, Stats};
+use crate::engine::{Client, Definition, Device, EngineError, Events, Health, LookUp, Stats};
 use crate::limits::QUIESCE_DEADLINE;
 use crate::session::{Guest, Place, Visits, listen};
 
@@ -29,8 +29,8 @@ pub(super) struct ServedCvf {
     path: PathBuf,
     cvf: Arc<Cvf>,
     gate: Arc<DeviceGate>,
-    /// Changes come one after the other.
-    changing: Mutex<()>,
+    /// What it is. Held while it changes: changes come one after the other.
+    now: Mutex<Definition>,
     description: Arc<Description>,
     observer: Observer,
     visits: Visits,
@@ -59,6 +59,7 @@ impl ServedCvf {
     /// Takes over a composed CVF; `siblings` counts it from now on.
     pub(super) fn new(
         cvf: Arc<Cvf>,
+        definition: &Definition,
         gate: Arc<DeviceGate>,
         description: Arc<Description>,
         place: Place,
@@ -74,7 +75,7 @@ impl ServedCvf {
             path: place.path().to_owned(),
             cvf,
             gate,
-            changing: Mutex::default(),
+            now: Mutex::new(definition.clone()),
             description,
             observer: Observer::new(),
             events,
@@ -182,8 +183,19 @@ impl Device for ServedCvf {
         to: &Definition,
         profile: &Arc<Profile>,
     ) -> Result<Vec<String>, EngineError> {
-        let _alone = self.changing.lock();
-        change::change(&self.cvf, &self.gate, (from, to), profile)
+        let mut now = self.now.lock();
+        let changed = change::change(&self.cvf, &self.gate, (from, to), profile);
+        let notes = changed.map_err(|error| change_error(&self.name, &error))?;
+        to.clone_into(&mut now);
+        Ok(notes)
+    }
+
+    fn repolicy(&self, look_up: &LookUp<'_>) -> Result<Vec<String>, EngineError> {
+        let now = self.now.lock();
+        let Some(profile) = look_up(&now.profile) else {
+            return Ok(Vec::new());
+        };
+        change::change(&self.cvf, &self.gate, (&now, &now), &profile)
             .map_err(|error| change_error(&self.name, &error))
     }
 

@@ -55,7 +55,7 @@ impl Catalog {
         if !answer.changed || dry_run {
             drop(names);
             if answer.changed {
-                self.admitted(ATTEMPTED, &to)?;
+                self.admitted_change(from, &to)?;
             }
             return Ok(answer);
         }
@@ -101,7 +101,7 @@ impl Catalog {
         to: &Definition,
     ) -> Result<(Vec<String>, Arc<Profile>), EngineError> {
         let from = &live.definition;
-        let profile = self.admitted(ATTEMPTED, to)?;
+        let profile = self.admitted_change(from, to)?;
         let stored = self.store.put(to);
         stored.map_err(|why| store_failed(ATTEMPTED, &to.name, &why))?;
         crash::point("set: stored");

@@ -36,6 +36,9 @@ pub trait Backend: Send + Sync + 'static {
     fn events(&self) -> &Events;
 }
 
+/// Finds a profile by its name.
+pub type LookUp<'a> = dyn Fn(&str) -> Option<Arc<Profile>> + 'a;
+
 /// A composed device. Dropping it retires it.
 pub trait Device: Send + Sync {
     /// Path of its socket.
@@ -74,6 +77,14 @@ pub trait Device: Send + Sync {
         to: &Definition,
         profile: &Arc<Profile>,
     ) -> Result<Vec<String>, EngineError>;
+
+    /// Puts in force what the device's profile says now, whatever else it has become meanwhile. `look_up`
+    /// finds a profile by name; it is asked when nobody else can change the device. Returns what its guest
+    /// lost by it.
+    ///
+    /// # Errors
+    /// Says what refused; the device is as it was.
+    fn repolicy(&self, look_up: &LookUp<'_>) -> Result<Vec<String>, EngineError>;
 
     /// Asks the guest's driver to announce itself. False: no driver runs that agreed to be asked.
     fn announce(&self) -> bool;

@@ -40,3 +40,10 @@ pub(super) fn admit(profile: &Profile, definition: &Definition) -> Result<(), St
         all.join("; ")
     })
 }
+
+/// Whether everything that a profile does not let be in `to` is so in `from`, too.
+pub(super) fn no_worse(profile: &Profile, from: &Definition, to: &Definition) -> bool {
+    let refused = |definition| profile.admit(&shape(definition)).err().unwrap_or_default();
+    let before = refused(from);
+    refused(to).iter().all(|refusal| before.contains(refusal))
+}

@@ -22,7 +22,7 @@ pub mod sim;
 mod view;
 
 pub use attributes::{RateLimits, Trunk};
-pub use backend::{Backend, Device};
+pub use backend::{Backend, Device, LookUp};
 pub use catalog::Catalog;
 pub use definition::{
     Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess, Word,

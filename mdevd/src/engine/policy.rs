@@ -81,12 +81,28 @@ impl Catalog {
         Ok(profile)
     }
 
+    /// The profile of a changed definition, where it lets the change be. What it did not let be before either is
+    /// no reason to refuse another change: a device that must be taken off the network must not be held there by
+    /// a profile that has become stricter.
+    pub(super) fn admitted_change(
+        &self,
+        from: &Definition,
+        to: &Definition,
+    ) -> Result<Arc<Profile>, EngineError> {
+        let profile = self.profile_of(to);
+        let profile = profile.map_err(|error| error.on("change", &to.name))?;
+        if from.profile == to.profile && judge::no_worse(&profile, from, to) {
+            return Ok(profile);
+        }
+        self.admitted("change", to)
+    }
+
     /// Gives a device that has just been listed what its profile says now, if that is not what it was
     /// made with: it may have been reloaded since.
     pub(super) fn refresh(&self, live: &Live, known: &Arc<Profile>) {
         if let Ok(now) = self.profile_of(&live.definition)
             && !Arc::ptr_eq(&now, known)
-            && let Err(error) = live.device.change(&live.definition, &live.definition, &now)
+            && let Err(error) = live.device.repolicy(&|name| self.profiles.get(name).ok())
         {
             tracing::error!(device = live.definition.name, %error, "its profile is not in force");
         }
@@ -212,16 +228,15 @@ impl Catalog {
         };
         for live in live {
             let definition = &live.definition;
-            let Ok(profile) = self.profile_of(definition) else {
-                continue;
-            };
-            if let Err(why) = judge::admit(&profile, definition) {
+            if let Ok(profile) = self.profile_of(definition)
+                && let Err(why) = judge::admit(&profile, definition)
+            {
                 let name = &definition.name;
                 report.notes.push(format!(
                     "'{name}' stays as it is, and could not be made so any more: {why}"
                 ));
             }
-            match live.device.change(definition, definition, &profile) {
+            match live.device.repolicy(&|name| self.profiles.get(name).ok()) {
                 Ok(notes) => report.notes.extend(notes),
                 Err(error) => report.notes.push(error.to_string()),
             }

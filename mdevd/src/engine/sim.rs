@@ -12,7 +12,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use policies::Profile;
 
-use super::backend::{Backend, Device};
+use super::backend::{Backend, Device, LookUp};
 use super::definition::{Definition, Link};
 use super::error::EngineError;
 use super::events::{Events, Happening};
@@ -241,6 +241,14 @@ impl Device for SimDevice {
             });
         }
         *self.now.lock() = (to.clone(), profile.clone());
+        Ok(Vec::new())
+    }
+
+    fn repolicy(&self, look_up: &LookUp<'_>) -> Result<Vec<String>, EngineError> {
+        let mut now = self.now.lock();
+        if let Some(profile) = look_up(&now.0.profile) {
+            now.1 = profile;
+        }
         Ok(Vec::new())
     }
 

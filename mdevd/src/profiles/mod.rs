@@ -53,6 +53,14 @@ pub struct Known {
     pub fault: Option<String>,
 }
 
+impl Known {
+    /// The same, in force although its file is gone.
+    fn without_file(self) -> Self {
+        let fault = Some(format!("{} is gone", self.source));
+        Self { fault, ..self }
+    }
+}
+
 /// Why there is no profile of a name. A sentence's second half.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoProfile {
@@ -165,6 +173,16 @@ impl Profiles {
         let before = std::mem::take(&mut *table);
         for (name, read) in found.profiles {
             let old = before.good.get(&name);
+            let gone = |old: &Known| {
+                let was = old.source != Source::Shipped;
+                was && matches!(&read, Ok(known) if known.source == Source::Shipped)
+            };
+            // Devices had the file's rules: those of the shipped profile behind it may be laxer.
+            if let Some(old) = old.filter(|old| gone(old) && used(&name)) {
+                report.kept.push(name.clone());
+                table.good.insert(name, old.clone().without_file());
+                continue;
+            }
             match (read, old) {
                 (Ok(known), Some(old)) if known.profile == old.profile => {
                     table.good.insert(name, known);
@@ -197,8 +215,7 @@ impl Profiles {
                 continue;
             }
             if used(&name) {
-                let fault = Some(format!("{} is gone", old.source));
-                table.good.insert(name.clone(), Known { fault, ..old });
+                table.good.insert(name.clone(), old.without_file());
                 report.kept.push(name);
             } else {
                 report.removed.push(name);

@@ -104,6 +104,15 @@ const DESTROY: [&str; 7] = [
     "a{sv}",
     "0",
 ];
+const RELOAD: [&str; 7] = [
+    "call",
+    NAME,
+    MANAGER,
+    MANAGER_INTERFACE,
+    "ReloadProfiles",
+    "a{sv}",
+    "0",
+];
 const LIST: [&str; 9] = [
     "call",
     NAME,
@@ -118,7 +127,7 @@ const LIST: [&str; 9] = [
 
 /// Everything that writes is refused to nobody, naming `reason`; everything that reads works.
 fn reads_only(bus: &Bus, groups: &str, reason: &str) {
-    for call in [CREATE.as_slice(), &DESTROY] {
+    for call in [CREATE.as_slice(), &DESTROY, &RELOAD] {
         let said = bus.as_nobody(groups, call);
         assert_ne!(said.code, 0, "{said:?}");
         assert!(said.err.contains(reason), "{reason}: {said:?}");
@@ -185,7 +194,7 @@ async fn polkit_decides_where_it_is() {
     assert!(polkit.asked().is_empty(), "root is not asked about");
     reads_only(&bus, "4242", "polkit action io.mdevd1.manage");
     let asked = polkit.asked();
-    assert_eq!(asked.len(), 2, "reads are not asked about: {asked:?}");
+    assert_eq!(asked.len(), 3, "reads are not asked about: {asked:?}");
     assert_eq!(asked[0].action, "io.mdevd1.manage");
     assert_eq!(asked[0].details["device"], "vm1");
     assert_eq!(asked[0].details["method"], "Create");

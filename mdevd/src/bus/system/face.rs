@@ -214,7 +214,10 @@ impl Face {
                 let (request, options): (String, Dict) = call.args()?;
                 call.reply(&manager.explain(request, options).await?)
             }
-            "ReloadProfiles" => call.reply(&manager.reload_profiles(call.args()?).await?),
+            "ReloadProfiles" => {
+                self.allow(call, method, "the daemon").await?;
+                call.reply(&manager.reload_profiles(call.args()?).await?)
+            }
             "Version" => call.reply(&manager.version(call.args()?).await?),
             // Here signals go to whoever matches them.
             "Watch" => {

@@ -311,3 +311,56 @@ fn requests_are_explained_for_a_device_or_for_one_that_might_be() {
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
+
+#[test]
+fn the_file_of_a_shipped_name_stays_in_force_for_those_who_have_it_when_it_is_gone() {
+    let (house, dir) = house_of(&[("tenant.toml", STRICT)]);
+    house.catalog.create(of("vm1", "tenant")).expect("created");
+    fs::remove_file(dir.path().join("tenant.toml")).expect("removed");
+    let report = house.catalog.reload_profiles();
+    assert_eq!(
+        (report.kept.len(), report.changed.len()),
+        (1, 0),
+        "{report:?}"
+    );
+    let shown = house.catalog.profile("tenant").expect("there");
+    assert_eq!(shown.summary.description, "strict");
+    assert!(
+        shown
+            .summary
+            .fault
+            .is_some_and(|fault| fault.ends_with("is gone"))
+    );
+    house.catalog.destroy("vm1", false).expect("destroyed");
+    house.catalog.reload_profiles();
+    let shown = house.catalog.profile("tenant").expect("there");
+    assert_eq!(shown.summary.source, "shipped");
+}
+
+#[test]
+fn a_stricter_profile_keeps_nobody_from_taking_a_device_off_the_network() {
+    let (house, dir) = house_of(&[("a.toml", WIDE)]);
+    let request = CreateRequest {
+        mtu: Some(9000),
+        ..of("vm1", "a")
+    };
+    house.catalog.create(request).expect("created");
+    fs::write(dir.path().join("a.toml"), STRICT).expect("written");
+    house.catalog.reload_profiles();
+    let link = SetRequest {
+        link: Some("down".into()),
+        ..SetRequest::default()
+    };
+    house.catalog.set("vm1", link).expect("taken off");
+    let wider = SetRequest {
+        mtu: Some("8999".into()),
+        ..SetRequest::default()
+    };
+    let error = house.catalog.set("vm1", wider).expect_err("still too much");
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    let enough = SetRequest {
+        mtu: Some("1500".into()),
+        ..SetRequest::default()
+    };
+    house.catalog.set("vm1", enough).expect("within it");
+}
