@@ -168,8 +168,7 @@ impl Backend for RealBackend {
         let (runtime, devices) = (self.runtime.clone(), pf.devices.clone());
         Ok(Arc::new(ServedCvf::new(
             cvf,
-            definition,
-            gate,
+            (definition, gate),
             Arc::new(description),
             place,
             runtime,

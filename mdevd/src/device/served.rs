@@ -59,8 +59,7 @@ impl ServedCvf {
     /// Takes over a composed CVF; `siblings` counts it from now on.
     pub(super) fn new(
         cvf: Arc<Cvf>,
-        definition: &Definition,
-        gate: Arc<DeviceGate>,
+        (definition, gate): (&Definition, Arc<DeviceGate>),
         description: Arc<Description>,
         place: Place,
         runtime: Handle,

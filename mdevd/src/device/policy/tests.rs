@@ -42,7 +42,8 @@ fn vlans_are_those_that_profile_and_trunk_both_let_be() {
     let listed = "[control]\nvlan-join = \"listed\"\nvlan-list = [\"5-7\"]\n";
     let any = "[control]\nvlan-join = \"any\"\n";
     let unchecked = "[spoof]\nvlan = \"any\"\n";
-    let table: [(&str, Option<&str>, Option<&[u16]>); 8] = [
+    type Row<'a> = (&'a str, Option<&'a str>, Option<&'a [u16]>);
+    let table: [Row<'_>; 8] = [
         ("", None, Some(&[])),
         ("", Some("5"), Some(&[])),
         (listed, None, Some(&[5, 6, 7])),
