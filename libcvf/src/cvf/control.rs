@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::device::Device;
 use crate::control::{
-    ControlReply, ControlRequest, DeviceFacts, HashSettings, MacAddr, RssSettings,
+    ControlReply, ControlRequest, DeviceFacts, HashSettings, MacAddr, RssSettings, UuidText,
 };
 use crate::limits::{MAX_COALESCE_USECS, RSS_KEY_SIZE, RSS_TABLE};
 use crate::offload::{HashTypes, PackedMac};
@@ -105,7 +105,8 @@ impl Device {
         if let Err(denial) = self.gate.decide(&self.facts(), request) {
             tracing::info!(
                 target: "audit",
-                cvf = self.spec.name,
+                device = self.spec.name,
+                uuid = %UuidText(self.spec.uuid),
                 rule = denial.rule,
                 reason = denial.reason,
                 "denied a request of the guest"
@@ -210,7 +211,7 @@ impl Device {
             .switch()
             .set_filter(self.port.id(), wishes.filter())
         {
-            tracing::debug!(cvf = self.spec.name, %error, "the filter stays as it was");
+            tracing::debug!(device = self.spec.name, uuid = %UuidText(self.spec.uuid), %error, "the filter stays as it was");
         }
     }
 }

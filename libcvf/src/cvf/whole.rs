@@ -75,6 +75,7 @@ impl Cvf {
         // Without a mappable region every doorbell is a message, whatever was asked for.
         let polled = regions.iter().any(|region| region.map.is_some());
         let port = Arc::new(Port::new(spec.queue_pairs, personality.vectors(), polled));
+        let _ = port.identity.set(spec.identity());
         let config = PortConfig {
             kind: PortKind::Cvf,
             access_vlan: spec.vlan.map(Vid),

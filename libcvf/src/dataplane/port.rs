@@ -1,6 +1,6 @@
 //! A CVF's place at the switch, as the data plane sees it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::counters::QueueCounters;
@@ -8,6 +8,7 @@ use super::interrupts::Interrupts;
 use super::queue::{ReceiveQueue, TransmitQueue, VectorCell};
 use super::steer::Steering;
 use super::wishes::Wishes;
+use crate::control::Identity;
 use crate::mem::{GuestMemory, Regions, fault_count};
 use crate::offload::Accepts;
 use crate::switch::PortId;
@@ -41,6 +42,8 @@ pub struct Port {
     stopped: AtomicBool,
     away: AtomicBool,
     fault: Mutex<Option<String>>,
+    /// Who it is, in the log; unset where nobody asks.
+    pub identity: OnceLock<Identity>,
 }
 
 impl Port {
@@ -64,6 +67,7 @@ impl Port {
             stopped: AtomicBool::new(false),
             away: AtomicBool::new(false),
             fault: Mutex::new(None),
+            identity: OnceLock::new(),
         }
     }
 
@@ -136,8 +140,10 @@ impl Port {
     pub fn stop(&self, reason: String) {
         let mut fault = self.fault.lock();
         if fault.is_none() {
+            let identity = self.identity.get().cloned().unwrap_or_default();
             tracing::warn!(
-                port = self.id().0,
+                device = identity.device,
+                uuid = %identity.uuid(),
                 reason,
                 "device stopped until its driver resets it"
             );
