@@ -6,11 +6,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use zbus::interface;
+use zbus::object_server::ResponseDispatchNotifier;
 
 use super::convert::{Dict, dict_to_json, to_dict};
 use super::error::BusError;
 use crate::engine::{CreateRequest, Engine, EngineError, ErrorKind, SetRequest, VersionView};
-use crate::limits::MAX_PAGE;
+use crate::limits::{FAREWELL_DEADLINE, MAX_PAGE};
 use crate::nearest;
 
 /// One connection's face of the engine. Calls of one connection are served one after the other, so
@@ -77,6 +78,13 @@ struct DestroyOptions {
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 struct NoOptions {}
+
+#[derive(Serialize)]
+struct StopView {
+    result: &'static str,
+    devices: usize,
+    connected: usize,
+}
 
 #[interface(name = "io.mdevd1.Manager", spawn = false)]
 impl Manager {
@@ -161,6 +169,34 @@ impl Manager {
     async fn show_pf(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         dict(&self.ask(move |engine| engine.pf(&name)).await?)
+    }
+
+    /// Reads the daemon's configuration again. The answer names what is in force now (changed) and what waits for a
+    /// restart (restart); a broken file is refused, and nothing changes.
+    #[zbus(out_args("outcome"))]
+    async fn reload(&self, options: Dict) -> Result<Dict, BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        dict(&self.ask(|engine| engine.reload()).await?)
+    }
+
+    /// Stops the daemon. Refused while clients are connected. Options: force (b): stop all the same.
+    #[zbus(out_args("outcome"))]
+    async fn shutdown(&self, options: Dict) -> Result<ResponseDispatchNotifier<Dict>, BusError> {
+        let DestroyOptions { force } = self::options(&options, &["force"])?;
+        let census = self.ask(move |engine| engine.prepare_stop(force)).await?;
+        tracing::info!(force, "asked to stop: {}", census.status());
+        let outcome = dict(&StopView {
+            result: "stopping",
+            devices: census.devices,
+            connected: census.connected,
+        })?;
+        let (response, sent) = ResponseDispatchNotifier::new(outcome);
+        let engine = self.engine.clone();
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(FAREWELL_DEADLINE, sent).await;
+            engine.stop();
+        });
+        Ok(response)
     }
 
     /// The daemon's version, the interface's version (api) and the process id.

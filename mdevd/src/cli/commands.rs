@@ -6,7 +6,7 @@ use zbus::zvariant::Value;
 
 use super::args::{Args, Command, Create, PfCommand, shell};
 use super::terminal::Terminal;
-use super::{Answer, Failure, address, render};
+use super::{Answer, Failure, address, render, service};
 use crate::bus::{CallError, ManagerClient, Options};
 use crate::engine::{DeviceView, ErrorKind, hints};
 
@@ -94,6 +94,14 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
         Command::Pf {
             command: PfCommand::Show { name },
         } => answer(client.pf(&name).await?, |pf| render::pf(terminal, pf)),
+        Command::Reload => answer(client.reload().await?, service::reloaded),
+        Command::Shutdown { force } => {
+            let json = client.shutdown(force).await?;
+            Ok(Answer {
+                json,
+                text: "mdevd is stopping\n".to_owned(),
+            })
+        }
         Command::Completion { .. } | Command::Version => {
             Err(Failure::usage("not a device command"))
         }

@@ -6,6 +6,7 @@ mod address;
 mod args;
 mod commands;
 mod render;
+mod service;
 mod table;
 mod terminal;
 

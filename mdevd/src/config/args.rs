@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::MetricsListen;
+use crate::logs::LogFormat;
+
 /// Composes virtual functions in software and presents them to VMs over vfio-user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Parser)]
 #[command(name = "mdevd", version, max_term_width = 100)]
@@ -25,6 +28,13 @@ pub struct Args {
     /// info]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
+    /// Log in which form: auto (journal where standard error is the journal, else text), text, json, journal
+    /// [default: auto]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// Offer counters for Prometheus here: off, ADDRESS:PORT, or unix:PATH [default: off]
+    #[arg(long, value_name = "WHERE")]
+    pub metrics_listen: Option<MetricsListen>,
     /// Check the configuration, print it, and stop
     #[arg(long)]
     pub check: bool,

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigError;
 use super::pf::{self, PfConfig};
 use super::section::{Source, scalar};
+use super::{ConfigError, MetricsListen};
 use crate::engine::{SocketAccess, parse_mode};
 use crate::limits::MAX_CONFIG;
+use crate::logs::{self, LogFormat};
 use crate::session::{PlaceError, group, owner};
 
 /// What a file says; everything may be absent.
@@ -20,19 +21,26 @@ pub(super) struct FileConfig {
     pub(super) state_dir: Option<PathBuf>,
     pub(super) runtime_dir: Option<PathBuf>,
     pub(super) log: Option<String>,
+    pub(super) log_format: Option<LogFormat>,
     pub(super) sockets: SocketAccess,
+    pub(super) metrics: Option<MetricsListen>,
     pub(super) pfs: Vec<PfConfig>,
 }
 
-const KEYS: [&str; 7] = [
+pub(super) const KEYS: [&str; 9] = [
     "state-dir",
     "runtime-dir",
     "log",
+    "log-format",
     "socket-owner",
     "socket-group",
     "socket-mode",
+    "metrics-listen",
     "pf",
 ];
+
+/// Keys of a PF before those that `--pf` has, too.
+pub(super) const PF_HEAD: [&str; 2] = ["name", "kind"];
 
 /// Reads a file.
 pub(super) fn read(file: &Path) -> Result<FileConfig, ConfigError> {
@@ -59,16 +67,15 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<FileConfig, ConfigError> 
         .map_err(|error| source.complain(error.span(), error.message().replace('\n', "; ")))?;
     let table = table.get_ref();
     source.check_keys(table, &KEYS)?;
-    let owned = |key| {
-        source
-            .text(table, key)
-            .map(|text| text.map(|(text, _)| text.to_owned()))
-    };
     let mut config = FileConfig {
         state_dir: directory(source, table, "state-dir")?,
         runtime_dir: directory(source, table, "runtime-dir")?,
-        log: owned("log")?,
+        log: word(source, table, "log", |log| {
+            logs::check(log).map(|()| log.to_owned())
+        })?,
+        log_format: word(source, table, "log-format", str::parse)?,
         sockets: SocketAccess::default(),
+        metrics: word(source, table, "metrics-listen", str::parse)?,
         pfs: Vec::new(),
     };
     config.sockets.owner = account(source, table, "socket-owner", |name| owner(name).map(drop))?;
@@ -81,6 +88,22 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<FileConfig, ConfigError> 
         config.pfs = read_pfs(source, pfs)?;
     }
     Ok(config)
+}
+
+/// A text that `read` makes something of.
+fn word<T>(
+    source: Source<'_>,
+    table: &DeTable<'_>,
+    key: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, ConfigError> {
+    let Some((text, at)) = source.text(table, key)? else {
+        return Ok(None);
+    };
+    match read(text) {
+        Ok(value) => Ok(Some(value)),
+        Err(why) => Err(source.complain(Some(at), format!("{key} '{text}': {why}"))),
+    }
 }
 
 fn directory(
@@ -140,7 +163,7 @@ fn read_pf(
     at: &std::ops::Range<usize>,
     table: &DeTable<'_>,
 ) -> Result<PfConfig, ConfigError> {
-    let known: Vec<_> = ["name", "kind"].into_iter().chain(pf::KEYS).collect();
+    let known: Vec<_> = PF_HEAD.into_iter().chain(pf::KEYS).collect();
     source.check_keys(table, &known)?;
     if let Some((kind, at)) = source.text(table, "kind")? {
         pf::check_kind(kind).map_err(|why| source.complain(Some(at), why))?;

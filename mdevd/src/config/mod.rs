@@ -1,8 +1,10 @@
 //! What the daemon is started with: a file, overridden by the command line, completed by defaults.
 
 mod args;
+mod difference;
 mod dirs;
 mod file;
+mod metrics;
 mod pf;
 mod section;
 
@@ -10,10 +12,12 @@ use std::path::PathBuf;
 
 pub use args::Args;
 pub use dirs::{BUS_SOCKET, DEVICE_DIR, default_runtime_dir, default_state_dir};
+pub use metrics::MetricsListen;
 pub use pf::{PfConfig, Uplink};
 
 use crate::engine::SocketAccess;
 use crate::limits::{MAX_PFS, MAX_SHOWN};
+use crate::logs::{self, LogFormat};
 
 /// A configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,8 +64,12 @@ pub struct Config {
     pub runtime_dir: PathBuf,
     /// What is logged: a level, or directives `target=level,...`.
     pub log: String,
+    /// In which form.
+    pub log_format: LogFormat,
     /// Who may connect to devices that do not say so themselves.
     pub sockets: SocketAccess,
+    /// Where counters are offered.
+    pub metrics: MetricsListen,
     /// The PFs, never empty; the first is the default.
     pub pfs: Vec<PfConfig>,
 }
@@ -104,16 +112,22 @@ impl Config {
         let runtime_dir = args.runtime_dir.clone().or(file.runtime_dir);
         let state_dir = state_dir.map_or_else(default_state_dir, Ok)?;
         let runtime_dir = runtime_dir.map_or_else(default_runtime_dir, Ok)?;
+        let given = args.log.clone().or_else(|| env("MDEVD_LOG"));
+        if let Some(log) = &given {
+            logs::check(log)
+                .map_err(|why| ConfigError::Whole(format!("log level '{log}' cannot be: {why}")))?;
+        }
         Ok(Self {
             state_dir: absolute(state_dir),
             runtime_dir: absolute(runtime_dir),
-            log: args
-                .log
-                .clone()
-                .or_else(|| env("MDEVD_LOG"))
-                .or(file.log)
-                .unwrap_or_else(|| "info".to_owned()),
+            log: given.or(file.log).unwrap_or_else(|| "info".to_owned()),
+            log_format: args.log_format.or(file.log_format).unwrap_or_default(),
             sockets: file.sockets,
+            metrics: args
+                .metrics_listen
+                .clone()
+                .or(file.metrics)
+                .unwrap_or(MetricsListen::Off),
             pfs,
         })
     }
@@ -129,6 +143,7 @@ impl std::fmt::Display for Config {
         writeln!(f, "state-dir = {}", self.state_dir.display())?;
         writeln!(f, "runtime-dir = {}", self.runtime_dir.display())?;
         writeln!(f, "log = {}", self.log)?;
+        writeln!(f, "log-format = {}", self.log_format.word())?;
         let daemon = "the daemon's";
         writeln!(
             f,
@@ -141,6 +156,7 @@ impl std::fmt::Display for Config {
             self.sockets.group.as_deref().unwrap_or(daemon)
         )?;
         writeln!(f, "socket-mode = {:04o}", self.sockets.mode)?;
+        writeln!(f, "metrics-listen = {}", self.metrics)?;
         self.pfs.iter().try_for_each(|pf| writeln!(f, "pf = {pf}"))
     }
 }

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::file::parse;
 use super::*;
 
+mod example;
+
 fn refusal(text: &str) -> String {
     parse(Path::new("m.toml"), text)
         .expect_err("refused")
@@ -26,6 +28,8 @@ fn everything_a_file_may_say() {
 state-dir = "/var/lib/x"
 runtime-dir = "/run/x"
 log = "debug"
+log-format = "json"
+metrics-listen = "unix:/run/x/m"
 socket-owner = "root"
 socket-group = "107"
 socket-mode = "0600"
@@ -47,6 +51,8 @@ name = "soft1"
 "#;
     let config = parse(Path::new("m.toml"), text).expect("good");
     assert_eq!(config.state_dir, Some("/var/lib/x".into()));
+    assert_eq!(config.log_format, Some(LogFormat::Json));
+    assert_eq!(config.metrics, Some(MetricsListen::Unix("/run/x/m".into())));
     assert_eq!(config.sockets.mode, 0o600);
     assert_eq!(config.sockets.group.as_deref(), Some("107"));
     assert_eq!(
@@ -62,7 +68,7 @@ fn complaints_name_file_line_and_the_nearest_key() {
     assert_eq!(
         refusal("log = \"info\"\nstate_dir = \"/x\"\n"),
         "m.toml:2: there is no key 'state_dir'; did you mean 'state-dir'? (keys: state-dir, \
-         runtime-dir, log, socket-owner, socket-group, socket-mode, pf)"
+         runtime-dir, log, log-format, socket-owner, socket-group, socket-mode, metrics-listen, pf)"
     );
     let pf = refusal("[[pf]]\nname = \"a\"\n\nqueue-pair = 3\n");
     assert!(
@@ -75,6 +81,22 @@ fn complaints_name_file_line_and_the_nearest_key() {
             "m.toml:1: 'log' is a text in quotes, not an integer",
         ),
         ("\n\nlog = ", "m.toml:3:"),
+        (
+            "\nlog = \"inof\"",
+            "m.toml:2: log 'inof': 'inof' is none of off, error, warn",
+        ),
+        (
+            "log-format = \"xml\"",
+            "m.toml:1: log-format 'xml': write auto, text, json or journal",
+        ),
+        (
+            "metrics-listen = \"localhost\"",
+            "m.toml:1: metrics-listen 'localhost': write off, ADDRESS:PORT",
+        ),
+        (
+            "metrics-listen = \"unix:m\"",
+            "write an absolute path behind unix:",
+        ),
         ("state-dir = \"x\"", "absolute path"),
         ("socket-mode = \"abc\"", "socket-mode 'abc'"),
         (

@@ -6,17 +6,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use libcvf::control::MacAddr;
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use super::backend::Backend;
 use super::definition::{Definition, SocketAccess, Word};
 use super::entry::{Entry, Failed, Live};
 use super::error::{EngineError, shown};
 use super::request::{CreateRequest, Draft};
+use super::sample::Sample;
+use super::service::{Census, Reloaded, Service};
 use super::set::{Changed, Changes, Link, SetRequest};
 use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats};
 use super::{Engine, hints};
@@ -30,7 +32,8 @@ pub struct Catalog {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) store: Arc<dyn Store>,
     identity: Identity,
-    defaults: SocketAccess,
+    defaults: RwLock<SocketAccess>,
+    pub(super) service: OnceLock<Arc<dyn Service>>,
     pub(super) names: Mutex<Names>,
     settled: Condvar,
 }
@@ -40,7 +43,7 @@ pub(super) struct Names {
     pub(super) entries: BTreeMap<String, Entry>,
     pub(super) macs: HashMap<MacAddr, String>,
     pub(super) next_sequence: u64,
-    stopping: bool,
+    pub(super) stopping: bool,
 }
 
 impl Catalog {
@@ -51,10 +54,16 @@ impl Catalog {
             identity: Identity::new(HostId::of_machine_or(id), id),
             backend,
             store,
-            defaults,
+            defaults: RwLock::new(defaults),
+            service: OnceLock::new(),
             names: Mutex::default(),
             settled: Condvar::new(),
         }
+    }
+
+    /// Who may connect to devices made from now on that do not say so themselves.
+    pub fn set_socket_defaults(&self, defaults: SocketAccess) {
+        *self.defaults.write() = defaults;
     }
 
     /// Retires every device without forgetting its definition. Refuses commands from here on.
@@ -70,7 +79,8 @@ impl Catalog {
         };
         for live in live {
             if let Err(error) = live.device.retire() {
-                tracing::warn!("{error}");
+                let Definition { name, uuid, .. } = &live.definition;
+                tracing::warn!(device = name, %uuid, "{error}");
             }
         }
     }
@@ -166,7 +176,7 @@ impl Catalog {
             doorbells: draft.doorbells,
             interrupts: draft.interrupts,
             ring_format: draft.ring_format,
-            socket: draft.access(&self.defaults),
+            socket: draft.access(&self.defaults.read()),
         })
     }
 
@@ -183,7 +193,7 @@ impl Catalog {
         let device = self.backend.compose(&definition)?;
         let undo = |error: EngineError| {
             if let Err(late) = device.retire() {
-                tracing::warn!("{late}");
+                tracing::warn!(device = definition.name, uuid = %definition.uuid, "{late}");
             }
             error
         };
@@ -193,6 +203,7 @@ impl Catalog {
             if let Err(why) = self.store.remove(&definition.name) {
                 tracing::error!(
                     device = definition.name,
+                    uuid = %definition.uuid,
                     "a refused definition stays stored: {why}"
                 );
             }
@@ -244,7 +255,13 @@ impl Catalog {
             Ok(live) => {
                 let answer = created(Outcome::Created, &live);
                 self.conclude(&name, Some(Entry::Live(live)), None);
-                tracing::info!(device = name, mac = answer.mac, pf = answer.pf, "created");
+                tracing::info!(
+                    device = name,
+                    uuid = answer.uuid,
+                    mac = answer.mac,
+                    pf = answer.pf,
+                    "created"
+                );
                 Ok(answer)
             }
             Err(error) => {
@@ -329,7 +346,8 @@ impl Engine for Catalog {
             _ => Ok(()),
         };
         self.conclude(name, None, entry.definition().map(|d| d.mac));
-        tracing::info!(device = name, force, "destroyed");
+        let uuid = entry.definition().map(|d| d.uuid.to_string());
+        tracing::info!(device = name, uuid, force, "destroyed");
         retired
     }
 
@@ -339,6 +357,7 @@ impl Engine for Catalog {
         let changed = link.is_some_and(|link| live.device.set_link(link == Link::Up));
         tracing::info!(
             device = name,
+            uuid = %live.definition.uuid,
             link = link.map(|link| link.word()),
             changed,
             "set"
@@ -350,8 +369,9 @@ impl Engine for Catalog {
     }
 
     fn announce(&self, name: &str) -> Result<(), EngineError> {
-        if self.live(name, "announce")?.device.announce() {
-            tracing::info!(device = name, "its driver was asked to announce itself");
+        let live = self.live(name, "announce")?;
+        if live.device.announce() {
+            tracing::info!(device = name, uuid = %live.definition.uuid, "its driver was asked to announce itself");
             return Ok(());
         }
         Err(EngineError::NotReady {
@@ -427,6 +447,28 @@ impl Engine for Catalog {
         let known: Vec<_> = pfs.iter().map(|pf| pf.name.clone()).collect();
         let found = pfs.into_iter().find(|pf| pf.name == name);
         found.ok_or_else(|| not_found("PF", name, known.iter().map(String::as_str)))
+    }
+
+    fn samples(&self, after: &str, limit: usize) -> Vec<Sample> {
+        self.sampled(after, limit)
+    }
+
+    fn census(&self, patience: Duration) -> Option<Census> {
+        self.count(patience)
+    }
+
+    fn reload(&self) -> Result<Reloaded, EngineError> {
+        self.read_again()
+    }
+
+    fn prepare_stop(&self, force: bool) -> Result<Census, EngineError> {
+        self.close(force)
+    }
+
+    fn stop(&self) {
+        if let Some(service) = self.service.get() {
+            service.stop();
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! order and persistence. What it composes is a [`Backend`]'s: [`crate::device::RealBackend`]
 //! (libcvf behind vfio-user sockets) or [`sim::SimBackend`] (tests of everything above).
 
+use std::time::Duration;
+
 mod backend;
 mod catalog;
 mod definition;
@@ -12,9 +14,12 @@ mod error;
 pub mod hints;
 mod request;
 mod restore;
+mod sample;
+mod service;
 mod set;
 pub mod sim;
 mod view;
+mod whole;
 
 pub use backend::{Backend, Device};
 pub use catalog::Catalog;
@@ -24,6 +29,8 @@ pub use definition::{
 pub use error::{EngineError, ErrorKind};
 pub use request::{CreateRequest, Draft, parse_mode};
 pub use restore::Restored;
+pub use sample::Sample;
+pub use service::{Census, Reloaded, Service};
 pub use set::{Changed, Changes, Link, SetRequest};
 pub use view::{
     Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
@@ -84,6 +91,29 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::NotFound`].
     fn pf(&self, name: &str) -> Result<PfView, EngineError>;
+
+    /// Up to `limit` devices with names after `after`, as a monitoring system wants them. Fewer: they were the last.
+    fn samples(&self, after: &str, limit: usize) -> Vec<Sample>;
+
+    /// Devices and clients, counted within `patience`; `None`: the names were locked all that time.
+    fn census(&self, patience: Duration) -> Option<Census>;
+
+    /// Reads the daemon's configuration again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`]: with file, line and reason; what was in force stays.
+    /// [`ErrorKind::NotReady`]: there is no daemon around this engine.
+    fn reload(&self) -> Result<Reloaded, EngineError>;
+
+    /// Refuses commands from here on, unless clients are connected and there is no `force`. Then
+    /// [`Engine::stop`] may follow.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`]: names the clients; nothing has changed.
+    fn prepare_stop(&self, force: bool) -> Result<Census, EngineError>;
+
+    /// Has the daemon stop in order, soon.
+    fn stop(&self);
 }
 
 #[cfg(test)]

@@ -37,7 +37,8 @@ impl Catalog {
             };
             match &entry {
                 Entry::Failed(failed) => {
-                    tracing::error!(device = record.name, "not rebuilt: {}", failed.reason);
+                    let uuid = failed.definition.as_ref().map(|d| d.uuid.to_string());
+                    tracing::error!(device = record.name, uuid, "not rebuilt: {}", failed.reason);
                     restored.failed += 1;
                 }
                 _ => restored.ready += 1,
