@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::device::Device;
 use crate::control::{
-    ControlReply, ControlRequest, Denial, DeviceFacts, HashSettings, MacAddr, RssSettings,
+    ControlReply, ControlRequest, Denial, DeviceFacts, HashSettings, MacAddr, RssSettings, UuidText,
 };
 use crate::limits::{MAX_COALESCE_USECS, RSS_KEY_SIZE, RSS_TABLE};
 use crate::offload::{HashTypes, PackedMac};
@@ -158,6 +158,7 @@ impl Device {
             tracing::info!(
                 target: "audit",
                 device = self.spec.name,
+                uuid = %UuidText(self.spec.uuid),
                 rule = denial.rule,
                 reason = denial.reason,
                 "denied a request of the guest"
@@ -250,7 +251,7 @@ impl Device {
         match switch.set_filter(self.port.id(), next.filter()) {
             Ok(()) => *wishes = next,
             Err(error) => {
-                tracing::error!(device = self.spec.name, %error, "a filter cannot be narrowed");
+                tracing::error!(device = self.spec.name, uuid = %UuidText(self.spec.uuid), %error, "a filter cannot be narrowed");
             }
         }
         drop(wishes);
@@ -258,6 +259,7 @@ impl Device {
             tracing::info!(
                 target: "audit",
                 device = self.spec.name,
+                uuid = %UuidText(self.spec.uuid),
                 rule = denial.rule,
                 reason = denial.reason,
                 "took back what the guest was allowed before"
@@ -303,7 +305,7 @@ impl Device {
             .switch()
             .set_filter(self.port.id(), wishes.filter())
         {
-            tracing::debug!(cvf = self.spec.name, %error, "the filter stays as it was");
+            tracing::debug!(device = self.spec.name, uuid = %UuidText(self.spec.uuid), %error, "the filter stays as it was");
         }
     }
 }

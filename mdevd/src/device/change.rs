@@ -24,6 +24,7 @@ pub(super) fn change(
         if let Err(also) = relocate(cvf, from) {
             tracing::error!(
                 device = to.name,
+                uuid = %to.uuid,
                 "a refused change is in force in part: {also}"
             );
         }

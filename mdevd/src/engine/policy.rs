@@ -88,7 +88,7 @@ impl Catalog {
             && !Arc::ptr_eq(&now, known)
             && let Err(error) = live.device.change(&live.definition, &live.definition, &now)
         {
-            tracing::error!(device = live.definition.name, %error, "its profile is not in force");
+            tracing::error!(device = live.definition.name, uuid = %live.definition.uuid, %error, "its profile is not in force");
         }
     }
 
