@@ -88,9 +88,11 @@ fn reload(rig: &Rig) -> Result<()> {
     let file = dir.join("edge.toml");
     let texts = [
         "description = \"one\"\n[shape]\nmax-queue-pairs = 8\nmax-vectors = 18\nmax-mtu = 9000\n\
+         ring-formats = [\"split\", \"packed\"]\n\
          [control]\nall-multicast = \"own-vlans\"\nqueue-count = \"allow\"\nrss = \"allow\"\n\
          [rates]\ntransmit-mbit = \"unlimited\"\nreceive-mbit = \"unlimited\"\n",
         "description = \"two\"\n[shape]\nmax-queue-pairs = 8\nmax-vectors = 18\nmax-mtu = 9000\n\
+         ring-formats = [\"split\", \"packed\"]\n\
          [control]\nall-multicast = \"own-vlans\"\nqueue-count = \"allow\"\n\
          [rates]\ntransmit-mbit = \"unlimited\"\nreceive-mbit = \"unlimited\"\n",
     ];
