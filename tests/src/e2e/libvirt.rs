@@ -268,6 +268,7 @@ fn guard(suite: &Suite) -> Result<()> {
     vm.qmp.execute("blockdev-add", &guard)?;
     migrate(&vm).expect_err_with(GUARD)?;
     vm.quit()?;
+    daemon.wait_show("moved", "the client to be gone", |v| v["state"] == "ready")?;
     daemon.destroy("moved")?;
     daemon.stop()
 }
