@@ -62,6 +62,12 @@ impl Call<'_> {
         })
     }
 
+    /// What a call of the manager is about: the device that it names, or the daemon.
+    fn about(&self) -> String {
+        self.args::<(String, Dict)>()
+            .map_or_else(|_| "the daemon".to_owned(), |(name, _)| name)
+    }
+
     pub(super) fn reply<B>(&self, body: &B) -> Result<Message, Fault>
     where
         B: serde::Serialize + DynamicType,
@@ -155,6 +161,7 @@ impl Face {
         }
     }
 
+    /// A method of ours. Whether its caller may is decided here, by the table, for all of them.
     async fn ours(&self, call: &Call<'_>, object: &Object) -> Result<Message, Fault> {
         let (table, device): (&[Method], _) = match object {
             Object::Manager => (&methods::MANAGER, None),
@@ -163,6 +170,11 @@ impl Face {
         };
         let method = table.iter().find(|method| method.name == call.member);
         let method = method.ok_or_else(|| call.unknown_method(object.interface()))?;
+        let about = match device {
+            Some(name) => name.clone(),
+            None => call.about(),
+        };
+        self.allow(call, method, &about).await?;
         let reply = match (object, device) {
             (Object::Manager, _) => self.on_manager(call, method).await,
             (Object::Device(name), _) => {
@@ -185,7 +197,6 @@ impl Face {
         match method.name {
             "Create" => {
                 let (name, options): (String, Dict) = call.args()?;
-                self.allow(call, method, &name).await?;
                 call.reply(&manager.create(name, options).await?)
             }
             "Destroy" | "Set" | "Announce" | "Show" | "Stats" => {
@@ -214,10 +225,7 @@ impl Face {
                 let (request, options): (String, Dict) = call.args()?;
                 call.reply(&manager.explain(request, options).await?)
             }
-            "ReloadProfiles" => {
-                self.allow(call, method, "the daemon").await?;
-                call.reply(&manager.reload_profiles(call.args()?).await?)
-            }
+            "ReloadProfiles" => call.reply(&manager.reload_profiles(call.args()?).await?),
             "Version" => call.reply(&manager.version(call.args()?).await?),
             // Here signals go to whoever matches them.
             "Watch" => {
@@ -237,7 +245,6 @@ impl Face {
         name: String,
         options: Dict,
     ) -> Result<Message, Fault> {
-        self.allow(call, method, &name).await?;
         let manager = &self.manager;
         match method.name {
             "Destroy" => call.reply(&manager.destroy(name, options).await?),
