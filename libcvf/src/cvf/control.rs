@@ -155,17 +155,7 @@ impl Device {
         }
         let decided = self.gate.decide(&self.facts(), request);
         if let Err(denial) = decided.inspect_err(|_| self.gate.denied()) {
-            tracing::info!(
-                target: "audit",
-                device = self.spec.name,
-                rule = denial.rule,
-                reason = denial.reason,
-                "denied a request of the guest"
-            );
-            self.refused(format!(
-                "a request of the guest was denied: {}",
-                denial.reason
-            ));
+            self.tell(&denial, "a request of the guest was denied");
             return ControlReply::Denied(denial);
         }
         match request {
@@ -255,19 +245,16 @@ impl Device {
         }
         drop(wishes);
         for denial in &denials {
-            tracing::info!(
-                target: "audit",
-                device = self.spec.name,
-                rule = denial.rule,
-                reason = denial.reason,
-                "took back what the guest was allowed before"
-            );
-            self.refused(format!(
-                "what the guest was allowed before was taken back: {}",
-                denial.reason
-            ));
+            self.tell(denial, "what the guest was allowed before was taken back");
         }
         denials
+    }
+
+    /// An audit event, and what `show` tells as the last refusal.
+    fn tell(&self, denial: &Denial, what: &str) {
+        let Denial { rule, reason } = denial;
+        tracing::info!(target: "audit", device = self.spec.name, rule, reason, "{what}");
+        self.refused(format!("{what}: {reason}"));
     }
 
     /// A table that can be looked up in, of queues that the slice has.
