@@ -2,9 +2,12 @@
 
 /// The word of `known` closest to `word`, if it is close enough to be a likely slip.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (word.chars().count() / 3).max(1) + 1;
+    let length = word.chars().count();
+    let allowed = (length / 3).max(1) + 1;
     known
         .into_iter()
+        // Nothing nearer than the lengths are apart: most need not be compared.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= allowed)
         .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
         .filter(|&(distance, _)| distance <= allowed)
         .min_by_key(|&(distance, candidate)| (distance, candidate.len()))

@@ -322,16 +322,10 @@ pub(super) fn or_none<T: ToString>(value: Option<&T>) -> String {
 
 /// A name that a profile could have.
 pub(super) fn check_profile(name: &str) -> Result<(), EngineError> {
-    let refuse = |why| EngineError::invalid("profile", name, why);
-    let max = policies::limits::MAX_PROFILE_NAME;
-    let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if (1..=max).contains(&name.len()) && name.bytes().all(known) {
-        Ok(())
-    } else {
-        Err(refuse(
-            "it is no name of a profile; 'cvfctl policy list' shows what there is",
-        ))
-    }
+    policies::profile::check_name(name).map_err(|_| {
+        let why = "it is no name of a profile; 'cvfctl policy list' shows what there is";
+        EngineError::invalid("profile", name, why)
+    })
 }
 
 /// VLANs of a trunk.

@@ -16,6 +16,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use error::{Fault, ProfileError};
+pub use parse::check_name;
 pub use react::{Offence, Reaction};
 pub use sections::{Permissions, Rates, Reactions, ShapeLimits, SpoofChecks};
 pub use values::{Feature, MacPattern, Network, Rate, VlanRange};

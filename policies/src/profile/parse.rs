@@ -57,7 +57,10 @@ impl Profile {
 }
 
 /// Checks `[a-z0-9][a-z0-9-]*`: a name is a file's, and typed by hand.
-fn check_name(name: &str) -> Result<(), String> {
+///
+/// # Errors
+/// A sentence.
+pub fn check_name(name: &str) -> Result<(), String> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let right = (1..=MAX_PROFILE_NAME).contains(&name.len())
         && name.bytes().all(allowed)
