@@ -136,56 +136,16 @@ fn judge(file: &Path) -> Result<Profile, String> {
     Profile::parse(name, &text).map_err(|error| error.render(&shown))
 }
 
-/// An explanation as the daemon tells it.
+/// What of an explanation is for people.
 #[derive(Deserialize)]
 struct Told {
-    #[serde(default)]
-    profile: String,
-    request: String,
-    assigned_mac: String,
-    queue_pairs: u16,
-    access_vlan: Option<u16>,
-    #[serde(default)]
-    steps: Vec<Step>,
-    reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Step {
-    rule: String,
-    key: Option<String>,
-    outcome: String,
-    why: String,
+    text: String,
 }
 
 impl Told {
     fn render(&self) -> String {
-        let mut out = String::new();
-        let (profile, request) = (&self.profile, printable(&self.request));
-        let _ = match &self.reason {
-            None => writeln!(out, "allowed: {request} under profile '{profile}'"),
-            Some(reason) => writeln!(out, "refused: {request}: {}", printable(reason)),
-        };
-        let vlan = self.access_vlan.map_or_else(
-            || "no access VLAN".to_owned(),
-            |vlan| format!("access VLAN {vlan}"),
-        );
-        let (mac, pairs) = (&self.assigned_mac, self.queue_pairs);
-        let _ = writeln!(out, "device: mac {mac}, queue-pairs {pairs}, {vlan}");
-        if self.steps.is_empty() {
-            out.push_str("  no rule is about it: it only narrows what the guest receives\n");
-        }
-        for step in &self.steps {
-            let outcome = match step.outcome.as_str() {
-                "refuses" => "REFUSES",
-                "would-refuse" => "would refuse",
-                other => other,
-            };
-            let key = step.key.as_deref().unwrap_or("(every profile)");
-            let (rule, why) = (&step.rule, printable(&step.why));
-            let _ = writeln!(out, "  {rule:<17} {key:<36} {outcome:<12}  {why}");
-        }
-        out
+        let lines = self.text.lines();
+        lines.map(|line| format!("{}\n", printable(line))).collect()
     }
 }
 

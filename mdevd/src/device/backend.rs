@@ -16,10 +16,7 @@ use super::policy::port_policy;
 use super::served::ServedCvf;
 use super::{adapter, numbers};
 use crate::config::{PfConfig, Uplink};
-use crate::engine::{
-    Backend, Definition, Device, Doorbells, EngineError, Events, Interrupts, Link, PfView,
-    RingFormat,
-};
+use crate::engine::{Backend, Definition, Device, EngineError, Events, Link, PfView};
 use crate::session::{Access, Place};
 
 /// A PF cannot be started.
@@ -107,31 +104,6 @@ fn soft(config: &PfConfig) -> SoftPfConfig {
     }
 }
 
-fn spec(definition: &Definition) -> CvfSpec {
-    CvfSpec {
-        name: definition.name.clone(),
-        uuid: *definition.uuid.as_bytes(),
-        mac: definition.mac,
-        mtu: definition.mtu,
-        vlan: definition.vlan,
-        queue_pairs: definition.queue_pairs,
-        doorbells: match definition.doorbells {
-            Doorbells::Trapped => libcvf::cvf::Doorbells::Trapped,
-            Doorbells::Mapped => libcvf::cvf::Doorbells::Mapped,
-        },
-        interrupts: match definition.interrupts {
-            Interrupts::Msix => libcvf::cvf::Interrupts::Msix,
-            Interrupts::Intx => libcvf::cvf::Interrupts::Intx,
-        },
-        ring_formats: match definition.ring_format {
-            RingFormat::Split => libcvf::cvf::RingFormats::Split,
-            RingFormat::Packed => libcvf::cvf::RingFormats::Packed,
-            RingFormat::Any => libcvf::cvf::RingFormats::Any,
-        },
-        policy: libcvf::cvf::PortPolicy::default(),
-    }
-}
-
 impl Backend for RealBackend {
     fn pfs(&self) -> Vec<PfView> {
         let view = |pf: &Pf| numbers::pf(&*pf.function, pf.devices.load(Ordering::Relaxed));
@@ -152,7 +124,7 @@ impl Backend for RealBackend {
         let gate = Arc::new(DeviceGate::new(profile.clone()));
         let spec = CvfSpec {
             policy: port_policy(definition, profile),
-            ..spec(definition)
+            ..definition.spec()
         };
         let cvf = Cvf::compose(pf.function.clone(), spec, gate.clone())
             .map_err(|error| compose_error(name, &error))?;
@@ -181,7 +153,7 @@ impl Backend for RealBackend {
         let (name, pf) = (&definition.name, self.pf(definition)?);
         let refuse = |error: Shortage| compose_error(name, &error.into());
         // Cut and given back at once: what is there may be another's a moment later anyway.
-        let request = spec(definition).request();
+        let request = definition.spec().request();
         let slice = pf.function.ledger().cut(name, &request).map_err(refuse)?;
         slice.release();
         Ok(())

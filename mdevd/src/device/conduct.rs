@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use libcvf::cvf::Cvf;
 use parking_lot::Mutex;
-use policies::profile::{Offence, Reaction};
-use policies::profile::{Rate, Reactions};
+use policies::profile::{Offence, Rate, Reaction, Reactions};
 use vfio_user_server::Shutdown;
 
 /// Offences are tolerated per this.

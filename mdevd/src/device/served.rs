@@ -176,14 +176,9 @@ impl Device for ServedCvf {
         numbers::stats(&self.cvf.stats(), &self.observer)
     }
 
-    fn change(
-        &self,
-        from: &Definition,
-        to: &Definition,
-        profile: &Arc<Profile>,
-    ) -> Result<Vec<String>, EngineError> {
+    fn change(&self, to: &Definition, profile: &Arc<Profile>) -> Result<Vec<String>, EngineError> {
         let mut now = self.now.lock();
-        let changed = change::change(&self.cvf, &self.gate, (from, to), profile);
+        let changed = change::change(&self.cvf, &self.gate, (&now, to), profile);
         let notes = changed.map_err(|error| change_error(&self.name, &error))?;
         to.clone_into(&mut now);
         Ok(notes)

@@ -105,7 +105,7 @@ impl Catalog {
         let stored = self.store.put(to);
         stored.map_err(|why| store_failed(ATTEMPTED, &to.name, &why))?;
         crash::point("set: stored");
-        let changed = live.device.change(from, to, &profile);
+        let changed = live.device.change(to, &profile);
         let notes = changed.inspect_err(|_| {
             if let Err(why) = self.store.put(from) {
                 let device = &to.name;

@@ -65,18 +65,13 @@ pub trait Device: Send + Sync {
     /// Its counters.
     fn stats(&self) -> Stats;
 
-    /// Makes the device, which is as `from` says, what `to` says, under a profile that may be another
-    /// one or say something else than before. Only what [`super::SetRequest`] has is different. Returns
-    /// what the operator should know about it, what its guest lost above all.
+    /// Makes the device what `to` says, under a profile that may be another one or say something else than
+    /// before. Only what [`super::SetRequest`] has is different. Returns what the operator should know about
+    /// it, what its guest lost above all.
     ///
     /// # Errors
     /// Says what refused; the device is as it was.
-    fn change(
-        &self,
-        from: &Definition,
-        to: &Definition,
-        profile: &Arc<Profile>,
-    ) -> Result<Vec<String>, EngineError>;
+    fn change(&self, to: &Definition, profile: &Arc<Profile>) -> Result<Vec<String>, EngineError>;
 
     /// Puts in force what the device's profile says now, whatever else it has become meanwhile. `look_up`
     /// finds a profile by name; it is asked when nobody else can change the device. Returns what its guest

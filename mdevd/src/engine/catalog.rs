@@ -11,14 +11,14 @@ use std::time::Instant;
 
 use libcvf::control::MacAddr;
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use policies::{Explanation, Profile};
+use policies::Profile;
 
 use super::backend::Backend;
 use super::definition::{Definition, SocketAccess};
 use super::entry::{Entry, Failed, Live};
 use super::error::{EngineError, shown};
 use super::events::{Events, Happening};
-use super::policy::ExplainRequest;
+use super::policy::{ExplainRequest, Explained};
 use super::request::{CreateRequest, Draft};
 use super::set::{Changed, SetRequest};
 use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats, StatsPage};
@@ -520,7 +520,7 @@ impl Engine for Catalog {
         self.show_profile(name)
     }
 
-    fn explain(&self, text: &str, about: &ExplainRequest) -> Result<Explanation, EngineError> {
+    fn explain(&self, text: &str, about: &ExplainRequest) -> Result<Explained, EngineError> {
         self.explain_request(text, about)
     }
 

@@ -1,33 +1,12 @@
 //! Whether a profile lets a device be as it is defined.
 
-use libcvf::cvf;
 use policies::{Profile, Shape};
 
-use super::definition::{Definition, Doorbells, Interrupts, RingFormat};
+use super::definition::Definition;
 
 /// What of a definition profiles limit.
 fn shape(definition: &Definition) -> Shape {
-    Shape {
-        queue_pairs: definition.queue_pairs,
-        vectors: match definition.interrupts {
-            Interrupts::Msix => 2 * definition.queue_pairs + 2,
-            Interrupts::Intx => 0,
-        },
-        // What the profile leaves out is not offered, so a device without scaling needs no table.
-        rss_table: 0,
-        mtu: definition.mtu,
-        doorbells: match definition.doorbells {
-            Doorbells::Trapped => cvf::Doorbells::Trapped,
-            Doorbells::Mapped => cvf::Doorbells::Mapped,
-        },
-        ring_formats: match definition.ring_format {
-            RingFormat::Split => cvf::RingFormats::Split,
-            RingFormat::Packed => cvf::RingFormats::Packed,
-            RingFormat::Any => cvf::RingFormats::Any,
-        },
-        access_vlan: definition.vlan,
-        features: None,
-    }
+    Shape::from(&definition.spec())
 }
 
 /// Judges a definition.

@@ -19,6 +19,7 @@ mod request;
 mod restore;
 mod set;
 pub mod sim;
+mod spec;
 mod view;
 
 pub use attributes::{RateLimits, Trunk};
@@ -29,7 +30,7 @@ pub use definition::{
 };
 pub use error::{EngineError, ErrorKind};
 pub use events::{Event, Events, Happening, Heard, Listener};
-pub use policy::ExplainRequest;
+pub use policy::{ExplainRequest, Explained};
 pub use request::{CreateRequest, Draft, parse_mode};
 pub use restore::Restored;
 pub use set::{Change, Changed, Changes, SetRequest};
@@ -38,8 +39,6 @@ pub use view::{
     Page, PairCounters, PfView, Refusal, Resource, State, Stats, StatsPage, Steering, UplinkView,
     VersionView,
 };
-
-use policies::Explanation;
 
 use crate::profiles::{ProfileDetail, ProfileSummary, Reloaded};
 
@@ -103,7 +102,7 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::NotFound`]; [`ErrorKind::NotReady`].
-    fn explain(&self, request: &str, about: &ExplainRequest) -> Result<Explanation, EngineError>;
+    fn explain(&self, request: &str, about: &ExplainRequest) -> Result<Explained, EngineError>;
 
     /// Reads the profiles' files anew and gives running devices what they say now.
     fn reload_profiles(&self) -> Reloaded;

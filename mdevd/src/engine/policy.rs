@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use libcvf::control::{DeviceFacts, MacAddr};
+use libcvf::limits::{MAX_QUEUE_PAIRS, MAX_VLAN};
 use policies::{Explanation, Profile, request};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,6 @@ use super::error::{EngineError, shown};
 use super::judge;
 use super::request::{mac, number};
 use crate::profiles::{NoProfile, ProfileDetail, ProfileSummary, Reloaded};
-use libcvf::limits::{MAX_QUEUE_PAIRS, MAX_VLAN};
 
 /// What is to be explained: a request of a guest, under a profile or of a device that is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,16 @@ pub struct ExplainRequest {
 impl ExplainRequest {
     /// Every option by its name on the bus.
     pub const KEYS: [&'static str; 5] = ["profile", "device", "mac", "queue_pairs", "vlan"];
+}
+
+/// An explanation, and the same as text for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explained {
+    /// For programs.
+    #[serde(flatten)]
+    pub explanation: Explanation,
+    /// For people.
+    pub text: String,
 }
 
 /// An address as QEMU would give one.
@@ -164,7 +174,7 @@ impl Catalog {
         &self,
         text: &str,
         about: &ExplainRequest,
-    ) -> Result<Explanation, EngineError> {
+    ) -> Result<Explained, EngineError> {
         let asked =
             request::parse(text).map_err(|why| EngineError::invalid("request", text, why))?;
         let (facts, own) = match &about.device {
@@ -206,7 +216,9 @@ impl Catalog {
             .profiles
             .get(&name)
             .map_err(|why| no_profile(&name, &why))?;
-        Ok(policies::explain(&profile, &facts, &asked))
+        let explanation = policies::explain(&profile, &facts, &asked);
+        let text = explanation.to_string();
+        Ok(Explained { explanation, text })
     }
 
     /// [`super::Engine::reload_profiles`].

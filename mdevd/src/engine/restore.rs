@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use policies::Profile;
+
 use super::backend::Device;
 use super::catalog::{Catalog, created, failed};
 use super::definition::Definition;
@@ -19,6 +21,9 @@ pub struct Restored {
     /// Kept as failed.
     pub failed: usize,
 }
+
+/// A device, and the profile that it was composed with.
+type Composed = (Arc<dyn Device>, Arc<Profile>);
 
 impl Catalog {
     /// Rebuilds what the store defines, in the order of creation. What cannot be rebuilt is kept as
@@ -71,14 +76,14 @@ impl Catalog {
         }
         let composed = self.recompose(&definition);
         match composed {
-            Ok(device) => Entry::Live(Arc::new(Live { definition, device })),
+            Ok((device, _)) => Entry::Live(Arc::new(Live { definition, device })),
             Err(error) => failed(Some(definition), error.to_string()),
         }
     }
 
     /// A device that was made before. What its profile does not let be any more is told and no reason to
     /// leave its VM without it.
-    fn recompose(&self, definition: &Definition) -> Result<Arc<dyn Device>, EngineError> {
+    fn recompose(&self, definition: &Definition) -> Result<Composed, EngineError> {
         let profile = self.profile_of(definition)?;
         if let Err(why) = judge::admit(&profile, definition) {
             let device = &definition.name;
@@ -86,7 +91,7 @@ impl Catalog {
         }
         let device = self.backend.compose(definition, &profile)?;
         device.open()?;
-        Ok(device)
+        Ok((device, profile))
     }
 
     /// Another attempt at a device that failed to come back.
@@ -103,13 +108,15 @@ impl Catalog {
             }),
             None => self
                 .recompose(&definition)
-                .map(|device| Arc::new(Live { definition, device })),
+                .map(|(device, profile)| (Arc::new(Live { definition, device }), profile)),
         };
         match attempt {
-            Ok(live) => {
+            Ok((live, profile)) => {
                 let answer = created(Outcome::Already, &live);
                 let told = Happening::changed(&name, &["state"]);
-                self.conclude_telling(&name, Some(Entry::Live(live)), None, told);
+                let entry = Some(Entry::Live(live.clone()));
+                self.conclude_telling(&name, entry, None, told);
+                self.refresh(&live, &profile);
                 Ok(answer)
             }
             Err(error) => {

@@ -227,12 +227,7 @@ impl Device for SimDevice {
         }
     }
 
-    fn change(
-        &self,
-        _from: &Definition,
-        to: &Definition,
-        profile: &Arc<Profile>,
-    ) -> Result<Vec<String>, EngineError> {
+    fn change(&self, to: &Definition, profile: &Arc<Profile>) -> Result<Vec<String>, EngineError> {
         if self.shared.lock().refuses_changes {
             return Err(EngineError::NotReady {
                 attempted: "change",

@@ -31,6 +31,18 @@ fn house_of(files: &[(&str, &str)]) -> (House, TempDir) {
     (house, profiles)
 }
 
+/// One whose device has a profile that would no longer let it be made, once it is reloaded.
+fn narrowed() -> (House, TempDir) {
+    let (house, dir) = house_of(&[("a.toml", WIDE)]);
+    let request = CreateRequest {
+        mtu: Some(9000),
+        ..of("vm1", "a")
+    };
+    house.catalog.create(request).expect("created");
+    fs::write(dir.path().join("a.toml"), STRICT).expect("written");
+    (house, dir)
+}
+
 fn of(name: &str, profile: &str) -> CreateRequest {
     CreateRequest {
         profile: Some(profile.to_owned()),
@@ -196,13 +208,7 @@ fn a_file_takes_a_shipped_profiles_place_even_when_broken_from_the_start() {
 
 #[test]
 fn a_device_whose_profile_narrowed_stays_and_is_told_about() {
-    let (house, dir) = house_of(&[("a.toml", WIDE)]);
-    let request = CreateRequest {
-        mtu: Some(9000),
-        ..of("vm1", "a")
-    };
-    house.catalog.create(request).expect("created");
-    fs::write(dir.path().join("a.toml"), STRICT).expect("written");
+    let (house, dir) = narrowed();
     let report = house.catalog.reload_profiles();
     assert_eq!(report.devices, 1);
     assert!(
@@ -252,6 +258,8 @@ fn requests_are_explained_for_a_device_or_for_one_that_might_be() {
         ..ExplainRequest::default()
     };
     let told = house.catalog.explain("vlan=9", &about).expect("told");
+    assert!(told.text.starts_with("refused: vlan=9"), "{}", told.text);
+    let told = told.explanation;
     assert_eq!(
         (told.profile.as_str(), told.access_vlan),
         ("tenant", Some(7))
@@ -269,6 +277,7 @@ fn requests_are_explained_for_a_device_or_for_one_that_might_be() {
             .catalog
             .explain("vlan=9", &about)
             .expect("told")
+            .explanation
             .allowed
     );
     let error = house
@@ -339,13 +348,7 @@ fn the_file_of_a_shipped_name_stays_in_force_for_those_who_have_it_when_it_is_go
 
 #[test]
 fn a_stricter_profile_keeps_nobody_from_taking_a_device_off_the_network() {
-    let (house, dir) = house_of(&[("a.toml", WIDE)]);
-    let request = CreateRequest {
-        mtu: Some(9000),
-        ..of("vm1", "a")
-    };
-    house.catalog.create(request).expect("created");
-    fs::write(dir.path().join("a.toml"), STRICT).expect("written");
+    let (house, _dir) = narrowed();
     house.catalog.reload_profiles();
     let link = SetRequest {
         link: Some("down".into()),

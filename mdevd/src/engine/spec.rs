@@ -1,0 +1,33 @@
+//! A definition as libcvf composes it.
+
+use libcvf::cvf::{self, CvfSpec, PortPolicy};
+
+use super::definition::{Definition, Doorbells, Interrupts, RingFormat};
+
+impl Definition {
+    /// What is composed for it. Its policy is its profile's to say: this one restricts nothing.
+    pub(crate) fn spec(&self) -> CvfSpec {
+        CvfSpec {
+            name: self.name.clone(),
+            uuid: *self.uuid.as_bytes(),
+            mac: self.mac,
+            mtu: self.mtu,
+            vlan: self.vlan,
+            queue_pairs: self.queue_pairs,
+            doorbells: match self.doorbells {
+                Doorbells::Trapped => cvf::Doorbells::Trapped,
+                Doorbells::Mapped => cvf::Doorbells::Mapped,
+            },
+            interrupts: match self.interrupts {
+                Interrupts::Msix => cvf::Interrupts::Msix,
+                Interrupts::Intx => cvf::Interrupts::Intx,
+            },
+            ring_formats: match self.ring_format {
+                RingFormat::Split => cvf::RingFormats::Split,
+                RingFormat::Packed => cvf::RingFormats::Packed,
+                RingFormat::Any => cvf::RingFormats::Any,
+            },
+            policy: PortPolicy::default(),
+        }
+    }
+}
