@@ -3,21 +3,25 @@
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 use crate::bus::system::{AdminGroup, JoinError, SystemBus};
 use crate::bus::{BusSocket, ServeError};
-use crate::config::{self, BUS_SOCKET, Config, DEVICE_DIR};
+use crate::config::{self, Args, BUS_SOCKET, Config, DEVICE_DIR};
 use crate::device::{BackendError, RealBackend};
-use crate::engine::Catalog;
-use crate::limits::FILES_PER_DEVICE;
-use crate::notify::notify;
+use crate::engine::{Catalog, Engine};
+use crate::limits::{FILES_PER_DEVICE, PULSE_PATIENCE};
+use crate::logs::LogControl;
+use crate::metrics::{MetricsError, MetricsServer};
 use crate::profiles::{NoProfile, Profiles};
+use crate::service::{self, ActivationError, Around, LogLevel, Reloader, SocketDefaults, Watchdog};
 use crate::session::Place;
 use crate::store::{DirLock, LockError, RedbStore, StoreError};
 
@@ -57,6 +61,12 @@ pub enum DaemonError {
     /// The system bus was to be joined at any rate.
     #[error("{0}; it is wanted at any rate (system-bus = \"on\")")]
     SystemBus(#[from] JoinError),
+    /// See [`ActivationError`].
+    #[error("cannot take over the control socket: {0}")]
+    Activation(#[from] ActivationError),
+    /// See [`MetricsError`].
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// Signals cannot be received, or a thread not be started.
     #[error("the system refused what the daemon needs: {0}")]
     System(#[from] io::Error),
@@ -65,25 +75,37 @@ pub enum DaemonError {
 /// A running daemon, before it serves.
 struct Daemon {
     catalog: Arc<Catalog>,
-    bus: Place,
+    bus: Control,
     _runtime_lock: DirLock,
 }
 
-/// Runs until SIGTERM or SIGINT, then takes everything away again.
+/// The control socket before it is served.
+enum Control {
+    /// Ours.
+    Made(Place),
+    /// The service manager's.
+    Handed(UnixListener),
+}
+
+/// Runs until SIGTERM, SIGINT or a client's wish; then takes everything away again.
+///
+/// `args` are what `config` was made of, for a reload; `logs` changes what is logged.
 ///
 /// # Errors
 /// [`DaemonError`]: it did not start.
-pub async fn run(config: Config) -> Result<(), DaemonError> {
+pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), DaemonError> {
     // Before anything else, so that a signal during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     raise_descriptor_limit();
     let runtime = Handle::current();
     let (wanted, group) = (config.system_bus, config.bus_admin_group.clone());
+    let in_force = config.clone();
     let daemon = blocking(move || start(&config, runtime)).await??;
-    let bus = BusSocket::open(daemon.bus)?;
+    let catalog = daemon.catalog;
     let group = blocking(move || group.and_then(admin_group)).await?;
-    let system = SystemBus::new(daemon.catalog.clone(), group);
+    let system = SystemBus::new(catalog.clone(), group);
     let joined = match wanted {
         config::SystemBus::On => Some(system.join().await?),
         config::SystemBus::Auto | config::SystemBus::Off => None,
@@ -94,17 +116,45 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
             config::SystemBus::Auto | config::SystemBus::On => system.stay(joined).await,
         }
     };
+    let metrics = MetricsServer::open(&in_force.metrics)?;
+    let stop = Arc::new(Notify::new());
+    let reloader = reloader(args, in_force, logs, &catalog);
+    catalog.attach(Arc::new(Around::new(reloader, stop.clone(), &catalog)));
+    let bus = match daemon.bus {
+        Control::Made(place) => BusSocket::open(place)?,
+        Control::Handed(listener) => BusSocket::adopt(listener)?,
+    };
+    let _watchdog = watchdog(&catalog)?;
     tracing::info!(socket = %bus.path().display(), "ready");
-    notify("READY=1");
+    service::ready(&catalog.census(PULSE_PATIENCE).unwrap_or_default().status());
+    let scrapes = async {
+        match &metrics {
+            Some(metrics) => {
+                tracing::info!(address = metrics.address(), "metrics are offered");
+                metrics.serve(catalog.clone()).await;
+            }
+            None => std::future::pending().await,
+        }
+    };
+    let reloads = async {
+        while hang_up.recv().await.is_some() {
+            let catalog = catalog.clone();
+            // What came of it was logged.
+            let _ = blocking(move || catalog.reload()).await;
+        }
+    };
     tokio::select! {
-        () = bus.serve(daemon.catalog.clone()) => {}
         () = on_system_bus => {}
+        () = bus.serve(catalog.clone()) => {}
+        () = scrapes => {}
+        () = reloads => {}
+        () = stop.notified() => tracing::info!("stopping: a client asked for it"),
         _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
         _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
     }
-    notify("STOPPING=1");
+    service::notify("STOPPING=1");
     drop(bus);
-    blocking(move || daemon.catalog.shut_down()).await?;
+    blocking(move || catalog.shut_down()).await?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -123,6 +173,25 @@ fn admin_group(name: String) -> Option<AdminGroup> {
     }
 }
 
+/// What takes a new configuration without a restart. Further parts belong into this list.
+fn reloader(args: Args, in_force: Config, logs: LogControl, catalog: &Arc<Catalog>) -> Reloader {
+    let parts: Vec<Arc<dyn service::Part>> = vec![
+        Arc::new(LogLevel(logs)),
+        Arc::new(SocketDefaults(catalog.clone())),
+    ];
+    Reloader::new(args, in_force, parts)
+}
+
+/// Where the service manager wants to hear that all is well.
+fn watchdog(catalog: &Arc<Catalog>) -> io::Result<Option<Watchdog>> {
+    let Some(interval) = service::interval() else {
+        return Ok(None);
+    };
+    let catalog = catalog.clone();
+    let pulse = move |patience| Some(catalog.census(patience)?.status());
+    Watchdog::start(interval, Handle::current(), pulse).map(Some)
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work)
         .await
@@ -135,7 +204,10 @@ fn start(config: &Config, runtime: Handle) -> Result<Daemon, DaemonError> {
     make_dir("runtime", &config.runtime_dir, 0o755)?;
     let lock = DirLock::acquire(&config.runtime_dir, "runtime")?;
     let store = RedbStore::open(&config.state_dir)?;
-    let bus = BusSocket::prepare(&config.runtime_dir.join(BUS_SOCKET))?;
+    let bus = match service::control_socket()? {
+        Some(listener) => Control::Handed(listener),
+        None => Control::Made(BusSocket::prepare(&config.runtime_dir.join(BUS_SOCKET))?),
+    };
     let devices = config.runtime_dir.join(DEVICE_DIR);
     make_dir("runtime", &devices, 0o755)?;
     let backend = RealBackend::start(&devices, &config.pfs, runtime)?;

@@ -96,5 +96,25 @@ pub const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// Open files of a device with one queue pair and a usual client: listener, connection, memory, and
 /// an eventfd for each of four vectors. More queue pairs have more vectors.
 pub const FILES_PER_DEVICE: u64 = 8;
+/// Most sockets that a service manager hands over.
+pub const MAX_HANDED_OVER: usize = 64;
+/// Most connections for metrics at a time; more wait to be accepted.
+pub const MAX_SCRAPERS: usize = 16;
+/// Most scrapes that are answered at a time; others are told to come back.
+pub const MAX_SCRAPES: usize = 2;
+/// Largest head of a request for metrics, in bytes.
+pub const MAX_REQUEST_HEAD: usize = 8 << 10;
+/// Most header lines of such a request.
+pub const MAX_REQUEST_LINES: usize = 64;
+/// Time for the head of such a request to arrive.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+/// Time for the whole connection, the answer read by the peer included.
+pub const SCRAPE_DEADLINE: Duration = Duration::from_secs(60);
+/// Bytes of metrics that are made at a time.
+pub const METRICS_CHUNK: usize = 16 << 10;
+/// Time a count of the devices waits for others who look at their names.
+pub const PULSE_PATIENCE: Duration = Duration::from_secs(1);
+/// Time a client that asks the daemon to stop has to take the answer.
+pub const FAREWELL_DEADLINE: Duration = Duration::from_secs(5);
 /// Connections a device's listener holds while nobody accepts.
 pub const SOCKET_BACKLOG: i32 = 8;

@@ -308,7 +308,7 @@ fn the_service_manager_is_told() {
         .expect("it starts");
     let mut buf = [0; 64];
     let len = manager.recv(&mut buf).expect("told");
-    assert_eq!(&buf[..len], b"READY=1");
+    assert_eq!(&buf[..len], b"READY=1\nSTATUS=0 devices, 0 connected");
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
     nix::sys::signal::kill(pid, Signal::SIGTERM).expect("it is there");
     let len = manager.recv(&mut buf).expect("told");

@@ -4,8 +4,10 @@
 //! [`ControlRequest`]s; nothing here speaks either. Every request passes the [`Gatekeeper`] before
 //! it is applied, and the guest is told the truth about the outcome.
 
+mod identity;
 mod queues;
 mod request;
 
+pub use identity::{Identity, UuidText};
 pub use queues::{Coalescing, CoalescingScope, HashSettings, QueueReport, RssSettings};
 pub use request::{ControlReply, ControlRequest, Denial, DeviceFacts, Gatekeeper, MacAddr, Permit};

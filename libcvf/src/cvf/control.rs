@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::device::Device;
 use crate::control::{
-    ControlReply, ControlRequest, Denial, DeviceFacts, HashSettings, MacAddr, RssSettings,
+    ControlReply, ControlRequest, Denial, DeviceFacts, HashSettings, MacAddr, RssSettings, UuidText,
 };
 use crate::limits::{MAX_COALESCE_USECS, RSS_KEY_SIZE, RSS_TABLE};
 use crate::offload::{HashTypes, PackedMac};
@@ -240,7 +240,7 @@ impl Device {
         match switch.set_filter(self.port.id(), next.filter()) {
             Ok(()) => *wishes = next,
             Err(error) => {
-                tracing::error!(device = self.spec.name, %error, "a filter cannot be narrowed");
+                tracing::error!(device = self.spec.name, uuid = %UuidText(self.spec.uuid), %error, "a filter cannot be narrowed");
             }
         }
         drop(wishes);
@@ -253,7 +253,7 @@ impl Device {
     /// An audit event, and what `show` tells as the last refusal.
     fn tell(&self, denial: &Denial, what: &str) {
         let Denial { rule, reason } = denial;
-        tracing::info!(target: "audit", device = self.spec.name, rule, reason, "{what}");
+        tracing::info!(target: "audit", device = self.spec.name, uuid = %UuidText(self.spec.uuid), rule, reason, "{what}");
         self.refused(format!("{what}: {reason}"));
     }
 
@@ -290,7 +290,7 @@ impl Device {
             .switch()
             .set_filter(self.port.id(), wishes.filter())
         {
-            tracing::debug!(cvf = self.spec.name, %error, "the filter stays as it was");
+            tracing::debug!(device = self.spec.name, uuid = %UuidText(self.spec.uuid), %error, "the filter stays as it was");
         }
     }
 }

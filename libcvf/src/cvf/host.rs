@@ -2,7 +2,7 @@
 
 use super::device::Device;
 use super::health::Memory;
-use crate::control::{Coalescing, ControlReply, ControlRequest, QueueReport};
+use crate::control::{Coalescing, ControlReply, ControlRequest, Identity, QueueReport};
 use crate::dataplane::QueueCounters;
 use crate::personality::{Host, QueueRole, RingConfig};
 
@@ -155,6 +155,10 @@ impl Host for DeviceHost<'_> {
 
     fn needs_reset(&self) -> bool {
         self.device.port.stopped()
+    }
+
+    fn identity(&self) -> Identity {
+        self.device.spec.identity()
     }
 
     fn control(&mut self, request: ControlRequest) -> ControlReply {

@@ -1,7 +1,7 @@
 //! What a device is to be, and why it cannot be.
 
 use super::policy::{PolicyError, PortPolicy};
-use crate::control::MacAddr;
+use crate::control::{Identity, MacAddr};
 use crate::ledger::{Request, Shortage};
 use crate::limits::{MAX_FILTER_MACS, MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 use crate::personality::virtio_net::SettingsError;
@@ -34,6 +34,14 @@ pub struct CvfSpec {
 }
 
 impl CvfSpec {
+    /// Who it is, in the log.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            device: self.name.clone(),
+            uuid: self.uuid,
+        }
+    }
+
     /// MSI-X vectors: one for configuration, one per queue.
     pub const fn vectors(&self) -> u16 {
         match self.interrupts {

@@ -77,6 +77,7 @@ impl Cvf {
         let polled = regions.iter().any(|region| region.map.is_some());
         let port = Arc::new(Port::new(spec.queue_pairs, personality.vectors(), polled));
         spec.policy.apply(&port);
+        let _ = port.identity.set(spec.identity());
         let config = PortConfig {
             kind: PortKind::Cvf,
             access_vlan: spec.vlan.map(Vid),

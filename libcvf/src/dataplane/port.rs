@@ -1,6 +1,6 @@
 //! A CVF's place at the switch, as the data plane sees it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::counters::QueueCounters;
@@ -11,6 +11,7 @@ use super::queue::{ReceiveQueue, TransmitQueue, VectorCell};
 use super::rates::{PortRates, Rates};
 use super::steer::Steering;
 use super::wishes::Wishes;
+use crate::control::Identity;
 use crate::mem::{GuestMemory, Regions, fault_count};
 use crate::offload::Accepts;
 use crate::switch::PortId;
@@ -49,6 +50,8 @@ pub struct Port {
     stopped: AtomicBool,
     away: AtomicBool,
     fault: Mutex<Option<String>>,
+    /// Who it is, in the log; unset where nobody asks.
+    pub identity: OnceLock<Identity>,
 }
 
 impl Port {
@@ -75,6 +78,7 @@ impl Port {
             stopped: AtomicBool::new(false),
             away: AtomicBool::new(false),
             fault: Mutex::new(None),
+            identity: OnceLock::new(),
         }
     }
 
@@ -163,8 +167,10 @@ impl Port {
     pub fn stop(&self, reason: String) {
         let mut fault = self.fault.lock();
         if fault.is_none() {
+            let identity = self.identity.get().cloned().unwrap_or_default();
             tracing::warn!(
-                port = self.id().0,
+                device = identity.device,
+                uuid = %identity.uuid(),
                 reason,
                 "device stopped until its driver resets it"
             );

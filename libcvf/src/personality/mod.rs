@@ -12,7 +12,7 @@ pub use model::{
     RingFormats, Status,
 };
 
-use crate::control::{Coalescing, ControlReply, ControlRequest, QueueReport};
+use crate::control::{Coalescing, ControlReply, ControlRequest, Identity, QueueReport};
 use crate::ring::RingFormat;
 
 /// Where and how a driver placed a ring.
@@ -71,6 +71,10 @@ pub trait Host {
     }
     /// True when the data plane stopped the device and wants a reset (`DEVICE_NEEDS_RESET`).
     fn needs_reset(&self) -> bool;
+    /// Who the device is, for the log.
+    fn identity(&self) -> Identity {
+        Identity::default()
+    }
     /// A control request of the guest: decided, applied, answered.
     fn control(&mut self, request: ControlRequest) -> ControlReply;
     /// How interrupts of a data queue are held back.

@@ -301,6 +301,23 @@ impl ManagerClient {
         self.ask("ReloadProfiles", &(Options::new(),)).await
     }
 
+    /// Has the daemon read its configuration again.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn reload(&self) -> Result<Json, CallError> {
+        self.ask("Reload", &(Options::new(),)).await
+    }
+
+    /// Has the daemon stop; `force`: with clients connected, too.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn shutdown(&self, force: bool) -> Result<Json, CallError> {
+        let options: Options = [("force", force.into())].into_iter().collect();
+        self.ask("Shutdown", &(options,)).await
+    }
+
     /// The daemon's version.
     ///
     /// # Errors

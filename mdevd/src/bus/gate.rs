@@ -1,7 +1,7 @@
 //! The daemon's private bus socket: who may come in, and how many.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,7 +30,9 @@ pub enum ServeError {
 #[derive(Debug)]
 pub struct BusSocket {
     listener: UnixListener,
-    place: Place,
+    path: PathBuf,
+    /// `None`: it is the service manager's.
+    _place: Option<Place>,
 }
 
 impl BusSocket {
@@ -55,12 +57,32 @@ impl BusSocket {
     /// [`ServeError`].
     pub fn open(mut place: Place) -> Result<Self, ServeError> {
         let listener = UnixListener::from_std(place.open()?)?;
-        Ok(Self { listener, place })
+        Ok(Self {
+            listener,
+            path: place.path().to_owned(),
+            _place: Some(place),
+        })
+    }
+
+    /// Takes over a socket that listens already; who made it removes it. Needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub fn adopt(listener: std::os::unix::net::UnixListener) -> Result<Self, ServeError> {
+        let address = listener.local_addr()?;
+        Ok(Self {
+            path: address
+                .as_pathname()
+                .unwrap_or(Path::new("(no path)"))
+                .to_owned(),
+            listener: UnixListener::from_std(listener)?,
+            _place: None,
+        })
     }
 
     /// Where it listens.
     pub fn path(&self) -> &Path {
-        self.place.path()
+        &self.path
     }
 
     /// Serves peers until dropped. When there are too many, the one not heard of for longest has to leave;

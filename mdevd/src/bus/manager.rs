@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use zbus::object_server::SignalEmitter;
+use zbus::object_server::{ResponseDispatchNotifier, SignalEmitter};
 use zbus::{Connection, interface};
 
 use super::convert::{Dict, dict_to_json, to_dict};
@@ -14,7 +14,7 @@ use super::watch::Watch;
 use crate::engine::{
     CreateRequest, Engine, EngineError, ErrorKind, ExplainRequest, SetRequest, VersionView,
 };
-use crate::limits::MAX_PAGE;
+use crate::limits::{FAREWELL_DEADLINE, MAX_PAGE};
 use crate::nearest;
 
 /// One connection's face of the engine. Calls of one connection are served one after the other, so
@@ -52,6 +52,39 @@ impl Manager {
             Ok(result) => Ok(result?),
             Err(error) => Err(internal(format!("the command did not end well: {error}"))),
         }
+    }
+}
+
+/// A daemon that was asked to stop and will, once its answer has left.
+pub(super) struct Stop(Arc<dyn Engine>);
+
+impl Stop {
+    /// Once `sent` has come to pass, or a moment has.
+    fn after(self, sent: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(FAREWELL_DEADLINE, sent).await;
+            self.0.stop();
+        });
+    }
+
+    /// Where nobody says when the answer has left.
+    pub(super) fn after_a_while(self) {
+        self.after(std::future::pending());
+    }
+}
+
+impl Manager {
+    /// Has the engine prepare to stop: the answer, and what then stops it.
+    pub(super) async fn farewell(&self, options: Dict) -> Result<(Dict, Stop), BusError> {
+        let DestroyOptions { force } = self::options(&options, &["force"])?;
+        let census = self.ask(move |engine| engine.prepare_stop(force)).await?;
+        tracing::info!(force, "asked to stop: {}", census.status());
+        let outcome = dict(&StopView {
+            result: "stopping",
+            devices: census.devices,
+            connected: census.connected,
+        })?;
+        Ok((outcome, Stop(self.engine.clone())))
     }
 }
 
@@ -99,6 +132,13 @@ struct ListStatsOptions {
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 struct NoOptions {}
+
+#[derive(Serialize)]
+struct StopView {
+    result: &'static str,
+    devices: usize,
+    connected: usize,
+}
 
 #[interface(name = "io.mdevd1.Manager", spawn = false)]
 impl Manager {
@@ -295,6 +335,25 @@ impl Manager {
     /// count (t): the receiver was too slow for so many.
     #[zbus(signal)]
     async fn event(emitter: &SignalEmitter<'_>, event: Dict) -> zbus::Result<()>;
+
+    /// Reads the daemon's configuration again. The answer names what is in force now (changed) and what waits for a
+    /// restart (restart); a broken file is refused, and nothing changes.
+    #[zbus(out_args("outcome"))]
+    pub(super) async fn reload(&self, options: Dict) -> Result<Dict, BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        dict(&self.ask(|engine| engine.reload()).await?)
+    }
+
+    /// Stops the daemon. Refused while clients are connected. Options: force (b): stop all the same.
+    #[zbus(out_args("outcome"))]
+    async fn shutdown(&self, options: Dict) -> Result<ResponseDispatchNotifier<Dict>, BusError> {
+        let (outcome, stop) = self.farewell(options).await?;
+        let (response, sent) = ResponseDispatchNotifier::new(outcome);
+        stop.after(async move {
+            let _ = sent.await;
+        });
+        Ok(response)
+    }
 
     /// The daemon's version, the interface's version (api) and the process id.
     #[zbus(out_args("version"))]

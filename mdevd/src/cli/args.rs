@@ -125,6 +125,14 @@ pub enum Command {
         #[arg(value_parser = PossibleValuesParser::new(["bash", "zsh", "fish"]))]
         shell: String,
     },
+    /// Have the daemon read its configuration again
+    Reload,
+    /// Stop the daemon; refused while VMs are connected
+    Shutdown {
+        /// Stop it all the same: their devices are gone for good
+        #[arg(long)]
+        force: bool,
+    },
     /// Print the versions of this program and of the daemon
     Version,
 }

@@ -5,7 +5,7 @@ use zbus::zvariant::Value;
 
 use super::args::{Args, Command, Create, PfCommand, PolicyCommand, shell};
 use super::terminal::Terminal;
-use super::{Answer, Failure, address, monitor, policy, render};
+use super::{Answer, Failure, address, monitor, policy, render, service};
 use crate::bus::{CallError, ManagerClient, Options};
 use crate::engine::{DeviceView, ErrorKind, hints};
 use crate::limits::CALL_DEADLINE;
@@ -107,6 +107,14 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
         Command::Pf {
             command: PfCommand::Show { name },
         } => answer(client.pf(&name).await?, |pf| render::pf(terminal, pf)),
+        Command::Reload => answer(client.reload().await?, service::reloaded),
+        Command::Shutdown { force } => {
+            let json = client.shutdown(force).await?;
+            Ok(Answer {
+                json,
+                text: "mdevd is stopping\n".to_owned(),
+            })
+        }
         Command::Policy { command } => policy::run(&client, terminal, command).await,
         Command::Completion { .. }
         | Command::Version

@@ -92,6 +92,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "completion",
         &["cvfctl completion bash > /etc/bash_completion.d/cvfctl"],
     ),
+    ("reload", &["cvfctl reload"]),
+    ("shutdown", &["cvfctl shutdown", "cvfctl shutdown --force"]),
     ("version", &["cvfctl version --json"]),
 ];
 

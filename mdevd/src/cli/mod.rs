@@ -13,6 +13,7 @@ mod man;
 mod monitor;
 mod policy;
 mod render;
+mod service;
 mod table;
 mod terminal;
 mod top;

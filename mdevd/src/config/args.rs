@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use super::SystemBus;
+use super::{MetricsListen, SystemBus};
+use crate::logs::LogFormat;
 
 /// Composes virtual functions in software and presents them to VMs over vfio-user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Parser)]
@@ -46,6 +47,13 @@ pub struct Args {
     /// Let members of this group manage devices over the system bus where there is no polkit [default: none]
     #[arg(long, value_name = "GROUP")]
     pub bus_admin_group: Option<String>,
+    /// Log in which form: auto (journal where standard error is the journal, else text), text, json, journal
+    /// [default: auto]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// Offer counters for Prometheus here: off, ADDRESS:PORT, or unix:PATH [default: off]
+    #[arg(long, value_name = "WHERE")]
+    pub metrics_listen: Option<MetricsListen>,
     /// Check the configuration, print it, and stop
     #[arg(long)]
     pub check: bool,

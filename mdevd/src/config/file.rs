@@ -9,9 +9,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::pf::{self, PfConfig};
 use super::section::{Source, scalar};
-use super::{ConfigError, SystemBus};
+use super::{ConfigError, MetricsListen, SystemBus};
 use crate::engine::{SocketAccess, parse_mode};
 use crate::limits::MAX_CONFIG;
+use crate::logs::{self, LogFormat};
 use crate::session::{PlaceError, group, owner};
 
 /// What a file says; everything may be absent.
@@ -20,6 +21,8 @@ pub(super) struct FileConfig {
     pub(super) state_dir: Option<PathBuf>,
     pub(super) runtime_dir: Option<PathBuf>,
     pub(super) log: Option<String>,
+    pub(super) log_format: Option<LogFormat>,
+    pub(super) metrics: Option<MetricsListen>,
     pub(super) profile_dir: Option<PathBuf>,
     pub(super) default_profile: Option<String>,
     pub(super) sockets: SocketAccess,
@@ -28,10 +31,11 @@ pub(super) struct FileConfig {
     pub(super) pfs: Vec<PfConfig>,
 }
 
-const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 13] = [
     "state-dir",
     "runtime-dir",
     "log",
+    "log-format",
     "profile-dir",
     "default-profile",
     "socket-owner",
@@ -39,8 +43,12 @@ const KEYS: [&str; 11] = [
     "socket-mode",
     "system-bus",
     "bus-admin-group",
+    "metrics-listen",
     "pf",
 ];
+
+/// Keys of a PF before those that `--pf` has, too.
+pub(super) const PF_HEAD: [&str; 2] = ["name", "kind"];
 
 /// Reads a file.
 pub(super) fn read(file: &Path) -> Result<FileConfig, ConfigError> {
@@ -67,17 +75,18 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<FileConfig, ConfigError> 
         .map_err(|error| source.complain(error.span(), error.message().replace('\n', "; ")))?;
     let table = table.get_ref();
     source.check_keys(table, &KEYS)?;
-    let owned = |key| {
-        source
-            .text(table, key)
-            .map(|text| text.map(|(text, _)| text.to_owned()))
-    };
     let mut config = FileConfig {
         state_dir: directory(source, table, "state-dir")?,
         runtime_dir: directory(source, table, "runtime-dir")?,
-        log: owned("log")?,
+        log: word(source, table, "log", |log| {
+            logs::check(log).map(|()| log.to_owned())
+        })?,
+        log_format: word(source, table, "log-format", str::parse)?,
+        metrics: word(source, table, "metrics-listen", str::parse)?,
         profile_dir: directory(source, table, "profile-dir")?,
-        default_profile: owned("default-profile")?,
+        default_profile: word(source, table, "default-profile", |name| {
+            Ok::<_, String>(name.to_owned())
+        })?,
         sockets: SocketAccess::default(),
         system_bus: None,
         bus_admin_group: None,
@@ -100,6 +109,22 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<FileConfig, ConfigError> 
         config.pfs = read_pfs(source, pfs)?;
     }
     Ok(config)
+}
+
+/// A text that `read` makes something of.
+fn word<T>(
+    source: Source<'_>,
+    table: &DeTable<'_>,
+    key: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, ConfigError> {
+    let Some((text, at)) = source.text(table, key)? else {
+        return Ok(None);
+    };
+    match read(text) {
+        Ok(value) => Ok(Some(value)),
+        Err(why) => Err(source.complain(Some(at), format!("{key} '{text}': {why}"))),
+    }
 }
 
 fn directory(
@@ -159,7 +184,7 @@ fn read_pf(
     at: &std::ops::Range<usize>,
     table: &DeTable<'_>,
 ) -> Result<PfConfig, ConfigError> {
-    let known: Vec<_> = ["name", "kind"].into_iter().chain(pf::KEYS).collect();
+    let known: Vec<_> = PF_HEAD.into_iter().chain(pf::KEYS).collect();
     source.check_keys(table, &known)?;
     if let Some((kind, at)) = source.text(table, "kind")? {
         pf::check_kind(kind).map_err(|why| source.complain(Some(at), why))?;

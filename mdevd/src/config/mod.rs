@@ -2,8 +2,10 @@
 
 mod args;
 mod bus;
+mod difference;
 mod dirs;
 mod file;
+mod metrics;
 mod pf;
 mod section;
 
@@ -14,10 +16,12 @@ pub use bus::SystemBus;
 pub use dirs::{
     BUS_SOCKET, DEVICE_DIR, default_profile_dir, default_runtime_dir, default_state_dir,
 };
+pub use metrics::MetricsListen;
 pub use pf::{PfConfig, Uplink};
 
 use crate::engine::SocketAccess;
 use crate::limits::{MAX_PFS, MAX_SHOWN};
+use crate::logs::{self, LogFormat};
 use crate::profiles;
 
 /// A configuration cannot be used.
@@ -75,6 +79,10 @@ pub struct Config {
     pub system_bus: SystemBus,
     /// A group whose members may manage devices over the system bus where there is no polkit.
     pub bus_admin_group: Option<String>,
+    /// In which form.
+    pub log_format: LogFormat,
+    /// Where counters are offered.
+    pub metrics: MetricsListen,
     /// The PFs, never empty; the first is the default.
     pub pfs: Vec<PfConfig>,
 }
@@ -117,15 +125,21 @@ impl Config {
         let runtime_dir = args.runtime_dir.clone().or(file.runtime_dir);
         let state_dir = state_dir.map_or_else(default_state_dir, Ok)?;
         let runtime_dir = runtime_dir.map_or_else(default_runtime_dir, Ok)?;
+        let given = args.log.clone().or_else(|| env("MDEVD_LOG"));
+        if let Some(log) = &given {
+            logs::check(log)
+                .map_err(|why| ConfigError::Whole(format!("log level '{log}' cannot be: {why}")))?;
+        }
         Ok(Self {
             state_dir: absolute(state_dir),
             runtime_dir: absolute(runtime_dir),
-            log: args
-                .log
+            log: given.or(file.log).unwrap_or_else(|| "info".to_owned()),
+            log_format: args.log_format.or(file.log_format).unwrap_or_default(),
+            metrics: args
+                .metrics_listen
                 .clone()
-                .or_else(|| env("MDEVD_LOG"))
-                .or(file.log)
-                .unwrap_or_else(|| "info".to_owned()),
+                .or(file.metrics)
+                .unwrap_or(MetricsListen::Off),
             profile_dir: args
                 .profile_dir
                 .clone()
@@ -176,6 +190,7 @@ impl std::fmt::Display for Config {
             writeln!(f, "profile-dir = {}", dir.display())?;
         }
         writeln!(f, "default-profile = {}", self.default_profile)?;
+        writeln!(f, "log-format = {}", self.log_format.word())?;
         let daemon = "the daemon's";
         writeln!(
             f,
@@ -191,6 +206,7 @@ impl std::fmt::Display for Config {
         writeln!(f, "system-bus = {}", self.system_bus.word())?;
         let group = self.bus_admin_group.as_deref().unwrap_or("none");
         writeln!(f, "bus-admin-group = {group}")?;
+        writeln!(f, "metrics-listen = {}", self.metrics)?;
         self.pfs.iter().try_for_each(|pf| writeln!(f, "pf = {pf}"))
     }
 }

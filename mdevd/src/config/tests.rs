@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::file::parse;
 use super::*;
 
+mod example;
+
 fn refusal(text: &str) -> String {
     parse(Path::new("m.toml"), text)
         .expect_err("refused")
@@ -26,6 +28,8 @@ fn everything_a_file_may_say() {
 state-dir = "/var/lib/x"
 runtime-dir = "/run/x"
 log = "debug"
+log-format = "json"
+metrics-listen = "unix:/run/x/m"
 socket-owner = "root"
 socket-group = "107"
 socket-mode = "0600"
@@ -49,6 +53,8 @@ name = "soft1"
 "#;
     let config = parse(Path::new("m.toml"), text).expect("good");
     assert_eq!(config.state_dir, Some("/var/lib/x".into()));
+    assert_eq!(config.log_format, Some(LogFormat::Json));
+    assert_eq!(config.metrics, Some(MetricsListen::Unix("/run/x/m".into())));
     assert_eq!(config.sockets.mode, 0o600);
     assert_eq!(config.sockets.group.as_deref(), Some("107"));
     assert_eq!(config.system_bus, Some(SystemBus::Off));
@@ -66,8 +72,8 @@ fn complaints_name_file_line_and_the_nearest_key() {
     assert_eq!(
         refusal("log = \"info\"\nstate_dir = \"/x\"\n"),
         "m.toml:2: there is no key 'state_dir'; did you mean 'state-dir'? (keys: state-dir, \
-         runtime-dir, log, profile-dir, default-profile, socket-owner, socket-group, socket-mode, system-bus, \
-         bus-admin-group, pf)"
+         runtime-dir, log, log-format, profile-dir, default-profile, socket-owner, socket-group, socket-mode, system-bus, \
+         bus-admin-group, metrics-listen, pf)"
     );
     let pf = refusal("[[pf]]\nname = \"a\"\n\nqueue-pair = 3\n");
     assert!(
@@ -80,6 +86,22 @@ fn complaints_name_file_line_and_the_nearest_key() {
             "m.toml:1: 'log' is a text in quotes, not an integer",
         ),
         ("\n\nlog = ", "m.toml:3:"),
+        (
+            "\nlog = \"inof\"",
+            "m.toml:2: log 'inof': 'inof' is none of off, error, warn",
+        ),
+        (
+            "log-format = \"xml\"",
+            "m.toml:1: log-format 'xml': write auto, text, json or journal",
+        ),
+        (
+            "metrics-listen = \"localhost\"",
+            "m.toml:1: metrics-listen 'localhost': write off, ADDRESS:PORT",
+        ),
+        (
+            "metrics-listen = \"unix:m\"",
+            "write an absolute path behind unix:",
+        ),
         ("state-dir = \"x\"", "absolute path"),
         ("socket-mode = \"abc\"", "socket-mode 'abc'"),
         (

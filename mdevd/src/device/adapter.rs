@@ -107,17 +107,18 @@ impl Adapter {
 
     /// Answers now if it is quiet already, else when it is; a client whose memory the data plane
     /// does not let go of is cut off.
-    fn answer(cx: &mut Context<'_>, mut quiescing: Quiescing) -> Answer<()> {
+    fn answer(&self, cx: &mut Context<'_>, mut quiescing: Quiescing) -> Answer<()> {
         if quiescing.try_finish() {
             return Answer::ok(());
         }
         let (deferred, answer) = cx.defer();
         let shutdown = cx.link().shutdown_handle();
+        let identity = self.cvf.spec().identity();
         tokio::spawn(async move {
             match quiet(quiescing).await {
                 Ok(()) => deferred.complete(Ok(())),
                 Err(late) => {
-                    tracing::error!("a client is cut off: {late}");
+                    tracing::error!(device = identity.device, uuid = %identity.uuid(), "a client is cut off: {late}");
                     deferred.complete(Err(Errno::ETIMEDOUT));
                     shutdown.shutdown();
                 }
@@ -188,7 +189,7 @@ impl Device for Adapter {
             DmaUnmap::All => Ok(self.cvf.unmap_all()),
         };
         match unmapped {
-            Ok(quiescing) => Self::answer(cx, quiescing),
+            Ok(quiescing) => self.answer(cx, quiescing),
             Err(error) => Answer::err(errno(error.errno())),
         }
     }
@@ -225,7 +226,8 @@ impl Device for Adapter {
             None => match Bells::hang(&self.cvf, limit) {
                 Ok(bells) => bells,
                 Err(error) => {
-                    tracing::warn!("a client gets no doorbells by event: {error}");
+                    let identity = self.cvf.spec().identity();
+                    tracing::warn!(device = identity.device, uuid = %identity.uuid(), "a client gets no doorbells by event: {error}");
                     return Answer::err(Errno::from(error));
                 }
             },
@@ -238,7 +240,7 @@ impl Device for Adapter {
     fn reset(&mut self, cx: &mut Context<'_>) -> Answer<()> {
         let quiescing = self.cvf.reset();
         self.tell_driver();
-        Self::answer(cx, quiescing)
+        self.answer(cx, quiescing)
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) fn change(
         if let Err(also) = back {
             tracing::error!(
                 device = to.name,
+                uuid = %to.uuid,
                 "a refused change is in force in part: {also}"
             );
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use libcvf::cvf::Cvf;
 use parking_lot::Mutex;
 use policies::profile::{Offence, Rate, Reaction, Reactions};
+use uuid::Uuid;
 use vfio_user_server::Shutdown;
 
 /// Offences are tolerated per this.
@@ -130,15 +131,15 @@ impl Conduct {
         let Some(cvf) = self.device.get().and_then(Weak::upgrade) else {
             return;
         };
-        let device = cvf.spec().name.as_str();
+        let (device, uuid) = (cvf.spec().name.as_str(), Uuid::from_bytes(cvf.spec().uuid));
         if reaction >= Reaction::Audit && before < TOLD {
-            tracing::info!(target: "audit", device, what, count = now, "a guest did what it may not");
+            tracing::info!(target: "audit", device, %uuid, what, count = now, "a guest did what it may not");
         }
         match reaction {
             Reaction::Count | Reaction::Audit => {}
             Reaction::StopDevice => {
                 if first {
-                    tracing::warn!(target: "audit", device, what, count = now, "the device is stopped");
+                    tracing::warn!(target: "audit", device, %uuid, what, count = now, "the device is stopped");
                 }
                 cvf.stop(format!(
                     "its profile stops it: {now} times {what} within a minute"
@@ -146,7 +147,7 @@ impl Conduct {
             }
             Reaction::Disconnect => {
                 if first {
-                    tracing::warn!(target: "audit", device, what, count = now, "its client is cut off");
+                    tracing::warn!(target: "audit", device, %uuid, what, count = now, "its client is cut off");
                 }
                 if let Some(client) = self.client.lock().take() {
                     client.shutdown();

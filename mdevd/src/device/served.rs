@@ -150,7 +150,7 @@ impl Device for ServedCvf {
         let (stop, stopped) = oneshot::channel();
         let (alive, ended) = mpsc::channel();
         let listening = listen(
-            self.name.clone(),
+            self.cvf.spec().identity(),
             listener,
             host,
             self.visits.clone(),
@@ -213,7 +213,8 @@ impl Device for ServedCvf {
                 if listening.ended.recv_timeout(QUIESCE_DEADLINE)
                     == Err(mpsc::RecvTimeoutError::Timeout)
                 {
-                    tracing::error!(device = self.name, "its session does not end");
+                    let identity = self.cvf.spec().identity();
+                    tracing::error!(device = identity.device, uuid = %identity.uuid(), "its session does not end");
                 }
             }
         }
@@ -226,7 +227,8 @@ impl Device for ServedCvf {
 impl Drop for ServedCvf {
     fn drop(&mut self) {
         if let Err(error) = self.retire() {
-            tracing::warn!("{error}");
+            let identity = self.cvf.spec().identity();
+            tracing::warn!(device = identity.device, uuid = %identity.uuid(), "{error}");
         }
     }
 }

@@ -69,7 +69,7 @@ impl Catalog {
         match self.apply(&live, &to) {
             Ok((notes, profile)) => {
                 answer.notes = notes;
-                tracing::info!(device = name, changes = ?answer.changes, "changed");
+                tracing::info!(device = name, uuid = %to.uuid, changes = ?answer.changes, "changed");
                 let (device, free) = (live.device.clone(), Some(from.mac));
                 let free = free.filter(|mac| *mac != to.mac);
                 let next = Arc::new(Live {
@@ -109,7 +109,7 @@ impl Catalog {
         let notes = changed.inspect_err(|_| {
             if let Err(why) = self.store.put(from) {
                 let device = &to.name;
-                tracing::error!(device, "a refused change stays stored: {why}");
+                tracing::error!(device, uuid = %to.uuid, "a refused change stays stored: {why}");
             }
         })?;
         Ok((notes, profile))

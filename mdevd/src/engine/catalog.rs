@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use libcvf::control::MacAddr;
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 use policies::Profile;
 
 use super::backend::Backend;
@@ -20,6 +20,8 @@ use super::error::{EngineError, shown};
 use super::events::{Events, Happening};
 use super::policy::{ExplainRequest, Explained};
 use super::request::{CreateRequest, Draft};
+use super::sample::Sample;
+use super::service::{Census, Reloaded, Service};
 use super::set::{Changed, SetRequest};
 use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats, StatsPage};
 use super::{Engine, hints};
@@ -27,7 +29,7 @@ use crate::crash;
 use crate::limits::{CHANGE_DEADLINE, MAX_DEVICES, MAX_PAGE, MAX_PAGE_PAIRS};
 use crate::names::{HostId, Identity};
 use crate::nearest;
-use crate::profiles::{ProfileDetail, ProfileSummary, Profiles, Reloaded};
+use crate::profiles::{ProfileDetail, ProfileSummary, Profiles, Reloaded as ProfilesReloaded};
 use crate::store::Store;
 
 /// The devices of a daemon.
@@ -36,7 +38,8 @@ pub struct Catalog {
     pub(super) store: Arc<dyn Store>,
     pub(super) profiles: Arc<Profiles>,
     identity: Identity,
-    defaults: SocketAccess,
+    defaults: RwLock<SocketAccess>,
+    pub(super) service: OnceLock<Arc<dyn Service>>,
     pub(super) names: Mutex<Names>,
     settled: Condvar,
 }
@@ -46,7 +49,7 @@ pub(super) struct Names {
     pub(super) entries: BTreeMap<String, Entry>,
     pub(super) macs: HashMap<MacAddr, String>,
     pub(super) next_sequence: u64,
-    stopping: bool,
+    pub(super) stopping: bool,
 }
 
 impl Catalog {
@@ -63,10 +66,16 @@ impl Catalog {
             backend,
             store,
             profiles,
-            defaults,
+            defaults: RwLock::new(defaults),
+            service: OnceLock::new(),
             names: Mutex::default(),
             settled: Condvar::new(),
         }
+    }
+
+    /// Who may connect to devices made from now on that do not say so themselves.
+    pub fn set_socket_defaults(&self, defaults: SocketAccess) {
+        *self.defaults.write() = defaults;
     }
 
     /// Retires every device without forgetting its definition. Refuses commands from here on.
@@ -79,7 +88,8 @@ impl Catalog {
         };
         for live in live {
             if let Err(error) = live.device.retire() {
-                tracing::warn!("{error}");
+                let Definition { name, uuid, .. } = &live.definition;
+                tracing::warn!(device = name, %uuid, "{error}");
             }
         }
     }
@@ -202,7 +212,7 @@ impl Catalog {
             doorbells: draft.doorbells,
             interrupts: draft.interrupts,
             ring_format: draft.ring_format,
-            socket: draft.access(&self.defaults),
+            socket: draft.access(&self.defaults.read()),
         })
     }
 
@@ -224,7 +234,7 @@ impl Catalog {
         crash::point("create: composed");
         let undo = |error: EngineError| {
             if let Err(late) = device.retire() {
-                tracing::warn!("{late}");
+                tracing::warn!(device = definition.name, uuid = %definition.uuid, "{late}");
             }
             error
         };
@@ -235,6 +245,7 @@ impl Catalog {
             if let Err(why) = self.store.remove(&definition.name) {
                 tracing::error!(
                     device = definition.name,
+                    uuid = %definition.uuid,
                     "a refused definition stays stored: {why}"
                 );
             }
@@ -300,7 +311,13 @@ impl Catalog {
                 let entry = Some(Entry::Live(live.clone()));
                 self.conclude_telling(&name, entry, None, told);
                 self.refresh(&live, &profile);
-                tracing::info!(device = name, mac = answer.mac, pf = answer.pf, "created");
+                tracing::info!(
+                    device = name,
+                    uuid = answer.uuid,
+                    mac = answer.mac,
+                    pf = answer.pf,
+                    "created"
+                );
                 Ok(answer)
             }
             Err(error) => {
@@ -438,7 +455,8 @@ impl Engine for Catalog {
             Happening::Destroyed { device },
         );
         self.conclude_telling(name, None, mac, told);
-        tracing::info!(device = name, force, "destroyed");
+        let uuid = entry.definition().map(|d| d.uuid.to_string());
+        tracing::info!(device = name, uuid, force, "destroyed");
         retired
     }
 
@@ -447,8 +465,9 @@ impl Engine for Catalog {
     }
 
     fn announce(&self, name: &str) -> Result<(), EngineError> {
-        if self.live(name, "announce")?.device.announce() {
-            tracing::info!(device = name, "its driver was asked to announce itself");
+        let live = self.live(name, "announce")?;
+        if live.device.announce() {
+            tracing::info!(device = name, uuid = %live.definition.uuid, "its driver was asked to announce itself");
             return Ok(());
         }
         Err(EngineError::NotReady {
@@ -524,7 +543,7 @@ impl Engine for Catalog {
         self.explain_request(text, about)
     }
 
-    fn reload_profiles(&self) -> Reloaded {
+    fn reload_profiles(&self) -> ProfilesReloaded {
         self.renew_profiles()
     }
 
@@ -537,6 +556,28 @@ impl Engine for Catalog {
 
     fn events(&self) -> &Events {
         self.backend.events()
+    }
+
+    fn samples(&self, after: &str, limit: usize) -> Vec<Sample> {
+        self.sampled(after, limit)
+    }
+
+    fn census(&self, patience: Duration) -> Option<Census> {
+        self.count(patience)
+    }
+
+    fn reload(&self) -> Result<Reloaded, EngineError> {
+        self.read_again()
+    }
+
+    fn prepare_stop(&self, force: bool) -> Result<Census, EngineError> {
+        self.close(force)
+    }
+
+    fn stop(&self) {
+        if let Some(service) = self.service.get() {
+            service.stop();
+        }
     }
 }
 

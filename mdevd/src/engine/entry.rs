@@ -166,7 +166,7 @@ fn blank(name: &str) -> DeviceSummary {
     }
 }
 
-fn defined(definition: &Definition) -> DeviceSummary {
+pub(super) fn defined(definition: &Definition) -> DeviceSummary {
     DeviceSummary {
         uuid: definition.uuid.to_string(),
         pf: definition.pf.clone(),

@@ -246,6 +246,16 @@ pub enum EngineError {
         /// What is missing, and what to do.
         why: String,
     },
+    /// The daemon as a whole cannot do it.
+    #[error("cannot {attempted}: {why}")]
+    Daemon {
+        /// What was attempted.
+        attempted: &'static str,
+        /// What sort of refusal.
+        kind: ErrorKind,
+        /// A sentence.
+        why: String,
+    },
     /// A fault of ours.
     #[error("cannot {attempted} '{name}': {why}; this is a fault of the daemon, its log says more")]
     Internal {
@@ -317,6 +327,7 @@ impl EngineError {
             Self::Stalled { .. } => ErrorKind::Stalled,
             Self::Stopping { .. } => ErrorKind::Stopping,
             Self::NotReady { .. } => ErrorKind::NotReady,
+            Self::Daemon { kind, .. } => *kind,
             Self::Internal { .. } => ErrorKind::Internal,
         }
     }

@@ -4,6 +4,8 @@
 //! order and persistence. What it composes is a [`Backend`]'s: [`crate::device::RealBackend`]
 //! (libcvf behind vfio-user sockets) or [`sim::SimBackend`] (tests of everything above).
 
+use std::time::Duration;
+
 mod alter;
 mod attributes;
 mod backend;
@@ -17,10 +19,13 @@ mod judge;
 mod policy;
 mod request;
 mod restore;
+mod sample;
+mod service;
 mod set;
 pub mod sim;
 mod spec;
 mod view;
+mod whole;
 
 pub use attributes::{RateLimits, Trunk};
 pub use backend::{Backend, Device, LookUp};
@@ -33,6 +38,8 @@ pub use events::{Event, Events, Happening, Heard, Listener};
 pub use policy::{ExplainRequest, Explained};
 pub use request::{CreateRequest, Draft, parse_mode};
 pub use restore::Restored;
+pub use sample::Sample;
+pub use service::{Census, Reloaded, Service};
 pub use set::{Change, Changed, Changes, SetRequest};
 pub use view::{
     Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
@@ -40,7 +47,7 @@ pub use view::{
     VersionView,
 };
 
-use crate::profiles::{ProfileDetail, ProfileSummary, Reloaded};
+use crate::profiles::{ProfileDetail, ProfileSummary, Reloaded as ProfilesReloaded};
 
 /// Commands on devices, PFs and profiles.
 ///
@@ -105,7 +112,7 @@ pub trait Engine: Send + Sync + 'static {
     fn explain(&self, request: &str, about: &ExplainRequest) -> Result<Explained, EngineError>;
 
     /// Reads the profiles' files anew and gives running devices what they say now.
-    fn reload_profiles(&self) -> Reloaded;
+    fn reload_profiles(&self) -> ProfilesReloaded;
 
     /// Counters of up to `limit` devices with names after `after`, by queue pair only with `pairs`. A device
     /// that is changing is left out.
@@ -122,6 +129,29 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Where everything that happens to devices is told.
     fn events(&self) -> &Events;
+
+    /// Up to `limit` devices with names after `after`, as a monitoring system wants them. Fewer: they were the last.
+    fn samples(&self, after: &str, limit: usize) -> Vec<Sample>;
+
+    /// Devices and clients, counted within `patience`; `None`: the names were locked all that time.
+    fn census(&self, patience: Duration) -> Option<Census>;
+
+    /// Reads the daemon's configuration again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`]: with file, line and reason; what was in force stays.
+    /// [`ErrorKind::NotReady`]: there is no daemon around this engine.
+    fn reload(&self) -> Result<Reloaded, EngineError>;
+
+    /// Refuses commands from here on, unless clients are connected and there is no `force`. Then
+    /// [`Engine::stop`] may follow.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`]: names the clients; nothing has changed.
+    fn prepare_stop(&self, force: bool) -> Result<Census, EngineError>;
+
+    /// Has the daemon stop in order, soon.
+    fn stop(&self);
 }
 
 #[cfg(test)]

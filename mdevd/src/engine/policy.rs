@@ -114,7 +114,7 @@ impl Catalog {
             && !Arc::ptr_eq(&now, known)
             && let Err(error) = live.device.repolicy(&|name| self.profiles.get(name).ok())
         {
-            tracing::error!(device = live.definition.name, %error, "its profile is not in force");
+            tracing::error!(device = live.definition.name, uuid = %live.definition.uuid, %error, "its profile is not in force");
         }
     }
 

@@ -45,7 +45,8 @@ impl Catalog {
             };
             match &entry {
                 Entry::Failed(failed) => {
-                    tracing::error!(device = record.name, "not rebuilt: {}", failed.reason);
+                    let uuid = failed.definition.as_ref().map(|d| d.uuid.to_string());
+                    tracing::error!(device = record.name, uuid, "not rebuilt: {}", failed.reason);
                     restored.failed += 1;
                 }
                 _ => restored.ready += 1,
@@ -87,7 +88,7 @@ impl Catalog {
         let profile = self.profile_of(definition)?;
         if let Err(why) = judge::admit(&profile, definition) {
             let device = &definition.name;
-            tracing::warn!(device, "it could not be made so any more: {why}");
+            tracing::warn!(device, uuid = %definition.uuid, "it could not be made so any more: {why}");
         }
         let device = self.backend.compose(definition, &profile)?;
         device.open()?;

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 
+use libcvf::control::Identity;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 
@@ -18,7 +19,7 @@ pub trait Guest: Send + Sync + 'static {
 
 /// Accepts until `stop` resolves, however it does. A second client is turned away while one is there.
 pub async fn listen(
-    name: String,
+    identity: Identity,
     listener: UnixListener,
     guest: impl Guest,
     visits: Visits,
@@ -32,29 +33,30 @@ pub async fn listen(
             _ = &mut stop => return,
             why = present(&mut session) => {
                 session = None;
-                tracing::info!(device = name, why, "client left");
+                tracing::info!(device = identity.device, uuid = %identity.uuid(), why, "client left");
                 visits.left(why);
             }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if session.is_none() => {
                     pause = MIN_PAUSE;
                     let client = client(&stream);
-                    tracing::info!(device = name, %client, "client connected");
+                    tracing::info!(device = identity.device, uuid = %identity.uuid(), %client, "client connected");
                     visits.arrived(client);
                     session = Some(guest.serve(stream));
                 }
                 Ok((stream, _)) => {
                     let intruder = client(&stream);
-                    tracing::warn!(device = name, client = %intruder, "turned away: one is there already");
+                    tracing::warn!(device = identity.device, uuid = %identity.uuid(), client = %intruder, "turned away: one is there already");
                     visits.turned_away();
                 }
                 Err(error) => {
-                    tracing::warn!(device = name, "cannot accept a client: {error}");
+                    tracing::warn!(device = identity.device, uuid = %identity.uuid(), "cannot accept a client: {error}");
                     // The present client is served meanwhile.
                     tokio::select! {
                         _ = &mut stop => return,
                         why = present(&mut session) => {
                             session = None;
+                            tracing::info!(device = identity.device, uuid = %identity.uuid(), why, "client left");
                             visits.left(why);
                         }
                         () = tokio::time::sleep(pause) => pause = (pause * 2).min(MAX_PAUSE),

@@ -2,7 +2,9 @@
 #![allow(dead_code)]
 
 pub mod bus;
+pub mod manager;
 pub mod schema;
+pub mod tools;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -75,14 +77,52 @@ impl House {
 
     /// The daemon that `command` is, when it is ready.
     pub fn start_command(&self, mut command: Command) -> Daemon<'_> {
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        self.wait_ready(command.spawn().expect("the daemon starts"))
+    }
+
+    /// The same, with a command that `prepare` changes first.
+    pub fn start_with(&self, args: &[&str], prepare: impl FnOnce(&mut Command)) -> Daemon<'_> {
+        let mut command = self.command(args);
+        prepare(&mut command);
+        self.start_command(command)
+    }
+
+    /// A daemon that does not log that it is ready: it answers.
+    pub fn start_quiet(&self, args: &[&str]) -> Daemon<'_> {
+        let mut command = self.command(args);
         let mut child = command
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the daemon starts");
+        let mut log = child.stderr.take().expect("a pipe");
+        let log = std::thread::spawn(move || {
+            let mut seen = String::new();
+            let _ = log.read_to_string(&mut seen);
+            seen
+        });
+        let daemon = Daemon {
+            house: self,
+            child,
+            log: Some(log),
+        };
+        daemon.until("answers", || daemon.cvfctl(&["list"]).code == 0);
+        daemon
+    }
+
+    /// A configuration file with this text.
+    pub fn file(&self, text: &str) -> String {
+        let path = self.dir.path().join("mdevd.toml");
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    }
+
+    /// Waits until a daemon, whose standard error is a pipe, says that it is ready.
+    pub fn wait_ready(&self, mut child: Child) -> Daemon<'_> {
         let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
         let mut seen = String::new();
-        while !seen.contains(" ready ") {
+        while !seen.contains(" ready ") && !seen.contains("\"ready\"") {
             let read = log.read_line(&mut seen).expect("readable");
             assert!(read > 0, "the daemon ended before it was ready:\n{seen}");
         }
@@ -127,6 +167,18 @@ impl Daemon<'_> {
         let said = self.cvfctl(&args);
         assert_eq!(said.code, 0, "{args:?}: {said:?}");
         serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"))
+    }
+
+    /// Waits until something is so.
+    pub fn until(&self, what: &str, so: impl Fn() -> bool) {
+        let begun = std::time::Instant::now();
+        while !so() {
+            assert!(
+                begun.elapsed().as_secs() < 30,
+                "it is not so in time: {what}"
+            );
+            std::thread::yield_now();
+        }
     }
 
     /// Descriptors it has open.

@@ -28,7 +28,15 @@ impl State {
         if added & status::FEATURES_OK != 0 {
             match self.judge_features() {
                 Ok(()) => self.status |= status::FEATURES_OK,
-                Err(reason) => tracing::warn!(%reason, "driver's features refused"),
+                Err(reason) => {
+                    let identity = host.identity();
+                    tracing::warn!(
+                        device = identity.device,
+                        uuid = %identity.uuid(),
+                        %reason,
+                        "driver's features refused"
+                    );
+                }
             }
         }
         // 3.1.1: DRIVER_OK is the last step; without agreed features it does not count.

@@ -226,6 +226,13 @@ impl Face {
                 call.reply(&manager.explain(request, options).await?)
             }
             "ReloadProfiles" => call.reply(&manager.reload_profiles(call.args()?).await?),
+            "Reload" => call.reply(&manager.reload(call.args()?).await?),
+            "Shutdown" => {
+                let (outcome, stop) = manager.farewell(call.args()?).await?;
+                let reply = call.reply(&outcome);
+                stop.after_a_while();
+                reply
+            }
             "Version" => call.reply(&manager.version(call.args()?).await?),
             // Here signals go to whoever matches them.
             "Watch" => {

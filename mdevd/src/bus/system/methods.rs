@@ -40,7 +40,7 @@ const fn read(name: &'static str) -> Method {
 }
 
 /// Of `io.mdevd1.Manager`.
-pub(super) const MANAGER: [Method; 17] = [
+pub(super) const MANAGER: [Method; 19] = [
     method("Create", Right::Manage, "create"),
     method("Destroy", Right::Manage, "destroy"),
     method("Set", Right::Change, "change"),
@@ -55,6 +55,8 @@ pub(super) const MANAGER: [Method; 17] = [
     read("ShowProfile"),
     read("Explain"),
     method("ReloadProfiles", Right::Manage, "reload the profiles of"),
+    method("Reload", Right::Manage, "reload the configuration of"),
+    method("Shutdown", Right::Manage, "stop"),
     read("Version"),
     read("Watch"),
     read("Unwatch"),

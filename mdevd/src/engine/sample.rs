@@ -1,0 +1,66 @@
+//! Devices as a monitoring system wants them: all that counts, many at a time.
+
+use std::ops::Bound;
+
+use super::catalog::Catalog;
+use super::entry::{Entry, defined};
+use super::view::{DeviceSummary, Health, State, Stats};
+use crate::limits::MAX_PAGE;
+
+/// One device: its line of the list without the socket, how it fares, and its counters. The latter two are absent where
+/// nothing is composed.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// The line of the list.
+    pub summary: DeviceSummary,
+    /// How it fares.
+    pub health: Option<Health>,
+    /// Its counters.
+    pub stats: Option<Stats>,
+}
+
+impl Catalog {
+    /// See [`super::Engine::samples`].
+    pub(super) fn sampled(&self, after: &str, limit: usize) -> Vec<Sample> {
+        let after = match after {
+            "" => Bound::Unbounded,
+            after => Bound::Excluded(after),
+        };
+        let entries: Vec<_> = {
+            let names = self.names.lock();
+            let range = names.entries.range::<str, _>((after, Bound::Unbounded));
+            range
+                .take(limit.clamp(1, MAX_PAGE))
+                .map(|(name, entry)| (name.clone(), entry.clone()))
+                .collect()
+        };
+        entries
+            .iter()
+            .map(|(name, entry)| entry.sample(name))
+            .collect()
+    }
+}
+
+impl Entry {
+    fn sample(&self, name: &str) -> Sample {
+        let Self::Live(live) = self else {
+            return Sample {
+                summary: self.summary(name),
+                health: None,
+                stats: None,
+            };
+        };
+        let health = live.device.health();
+        let mut summary = defined(&live.definition);
+        summary.state = match health.client {
+            Some(_) => State::Connected,
+            None => State::Ready,
+        };
+        summary.driver.clone_from(&health.driver);
+        Sample {
+            summary,
+            health: Some(health),
+            stats: Some(live.device.stats()),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The daemon as a service: what it tells its manager, what it is handed, and how it is reloaded.
+
+mod activation;
+mod around;
+mod notify;
+mod parts;
+mod reload;
+mod sys;
+mod watchdog;
+
+pub use activation::{ActivationError, CONTROL, control_socket};
+pub use around::Around;
+pub use notify::{alive, notify, ready, reloading};
+pub use parts::{LogLevel, SocketDefaults};
+pub use reload::{Part, Prepared, Reloader};
+pub use watchdog::{Watchdog, interval};
+
+#[cfg(test)]
+mod tests;
