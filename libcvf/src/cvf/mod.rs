@@ -29,5 +29,6 @@ pub use whole::Cvf;
 
 pub use crate::dataplane::{QueueStats, Quiescing, Stalled, SteeringState};
 pub use crate::mem::{MapError, MapRequest};
+pub use crate::offload::TagStyle;
 pub use crate::pci::AccessError;
 pub use crate::personality::{DoorbellRegister, Doorbells, Interrupts, RingFormats};

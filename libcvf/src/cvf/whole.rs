@@ -81,6 +81,7 @@ impl Cvf {
         let config = PortConfig {
             kind: PortKind::Cvf,
             access_vlan: spec.vlan.map(Vid),
+            tag: spec.vlan_tag,
             reserved: Some(PackedMac::new(spec.mac.0)),
             rules: spec.policy.rules(),
             ..PortConfig::cvf(PackedMac::new(spec.mac.0))

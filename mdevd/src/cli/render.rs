@@ -6,7 +6,7 @@ use super::table::{Cell, KEEP, number, printable, ranked, table, text, toned};
 use super::terminal::{Terminal, Tone};
 use crate::engine::{
     Change, Changed, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
-    PfView, RateLimits, State, Stats, Steering,
+    PfView, RateLimits, State, Stats, Steering, VlanProtocol, Word,
 };
 use crate::text::shell_word;
 
@@ -136,6 +136,24 @@ pub(super) fn devices(terminal: Terminal, views: &[DeviceView]) -> String {
     each.join("\n")
 }
 
+/// The access VLAN, and what is particular about its tags.
+fn vlan(view: &DeviceView) -> String {
+    let Some(vlan) = view.summary.vlan else {
+        return "none".to_owned();
+    };
+    let protocol = view.vlan_protocol.as_deref();
+    let protocol = protocol.filter(|word| *word != VlanProtocol::default().word());
+    let particular: Vec<_> = protocol
+        .map(str::to_owned)
+        .into_iter()
+        .chain(view.vlan_qos.map(|qos| format!("qos {qos}")))
+        .collect();
+    match particular.join(", ") {
+        nothing if nothing.is_empty() => vlan.to_string(),
+        particular => format!("{vlan} ({particular})"),
+    }
+}
+
 fn device(terminal: Terminal, view: &DeviceView) -> String {
     let d = &view.summary;
     let mut lines = Lines::new(&d.name);
@@ -151,11 +169,7 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
         lines.line("queue pairs", d.queue_pairs.to_string());
         lines.line("mac", &d.mac);
         lines.line("mtu", d.mtu.to_string());
-        lines.line(
-            "vlan",
-            d.vlan
-                .map_or_else(|| "none".to_owned(), |vlan| vlan.to_string()),
-        );
+        lines.line("vlan", vlan(view));
         if let Some(trunk) = &view.trunk {
             lines.line("trunk", trunk);
         }

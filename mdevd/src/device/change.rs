@@ -53,7 +53,7 @@ pub(super) fn change(
 
 /// Address, VLAN and MTU. Each says whether it is so already.
 fn relocate(cvf: &Cvf, to: &Definition) -> Result<(), ChangeError> {
-    cvf.set_vlan(to.vlan)?;
+    cvf.set_vlan(to.vlan, to.vlan_tag.into())?;
     cvf.set_mac(to.mac)?;
     cvf.set_mtu(to.mtu)?;
     Ok(())

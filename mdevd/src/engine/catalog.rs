@@ -196,6 +196,7 @@ impl Catalog {
         let profile = draft.profile.as_deref();
         let profile = profile.unwrap_or_else(|| self.profiles.default_name());
         Ok(Definition {
+            vlan_tag: draft.vlan_tag,
             trunk: draft.trunk.clone(),
             rates: draft.rates,
             link: draft.link.unwrap_or_default(),

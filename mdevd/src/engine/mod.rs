@@ -27,7 +27,7 @@ mod spec;
 mod view;
 mod whole;
 
-pub use attributes::{RateLimits, Trunk};
+pub use attributes::{RateLimits, Trunk, VlanProtocol, VlanTag};
 pub use backend::{Backend, Device, LookUp};
 pub use catalog::Catalog;
 pub use definition::{

@@ -4,7 +4,7 @@ use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 use serde::{Deserialize, Serialize};
 
-use super::attributes::{RateLimits, Trunk};
+use super::attributes::{RateLimits, Trunk, VlanTag};
 use super::definition::{
     Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess, Word,
 };
@@ -38,6 +38,12 @@ pub struct CreateRequest {
     /// Access VLAN; none if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u64>,
+    /// Priority in the tags of its access VLAN, 0 to 7; the guest's if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan_qos: Option<u64>,
+    /// Kind of those tags: a word of [`super::VlanProtocol`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan_protocol: Option<String>,
     /// VLANs that a device without access VLAN is confined to, as in `10,200-299`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trunk: Option<String>,
@@ -83,7 +89,7 @@ pub struct CreateRequest {
 
 impl CreateRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 21] = [
+    pub const KEYS: [&'static str; 23] = [
         "name",
         "pf",
         "personality",
@@ -91,6 +97,8 @@ impl CreateRequest {
         "mac",
         "mtu",
         "vlan",
+        "vlan_qos",
+        "vlan_protocol",
         "trunk",
         "tx_mbit",
         "rx_mbit",
@@ -148,6 +156,11 @@ impl CreateRequest {
             );
             return Err(EngineError::invalid("trunk", trunk, why));
         }
+        let vlan_tag = VlanTag {
+            qos: self.vlan_qos.map(qos).transpose()?,
+            protocol: word("vlan_protocol", self.vlan_protocol.as_deref())?,
+        };
+        check_tag(self.vlan.is_some(), vlan_tag)?;
         let mut rates = RateLimits::default();
         let asked = [self.tx_mbit, self.rx_mbit, self.tx_frames, self.rx_frames];
         for ((key, most), rate) in RateLimits::KEYS.into_iter().zip(asked) {
@@ -159,6 +172,7 @@ impl CreateRequest {
         let link = self.link.as_deref().map(|text| word("link", Some(text)));
         let max_pairs = u64::from(MAX_QUEUE_PAIRS);
         Ok(Draft {
+            vlan_tag,
             trunk,
             rates,
             link: link.transpose()?,
@@ -206,6 +220,8 @@ pub struct Draft {
     pub mtu: u16,
     /// 1 to [`MAX_VLAN`].
     pub vlan: Option<u16>,
+    /// Of that VLAN; the default without.
+    pub vlan_tag: VlanTag,
     /// See [`CreateRequest::trunk`]; only without an access VLAN.
     pub trunk: Option<Trunk>,
     /// Rates that were given.
@@ -260,6 +276,17 @@ impl Draft {
             ("mac", self.mac.and_then(|mac| differ(&mac, &d.mac))),
             ("mtu", differ(&self.mtu, &d.mtu)),
             ("vlan", differ(&vlan(self.vlan), &vlan(d.vlan))),
+            (
+                "vlan-qos",
+                differ(
+                    &or_none(self.vlan_tag.qos.as_ref()),
+                    &or_none(d.vlan_tag.qos.as_ref()),
+                ),
+            ),
+            (
+                "vlan-protocol",
+                differ(&self.vlan_tag.protocol.word(), &d.vlan_tag.protocol.word()),
+            ),
             (
                 "trunk",
                 self.trunk
@@ -332,6 +359,25 @@ pub(super) fn check_profile(name: &str) -> Result<(), EngineError> {
 pub(super) fn trunk(text: &str) -> Result<Trunk, EngineError> {
     text.parse()
         .map_err(|why: String| EngineError::invalid("trunk", text, why))
+}
+
+/// A priority code point.
+pub(super) fn qos(value: u64) -> Result<u8, EngineError> {
+    let fits = u8::try_from(value).ok().filter(|qos| *qos <= 7);
+    fits.ok_or_else(|| EngineError::invalid("vlan_qos", value, "it is from 0 to 7"))
+}
+
+/// Without an access VLAN there is nothing to tag.
+pub(super) fn check_tag(has_vlan: bool, tag: VlanTag) -> Result<(), EngineError> {
+    if has_vlan || tag.is_default() {
+        return Ok(());
+    }
+    let (attribute, value) = match tag.qos {
+        Some(qos) => ("vlan_qos", qos.to_string()),
+        None => ("vlan_protocol", tag.protocol.word().to_owned()),
+    };
+    let why = "it is about the tags of an access VLAN, and there is none; give vlan, too";
+    Err(EngineError::invalid(attribute, value, why))
 }
 
 /// A rate up to `most`.

@@ -4,10 +4,10 @@ use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_VLAN, MIN_MTU};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::attributes::{RateLimits, Trunk};
+use super::attributes::{RateLimits, Trunk, VlanProtocol, VlanTag};
 use super::definition::{Definition, Link};
 use super::error::EngineError;
-use super::request::{check_profile, check_rate, mac, number, trunk, word};
+use super::request::{check_profile, check_rate, check_tag, mac, number, qos, trunk, word};
 
 /// A request to change attributes of a device, as it came; what is absent stays. A value is a text or,
 /// where that makes sense, a number; `none` takes away what a device may be without.
@@ -29,6 +29,12 @@ pub struct SetRequest {
     /// Access VLAN, or `none`.
     #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub vlan: Option<String>,
+    /// Priority in the tags of the access VLAN, or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub vlan_qos: Option<String>,
+    /// Kind of those tags: a word of [`VlanProtocol`].
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub vlan_protocol: Option<String>,
     /// VLANs of a trunk, or `none`.
     #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub trunk: Option<String>,
@@ -78,6 +84,10 @@ pub struct Changes {
     pub mtu: Option<u16>,
     /// Another access VLAN.
     pub vlan: Option<Option<u16>>,
+    /// Another priority in its tags.
+    pub vlan_qos: Option<Option<u8>>,
+    /// Another kind of tag.
+    pub vlan_protocol: Option<VlanProtocol>,
     /// Other VLANs of a trunk.
     pub trunk: Option<Option<Trunk>>,
     /// Rates that change.
@@ -122,12 +132,14 @@ impl Change {
 
 impl SetRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 10] = [
+    pub const KEYS: [&'static str; 12] = [
         "link",
         "profile",
         "mac",
         "mtu",
         "vlan",
+        "vlan_qos",
+        "vlan_protocol",
         "trunk",
         "tx_mbit",
         "rx_mbit",
@@ -179,6 +191,16 @@ impl SetRequest {
                 .as_deref()
                 .map(|text| removable(text, vlan))
                 .transpose()?,
+            vlan_qos: self
+                .vlan_qos
+                .as_deref()
+                .map(|text| removable(text, priority))
+                .transpose()?,
+            vlan_protocol: self
+                .vlan_protocol
+                .as_deref()
+                .map(|text| word("vlan_protocol", Some(text)))
+                .transpose()?,
             trunk: self
                 .trunk
                 .as_deref()
@@ -221,11 +243,16 @@ fn vlan(text: &str) -> Result<u16, EngineError> {
     number("vlan", value, 1, MAX_VLAN.into())
 }
 
+fn priority(text: &str) -> Result<u8, EngineError> {
+    let refuse = |_| EngineError::invalid("vlan_qos", text, "it is from 0 to 7, or none");
+    qos(text.parse().map_err(refuse)?)
+}
+
 impl Changes {
     /// The definition with these changes.
     ///
     /// # Errors
-    /// [`EngineError::InvalidArgument`]: a trunk's VLANs beside an access VLAN.
+    /// [`EngineError::InvalidArgument`]: a trunk's VLANs beside an access VLAN, tags without one.
     pub fn applied_to(&self, definition: &Definition) -> Result<Definition, EngineError> {
         let mut next = definition.clone();
         if let Some(link) = self.link {
@@ -242,7 +269,18 @@ impl Changes {
         }
         if let Some(vlan) = self.vlan {
             next.vlan = vlan;
+            if vlan.is_none() {
+                // It was about that VLAN's tags.
+                next.vlan_tag = VlanTag::default();
+            }
         }
+        if let Some(qos) = self.vlan_qos {
+            next.vlan_tag.qos = qos;
+        }
+        if let Some(protocol) = self.vlan_protocol {
+            next.vlan_tag.protocol = protocol;
+        }
+        check_tag(next.vlan.is_some(), next.vlan_tag)?;
         if let Some(trunk) = &self.trunk {
             next.trunk.clone_from(trunk);
         }

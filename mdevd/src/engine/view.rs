@@ -295,6 +295,12 @@ pub struct DeviceView {
     /// Link as defined: a word of [`super::Link`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub link: String,
+    /// Priority in the tags of its access VLAN, if given.
+    #[serde(default, skip_serializing_if = "none")]
+    pub vlan_qos: Option<u8>,
+    /// Kind of those tags, where there is one: a word of [`super::VlanProtocol`].
+    #[serde(default, skip_serializing_if = "none")]
+    pub vlan_protocol: Option<String>,
     /// VLANs that it is confined to, if given.
     #[serde(default, skip_serializing_if = "none")]
     pub trunk: Option<String>,

@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::engine::{
-    Doorbells, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
+    Doorbells, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess, VlanTag,
 };
 
 fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
@@ -17,6 +17,7 @@ fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
         mac: MacAddr([2, 0, 0, 0, 0, 1]),
         mtu: 1500,
         vlan: None,
+        vlan_tag: VlanTag::default(),
         trunk: trunk.map(|trunk| trunk.parse().expect("a trunk")),
         rates,
         link: Link::Up,
