@@ -20,7 +20,8 @@ pub use change::ChangeError;
 pub use health::{Health, Memory, Refusal};
 pub use irq::{IrqAction, IrqData, IrqError, IrqRequest};
 pub use policy::{
-    NeighbourCheck, Network, PolicyError, PortPolicy, PortRates, SourceMac, Vid, VlanSet,
+    GroupError, GroupRate, NeighbourCheck, Network, PolicyError, PortPolicy, PortRates, RateGroup,
+    SourceMac, Vid, VlanSet,
 };
 pub use regions::{RegionInfo, RegionMap};
 pub use spec::{ComposeError, CvfSpec};

@@ -63,7 +63,8 @@ pub enum Command {
         #[arg(long)]
         dry_run: bool,
         /// What to change: link=up|down, profile=NAME, mac=MAC, mtu=BYTES, vlan=ID|none, vlan-qos=0-7|none,
-        /// vlan-protocol=802.1Q|802.1ad, trunk=ID,ID-ID|none, tx-mbit=N|none, rx-mbit=N|none, tx-frames=N|none, rx-frames=N|none
+        /// vlan-protocol=802.1Q|802.1ad, trunk=ID,ID-ID|none, tx-mbit=N|none, rx-mbit=N|none, tx-frames=N|none, rx-frames=N|none,
+        /// group=NAME|none, tx-share=N|none
         #[arg(required = true, value_name = "ATTRIBUTE=VALUE", value_parser = attribute)]
         attributes: Vec<(&'static str, String)>,
     },
@@ -285,6 +286,12 @@ pub struct Create {
     /// Most that it may receive, in frames per second [default: no limit]
     #[arg(long, value_name = "N", value_parser = rate)]
     pub rx_frames: Option<u64>,
+    /// Group of devices that share a rate; mdevd's configuration has them under rate-groups [default: none]
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// What of that rate is guaranteed to it, in Mbit/s [default: nothing]
+    #[arg(long, value_name = "N", value_parser = rate, requires = "group")]
+    pub tx_share: Option<u64>,
     /// Link that its guest's driver sees [default: up]
     #[arg(long, value_parser = words::<Link>())]
     pub link: Option<String>,

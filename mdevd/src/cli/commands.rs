@@ -160,6 +160,7 @@ fn options(create: Create) -> Options {
         ("socket_mode", create.socket_mode),
         ("vlan_protocol", create.vlan_protocol),
         ("trunk", create.trunk),
+        ("group", create.group),
         ("link", create.link),
         ("profile", create.profile),
     ];
@@ -172,6 +173,7 @@ fn options(create: Create) -> Options {
         ("rx_mbit", create.rx_mbit),
         ("tx_frames", create.tx_frames),
         ("rx_frames", create.rx_frames),
+        ("tx_share", create.tx_share),
     ];
     let dry_run = create.dry_run.then(|| ("dry_run", Value::from(true)));
     let texts = texts

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::table::{Cell, KEEP, number, printable, ranked, table, text, toned};
 use super::terminal::{Terminal, Tone};
 use crate::engine::{
-    Change, Changed, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
-    PfView, RateLimits, State, Stats, Steering, VlanProtocol, Word,
+    Change, Changed, Created, DeviceSummary, DeviceView, DirectionStats, GroupView, Health, Memory,
+    Outcome, PfView, RateLimits, State, Stats, Steering, VlanProtocol, Word,
 };
 use crate::text::shell_word;
 
@@ -175,6 +175,12 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
         }
         for (label, rate) in rates(&view.rates) {
             lines.line(&label, rate.to_string());
+        }
+        if let Some(group) = &view.group {
+            let share = view
+                .tx_share
+                .map(|mbit| format!(" ({mbit} Mbit/s guaranteed)"));
+            lines.line("group", format!("{group}{}", share.unwrap_or_default()));
         }
         if view.health.is_none() {
             lines.line("link", &view.link);
@@ -451,6 +457,18 @@ pub(super) fn pf(terminal: Terminal, pf: &PfView) -> String {
         directions(
             &mut lines,
             [("uplink rx", &pf.uplink.rx), ("uplink tx", &pf.uplink.tx)],
+        );
+    }
+    for group in &pf.groups {
+        let GroupView {
+            name,
+            tx_mbit,
+            guaranteed_mbit,
+            devices,
+        } = group;
+        lines.line(
+            "group",
+            format!("{name}: {tx_mbit} Mbit/s, {guaranteed_mbit} guaranteed, {devices} devices"),
         );
     }
     let rows: Vec<Vec<Cell>> = pf

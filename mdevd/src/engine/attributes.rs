@@ -195,5 +195,24 @@ impl RateLimits {
     }
 }
 
+/// A device's place among those that share a rate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GroupShare {
+    /// Name of the group, as mdevd's configuration has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// What its guest may send whatever the others do, in Mbit/s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tx_share: Option<u32>,
+}
+
+impl GroupShare {
+    /// It is in no group.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 #[cfg(test)]
 mod tests;

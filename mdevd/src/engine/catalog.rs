@@ -199,6 +199,7 @@ impl Catalog {
             vlan_tag: draft.vlan_tag,
             trunk: draft.trunk.clone(),
             rates: draft.rates,
+            share: draft.share.clone(),
             link: draft.link.unwrap_or_default(),
             profile: profile.to_owned(),
             uuid: self.identity.uuid(&name),

@@ -4,7 +4,7 @@ use libcvf::control::MacAddr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::attributes::{RateLimits, Trunk, VlanTag};
+use super::attributes::{GroupShare, RateLimits, Trunk, VlanTag};
 use crate::text::as_text;
 
 /// The device a guest sees.
@@ -171,6 +171,9 @@ pub struct Definition {
     /// Rates beside its profile's.
     #[serde(default, skip_serializing_if = "RateLimits::is_none")]
     pub rates: RateLimits,
+    /// With whom it shares a rate.
+    #[serde(default, skip_serializing_if = "GroupShare::is_none")]
+    pub share: GroupShare,
     /// Link.
     #[serde(default, skip_serializing_if = "Link::is_up")]
     pub link: Link,
@@ -199,6 +202,8 @@ impl Definition {
             "vlan_qos" => self.vlan_tag.qos.map(|qos| qos.to_string()),
             "vlan_protocol" => Some(self.vlan_tag.protocol.word().to_owned()),
             "trunk" => self.trunk.as_ref().map(Trunk::to_string),
+            "group" => self.share.group.clone(),
+            "tx_share" => self.share.tx_share.map(|share| share.to_string()),
             rate => self.rates.get(rate).map(|rate| rate.to_string()),
         }
     }

@@ -4,12 +4,12 @@ use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 use serde::{Deserialize, Serialize};
 
-use super::attributes::{RateLimits, Trunk, VlanTag};
+use super::attributes::{GroupShare, RateLimits, Trunk, VlanTag};
 use super::definition::{
     Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess, Word,
 };
 use super::error::EngineError;
-use crate::limits::MAX_TEXT;
+use crate::limits::{MAX_RATE_MBIT, MAX_TEXT};
 use crate::names::check_name;
 use crate::nearest;
 
@@ -59,6 +59,12 @@ pub struct CreateRequest {
     /// Received by it at most, in frames per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rx_frames: Option<u64>,
+    /// Name of a group of devices that share a rate; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Of that rate guaranteed to it, in Mbit/s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tx_share: Option<u64>,
     /// A word of [`Link`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
@@ -89,7 +95,7 @@ pub struct CreateRequest {
 
 impl CreateRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 23] = [
+    pub const KEYS: [&'static str; 25] = [
         "name",
         "pf",
         "personality",
@@ -104,6 +110,8 @@ impl CreateRequest {
         "rx_mbit",
         "tx_frames",
         "rx_frames",
+        "group",
+        "tx_share",
         "link",
         "profile",
         "dry_run",
@@ -169,12 +177,21 @@ impl CreateRequest {
                 rate.map(|rate| check_rate(key, rate, most)).transpose()?,
             );
         }
+        let share = GroupShare {
+            group: self.group.map(|name| group(&name)).transpose()?,
+            tx_share: self
+                .tx_share
+                .map(|share| check_rate("tx_share", share, MAX_RATE_MBIT))
+                .transpose()?,
+        };
+        check_share(&share)?;
         let link = self.link.as_deref().map(|text| word("link", Some(text)));
         let max_pairs = u64::from(MAX_QUEUE_PAIRS);
         Ok(Draft {
             vlan_tag,
             trunk,
             rates,
+            share,
             link: link.transpose()?,
             profile: self.profile,
             dry_run: self.dry_run,
@@ -226,6 +243,8 @@ pub struct Draft {
     pub trunk: Option<Trunk>,
     /// Rates that were given.
     pub rates: RateLimits,
+    /// With whom it shares a rate.
+    pub share: GroupShare,
     /// Link, if it was given.
     pub link: Option<Link>,
     /// See [`CreateRequest::profile`].
@@ -297,6 +316,19 @@ impl Draft {
             ("rx-mbit", rate("rx_mbit")),
             ("tx-frames", rate("tx_frames")),
             ("rx-frames", rate("rx_frames")),
+            (
+                "group",
+                self.share
+                    .group
+                    .as_ref()
+                    .and_then(|group| differ(group, &or_none(d.share.group.as_ref()))),
+            ),
+            (
+                "tx-share",
+                self.share.tx_share.and_then(|share| {
+                    differ(&share.to_string(), &or_none(d.share.tx_share.as_ref()))
+                }),
+            ),
             (
                 "link",
                 self.link
@@ -378,6 +410,26 @@ pub(super) fn check_tag(has_vlan: bool, tag: VlanTag) -> Result<(), EngineError>
     };
     let why = "it is about the tags of an access VLAN, and there is none; give vlan, too";
     Err(EngineError::invalid(attribute, value, why))
+}
+
+/// A name that a group could have.
+pub(super) fn group(name: &str) -> Result<String, EngineError> {
+    match check_name(name) {
+        Ok(()) => Ok(name.to_owned()),
+        Err(why) => Err(EngineError::invalid("group", name, why)),
+    }
+}
+
+/// A share is one of a group's rate.
+pub(super) fn check_share(share: &GroupShare) -> Result<(), EngineError> {
+    match (&share.group, share.tx_share) {
+        (None, Some(mbit)) => Err(EngineError::invalid(
+            "tx_share",
+            mbit,
+            "it is guaranteed out of a group's rate, and the device is in no group; give group, too",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A rate up to `most`.

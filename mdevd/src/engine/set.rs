@@ -4,10 +4,13 @@ use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_VLAN, MIN_MTU};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::attributes::{RateLimits, Trunk, VlanProtocol, VlanTag};
+use super::attributes::{GroupShare, RateLimits, Trunk, VlanProtocol, VlanTag};
 use super::definition::{Definition, Link};
 use super::error::EngineError;
-use super::request::{check_profile, check_rate, check_tag, mac, number, qos, trunk, word};
+use super::request::{
+    check_profile, check_rate, check_share, check_tag, group, mac, number, qos, trunk, word,
+};
+use crate::limits::MAX_RATE_MBIT;
 
 /// A request to change attributes of a device, as it came; what is absent stays. A value is a text or,
 /// where that makes sense, a number; `none` takes away what a device may be without.
@@ -50,6 +53,12 @@ pub struct SetRequest {
     /// See [`RateLimits::rx_frames`]; or `none`.
     #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub rx_frames: Option<String>,
+    /// Name of a group, or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// See [`GroupShare::tx_share`]; or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub tx_share: Option<String>,
     /// Only tell what would be done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -92,6 +101,10 @@ pub struct Changes {
     pub trunk: Option<Option<Trunk>>,
     /// Rates that change.
     pub rates: Vec<(&'static str, Option<u32>)>,
+    /// Another group.
+    pub group: Option<Option<String>>,
+    /// Another share of its rate.
+    pub tx_share: Option<Option<u32>>,
 }
 
 /// One attribute that changed, or would.
@@ -132,7 +145,7 @@ impl Change {
 
 impl SetRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 12] = [
+    pub const KEYS: [&'static str; 14] = [
         "link",
         "profile",
         "mac",
@@ -145,6 +158,8 @@ impl SetRequest {
         "rx_mbit",
         "tx_frames",
         "rx_frames",
+        "group",
+        "tx_share",
     ];
 
     /// Checks every attribute by itself.
@@ -207,6 +222,16 @@ impl SetRequest {
                 .map(|text| removable(text, trunk))
                 .transpose()?,
             rates: rates.filter_map(rate).collect::<Result<_, _>>()?,
+            group: self
+                .group
+                .as_deref()
+                .map(|text| removable(text, group))
+                .transpose()?,
+            tx_share: self
+                .tx_share
+                .as_deref()
+                .map(|text| removable(text, share))
+                .transpose()?,
             profile: self.profile,
         })
     }
@@ -243,6 +268,11 @@ fn vlan(text: &str) -> Result<u16, EngineError> {
     number("vlan", value, 1, MAX_VLAN.into())
 }
 
+fn share(text: &str) -> Result<u32, EngineError> {
+    let mbit = whole("tx_share", text, MAX_RATE_MBIT.into())?;
+    check_rate("tx_share", mbit, MAX_RATE_MBIT)
+}
+
 fn priority(text: &str) -> Result<u8, EngineError> {
     let refuse = |_| EngineError::invalid("vlan_qos", text, "it is from 0 to 7, or none");
     qos(text.parse().map_err(refuse)?)
@@ -252,7 +282,8 @@ impl Changes {
     /// The definition with these changes.
     ///
     /// # Errors
-    /// [`EngineError::InvalidArgument`]: a trunk's VLANs beside an access VLAN, tags without one.
+    /// [`EngineError::InvalidArgument`]: a trunk's VLANs beside an access VLAN, tags without one, a share without a
+    /// group.
     pub fn applied_to(&self, definition: &Definition) -> Result<Definition, EngineError> {
         let mut next = definition.clone();
         if let Some(link) = self.link {
@@ -284,6 +315,17 @@ impl Changes {
         if let Some(trunk) = &self.trunk {
             next.trunk.clone_from(trunk);
         }
+        if let Some(group) = &self.group {
+            next.share.group.clone_from(group);
+            if group.is_none() {
+                // It was one of that group's rate.
+                next.share = GroupShare::default();
+            }
+        }
+        if let Some(share) = self.tx_share {
+            next.share.tx_share = share;
+        }
+        check_share(&next.share)?;
         for &(key, rate) in &self.rates {
             next.rates.set(key, rate);
         }

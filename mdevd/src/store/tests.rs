@@ -6,8 +6,8 @@ use tempfile::tempdir;
 use super::record::{Step, upgrade};
 use super::*;
 use crate::engine::{
-    Doorbells, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess, VlanProtocol,
-    VlanTag,
+    Doorbells, GroupShare, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
+    VlanProtocol, VlanTag,
 };
 
 fn definition(name: &str, sequence: u64) -> Definition {
@@ -24,6 +24,7 @@ fn definition(name: &str, sequence: u64) -> Definition {
         vlan_tag: VlanTag::default(),
         trunk: None,
         rates: RateLimits::default(),
+        share: GroupShare::default(),
         link: Link::Up,
         profile: "tenant".to_owned(),
         doorbells: Doorbells::Trapped,
@@ -267,6 +268,10 @@ fn a_new_field_is_a_new_version() {
     full.vlan_tag = VlanTag {
         qos: Some(7),
         protocol: VlanProtocol::Service,
+    };
+    full.share = GroupShare {
+        group: Some("web".to_owned()),
+        tx_share: Some(9),
     };
     full.link = Link::Down;
     for (key, most) in RateLimits::KEYS {

@@ -3,10 +3,11 @@ use uuid::Uuid;
 
 use super::*;
 use crate::engine::{
-    Doorbells, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess, VlanTag,
+    Doorbells, GroupShare, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
+    VlanTag,
 };
 
-fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
+pub(in crate::device) fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
     Definition {
         name: "vm1".to_owned(),
         uuid: Uuid::nil(),
@@ -20,6 +21,7 @@ fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
         vlan_tag: VlanTag::default(),
         trunk: trunk.map(|trunk| trunk.parse().expect("a trunk")),
         rates,
+        share: GroupShare::default(),
         link: Link::Up,
         profile: "p".to_owned(),
         doorbells: Doorbells::Trapped,

@@ -18,7 +18,7 @@ fn every_attribute_changes_is_stored_and_comes_back() {
     let house = house();
     house.catalog.create(named("vm1")).expect("created");
     let mac = house.catalog.show("vm1").expect("shown").summary.mac;
-    let table: [(&[(&str, &str)], &str); 12] = [
+    let table: [(&[(&str, &str)], &str); 14] = [
         (&[("link", "down")], "link up -> down"),
         (&[("profile", "tenant")], "profile lab -> tenant"),
         (&[("mtu", "1280")], "mtu 1500 -> 1280"),
@@ -33,6 +33,8 @@ fn every_attribute_changes_is_stored_and_comes_back() {
         (&[("tx_mbit", "100")], "tx-mbit none -> 100"),
         (&[("rx_mbit", "1000000")], "rx-mbit none -> 1000000"),
         (&[("tx_frames", "1")], "tx-frames none -> 1"),
+        (&[("group", "web")], "group none -> web"),
+        (&[("tx_share", "50")], "tx-share none -> 50"),
         (&[("rx_frames", "9")], "rx-frames none -> 9"),
     ];
     for (attributes, expected) in table {
@@ -62,6 +64,10 @@ fn every_attribute_changes_is_stored_and_comes_back() {
         assert_eq!(
             (shown.vlan_qos, shown.vlan_protocol.as_deref()),
             (Some(5), Some("802.1ad"))
+        );
+        assert_eq!(
+            (shown.group.as_deref(), shown.tx_share),
+            (Some("web"), Some(50))
         );
         assert_eq!(shown.rates.rx_mbit, Some(1_000_000));
         assert_eq!(shown.rates.rx_frames, None);
@@ -108,19 +114,22 @@ fn what_cannot_be_is_refused_with_everything_else_asked_for() {
     let house = house();
     house.catalog.create(named("vm1")).expect("created");
     let before = house.catalog.show("vm1").expect("shown");
-    let table: [(&[(&str, &str)], &str); 17] = [
+    let table: [(&[(&str, &str)], &str); 20] = [
         (&[], "nothing is to be changed; give one of link, profile"),
         (&[("link", "sideways")], "link \"sideways\" cannot be"),
         (&[("mtu", "67")], "from 68"),
         (&[("mtu", "none")], "it is a number from 68"),
         (&[("vlan", "4095")], "from 1 to 4094"),
         (&[("vlan", "x")], "or none"),
+        (&[("tx_share", "50")], "give group, too"),
+        (&[("tx_share", "0"), ("group", "web")], "from 1 to 1000000"),
+        (&[("group", "a/b")], "group \"a/b\" cannot be"),
         (&[("vlan_qos", "8"), ("vlan", "7")], "it is from 0 to 7"),
         (&[("vlan_qos", "-1"), ("vlan", "7")], "or none"),
         (&[("vlan_qos", "5")], "give vlan, too"),
         (&[("vlan_protocol", "802.1ad")], "give vlan, too"),
         (
-            &[("vlan_protocol", "802.1a"), ("vlan", "7")],
+            &[("vlan_protocol", "802.1aad"), ("vlan", "7")],
             "did you mean '802.1ad'?",
         ),
         (&[("trunk", "0")], "as in 10,200-299"),
