@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use guest::{Guest, compose, eventually, frame, pf, spec};
 use libcvf::cvf::{
-    Cvf, CvfSpec, NeighbourCheck, Network, PolicyError, PortPolicy, PortRates, SourceMac, Vid,
+    Cvf, CvfSpec, GroupRate, NeighbourCheck, Network, PolicyError, PortPolicy, PortRates,
+    RateGroup, SourceMac, Vid,
 };
 
 const CTRL: u64 = 1 << 17 | 1 << 18 | 1 << 23;
@@ -284,6 +285,47 @@ fn a_flooded_neighbour_is_served_and_alone_frames_are_metered() {
     let over = dropped(&a.cvf.stats().receive.drops, "over-rate");
     assert_eq!(over, 200 - answers);
     assert!(drops(&b.cvf).is_empty(), "the sender is not told");
+}
+
+#[test]
+fn a_group_keeps_to_its_rate_and_leaves_everybody_their_share() {
+    const RATE: u64 = 2000;
+    let bits = |frames: u64| frames * 1000 * 8;
+    let group = RateGroup::new("web", bits(RATE));
+    let member = |share_bits| PortPolicy {
+        group: Some(GroupRate {
+            group: std::sync::Arc::clone(&group),
+            share_bits,
+        }),
+        ..PortPolicy::default()
+    };
+    let pf = pf(8);
+    let (a, b) = (
+        compose(&pf, under(1, member(None))),
+        compose(&pf, under(2, member(Some(bits(1000))))),
+    );
+    let refused = compose(&pf, spec(4)).set_policy(member(Some(bits(1001))));
+    assert!(matches!(refused, Err(PolicyError::Group(_))), "{refused:?}");
+    assert_eq!(group.census(), (bits(RATE), bits(1000), 2));
+    let (mut a, mut b) = (Guest::new(&a), Guest::new(&b));
+    let mut c = Guest::new(&compose(&pf, spec(3)));
+    for guest in [&mut a, &mut b, &mut c] {
+        guest.start(0);
+    }
+    let time = Duration::from_millis(300);
+    let (came, sent, time) = flood(&mut a, &mut c, &frame(3, 1, 1000), time);
+    // A group saves up what it does not use for 100 ms.
+    let most = (time.as_secs_f64() + 0.1) * RATE as f64 + 1.0;
+    assert!(came as f64 <= most, "{came} of {sent} in {time:?}");
+    assert_eq!(came + dropped(&drops(&a.cvf), "over-rate"), sent);
+    // Nothing is left of the group; its own share is, as much as the largest frame has.
+    for _ in 0..40 {
+        b.send(&frame(3, 2, 1000));
+        assert!(c.receive().is_some());
+    }
+    assert!(drops(&b.cvf).is_empty());
+    let gone = eventually(|| b.cvf.dismantle().try_finish().then_some(()));
+    assert_eq!((gone, group.census().2), (Some(()), 1));
 }
 
 const LINK_LOCAL: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];

@@ -5,7 +5,7 @@ mod guest;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use guest::{Guest, compose, eventually, frame, pf, spec};
-use libcvf::cvf::CvfSpec;
+use libcvf::cvf::{CvfSpec, TagStyle};
 use libcvf::pf::{PhysicalFunction, SoftPf, SoftPfConfig};
 use libcvf::switch::PortId;
 
@@ -250,6 +250,75 @@ fn vlans_keep_apart_and_access_ports_are_untagged() {
         assert_eq!(tagged[12..16], [0x81, 0, 0, 5], "frame {number}");
         assert_eq!(tagged[16..], one[12..]);
     }
+}
+
+#[test]
+fn an_access_vlan_has_the_tag_that_it_was_given() {
+    let pf = pf(8);
+    let style = |priority, service| TagStyle { priority, service };
+    let vlan = |last, vlan, vlan_tag| {
+        compose(
+            &pf,
+            CvfSpec {
+                vlan,
+                vlan_tag,
+                ..spec(last)
+            },
+        )
+    };
+    let a = vlan(1, Some(5), style(Some(6), true));
+    let trunk = compose(&pf, spec(2));
+    let (mut a, mut trunk) = (Guest::new(&a), Guest::new(&trunk));
+    a.start(0);
+    trunk.start(0);
+    let tagged = |frame: &[u8], tag: [u8; 4]| {
+        let mut tagged = frame.to_vec();
+        tagged.splice(12..12, tag);
+        tagged
+    };
+    let (there, back) = (frame(2, 1, 60), frame(1, 2, 60));
+    for _ in 0..3 {
+        a.send(&there);
+        let seen = tagged(&there, [0x88, 0xa8, 0xc0, 5]);
+        assert_eq!(trunk.receive(), Some(seen));
+        trunk.send(&tagged(&back, [0x88, 0xa8, 0x20, 5]));
+        assert_eq!(a.receive().as_ref(), Some(&back), "without the tag");
+    }
+    // The guest's own priority counts for nothing beside the operator's.
+    a.send(&tagged(&there, [0x81, 0, 0xe0, 0]));
+    assert_eq!(trunk.receive(), Some(tagged(&there, [0x88, 0xa8, 0xc0, 5])));
+    // A customer's VLAN of that number is another.
+    trunk.send(&tagged(&back, [0x81, 0, 0, 5]));
+    assert_eq!(
+        eventually(|| Some(trunk.cvf.stats().transmit.drops).filter(|d| !d.is_empty())),
+        Some(vec![("no-destination", 1)])
+    );
+    assert_eq!(a.poll(), None);
+    // Live, from the next burst on.
+    a.cvf.set_vlan(Some(5), style(Some(3), false)).unwrap();
+    a.send(&there);
+    assert_eq!(trunk.receive(), Some(tagged(&there, [0x81, 0, 0x60, 5])));
+    trunk.send(&tagged(&back, [0x81, 0, 0, 5]));
+    assert_eq!(a.receive(), Some(back));
+    let refused = vlan_refusal(&pf);
+    assert!(
+        refused.contains("VLAN 5 has tags of 802.1Q here"),
+        "{refused}"
+    );
+}
+
+fn vlan_refusal(pf: &std::sync::Arc<libcvf::pf::SoftPf>) -> String {
+    let spec = CvfSpec {
+        vlan: Some(5),
+        vlan_tag: TagStyle {
+            priority: None,
+            service: true,
+        },
+        ..spec(3)
+    };
+    let gate = std::sync::Arc::new(libcvf::control::Permit);
+    let refused = libcvf::cvf::Cvf::compose(std::sync::Arc::clone(pf) as _, spec, gate);
+    refused.err().expect("refused").to_string()
 }
 
 #[test]

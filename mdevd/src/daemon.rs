@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::bus::system::{AdminGroup, JoinError, SystemBus};
 use crate::bus::{BusSocket, ServeError};
 use crate::config::{self, Args, BUS_SOCKET, Config, DEVICE_DIR};
-use crate::device::{BackendError, RealBackend};
+use crate::device::{BackendError, GroupRates, Groups, RealBackend};
 use crate::engine::{Catalog, Engine};
 use crate::limits::{FILES_PER_DEVICE, PULSE_PATIENCE};
 use crate::logs::LogControl;
@@ -78,6 +78,7 @@ pub enum DaemonError {
 struct Daemon {
     catalog: Arc<Catalog>,
     bus: Control,
+    groups: Arc<Groups>,
     _runtime_lock: DirLock,
 }
 
@@ -120,7 +121,7 @@ pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), Dae
     };
     let metrics = MetricsServer::open(&in_force.metrics)?;
     let stop = Arc::new(Notify::new());
-    let reloader = reloader(args, in_force, logs, &catalog);
+    let reloader = reloader(args, in_force, logs, (&catalog, daemon.groups));
     catalog.attach(Arc::new(Around::new(reloader, stop.clone(), &catalog)));
     let bus = match daemon.bus {
         Control::Made(place) => BusSocket::open(place)?,
@@ -176,11 +177,17 @@ fn admin_group(name: String) -> Option<AdminGroup> {
 }
 
 /// What takes a new configuration without a restart. Further parts belong into this list.
-fn reloader(args: Args, in_force: Config, logs: LogControl, catalog: &Arc<Catalog>) -> Reloader {
+fn reloader(
+    args: Args,
+    in_force: Config,
+    logs: LogControl,
+    (catalog, groups): (&Arc<Catalog>, Arc<Groups>),
+) -> Reloader {
     let parts: Vec<Arc<dyn service::Part>> = vec![
         Arc::new(LogLevel(logs)),
         Arc::new(SocketDefaults(catalog.clone())),
         Arc::new(ProfileFiles(catalog.clone())),
+        Arc::new(GroupRates(groups)),
     ];
     Reloader::new(args, in_force, parts)
 }
@@ -213,7 +220,8 @@ fn start(config: &Config, runtime: Handle) -> Result<Daemon, DaemonError> {
     };
     let devices = config.runtime_dir.join(DEVICE_DIR);
     make_dir("runtime", &devices, 0o755)?;
-    let backend = RealBackend::start(&devices, &config.pfs, runtime)?;
+    let groups = Groups::new(config.rate_groups.clone());
+    let backend = RealBackend::start(&devices, &config.pfs, groups.clone(), runtime)?;
     for pf in &config.pfs {
         tracing::info!("PF {pf}");
     }
@@ -239,6 +247,7 @@ fn start(config: &Config, runtime: Handle) -> Result<Daemon, DaemonError> {
     Ok(Daemon {
         catalog: Arc::new(catalog),
         bus,
+        groups,
         _runtime_lock: lock,
     })
 }

@@ -28,6 +28,8 @@ pub const MAX_PROFILES: usize = 256;
 pub const MAX_TRUNK_RANGES: usize = 64;
 /// Highest rate given to a device, in Mbit/s.
 pub const MAX_RATE_MBIT: u32 = policies::limits::MAX_MBIT;
+/// Most groups of devices that share a rate.
+pub const MAX_RATE_GROUPS: usize = 256;
 /// Highest rate given to a device, in frames per second.
 pub const MAX_RATE_FRAMES: u32 = policies::limits::MAX_FRAMES;
 /// Largest configuration file, in bytes.

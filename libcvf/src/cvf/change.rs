@@ -5,7 +5,7 @@ use super::policy::PolicyError;
 use super::whole::{Cvf, offered};
 use crate::control::{Denial, MacAddr};
 use crate::limits::{MAX_MTU, MAX_VLAN, MIN_MTU};
-use crate::offload::PackedMac;
+use crate::offload::{PackedMac, TagStyle};
 use crate::personality::Given;
 use crate::switch::{SwitchError, Vid};
 
@@ -76,22 +76,24 @@ impl Cvf {
         Ok(true)
     }
 
-    /// Moves the device into another access VLAN, or out of any, from the next burst on.
+    /// Moves the device into another access VLAN, or out of any, from the next burst on. Its frames leave
+    /// that VLAN with such tags.
     ///
     /// # Errors
     /// [`ChangeError`]; nothing has changed.
-    pub fn set_vlan(&self, vlan: Option<u16>) -> Result<bool, ChangeError> {
+    pub fn set_vlan(&self, vlan: Option<u16>, tag: TagStyle) -> Result<bool, ChangeError> {
         if let Some(vlan) = vlan.filter(|vlan| !(1..=MAX_VLAN).contains(vlan)) {
             return Err(ChangeError::Vlan(vlan));
         }
         let device = &self.device;
         let mut assigned = device.assigned.lock();
-        if assigned.vlan == vlan {
+        if (assigned.vlan, assigned.vlan_tag) == (vlan, tag) {
             return Ok(false);
         }
         let switch = device.fabric().switch();
-        switch.set_access_vlan(device.port.id(), vlan.map(Vid))?;
+        switch.set_access_vlan(device.port.id(), vlan.map(Vid), tag)?;
         assigned.vlan = vlan;
+        assigned.vlan_tag = tag;
         Ok(true)
     }
 

@@ -10,6 +10,7 @@ use super::policy::PortPolicy;
 use super::spec::CvfSpec;
 use crate::control::{Gatekeeper, MacAddr};
 use crate::dataplane::{Fabric, Port};
+use crate::offload::TagStyle;
 use crate::personality::{QueueRole, RingConfig};
 use crate::pf::PhysicalFunction;
 use crate::ring::{ControlRing, RingFeatures};
@@ -35,6 +36,7 @@ pub(super) struct Assigned {
     pub mac: MacAddr,
     pub mtu: u16,
     pub vlan: Option<u16>,
+    pub vlan_tag: TagStyle,
 }
 
 pub(super) struct Device {
@@ -68,6 +70,7 @@ impl Device {
             mac: spec.mac,
             mtu: spec.mtu,
             vlan: spec.vlan,
+            vlan_tag: spec.vlan_tag,
         });
         let policy = Mutex::new(spec.policy.clone());
         let rings = Rings {

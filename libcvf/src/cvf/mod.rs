@@ -20,7 +20,8 @@ pub use change::ChangeError;
 pub use health::{Health, Memory, Refusal};
 pub use irq::{IrqAction, IrqData, IrqError, IrqRequest};
 pub use policy::{
-    NeighbourCheck, Network, PolicyError, PortPolicy, PortRates, SourceMac, Vid, VlanSet,
+    GroupError, GroupRate, NeighbourCheck, Network, PolicyError, PortPolicy, PortRates, RateGroup,
+    SourceMac, Vid, VlanSet,
 };
 pub use regions::{RegionInfo, RegionMap};
 pub use spec::{ComposeError, CvfSpec};
@@ -29,5 +30,6 @@ pub use whole::Cvf;
 
 pub use crate::dataplane::{QueueStats, Quiescing, Stalled, SteeringState};
 pub use crate::mem::{MapError, MapRequest};
+pub use crate::offload::TagStyle;
 pub use crate::pci::AccessError;
 pub use crate::personality::{DoorbellRegister, Doorbells, Interrupts, RingFormats};

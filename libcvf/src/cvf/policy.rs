@@ -8,7 +8,7 @@ use crate::dataplane::{Neighbours, Port};
 use crate::limits::{MAX_POLICY_NETWORKS, MAX_RATE_BURST};
 use crate::switch::{PortRules, SwitchError};
 
-pub use crate::dataplane::{NeighbourCheck, Network, PortRates};
+pub use crate::dataplane::{GroupError, NeighbourCheck, Network, PortRates, RateGroup};
 pub use crate::switch::{SourceMac, Vid, VlanTable as VlanSet};
 
 /// What a device's frames may claim, and how many there may be. By default nothing is restricted.
@@ -28,6 +28,53 @@ pub struct PortPolicy {
     pub networks: Vec<Network>,
     /// How much it may send and receive.
     pub rates: PortRates,
+    /// With whom it shares a rate.
+    pub group: Option<GroupRate>,
+}
+
+/// A place in a group.
+#[derive(Clone, Debug)]
+pub struct GroupRate {
+    /// The group.
+    pub group: Arc<RateGroup>,
+    /// What the device may send whatever the others do, in bits a second.
+    pub share_bits: Option<u64>,
+}
+
+impl PartialEq for GroupRate {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.group, &other.group) && self.share_bits == other.share_bits
+    }
+}
+
+impl Eq for GroupRate {}
+
+/// A place in a group that is given up again unless it is kept.
+pub(super) struct Seat<'p> {
+    place: Option<&'p GroupRate>,
+    uuid: [u8; 16],
+}
+
+impl<'p> Seat<'p> {
+    pub(super) fn take(policy: &'p PortPolicy, uuid: [u8; 16]) -> Result<Self, GroupError> {
+        let place = policy.group.as_ref();
+        if let Some(place) = place {
+            place.group.admit(&uuid, place.share_bits)?;
+        }
+        Ok(Self { place, uuid })
+    }
+
+    pub(super) fn keep(mut self) {
+        self.place = None;
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            place.group.leave(&self.uuid);
+        }
+    }
 }
 
 /// Why a policy cannot be in force; nothing has changed then.
@@ -45,6 +92,9 @@ pub enum PolicyError {
     /// A burst beyond [`MAX_RATE_BURST`].
     #[error("rates were to be exceeded for {0:?}, the most is {MAX_RATE_BURST:?}")]
     Burst(Duration),
+    /// Its group refuses.
+    #[error("{0}")]
+    Group(#[from] GroupError),
     /// The device has left the switch.
     #[error("{0}")]
     Switch(#[from] SwitchError),
@@ -66,6 +116,11 @@ impl PortPolicy {
             nd: self.nd,
             networks: self.networks.clone(),
         };
+        let (group, share) = match &self.group {
+            Some(place) => (Some(Arc::clone(&place.group)), place.share_bits),
+            None => (None, None),
+        };
+        port.join(group, share);
         port.police(&self.rates, neighbours);
     }
 
@@ -76,6 +131,13 @@ impl PortPolicy {
         }
         if let Some(network) = self.networks.iter().find(|network| !network.is_valid()) {
             return Err(PolicyError::Network(*network));
+        }
+        if self
+            .group
+            .as_ref()
+            .is_some_and(|place| place.share_bits == Some(0))
+        {
+            return Err(PolicyError::ZeroRate("share"));
         }
         if let Some((name, _)) = self.rates.all().into_iter().find(|(_, r)| *r == Some(0)) {
             return Err(PolicyError::ZeroRate(name));
@@ -92,11 +154,33 @@ impl Device {
     pub(super) fn set_policy(&self, policy: PortPolicy) -> Result<(), PolicyError> {
         policy.check()?;
         let mut present = self.policy.lock();
+        let seat = Seat::take(&policy, self.spec.uuid)?;
         let switch = self.fabric().switch();
-        switch.set_rules(self.port.id(), policy.rules())?;
+        if let Err(error) = switch.set_rules(self.port.id(), policy.rules()) {
+            drop(seat);
+            if let Ok(seat) = Seat::take(&present, self.spec.uuid) {
+                seat.keep();
+            }
+            return Err(error.into());
+        }
+        seat.keep();
         policy.apply(&self.port);
+        let stays = |old: &GroupRate| {
+            let new = policy.group.as_ref();
+            new.is_some_and(|new| Arc::ptr_eq(&new.group, &old.group))
+        };
+        if let Some(old) = present.group.as_ref().filter(|old| !stays(old)) {
+            old.group.leave(&self.spec.uuid);
+        }
         *present = policy;
         Ok(())
+    }
+
+    /// Leaves its group, if it is in one.
+    pub(super) fn leave_group(&self) {
+        if let Some(place) = self.policy.lock().group.take() {
+            place.group.leave(&self.spec.uuid);
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::policy::{PolicyError, PortPolicy};
 use crate::control::{Identity, MacAddr};
 use crate::ledger::{Request, Shortage};
 use crate::limits::{MAX_FILTER_MACS, MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
+use crate::offload::TagStyle;
 use crate::personality::virtio_net::SettingsError;
 use crate::personality::{Doorbells, Interrupts, RingFormats};
 use crate::switch::SwitchError;
@@ -21,6 +22,8 @@ pub struct CvfSpec {
     pub mtu: u16,
     /// Access VLAN, 1 to 4094.
     pub vlan: Option<u16>,
+    /// How its frames are tagged where they leave that VLAN through a trunk.
+    pub vlan_tag: TagStyle,
     /// Queue pairs.
     pub queue_pairs: u16,
     /// How doorbells reach the device.

@@ -9,7 +9,7 @@ use super::device::Device;
 use super::health::{Health, Memory};
 use super::host::DeviceHost;
 use super::irq::{self, IrqError, IrqRequest};
-use super::policy::{PolicyError, PortPolicy};
+use super::policy::{PolicyError, PortPolicy, Seat};
 use super::regions::{self, CONFIG, RegionInfo};
 use super::spec::{ComposeError, CvfSpec};
 use super::stats::{CvfStats, Misbehaviour};
@@ -62,6 +62,8 @@ impl Cvf {
     ) -> Result<Arc<Self>, ComposeError> {
         spec.check()?;
         let slice = pf.ledger().cut(&spec.name, &spec.request())?;
+        let policy = spec.policy.clone();
+        let seat = Seat::take(&policy, spec.uuid).map_err(PolicyError::from)?;
         let settings = VirtioNetConfig {
             mtu: spec.mtu,
             queue_pairs: spec.queue_pairs,
@@ -81,6 +83,7 @@ impl Cvf {
         let config = PortConfig {
             kind: PortKind::Cvf,
             access_vlan: spec.vlan.map(Vid),
+            tag: spec.vlan_tag,
             reserved: Some(PackedMac::new(spec.mac.0)),
             rules: spec.policy.rules(),
             ..PortConfig::cvf(PackedMac::new(spec.mac.0))
@@ -88,6 +91,7 @@ impl Cvf {
         pf.fabric()
             .attach(Endpoint::Device(Arc::clone(&port)), config)?;
         let device = Device::new(spec, pf, port, gate, personality.queues());
+        seat.keep();
         Ok(Arc::new(Self {
             device,
             personality: Mutex::new(personality),
@@ -416,6 +420,7 @@ impl Cvf {
         if let Some(slice) = slice {
             self.device.fabric().detach(self.device.port.id());
             drop(self.disconnected());
+            self.device.leave_group();
             slice.release();
         }
         Quiescing::new(Arc::clone(&self.device.port), None)

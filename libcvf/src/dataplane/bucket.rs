@@ -1,7 +1,8 @@
 //! A token bucket in one word, for all who take from it.
 //!
 //! What it keeps is the moment since which its rate lies idle. What may be taken is what that time is worth,
-//! up to how long a rate may lie idle without being lost; taking moves the moment on, never beyond the present.
+//! up to how long a rate may lie idle without being lost; taking moves the moment on, never beyond the present, but
+//! for what is owed.
 //! So a rate that changes finds the time that was not used, and no token is made by the change: who has used
 //! everything up has no time left at any rate.
 
@@ -120,6 +121,25 @@ impl Bucket {
             }
         }
         0
+    }
+
+    /// Takes tokens whether there are any or not. What is missing is owed: nobody gets any before it has come in.
+    /// Whoever calls it is held to a rate below this one in another way.
+    #[inline]
+    pub(super) fn owe(&self, at: Moment, tokens: u64) {
+        let price = self.price();
+        let cost = price.times(tokens);
+        let earliest = self.earliest(price, at);
+        let mut before = self.since.load(Ordering::Relaxed);
+        while let Err(now) = self.exchange(before, before.max(earliest).saturating_add(cost)) {
+            before = now;
+        }
+    }
+
+    /// False: as much may be taken as one likes.
+    #[inline]
+    pub(super) fn is_limited(&self) -> bool {
+        self.price() != Price(0)
     }
 
     /// Gives back what tokens cost that were taken and not needed.

@@ -135,7 +135,7 @@ impl Fabric {
         let (snapshot, ports, version) = self.view(view);
         desk.time.forget();
         if let Some(port) = sender
-            && port.policed().any(Policed::SENT)
+            && port.policed().any(Policed::METERED)
         {
             self.police(port, burst, counters, desk);
         }

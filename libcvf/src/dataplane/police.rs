@@ -84,7 +84,8 @@ impl Fabric {
         lone: &Lone<'_>,
         desk: &mut Desk,
     ) -> bool {
-        if from.policed().looks_at(Flow::of(lone.start()).ethertype()) {
+        let policed = from.policed();
+        if policed.any(Policed::GROUP) || policed.looks_at(Flow::of(lone.start()).ethertype()) {
             return false;
         }
         desk.time.forget();
@@ -117,10 +118,16 @@ impl Fabric {
             }
         }
         let at = port.rates.at(desk.time.since(self.started()));
-        let refused = port
+        let mut refused = port
             .rates
             .transmit
             .refuse(at, sound, |index| burst.size(index));
+        if port.policed().any(Policed::GROUP)
+            && let Some(group) = &port.group.load().0
+        {
+            let (frames, share) = (sound.without(refused), &port.rates.share);
+            refused.add(group.refuse(at, share, frames, |index| burst.size(index)));
+        }
         if !refused.is_empty() {
             burst.refuse(refused);
             counters.drop_many(Drop::OverRate, refused.count() as u64);

@@ -21,6 +21,10 @@ impl Policed {
     pub(super) const ND: Self = Self(16);
     /// Either.
     pub(super) const NEIGHBOURS: Self = Self(8 | 16);
+    /// It is in a group that has a rate.
+    pub(super) const GROUP: Self = Self(32);
+    /// Either kind of rate for what it sends.
+    pub(super) const METERED: Self = Self(1 | 32);
 
     /// True when they have anything in common.
     #[inline]
@@ -31,7 +35,7 @@ impl Policed {
     /// True when nothing has to be looked at of a frame for one port.
     #[inline]
     pub(super) const fn passes(from: Self, to: Self) -> bool {
-        (from.0 & (Self::SENT.0 | Self::NEIGHBOURS.0)) | (to.0 & Self::RECEIVED.0) == 0
+        (from.0 & (Self::METERED.0 | Self::NEIGHBOURS.0)) | (to.0 & Self::RECEIVED.0) == 0
     }
 
     const fn when(self, so: bool) -> u16 {
@@ -50,13 +54,14 @@ impl Policed {
             }
     }
 
-    /// For these rates and checks.
-    pub(super) fn by(rates: &PortRates, neighbours: &Neighbours) -> Self {
+    /// For these rates and checks, and whether it is in a group.
+    pub(super) fn by(rates: &PortRates, neighbours: &Neighbours, group: bool) -> Self {
         let sent = rates.transmit_bits.is_some() || rates.transmit_frames.is_some();
         let received = rates.receive_bits.is_some() || rates.receive_frames.is_some();
         Self(
             Self::SENT.when(sent)
                 | Self::RECEIVED.when(received)
+                | Self::GROUP.when(group)
                 | Self::FLOOD.when(rates.flood_frames.is_some())
                 | Self::ARP.when(neighbours.arp != NeighbourCheck::Off)
                 | Self::ND.when(neighbours.nd != NeighbourCheck::Off),

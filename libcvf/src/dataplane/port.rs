@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::counters::QueueCounters;
+use super::group::{Membership, RateGroup};
 use super::interrupts::Interrupts;
 use super::neighbours::Neighbours;
 use super::policed::Policed;
@@ -45,6 +46,8 @@ pub struct Port {
     policed: AtomicU16,
     /// What it may send and receive.
     pub(super) rates: Rates,
+    /// The group that it is in.
+    pub(super) group: ArcSwap<Membership>,
     /// What it may say about neighbours.
     pub(super) neighbours: ArcSwap<Neighbours>,
     stopped: AtomicBool,
@@ -74,6 +77,7 @@ impl Port {
             mtu: AtomicU32::new(u32::MAX),
             policed: AtomicU16::new(0),
             rates: Rates::default(),
+            group: ArcSwap::default(),
             neighbours: ArcSwap::default(),
             stopped: AtomicBool::new(false),
             away: AtomicBool::new(false),
@@ -153,10 +157,17 @@ impl Port {
         Policed(self.policed.load(Ordering::Acquire))
     }
 
+    /// Puts it into a group with a share of so many bits a second, or takes it out of any. It counts once it is
+    /// policed anew.
+    pub(crate) fn join(&self, group: Option<Arc<RateGroup>>, share: Option<u64>) {
+        self.rates.share.set(share);
+        self.group.store(Arc::new(Membership(group)));
+    }
+
     /// Sets how much it may send and receive, and what it may say about neighbours, from the next burst on. One
     /// caller at a time.
     pub fn police(&self, rates: &PortRates, neighbours: Neighbours) {
-        let policed = Policed::by(rates, &neighbours);
+        let policed = Policed::by(rates, &neighbours, self.group.load().0.is_some());
         self.rates.set(rates);
         self.neighbours.store(Arc::new(neighbours));
         // Whoever sees that there is a check finds what it is.

@@ -40,7 +40,7 @@ impl PortRates {
 }
 
 /// Bits of a byte: a rate of bytes is said in bits.
-const BITS: u64 = 8;
+pub(super) const BITS: u64 = 8;
 
 /// What frames have cost, to be given back where they go no way after all.
 #[derive(Clone, Copy, Debug, Default)]
@@ -129,6 +129,8 @@ pub(super) struct Rates {
     pub transmit: Meter,
     pub receive: Meter,
     flood: Bucket,
+    /// Of its group's rate; without a limit where it has none.
+    pub share: Bucket,
     /// In ticks.
     burst: AtomicU64,
 }
@@ -139,6 +141,7 @@ impl Default for Rates {
             transmit: Meter::default(),
             receive: Meter::default(),
             flood: Bucket::new(1, 1),
+            share: Bucket::new(BITS, MAX_FRAME as u64),
             burst: AtomicU64::new(0),
         }
     }

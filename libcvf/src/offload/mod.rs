@@ -31,4 +31,4 @@ pub use packed::PackedMeta;
 pub use parse::{EthView, Headers, Network, ParseError, Transport, VlanTag, ethertype};
 pub use segment::{SEGMENT_SCRATCH, Scratch, Segment, SegmentChecksum, Segmenter};
 pub use toeplitz::{MAX_INPUT, Toeplitz};
-pub use vlan::{Prefix, VlanEdit};
+pub use vlan::{Prefix, TagStyle, VlanEdit};

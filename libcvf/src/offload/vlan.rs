@@ -1,4 +1,4 @@
-//! Inserting, removing and changing an 802.1Q tag in copied headers.
+//! Inserting, removing and changing a VLAN tag in copied headers.
 
 use super::error::OffloadError;
 use super::meta::{Csum, FrameMeta};
@@ -6,6 +6,34 @@ use super::parse::{TAG, ethertype, window};
 
 /// Where the tag stands: behind the two addresses.
 const AT: usize = 12;
+
+/// How a tag is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TagStyle {
+    /// Its priority code point, 0 to 7. `None`: that of the priority tag which the frame has, else 0.
+    pub priority: Option<u8>,
+    /// A service tag (802.1ad) instead of a customer tag (802.1Q).
+    pub service: bool,
+}
+
+impl TagStyle {
+    const fn tpid(self) -> u16 {
+        if self.service {
+            ethertype::SERVICE_VLAN
+        } else {
+            ethertype::VLAN
+        }
+    }
+
+    /// The tag's last two bytes, in the place of `had`.
+    fn tci(self, vid: u16, had: u16) -> u16 {
+        let above = match self.priority {
+            Some(priority) => u16::from(priority & 7) << 13,
+            None => had & 0xf000,
+        };
+        above | vid & 0xfff
+    }
+}
 
 /// What happens to a frame's outer tag on its way out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,11 +43,10 @@ pub enum VlanEdit {
     Keep,
     /// The outer tag is removed.
     Strip,
-    /// A customer tag with this VLAN id and priority 0 is put in front.
-    Insert(u16),
-    /// The outer tag keeps its priority and gets this VLAN id: a priority-tagged frame enters a
-    /// VLAN.
-    Retag(u16),
+    /// A tag with this VLAN id is put in front.
+    Insert(u16, TagStyle),
+    /// The outer tag becomes one with this VLAN id: a priority-tagged frame enters a VLAN.
+    Retag(u16, TagStyle),
 }
 
 /// A frame's new beginning: `bytes()` followed by the original frame from `skip` on.
@@ -44,9 +71,9 @@ impl VlanEdit {
     #[inline]
     pub const fn growth(self) -> isize {
         match self {
-            Self::Keep | Self::Retag(_) => 0,
+            Self::Keep | Self::Retag(..) => 0,
             Self::Strip => -(TAG as isize),
-            Self::Insert(_) => TAG as isize,
+            Self::Insert(..) => TAG as isize,
         }
     }
 
@@ -65,23 +92,23 @@ impl VlanEdit {
         };
         match self {
             Self::Keep => return Ok(None),
-            Self::Insert(vid) => {
+            Self::Insert(vid, style) => {
                 let addresses = bytes.first_chunk::<AT>().ok_or(short)?;
                 prefix.bytes[..AT].copy_from_slice(addresses);
-                prefix.bytes[AT..AT + 2].copy_from_slice(&ethertype::VLAN.to_be_bytes());
-                prefix.bytes[AT + 2..].copy_from_slice(&(vid & 0xfff).to_be_bytes());
+                prefix.bytes[AT..AT + 2].copy_from_slice(&style.tpid().to_be_bytes());
+                prefix.bytes[AT + 2..].copy_from_slice(&style.tci(vid, 0).to_be_bytes());
                 prefix.skip = AT;
             }
-            Self::Strip | Self::Retag(_) => {
+            Self::Strip | Self::Retag(..) => {
                 // A tag is followed by an EtherType.
                 let head = window::<{ AT + TAG + 2 }>(bytes, 0).ok_or(short)?;
                 if !ethertype::is_tag(u16::from_be_bytes([head[AT], head[AT + 1]])) {
                     return Err(OffloadError::NoTag);
                 }
                 prefix.bytes.copy_from_slice(&head[..AT + TAG]);
-                if let Self::Retag(vid) = self {
-                    let tci = u16::from_be_bytes([head[AT + 2], head[AT + 3]]);
-                    let tci = tci & 0xf000 | vid & 0xfff;
+                if let Self::Retag(vid, style) = self {
+                    let tci = style.tci(vid, u16::from_be_bytes([head[AT + 2], head[AT + 3]]));
+                    prefix.bytes[AT..AT + 2].copy_from_slice(&style.tpid().to_be_bytes());
                     prefix.bytes[AT + 2..].copy_from_slice(&tci.to_be_bytes());
                 } else {
                     prefix.len = AT as u8;

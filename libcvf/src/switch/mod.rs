@@ -6,8 +6,10 @@
 //! cache lines. Addresses that ports own are *static* entries in the snapshot; addresses seen
 //! behind uplinks and promiscuous ports are *learned* into one shared table of atomics.
 //!
-//! VLANs are those of 802.1Q customer tags. A service tag is payload here: a frame with one is
-//! untagged. Ports that are held to some VLANs ([`PortRules::vlans`]) neither send nor get such frames.
+//! VLANs are those of 802.1Q customer tags, but for those whose access ports have service tags (802.1ad): a
+//! service tag of such a number is its VLAN's, and a customer tag of that number names none here. Any other service
+//! tag is payload: a frame with one is untagged. Ports that are held to some VLANs ([`PortRules::vlans`]) neither
+//! send nor get frames with service tags.
 
 mod filter;
 mod learned;

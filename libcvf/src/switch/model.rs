@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::permute::Permutation;
 use super::*;
 use crate::limits::{LEARNED_AGEING, LEARNED_MOVE_HOLD};
-use crate::offload::{EthView, PackedMac, VlanEdit};
+use crate::offload::{EthView, PackedMac, TagStyle, VlanEdit};
 
 /// One thing that happens to a switch. Ports are named by their place among those that are there.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub(super) enum Op {
     Add(PortConfig),
     Remove(usize),
     Filter(usize, RxFilter),
-    Access(usize, Option<Vid>),
+    Access(usize, Option<Vid>, TagStyle),
     Rules(usize, PortRules),
     Frame {
         from: usize,
@@ -66,14 +66,17 @@ fn held(config: &PortConfig) -> Option<&VlanTable> {
     config.rules.vlans.as_deref().filter(|_| trunk)
 }
 
-/// True unless frames of this VLAN with these tags must not be seen at a port.
-fn may_see(config: &PortConfig, vid: Vid, tags: &[(u16, u16)]) -> bool {
-    let veiled = match tags {
-        [] | [(0x8100, 0)] => false,
-        [(0x8100, vid), ..] => *vid == 0,
-        _ => true,
-    };
-    held(config).is_none_or(|held| !veiled && (vid == Vid::UNTAGGED || held.contains(vid)))
+/// A frame's VLAN, what filters take it for, and whether ports that are held to some VLANs must not see it.
+#[derive(Clone, Copy)]
+struct Lane {
+    vid: Vid,
+    shown: Vid,
+    veiled: bool,
+}
+
+fn may_see(config: &PortConfig, lane: Lane) -> bool {
+    let Lane { shown, veiled, .. } = lane;
+    held(config).is_none_or(|held| !veiled && (shown == Vid::UNTAGGED || held.contains(shown)))
 }
 
 impl Model {
@@ -107,13 +110,29 @@ impl Model {
         })
     }
 
+    /// True when another access port of its VLAN has the other kind of tag.
+    fn other_tags(&self, id: Option<PortId>, config: &PortConfig) -> bool {
+        let mut others = self.ports.iter().filter(|(other, _)| Some(**other) != id);
+        config.access_vlan.is_some()
+            && others.any(|(_, other)| {
+                other.access_vlan == config.access_vlan && other.tag.service != config.tag.service
+            })
+    }
+
+    fn is_service(&self, vid: u16) -> bool {
+        let mut ports = self.ports.values();
+        ports.any(|port| port.access_vlan == Some(Vid(vid)) && port.tag.service)
+    }
+
     fn configure(&mut self, id: PortId, config: Option<PortConfig>) {
         let old = self.ports.get(&id).cloned();
         let keeps = |new: &PortConfig| {
             learns(new)
-                && old
-                    .as_ref()
-                    .is_some_and(|old| old.access_vlan == new.access_vlan && old.rules == new.rules)
+                && old.as_ref().is_some_and(|old| {
+                    old.access_vlan == new.access_vlan
+                        && old.tag.service == new.tag.service
+                        && old.rules == new.rules
+                })
         };
         if !config.as_ref().is_some_and(keeps) {
             self.learned.retain(|_, (port, _)| *port != id);
@@ -164,7 +183,7 @@ impl Model {
         self.learned.insert(key, (from, self.now));
     }
 
-    fn ingress(&self, from: PortId, tags: &[(u16, u16)]) -> Result<Vid, Reason> {
+    fn ingress(&self, from: PortId, tags: &[(u16, u16)]) -> Result<Lane, Reason> {
         let port = &self.ports[&from];
         let foreign = |held: &VlanTable| match tags {
             [] | [(0x8100, 0)] => false,
@@ -172,17 +191,39 @@ impl Model {
             _ => true,
         };
         match (port.access_vlan, tags) {
-            (Some(vid), [] | [(0x8100, 0)]) => Ok(vid),
+            (Some(vid), [] | [(0x8100, 0)]) => Ok(Lane {
+                vid,
+                shown: if port.tag.service { Vid::UNTAGGED } else { vid },
+                veiled: port.tag.service,
+            }),
             (Some(_), _) => Err(Reason::TaggedOnAccessPort),
             (None, [(0x8100, 0xfff), ..]) => Err(Reason::ReservedVlan),
             _ if held(port).is_some_and(foreign) => Err(Reason::ForeignVlan),
-            (None, [(0x8100, vid), ..]) => Ok(Vid(*vid)),
-            (None, _) => Ok(Vid::UNTAGGED),
+            (None, [(0x8100, vid), rest @ ..]) => Ok(Lane {
+                vid: Vid(if self.is_service(*vid) { 0 } else { *vid }),
+                shown: Vid(*vid),
+                veiled: *vid == 0 && !rest.is_empty(),
+            }),
+            (None, [(tpid, vid), ..]) => Ok(Lane {
+                vid: Vid(if *tpid == 0x88a8 && self.is_service(*vid) {
+                    *vid
+                } else {
+                    0
+                }),
+                shown: Vid::UNTAGGED,
+                veiled: true,
+            }),
+            (None, []) => Ok(Lane {
+                vid: Vid::UNTAGGED,
+                shown: Vid::UNTAGGED,
+                veiled: false,
+            }),
         }
     }
 
     fn forward(&mut self, from: PortId, frame: &EthView, tags: &[(u16, u16)]) -> Answer {
-        let vid = self.ingress(from, tags)?;
+        let lane = self.ingress(from, tags)?;
+        let Lane { vid, shown, .. } = lane;
         let (dst, src, port) = (frame.dst, frame.src, &self.ports[&from]);
         if !src.is_station() {
             return Err(Reason::BadSource);
@@ -203,7 +244,7 @@ impl Model {
         }
         let there = |to: PortId, takes: &dyn Fn(&PortConfig) -> bool| {
             let config = &self.ports[&to];
-            to != from && is_in(config, vid) && may_see(config, vid, tags) && takes(config)
+            to != from && is_in(config, vid) && may_see(config, lane) && takes(config)
         };
         let all = |takes: &dyn Fn(&PortConfig) -> bool| -> BTreeSet<PortId> {
             self.ports
@@ -215,7 +256,7 @@ impl Model {
         let nonempty =
             |set: BTreeSet<PortId>, reason| if set.is_empty() { Err(reason) } else { Ok(set) };
         if dst.is_multicast() {
-            let takes = |c: &PortConfig| uplink(c) || c.filter.accepts(dst, visible(c, vid));
+            let takes = |c: &PortConfig| uplink(c) || c.filter.accepts(dst, visible(c, shown));
             return nonempty(all(&takes), Reason::NoReceiver);
         }
         let learned = self.live((vid, dst)).map(|(port, _)| port);
@@ -228,7 +269,7 @@ impl Model {
             // An address that nobody lists.
             let takes = |c: &PortConfig| {
                 uplink(c)
-                    || (learns(c) && c.filter.accepts(PackedMac::from_bits(2), visible(c, vid)))
+                    || (learns(c) && c.filter.accepts(PackedMac::from_bits(2), visible(c, shown)))
             };
             return nonempty(all(&takes), Reason::NoReceiver);
         };
@@ -238,8 +279,8 @@ impl Model {
         let mut set = all(&|c| !uplink(c) && c.filter.promiscuous);
         let config = &self.ports[&to];
         let filter = &config.filter;
-        let takes = filter.takes_vlan(visible(config, vid)) && !filter.no_unicast;
-        if may_see(config, vid, tags) && (uplink(config) || filter.promiscuous || takes) {
+        let takes = filter.takes_vlan(visible(config, shown)) && !filter.no_unicast;
+        if may_see(config, lane) && (uplink(config) || filter.promiscuous || takes) {
             set.insert(to);
         }
         nonempty(set, Reason::Filtered)
@@ -247,11 +288,15 @@ impl Model {
 
     /// The tags that a frame has when it leaves.
     fn tags_out(&self, from: PortId, to: PortId, tags: &[(u16, u16)]) -> Vec<(u16, u16)> {
+        let style = self.ports[&from].tag;
         let (from, to) = (self.ports[&from].access_vlan, self.ports[&to].access_vlan);
         match (from, to) {
             (None, None) => tags.to_vec(),
             // The priority tag is part of what was in front.
-            (Some(vid), None) => vec![(0x8100, vid.0)],
+            (Some(vid), None) => {
+                let tpid = if style.service { 0x88a8 } else { 0x8100 };
+                vec![(tpid, u16::from(style.priority.unwrap_or(0)) << 13 | vid.0)]
+            }
             (Some(_), Some(_)) => Vec::new(),
             (None, Some(_)) => tags[1..].to_vec(),
         }
@@ -326,13 +371,14 @@ pub(super) fn run(ops: &[Op]) {
                     model.configure(id, Some(config));
                 }
             }
-            Op::Access(at, access_vlan) => {
+            Op::Access(at, access_vlan, tag) => {
                 let Some(id) = pick(*at) else { continue };
                 let config = PortConfig {
                     access_vlan: *access_vlan,
+                    tag: *tag,
                     ..model.ports[&id].clone()
                 };
-                let done = switch.set_access_vlan(id, *access_vlan);
+                let done = switch.set_access_vlan(id, *access_vlan, *tag);
                 if agree(&model, Some(id), &config, done).is_some() {
                     model.configure(id, Some(config));
                 }
@@ -422,6 +468,14 @@ fn agree<T>(
     config: &PortConfig,
     done: Result<T, SwitchError>,
 ) -> Option<T> {
+    if model.other_tags(id, config) {
+        let refused = done.map(|_| ()).unwrap_err();
+        assert!(
+            matches!(refused, SwitchError::OtherTags { .. }),
+            "{refused}"
+        );
+        return None;
+    }
     // An edit that changes nothing is never refused, nor is what is there in conflict.
     match (model.conflict(id, config), done) {
         (None, Ok(done)) => Some(done),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::filter::{RxFilter, VlanTable};
 use crate::limits::MAX_VLAN;
-use crate::offload::PackedMac;
+use crate::offload::{PackedMac, TagStyle};
 
 /// A port's number: an index below [`crate::limits::MAX_PORT_IDS`]. A number becomes free when its
 /// port is removed and is used again only after many others.
@@ -98,6 +98,9 @@ pub struct PortConfig {
     /// `Some`: frames enter this VLAN untagged and leave it untagged. `None`: a trunk, whose tagged
     /// frames are in their VLAN and whose untagged ones are in none.
     pub access_vlan: Option<Vid>,
+    /// How frames of an access port are tagged where they leave through a trunk. Its kind of tag is the
+    /// VLAN's: all access ports of one have the same.
+    pub tag: TagStyle,
     /// What it takes.
     pub filter: RxFilter,
     /// What its frames may claim.
@@ -113,6 +116,7 @@ impl PortConfig {
         Self {
             kind: PortKind::Cvf,
             access_vlan: None,
+            tag: TagStyle::default(),
             filter: RxFilter::station(mac),
             rules: PortRules::default(),
             reserved: None,
@@ -124,6 +128,7 @@ impl PortConfig {
         Self {
             kind: PortKind::Uplink,
             access_vlan: None,
+            tag: TagStyle::default(),
             filter: RxFilter::default(),
             rules: PortRules::default(),
             reserved: None,
@@ -141,6 +146,9 @@ pub(super) struct Port {
     pub(super) assigned: PackedMac,
     /// Access VLAN, 0 for a trunk.
     pub(super) access: Vid,
+    /// As what those see its untagged frames who are held to some VLANs.
+    pub(super) seen: Vid,
+    pub(super) tag: TagStyle,
     pub(super) uplink: bool,
     pub(super) source: SourceMac,
     /// Addresses behind this port may be learned: uplinks and ports that take every unicast.
@@ -168,6 +176,11 @@ impl Port {
                 .unwrap_or_default(),
             assigned: config.reserved.filter(|_| held).unwrap_or_default(),
             access: config.access_vlan.unwrap_or_default(),
+            seen: match config.access_vlan {
+                Some(_) if config.tag.service => Vid::VEILED,
+                access => access.unwrap_or_default(),
+            },
+            tag: config.tag,
             uplink,
             source: rules.source,
             learns: uplink || filter.takes_unknown_unicast(),

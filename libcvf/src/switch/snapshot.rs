@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::filter::VlanTable;
 use super::learned::{Learned, Permit};
 use super::lists::{Lists, VlanLists};
 use super::permute::Permutation;
 use super::port::{Port, PortId, SourceMac, Vid};
 use super::table::Table;
 use super::verdict::{Reason, Targets, Verdict};
-use crate::offload::{EthView, PackedMac, VlanEdit, ethertype};
+use crate::offload::{EthView, PackedMac, VlanEdit, VlanTag, ethertype};
 
 /// Ports in one shared part of the port table.
 pub(super) const CHUNK: usize = 64;
@@ -38,17 +39,6 @@ struct Lane {
     seen: Vid,
 }
 
-impl Lane {
-    #[inline]
-    fn of(frame: &EthView, vid: Vid) -> Self {
-        let veiled = frame.tag.is_some_and(|tag| {
-            !tag.is_customer() || (tag.vid() == 0 && ethertype::is_tag(frame.ethertype))
-        });
-        let seen = if veiled { Vid::VEILED } else { vid };
-        Self { vid, seen }
-    }
-}
-
 /// All ports, addresses and lists at one moment. Immutable but for the learned addresses, which all
 /// snapshots of a switch share.
 #[derive(Clone)]
@@ -64,6 +54,8 @@ pub struct Snapshot {
     /// Of ports without access VLAN, which are in every VLAN.
     pub(super) trunks: Lists,
     pub(super) vlans: Arc<VlanLists>,
+    /// VLANs whose tags are service tags.
+    pub(super) services: Option<Arc<VlanTable>>,
     /// Ports that listed a group; trunks under VLAN 0.
     pub(super) groups: Arc<Table<Arc<[PortId]>>>,
 }
@@ -80,6 +72,7 @@ impl Snapshot {
             promiscuous_ports: 0,
             trunks: Lists::default(),
             vlans: Arc::new(VlanLists::new()),
+            services: None,
             groups: Arc::new(Table::new()),
         }
     }
@@ -100,16 +93,16 @@ impl Snapshot {
         let Some(port) = self.port(from) else {
             return Verdict::Drop(Reason::UnknownPort);
         };
-        let vid = match port.ingress(frame) {
-            Ok(vid) => vid,
+        let lane = match self.lane(port, frame) {
+            Ok(lane) => lane,
             Err(reason) => return Verdict::Drop(reason),
         };
+        let vid = lane.vid;
         // A port's first address is a station's, so the usual sender needs no other test.
         let own = frame.src == port.first_mac && !frame.src.is_zero();
         if !own && let Err(reason) = self.admit_source(from, port, vid, frame.src, now) {
             return Verdict::Drop(reason);
         }
-        let lane = Lane::of(frame, vid);
         if frame.dst.is_multicast() {
             return self.to_group(from, lane, frame.dst);
         }
@@ -133,7 +126,40 @@ impl Snapshot {
     /// Why it is dropped.
     #[inline]
     pub fn ingress(&self, from: PortId, frame: &EthView) -> Result<Vid, Reason> {
-        self.port(from).ok_or(Reason::UnknownPort)?.ingress(frame)
+        let port = self.port(from).ok_or(Reason::UnknownPort)?;
+        self.lane(port, frame).map(|lane| lane.vid)
+    }
+
+    /// The lane of a frame that comes in at `port`.
+    #[inline]
+    fn lane(&self, port: &Port, frame: &EthView) -> Result<Lane, Reason> {
+        match frame.tag {
+            None => Ok(Lane {
+                vid: port.access,
+                seen: port.seen,
+            }),
+            Some(tag) => self.tagged(port, frame, tag),
+        }
+    }
+
+    fn tagged(&self, port: &Port, frame: &EthView, tag: VlanTag) -> Result<Lane, Reason> {
+        let vid = port.ingress(tag, frame.ethertype)?;
+        if port.access != Vid::UNTAGGED {
+            let seen = port.seen;
+            return Ok(Lane { vid, seen });
+        }
+        let hides = tag.vid() == 0 && ethertype::is_tag(frame.ethertype);
+        let veiled = !tag.is_customer() || hides;
+        let seen = if veiled { Vid::VEILED } else { vid };
+        let named = Vid(tag.vid());
+        let services = self.services.as_ref();
+        let vid = match tag.tpid {
+            _ if !services.is_some_and(|services| services.contains(named)) => vid,
+            ethertype::SERVICE_VLAN => named,
+            ethertype::VLAN => Vid::UNTAGGED,
+            _ => vid,
+        };
+        Ok(Lane { vid, seen })
     }
 
     /// True when [`Self::egress`] may say anything but to keep the frame as it is.
@@ -155,10 +181,11 @@ impl Snapshot {
         let tagged = frame.tag.is_some_and(|tag| tag.is_customer());
         match (from.access, to.access, tagged) {
             (Vid::UNTAGGED, Vid::UNTAGGED, _) => VlanEdit::Keep,
-            (vid, Vid::UNTAGGED, false) => VlanEdit::Insert(vid.0),
-            (vid, Vid::UNTAGGED, true) => VlanEdit::Retag(vid.0),
-            (_, _, true) => VlanEdit::Strip,
-            (_, _, false) => VlanEdit::Keep,
+            (vid, Vid::UNTAGGED, false) => VlanEdit::Insert(vid.0, from.tag),
+            (vid, Vid::UNTAGGED, true) => VlanEdit::Retag(vid.0, from.tag),
+            // A service tag gets here where it is its VLAN's.
+            _ if frame.tag.is_some() => VlanEdit::Strip,
+            _ => VlanEdit::Keep,
         }
     }
 
@@ -350,15 +377,12 @@ impl<'a> Targets<'a> {
 }
 
 impl Port {
-    /// The VLAN of a frame coming in here.
+    /// The VLAN of a frame coming in here with this tag, and that EtherType behind it.
     #[inline]
-    fn ingress(&self, frame: &EthView) -> Result<Vid, Reason> {
-        let Some(tag) = frame.tag else {
-            return Ok(self.access);
-        };
+    fn ingress(&self, tag: VlanTag, ethertype: u16) -> Result<Vid, Reason> {
         if self.access != Vid::UNTAGGED {
             // A priority tag is all that may be there; removing it must not lay open another tag.
-            let bare = tag.is_customer() && tag.vid() == 0 && !ethertype::is_tag(frame.ethertype);
+            let bare = tag.is_customer() && tag.vid() == 0 && !ethertype::is_tag(ethertype);
             return if bare {
                 Ok(self.access)
             } else {
@@ -369,7 +393,7 @@ impl Port {
             (_, None) if !tag.is_customer() => Ok(Vid::UNTAGGED),
             (0xfff, _) if tag.is_customer() => Err(Reason::ReservedVlan),
             (vid, None) => Ok(Vid(vid)),
-            (_, Some(_)) if !tag.is_customer() || ethertype::is_tag(frame.ethertype) => {
+            (_, Some(_)) if !tag.is_customer() || ethertype::is_tag(ethertype) => {
                 Err(Reason::ForeignVlan)
             }
             (0, Some(_)) => Ok(Vid::UNTAGGED),

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::model::{Op, answer, frame, run};
 use super::*;
 use crate::limits::LEARNED_AGEING;
-use crate::offload::{EthView, PackedMac, VlanEdit};
+use crate::offload::{EthView, PackedMac, TagStyle, VlanEdit};
 
 fn mac(n: u8) -> PackedMac {
     PackedMac::new([0x52, 0x54, 0, 0, 0, n])
@@ -67,14 +67,21 @@ fn rules() -> impl Strategy<Value = PortRules> {
     })
 }
 
+fn tag() -> impl Strategy<Value = TagStyle> {
+    (prop::option::of(0..8_u8), rarely())
+        .prop_map(|(priority, service)| TagStyle { priority, service })
+}
+
 fn port() -> impl Strategy<Value = PortConfig> {
     let kind = prop_oneof![4 => Just(PortKind::Cvf), 1 => Just(PortKind::Uplink)];
     // A port's own address is mostly the one that it was given.
     let reserved = prop_oneof![3 => Just(None), 1 => (1..6_u8).prop_map(|n| Some(mac(n)))];
-    (kind, access(), filter(), rules(), reserved, any::<bool>()).prop_map(
-        |(kind, access_vlan, filter, rules, other, first)| PortConfig {
+    let access = (access(), tag());
+    (kind, access, filter(), rules(), reserved, any::<bool>()).prop_map(
+        |(kind, (access_vlan, tag), filter, rules, other, first)| PortConfig {
             kind,
             access_vlan,
+            tag,
             rules,
             reserved: filter.unicast.first().copied().filter(|_| first).or(other),
             filter,
@@ -90,6 +97,7 @@ fn tags() -> impl Strategy<Value = Vec<(u16, u16)>> {
             vec![(0x8100, 0)],
             vec![(0x8100, 0xfff)],
             vec![(0x88a8, 1)],
+            vec![(0x88a8, 2), (0x8100, 1)],
             vec![(0x8100, 0), (0x8100, 2)],
             vec![(0x8100, 1), (0x8100, 2)],
             vec![(0x9100, 1), (0x8100, 2)],
@@ -117,7 +125,7 @@ fn op() -> impl Strategy<Value = Op> {
         5 => port().prop_map(Op::Add),
         1 => at.clone().prop_map(Op::Remove),
         2 => (at.clone(), filter()).prop_map(|(at, filter)| Op::Filter(at, filter)),
-        1 => (at.clone(), access()).prop_map(|(at, vid)| Op::Access(at, vid)),
+        1 => (at.clone(), access(), tag()).prop_map(|(at, vid, tag)| Op::Access(at, vid, tag)),
         1 => (at.clone(), rules()).prop_map(|(at, rules)| Op::Rules(at, rules)),
         20 => (at.clone(), dst, src, tags())
             .prop_map(|(from, dst, src, tags)| Op::Frame { from, dst, src, tags }),
@@ -190,7 +198,7 @@ fn an_address_is_owned_once_per_vlan() {
     let eleven = switch.add_port(access(11)).unwrap();
     assert_eq!(switch.add_port(access(11)), Err(taken(11, eleven)));
     assert_eq!(
-        switch.set_access_vlan(ten, Some(Vid(11))),
+        switch.set_access_vlan(ten, Some(Vid(11)), TagStyle::default()),
         Err(taken(11, eleven))
     );
     assert_eq!(
@@ -198,9 +206,14 @@ fn an_address_is_owned_once_per_vlan() {
         Err(taken(10, ten)),
         "a trunk is in all"
     );
-    assert_eq!(switch.set_access_vlan(eleven, None), Err(taken(10, ten)));
+    assert_eq!(
+        switch.set_access_vlan(eleven, None, TagStyle::default()),
+        Err(taken(10, ten))
+    );
     switch.remove_port(ten).unwrap();
-    switch.set_access_vlan(eleven, None).unwrap();
+    switch
+        .set_access_vlan(eleven, None, TagStyle::default())
+        .unwrap();
     assert_eq!(switch.add_port(access(12)), Err(taken(0, eleven)));
     let error = switch.add_port(access(12)).unwrap_err().to_string();
     assert_eq!(
@@ -229,7 +242,10 @@ fn priority_tags_enter_the_access_vlan_with_their_priority() {
     let view = EthView::parse(&bytes).unwrap();
     let snapshot = switch.load();
     assert_eq!(answer(snapshot.forward(a, &view, 0)), Ok([up].into()));
-    assert_eq!(snapshot.egress(a, &view, up), VlanEdit::Retag(10));
+    assert_eq!(
+        snapshot.egress(a, &view, up),
+        VlanEdit::Retag(10, TagStyle::default())
+    );
 }
 
 /// VLAN hopping: whatever an access port sends is in its VLAN or nowhere.
@@ -628,9 +644,13 @@ fn an_idempotent_change_keeps_every_cached_answer() {
     let a = switch.add_port(PortConfig::cvf(mac(1))).unwrap();
     let before = switch.load().generation();
     switch.set_filter(a, RxFilter::station(mac(1))).unwrap();
-    switch.set_access_vlan(a, None).unwrap();
+    switch
+        .set_access_vlan(a, None, TagStyle::default())
+        .unwrap();
     assert_eq!(switch.load().generation(), before);
-    switch.set_access_vlan(a, Some(Vid(3))).unwrap();
+    switch
+        .set_access_vlan(a, Some(Vid(3)), TagStyle::default())
+        .unwrap();
     assert_ne!(switch.load().generation(), before);
 }
 
@@ -676,4 +696,70 @@ fn a_group_reaches_an_access_port_that_takes_nothing_else() {
     let view = EthView::parse(&frame(group(1), mac(1), &[(0x8100, 2)])).unwrap();
     let given = answer(switch.load().forward(trunk, &view, 0));
     assert_eq!(given, Ok([access].into()));
+}
+
+#[test]
+fn the_tag_of_an_access_vlan_is_written_as_it_was_given() {
+    let switch = Switch::new();
+    let access = |n: u8, priority, service| PortConfig {
+        access_vlan: Some(Vid(10)),
+        tag: TagStyle { priority, service },
+        ..PortConfig::cvf(mac(n))
+    };
+    let a = switch.add_port(access(1, Some(5), true)).unwrap();
+    let b = switch.add_port(access(2, None, true)).unwrap();
+    let refused = switch.add_port(access(3, None, false)).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "VLAN 10 has tags of 802.1ad here, because another device is in it with them: give the same \
+         protocol, or another VLAN"
+    );
+    let held = PortConfig {
+        rules: PortRules {
+            vlans: Some(Arc::new([Vid(10)].into_iter().collect())),
+            ..PortRules::default()
+        },
+        ..PortConfig::cvf(mac(4))
+    };
+    let held = switch.add_port(held).unwrap();
+    let trunk = switch.add_port(PortConfig::cvf(mac(5))).unwrap();
+    let up = switch.add_port(PortConfig::uplink()).unwrap();
+    let snapshot = switch.snapshot();
+    let go = |from, dst, tags: &[(u16, u16)]| {
+        let bytes = frame(dst, mac(9), tags);
+        let view = EthView::parse(&bytes).unwrap();
+        let to = answer(snapshot.forward(from, &view, 0)).unwrap_or_default();
+        let edit = |to: &PortId| (*to, snapshot.egress(from, &view, *to));
+        to.iter().map(edit).collect::<Vec<_>>()
+    };
+    let all = PackedMac::BROADCAST;
+    let tag = TagStyle {
+        priority: Some(5),
+        service: true,
+    };
+    let inserted = VlanEdit::Insert(10, tag);
+    assert_eq!(
+        go(a, all, &[]),
+        [(b, VlanEdit::Keep), (trunk, inserted), (up, inserted)],
+        "who is held to the customer's VLAN 10 is not in it"
+    );
+    assert_eq!(go(a, all, &[(0x8100, 0)])[1].1, VlanEdit::Retag(10, tag));
+    assert_eq!(
+        go(up, mac(1), &[(0x88a8, 10)]),
+        [(a, VlanEdit::Strip)],
+        "the way back"
+    );
+    assert_eq!(
+        go(up, all, &[(0x8100, 10)]),
+        [(held, VlanEdit::Keep), (trunk, VlanEdit::Keep)],
+        "a customer's VLAN of that number is another one"
+    );
+    assert_eq!(go(up, mac(4), &[(0x88a8, 10)]), []);
+    // Whoever is alone in it may change it.
+    switch.remove_port(b).unwrap();
+    let customer = TagStyle::default();
+    switch.set_access_vlan(a, Some(Vid(10)), customer).unwrap();
+    let view = EthView::parse(&frame(all, mac(9), &[(0x8100, 10)])).unwrap();
+    let to = answer(switch.load().forward(up, &view, 0)).unwrap();
+    assert!(to.contains(&a));
 }

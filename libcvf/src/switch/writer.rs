@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::Guard;
 use parking_lot::Mutex;
 
-use super::filter::{FilterError, RxFilter};
+use super::filter::{FilterError, RxFilter, VlanTable};
 use super::learned::LearnedEntry;
 use super::lists::{Membership, place};
 use super::permute::Permutation;
@@ -14,7 +14,7 @@ use super::port::{Port, PortConfig, PortId, PortKind, PortRules, Vid};
 use super::snapshot::{CHUNK, Owner, Snapshot};
 use crate::kept::{Kept, Versioned};
 use crate::limits::{MAX_PORT_IDS, MAX_PORTS, MAX_VLAN};
-use crate::offload::PackedMac;
+use crate::offload::{PackedMac, TagStyle};
 
 /// Why a port cannot be made or changed. Nothing has changed then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +42,29 @@ pub enum SwitchError {
         /// By whom.
         port: PortId,
     },
+    /// Another access port of the VLAN has the other kind of tag.
+    #[error(
+        "{vid} has tags of {} here, because another device is in it with them: give the same protocol, or \
+         another VLAN", protocol(*.service)
+    )]
+    OtherTags {
+        /// The VLAN.
+        vid: Vid,
+        /// Service tags.
+        service: bool,
+    },
+}
+
+const fn protocol(service: bool) -> &'static str {
+    if service { "802.1ad" } else { "802.1Q" }
+}
+
+/// The access ports of a VLAN.
+#[derive(Clone, Copy, Default)]
+struct Members {
+    count: usize,
+    /// They have service tags.
+    service: bool,
 }
 
 /// The write side. Shared by reference; changes wait for each other, workers never wait.
@@ -57,6 +80,8 @@ struct State {
     owners: BTreeMap<(PackedMac, Vid), PortId>,
     /// Addresses that ports keep for themselves, listed in their filters or not.
     reserved: BTreeMap<(PackedMac, Vid), PortId>,
+    /// Of VLANs that have access ports.
+    vlans: HashMap<Vid, Members>,
     /// Numbers never used start here.
     fresh: u32,
     /// Numbers of removed ports, oldest first.
@@ -152,12 +177,20 @@ impl Switch {
         self.edit(id, |config| config.filter = filter)
     }
 
-    /// Makes a port an access port of a VLAN, or a trunk.
+    /// Makes a port an access port of a VLAN, whose frames leave it with such tags, or a trunk.
     ///
     /// # Errors
-    /// [`SwitchError`]: the VLAN, or an address that is taken there.
-    pub fn set_access_vlan(&self, id: PortId, vid: Option<Vid>) -> Result<(), SwitchError> {
-        self.edit(id, |config| config.access_vlan = vid)
+    /// [`SwitchError`]: the VLAN, the other kind of tag than it has, or an address that is taken there.
+    pub fn set_access_vlan(
+        &self,
+        id: PortId,
+        vid: Option<Vid>,
+        tag: TagStyle,
+    ) -> Result<(), SwitchError> {
+        self.edit(id, |config| {
+            config.access_vlan = vid;
+            config.tag = tag;
+        })
     }
 
     /// Gives a port another address of its own, which nobody else may have, with the filter that goes
@@ -252,13 +285,18 @@ impl Switch {
         change.groups(old, new);
         change.lists(old, new);
         change.port(new);
+        if let Some(services) = services(&mut state.vlans, old, new) {
+            next.services = services;
+        }
 
         let learned = Arc::clone(&next.learned);
         self.current.swap(Arc::new(next));
         let learns = |config: &PortConfig| Port::new(config).learns;
         if let Some(old) = old.filter(|old| learns(old)) {
             let stays = |new: &PortConfig| {
-                learns(new) && new.access_vlan == old.access_vlan && new.rules == old.rules
+                learns(new)
+                    && (new.access_vlan, new.tag.service) == (old.access_vlan, old.tag.service)
+                    && new.rules == old.rules
             };
             if !new.is_some_and(stays) {
                 learned.flush(id);
@@ -301,6 +339,7 @@ impl State {
             return Err(SwitchError::BadVlan(vid));
         }
         config.filter.check()?;
+        self.check_tag(id, config)?;
         let own = config.filter.unicast.iter().copied();
         for mac in own.chain(config.reserved) {
             let taken = |(key, port): (&(PackedMac, Vid), &PortId)| {
@@ -324,6 +363,62 @@ impl State {
         }
         Ok(())
     }
+}
+
+impl State {
+    /// All access ports of a VLAN have the same kind of tag.
+    fn check_tag(&self, id: Option<PortId>, config: &PortConfig) -> Result<(), SwitchError> {
+        let Some(vid) = config.access_vlan else {
+            return Ok(());
+        };
+        let own = id.and_then(|id| self.ports.get(&id));
+        let own = own.is_some_and(|own| own.access_vlan == Some(vid));
+        let members = self.vlans.get(&vid).copied().unwrap_or_default();
+        let service = members.service;
+        if members.count > usize::from(own) && service != config.tag.service {
+            return Err(SwitchError::OtherTags { vid, service });
+        }
+        Ok(())
+    }
+}
+
+/// Counts a port where it is now. What VLANs have service tags, if that is not as it was.
+fn services(
+    vlans: &mut HashMap<Vid, Members>,
+    old: Config<'_>,
+    new: Config<'_>,
+) -> Option<Option<Arc<VlanTable>>> {
+    let place = |config: Config<'_>| {
+        let config = config?;
+        config.access_vlan.map(|vid| (vid, config.tag.service))
+    };
+    let (old, new) = (place(old), place(new));
+    if old == new {
+        return None;
+    }
+    if let Some((vid, _)) = old
+        && let Some(members) = vlans.get_mut(&vid)
+    {
+        members.count -= 1;
+        if members.count == 0 {
+            vlans.remove(&vid);
+        }
+    }
+    if let Some((vid, service)) = new {
+        let members = vlans.entry(vid).or_default();
+        members.count += 1;
+        members.service = service;
+    }
+    let is_service = |place: Option<(Vid, bool)>| place.is_some_and(|(_, service)| service);
+    if !is_service(old) && !is_service(new) {
+        return None;
+    }
+    let table: VlanTable = vlans
+        .iter()
+        .filter(|(_, members)| members.service)
+        .map(|(vid, _)| *vid)
+        .collect();
+    Some((table != VlanTable::new()).then(|| Arc::new(table)))
 }
 
 /// One port's change, applied to a copy of the snapshot. Only what differs is touched, so that all

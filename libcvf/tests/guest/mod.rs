@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use libcvf::control::{MacAddr, Permit};
-use libcvf::cvf::{Cvf, CvfSpec, Doorbells, Interrupts, MapRequest, PortPolicy, RingFormats};
+use libcvf::cvf::{
+    Cvf, CvfSpec, Doorbells, Interrupts, MapRequest, PortPolicy, RingFormats, TagStyle,
+};
 use libcvf::pf::{PhysicalFunction, SoftPf, SoftPfConfig};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
@@ -34,6 +36,7 @@ pub fn spec(last: u8) -> CvfSpec {
         mac: MacAddr([2, 0, 0, 0, 0, last]),
         mtu: 1500,
         vlan: None,
+        vlan_tag: TagStyle::default(),
         queue_pairs: 1,
         doorbells: Doorbells::Trapped,
         interrupts: Interrupts::Msix,

@@ -13,7 +13,8 @@ use super::monitor::Monitor;
 use super::top::Sort;
 use crate::engine::hints::check_memory;
 use crate::engine::{
-    Doorbells, Interrupts, Link, Personality, RingFormat, SetRequest, Word, parse_mode,
+    Doorbells, Interrupts, Link, Personality, RingFormat, SetRequest, VlanProtocol, Word,
+    parse_mode,
 };
 use crate::limits::{MAX_CALL_DEADLINE, MAX_INTERVAL, MIN_CALL_DEADLINE, MIN_INTERVAL};
 use crate::nearest;
@@ -61,8 +62,9 @@ pub enum Command {
         /// Only tell what would change
         #[arg(long)]
         dry_run: bool,
-        /// What to change: link=up|down, profile=NAME, mac=MAC, mtu=BYTES, vlan=ID|none,
-        /// trunk=ID,ID-ID|none, tx-mbit=N|none, rx-mbit=N|none, tx-frames=N|none, rx-frames=N|none
+        /// What to change: link=up|down, profile=NAME, mac=MAC, mtu=BYTES, vlan=ID|none, vlan-qos=0-7|none,
+        /// vlan-protocol=802.1Q|802.1ad, trunk=ID,ID-ID|none, tx-mbit=N|none, rx-mbit=N|none, tx-frames=N|none, rx-frames=N|none,
+        /// group=NAME|none, tx-share=N|none
         #[arg(required = true, value_name = "ATTRIBUTE=VALUE", value_parser = attribute)]
         attributes: Vec<(&'static str, String)>,
     },
@@ -263,6 +265,12 @@ pub struct Create {
     /// Access VLAN [default: none]
     #[arg(long, value_name = "ID", value_parser = number(1, MAX_VLAN))]
     pub vlan: Option<u64>,
+    /// Priority in the tags of that VLAN, 0 to 7 [default: that of the guest's priority tag, else 0]
+    #[arg(long, value_name = "N", value_parser = number(0, 7), requires = "vlan")]
+    pub vlan_qos: Option<u64>,
+    /// Kind of those tags [default: 802.1Q]
+    #[arg(long, value_name = "PROTOCOL", value_parser = words::<VlanProtocol>(), ignore_case = true, requires = "vlan")]
+    pub vlan_protocol: Option<String>,
     /// Without an access VLAN, confine it to these, as in 10,200-299 [default: those of its profile]
     #[arg(long, value_name = "IDS", conflicts_with = "vlan")]
     pub trunk: Option<String>,
@@ -278,6 +286,12 @@ pub struct Create {
     /// Most that it may receive, in frames per second [default: no limit]
     #[arg(long, value_name = "N", value_parser = rate)]
     pub rx_frames: Option<u64>,
+    /// Group of devices that share a rate; mdevd's configuration has them under rate-groups [default: none]
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// What of that rate is guaranteed to it, in Mbit/s [default: nothing]
+    #[arg(long, value_name = "N", value_parser = rate, requires = "group")]
+    pub tx_share: Option<u64>,
     /// Link that its guest's driver sees [default: up]
     #[arg(long, value_parser = words::<Link>())]
     pub link: Option<String>,

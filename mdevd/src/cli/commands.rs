@@ -158,7 +158,9 @@ fn options(create: Create) -> Options {
         ("socket_owner", create.socket_owner),
         ("socket_group", create.socket_group),
         ("socket_mode", create.socket_mode),
+        ("vlan_protocol", create.vlan_protocol),
         ("trunk", create.trunk),
+        ("group", create.group),
         ("link", create.link),
         ("profile", create.profile),
     ];
@@ -166,10 +168,12 @@ fn options(create: Create) -> Options {
         ("queue_pairs", create.queue_pairs),
         ("mtu", create.mtu),
         ("vlan", create.vlan),
+        ("vlan_qos", create.vlan_qos),
         ("tx_mbit", create.tx_mbit),
         ("rx_mbit", create.rx_mbit),
         ("tx_frames", create.tx_frames),
         ("rx_frames", create.rx_frames),
+        ("tx_share", create.tx_share),
     ];
     let dry_run = create.dry_run.then(|| ("dry_run", Value::from(true)));
     let texts = texts

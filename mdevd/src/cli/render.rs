@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::table::{Cell, KEEP, number, printable, ranked, table, text, toned};
 use super::terminal::{Terminal, Tone};
 use crate::engine::{
-    Change, Changed, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
-    PfView, RateLimits, State, Stats, Steering,
+    Change, Changed, Created, DeviceSummary, DeviceView, DirectionStats, GroupView, Health, Memory,
+    Outcome, PfView, RateLimits, State, Stats, Steering, VlanProtocol, Word,
 };
 use crate::text::shell_word;
 
@@ -136,6 +136,24 @@ pub(super) fn devices(terminal: Terminal, views: &[DeviceView]) -> String {
     each.join("\n")
 }
 
+/// The access VLAN, and what is particular about its tags.
+fn vlan(view: &DeviceView) -> String {
+    let Some(vlan) = view.summary.vlan else {
+        return "none".to_owned();
+    };
+    let protocol = view.vlan_protocol.as_deref();
+    let protocol = protocol.filter(|word| *word != VlanProtocol::default().word());
+    let particular: Vec<_> = protocol
+        .map(str::to_owned)
+        .into_iter()
+        .chain(view.vlan_qos.map(|qos| format!("qos {qos}")))
+        .collect();
+    match particular.join(", ") {
+        nothing if nothing.is_empty() => vlan.to_string(),
+        particular => format!("{vlan} ({particular})"),
+    }
+}
+
 fn device(terminal: Terminal, view: &DeviceView) -> String {
     let d = &view.summary;
     let mut lines = Lines::new(&d.name);
@@ -151,16 +169,18 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
         lines.line("queue pairs", d.queue_pairs.to_string());
         lines.line("mac", &d.mac);
         lines.line("mtu", d.mtu.to_string());
-        lines.line(
-            "vlan",
-            d.vlan
-                .map_or_else(|| "none".to_owned(), |vlan| vlan.to_string()),
-        );
+        lines.line("vlan", vlan(view));
         if let Some(trunk) = &view.trunk {
             lines.line("trunk", trunk);
         }
         for (label, rate) in rates(&view.rates) {
             lines.line(&label, rate.to_string());
+        }
+        if let Some(group) = &view.group {
+            let share = view
+                .tx_share
+                .map(|mbit| format!(" ({mbit} Mbit/s guaranteed)"));
+            lines.line("group", format!("{group}{}", share.unwrap_or_default()));
         }
         if view.health.is_none() {
             lines.line("link", &view.link);
@@ -437,6 +457,18 @@ pub(super) fn pf(terminal: Terminal, pf: &PfView) -> String {
         directions(
             &mut lines,
             [("uplink rx", &pf.uplink.rx), ("uplink tx", &pf.uplink.tx)],
+        );
+    }
+    for group in &pf.groups {
+        let GroupView {
+            name,
+            tx_mbit,
+            guaranteed_mbit,
+            devices,
+        } = group;
+        lines.line(
+            "group",
+            format!("{name}: {tx_mbit} Mbit/s, {guaranteed_mbit} guaranteed, {devices} devices"),
         );
     }
     let rows: Vec<Vec<Cell>> = pf

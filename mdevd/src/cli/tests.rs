@@ -210,6 +210,7 @@ fn a_failed_device_shows_its_reason_in_the_list() {
 #[test]
 fn a_pf_shows_how_busy_its_workers_are() {
     let mut pf = PfView {
+        groups: Vec::new(),
         name: "soft0".into(),
         kind: "soft".into(),
         workers: 2,

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::pf::{self, PfConfig};
 use super::section::{Source, scalar};
-use super::{ConfigError, MetricsListen, SystemBus};
+use super::{ConfigError, MetricsListen, RateGroups, SystemBus};
 use crate::engine::{SocketAccess, parse_mode};
 use crate::limits::MAX_CONFIG;
 use crate::logs::{self, LogFormat};
@@ -28,10 +28,11 @@ pub(super) struct FileConfig {
     pub(super) sockets: SocketAccess,
     pub(super) system_bus: Option<SystemBus>,
     pub(super) bus_admin_group: Option<String>,
+    pub(super) rate_groups: Option<RateGroups>,
     pub(super) pfs: Vec<PfConfig>,
 }
 
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "state-dir",
     "runtime-dir",
     "log",
@@ -44,6 +45,7 @@ pub(super) const KEYS: [&str; 13] = [
     "system-bus",
     "bus-admin-group",
     "metrics-listen",
+    "rate-groups",
     "pf",
 ];
 
@@ -83,6 +85,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<FileConfig, ConfigError> 
         })?,
         log_format: word(source, table, "log-format", str::parse)?,
         metrics: word(source, table, "metrics-listen", str::parse)?,
+        rate_groups: word(source, table, "rate-groups", str::parse)?,
         profile_dir: directory(source, table, "profile-dir")?,
         default_profile: word(source, table, "default-profile", |name| {
             Ok::<_, String>(name.to_owned())

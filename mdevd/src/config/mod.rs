@@ -5,6 +5,7 @@ mod bus;
 mod difference;
 mod dirs;
 mod file;
+mod groups;
 mod metrics;
 mod pf;
 mod section;
@@ -16,6 +17,7 @@ pub use bus::SystemBus;
 pub use dirs::{
     BUS_SOCKET, DEVICE_DIR, default_profile_dir, default_runtime_dir, default_state_dir,
 };
+pub use groups::RateGroups;
 pub use metrics::MetricsListen;
 pub use pf::{PfConfig, Uplink};
 
@@ -83,6 +85,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Where counters are offered.
     pub metrics: MetricsListen,
+    /// Devices that share a rate.
+    pub rate_groups: RateGroups,
     /// The PFs, never empty; the first is the default.
     pub pfs: Vec<PfConfig>,
 }
@@ -152,6 +156,7 @@ impl Config {
                 .or(file.default_profile)
                 .unwrap_or_else(|| profiles::DEFAULT.to_owned()),
             sockets: file.sockets,
+            rate_groups: file.rate_groups.unwrap_or_default(),
             system_bus: args.system_bus.or(file.system_bus).unwrap_or_default(),
             bus_admin_group: args
                 .bus_admin_group
@@ -207,6 +212,7 @@ impl std::fmt::Display for Config {
         let group = self.bus_admin_group.as_deref().unwrap_or("none");
         writeln!(f, "bus-admin-group = {group}")?;
         writeln!(f, "metrics-listen = {}", self.metrics)?;
+        writeln!(f, "rate-groups = {}", self.rate_groups)?;
         self.pfs.iter().try_for_each(|pf| writeln!(f, "pf = {pf}"))
     }
 }

@@ -35,6 +35,7 @@ socket-group = "107"
 socket-mode = "0600"
 system-bus = "off"
 bus-admin-group = "108"
+rate-groups = "web=5000,db=1"
 
 [[pf]]
 name = "soft0"
@@ -59,6 +60,7 @@ name = "soft1"
     assert_eq!(config.sockets.group.as_deref(), Some("107"));
     assert_eq!(config.system_bus, Some(SystemBus::Off));
     assert_eq!(config.bus_admin_group.as_deref(), Some("108"));
+    assert_eq!(config.rate_groups.unwrap_or_default().0["web"], 5000);
     assert_eq!(
         config.pfs[0].to_string(),
         "soft:soft0,queue-pairs=128,workers=2,rss-domains=16,vectors=300,doorbell-pages=257,\
@@ -73,7 +75,7 @@ fn complaints_name_file_line_and_the_nearest_key() {
         refusal("log = \"info\"\nstate_dir = \"/x\"\n"),
         "m.toml:2: there is no key 'state_dir'; did you mean 'state-dir'? (keys: state-dir, \
          runtime-dir, log, log-format, profile-dir, default-profile, socket-owner, socket-group, socket-mode, system-bus, \
-         bus-admin-group, metrics-listen, pf)"
+         bus-admin-group, metrics-listen, rate-groups, pf)"
     );
     let pf = refusal("[[pf]]\nname = \"a\"\n\nqueue-pair = 3\n");
     assert!(

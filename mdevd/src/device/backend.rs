@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use libcvf::cvf::{Cvf, CvfSpec};
+use libcvf::cvf::{Cvf, CvfSpec, PortPolicy};
 use libcvf::ledger::Shortage;
 use libcvf::pf::{PfError, PhysicalFunction, SoftPf, SoftPfConfig, TapConfig, UplinkConfig};
 use policies::Profile;
@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 
 use super::errors::{compose_error, socket_error};
 use super::gate::DeviceGate;
+use super::groups::Groups;
 use super::policy::port_policy;
 use super::served::ServedCvf;
 use super::{adapter, numbers};
@@ -31,6 +32,7 @@ pub enum BackendError {
 pub struct RealBackend {
     dir: PathBuf,
     pfs: Vec<Pf>,
+    groups: Arc<Groups>,
     runtime: Handle,
     events: Events,
 }
@@ -45,7 +47,12 @@ impl RealBackend {
     ///
     /// # Errors
     /// The first PF that cannot be started; none is left running.
-    pub fn start(dir: &Path, pfs: &[PfConfig], runtime: Handle) -> Result<Self, BackendError> {
+    pub fn start(
+        dir: &Path,
+        pfs: &[PfConfig],
+        groups: Arc<Groups>,
+        runtime: Handle,
+    ) -> Result<Self, BackendError> {
         let start = |config: &PfConfig| -> Result<Pf, BackendError> {
             let function: Arc<dyn PhysicalFunction> = SoftPf::start(soft(config))?;
             Ok(Pf {
@@ -57,6 +64,7 @@ impl RealBackend {
             dir: dir.to_owned(),
             pfs: pfs.iter().map(start).collect::<Result<_, _>>()?,
             runtime,
+            groups,
             events: Events::default(),
         })
     }
@@ -106,7 +114,10 @@ fn soft(config: &PfConfig) -> SoftPfConfig {
 
 impl Backend for RealBackend {
     fn pfs(&self) -> Vec<PfView> {
-        let view = |pf: &Pf| numbers::pf(&*pf.function, pf.devices.load(Ordering::Relaxed));
+        let view = |pf: &Pf| {
+            let devices = pf.devices.load(Ordering::Relaxed);
+            numbers::pf(&*pf.function, devices, self.groups.view(pf.function.name()))
+        };
         self.pfs.iter().map(view).collect()
     }
 
@@ -123,7 +134,10 @@ impl Backend for RealBackend {
             .map_err(|error| socket_error(name, &error))?;
         let gate = Arc::new(DeviceGate::new(profile.clone()));
         let spec = CvfSpec {
-            policy: port_policy(definition, profile),
+            policy: PortPolicy {
+                group: self.groups.place(definition)?,
+                ..port_policy(definition, profile)
+            },
             ..definition.spec()
         };
         let cvf = Cvf::compose(pf.function.clone(), spec, gate.clone())
@@ -140,7 +154,7 @@ impl Backend for RealBackend {
         let (runtime, devices) = (self.runtime.clone(), pf.devices.clone());
         Ok(Arc::new(ServedCvf::new(
             cvf,
-            (definition, gate),
+            (definition, gate, self.groups.clone()),
             Arc::new(description),
             place,
             runtime,
@@ -156,7 +170,11 @@ impl Backend for RealBackend {
         let request = definition.spec().request();
         let slice = pf.function.ledger().cut(name, &request).map_err(refuse)?;
         slice.release();
-        Ok(())
+        self.groups.fits(definition)
+    }
+
+    fn takes(&self, definition: &Definition) -> Result<(), EngineError> {
+        self.groups.fits(definition)
     }
 
     fn events(&self) -> &Events {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use libcvf::cvf::{ChangeError, Cvf};
+use libcvf::cvf::{ChangeError, Cvf, GroupRate, PortPolicy};
 use policies::Profile;
 
 use super::gate::DeviceGate;
@@ -18,8 +18,13 @@ pub(super) fn change(
     gate: &DeviceGate,
     (from, to): (&Definition, &Definition),
     profile: &Arc<Profile>,
+    group: Option<GroupRate>,
 ) -> Result<Vec<String>, ChangeError> {
-    let (before, policy) = (cvf.policy(), port_policy(to, profile));
+    let before = cvf.policy();
+    let policy = PortPolicy {
+        group,
+        ..port_policy(to, profile)
+    };
     // Never in more VLANs than before or afterwards: a trunk is held to its own before it becomes one, and as
     // long as it is one.
     let moved = match to.vlan {
@@ -53,7 +58,7 @@ pub(super) fn change(
 
 /// Address, VLAN and MTU. Each says whether it is so already.
 fn relocate(cvf: &Cvf, to: &Definition) -> Result<(), ChangeError> {
-    cvf.set_vlan(to.vlan)?;
+    cvf.set_vlan(to.vlan, to.vlan_tag.into())?;
     cvf.set_mac(to.mac)?;
     cvf.set_mtu(to.mtu)?;
     Ok(())

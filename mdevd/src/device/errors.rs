@@ -1,6 +1,6 @@
 //! Errors of the parts as the engine's.
 
-use libcvf::cvf::{ChangeError, ComposeError};
+use libcvf::cvf::{ChangeError, ComposeError, PolicyError};
 
 use crate::engine::EngineError;
 use crate::session::PlaceError;
@@ -39,6 +39,7 @@ pub(super) fn compose_error(name: &str, error: &ComposeError) -> EngineError {
         ComposeError::Mtu(mtu) => EngineError::invalid("mtu", mtu, why),
         ComposeError::Mac(mac) => EngineError::invalid("mac", mac, why),
         ComposeError::Vlan(vlan) => EngineError::invalid("vlan", vlan, why),
+        ComposeError::Policy(PolicyError::Group(_)) => EngineError::NoResources { name, why },
         ComposeError::Settings(_) | ComposeError::Policy(_) => {
             EngineError::invalid("device", name, why)
         }

@@ -9,6 +9,7 @@ mod change;
 mod conduct;
 mod errors;
 mod gate;
+mod groups;
 mod irqs;
 mod numbers;
 mod policy;
@@ -18,6 +19,7 @@ mod sys;
 
 pub use backend::{BackendError, RealBackend};
 pub(crate) use errors::socket_error;
+pub use groups::{GroupRates, Groups};
 
 #[cfg(test)]
 mod tests;

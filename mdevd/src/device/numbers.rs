@@ -7,8 +7,8 @@ use libcvf::pf::PhysicalFunction;
 use vfio_user_server::Observer;
 
 use crate::engine::{
-    Counters, DirectionStats, Health, Memory, PairCounters, PfView, Refusal, Resource, Stats,
-    Steering, UplinkView,
+    Counters, DirectionStats, GroupView, Health, Memory, PairCounters, PfView, Refusal, Resource,
+    Stats, Steering, UplinkView,
 };
 use crate::session::Visits;
 
@@ -129,7 +129,7 @@ fn refusal(device: Option<libcvf::cvf::Refusal>, observer: &Observer) -> Option<
 }
 
 /// A PF with its capacity.
-pub(super) fn pf(pf: &dyn PhysicalFunction, devices: u64) -> PfView {
+pub(super) fn pf(pf: &dyn PhysicalFunction, devices: u64, groups: Vec<GroupView>) -> PfView {
     let uplink = pf.uplink().map_or_else(
         || UplinkView {
             kind: "none".to_owned(),
@@ -160,5 +160,6 @@ pub(super) fn pf(pf: &dyn PhysicalFunction, devices: u64) -> PfView {
                 free: free.into(),
             })
             .collect(),
+        groups,
     }
 }

@@ -26,6 +26,8 @@ pub(super) fn port_policy(definition: &Definition, profile: &Profile) -> PortPol
         nd: neighbours(spoof.nd),
         networks: spoof.source_networks.iter().map(network).collect(),
         rates: rates(definition, profile),
+        // Groups are the back end's to know.
+        group: None,
     }
 }
 
@@ -81,4 +83,4 @@ fn rates(definition: &Definition, profile: &Profile) -> PortRates {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

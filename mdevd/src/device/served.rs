@@ -18,6 +18,7 @@ use super::adapter::Adapter;
 use super::change;
 use super::errors::{change_error, socket_error};
 use super::gate::DeviceGate;
+use super::groups::Groups;
 use super::{numbers, quiet};
 use crate::engine::{Client, Definition, Device, EngineError, Events, Health, LookUp, Stats};
 use crate::limits::QUIESCE_DEADLINE;
@@ -29,6 +30,7 @@ pub(super) struct ServedCvf {
     path: PathBuf,
     cvf: Arc<Cvf>,
     gate: Arc<DeviceGate>,
+    groups: Arc<Groups>,
     /// What it is. Held while it changes: changes come one after the other.
     now: Mutex<Definition>,
     description: Arc<Description>,
@@ -59,7 +61,7 @@ impl ServedCvf {
     /// Takes over a composed CVF; `siblings` counts it from now on.
     pub(super) fn new(
         cvf: Arc<Cvf>,
-        (definition, gate): (&Definition, Arc<DeviceGate>),
+        (definition, gate, groups): (&Definition, Arc<DeviceGate>, Arc<Groups>),
         description: Arc<Description>,
         place: Place,
         runtime: Handle,
@@ -74,6 +76,7 @@ impl ServedCvf {
             path: place.path().to_owned(),
             cvf,
             gate,
+            groups,
             now: Mutex::new(definition.clone()),
             description,
             observer: Observer::new(),
@@ -178,7 +181,8 @@ impl Device for ServedCvf {
 
     fn change(&self, to: &Definition, profile: &Arc<Profile>) -> Result<Vec<String>, EngineError> {
         let mut now = self.now.lock();
-        let changed = change::change(&self.cvf, &self.gate, (&now, to), profile);
+        let group = self.groups.place(to)?;
+        let changed = change::change(&self.cvf, &self.gate, (&now, to), profile, group);
         let notes = changed.map_err(|error| change_error(&self.name, &error))?;
         to.clone_into(&mut now);
         Ok(notes)
@@ -189,7 +193,8 @@ impl Device for ServedCvf {
         let Some(profile) = look_up(&now.profile) else {
             return Ok(Vec::new());
         };
-        change::change(&self.cvf, &self.gate, (&now, &now), &profile)
+        let group = self.groups.place(&now)?;
+        change::change(&self.cvf, &self.gate, (&now, &now), &profile, group)
             .map_err(|error| change_error(&self.name, &error))
     }
 

@@ -56,6 +56,8 @@ impl Catalog {
             drop(names);
             if answer.changed {
                 self.admitted_change(from, &to)?;
+                let takes = self.backend.takes(&to);
+                takes.map_err(|error| error.on(ATTEMPTED, name))?;
             }
             return Ok(answer);
         }
@@ -102,6 +104,8 @@ impl Catalog {
     ) -> Result<(Vec<String>, Arc<Profile>), EngineError> {
         let from = &live.definition;
         let profile = self.admitted_change(from, to)?;
+        let takes = self.backend.takes(to);
+        takes.map_err(|error| error.on(ATTEMPTED, &to.name))?;
         let stored = self.store.put(to);
         stored.map_err(|why| store_failed(ATTEMPTED, &to.name, &why))?;
         crash::point("set: stored");

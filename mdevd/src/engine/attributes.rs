@@ -1,4 +1,4 @@
-//! Attributes that are more than a word or a number: VLANs of a trunk, rates.
+//! Attributes that are more than a word or a number: VLANs of a trunk, tags, rates.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use libcvf::limits::MAX_VLAN;
 use serde::{Deserialize, Serialize};
 
+use super::definition::Word;
 use crate::limits::{MAX_RATE_FRAMES, MAX_RATE_MBIT, MAX_TRUNK_RANGES};
 
 /// VLANs that a device without access VLAN is confined to: ranges in order, none touching another.
@@ -98,6 +99,47 @@ impl fmt::Display for Trunk {
     }
 }
 
+/// Which tags frames of an access VLAN have outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VlanProtocol {
+    /// Customer tags, 0x8100.
+    #[default]
+    #[serde(rename = "802.1Q")]
+    Customer,
+    /// Service tags, 0x88a8.
+    #[serde(rename = "802.1ad")]
+    Service,
+}
+
+impl Word for VlanProtocol {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("802.1Q", Self::Customer), ("802.1ad", Self::Service)];
+
+    fn from_word(word: &str) -> Option<Self> {
+        let found = Self::WORDS.iter();
+        let mut found = found.filter(|(text, _)| text.eq_ignore_ascii_case(word));
+        found.next().map(|&(_, value)| value)
+    }
+}
+
+/// How frames of an access VLAN are tagged where they leave through a trunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VlanTag {
+    /// Priority, 0 to 7; absent: that of the guest's priority tag, else 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qos: Option<u8>,
+    /// Kind of tag.
+    pub protocol: VlanProtocol,
+}
+
+impl VlanTag {
+    /// What a device has to which nothing else was given.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Rates that the operator gives one device; its profile's count too, and the lower of both holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -150,6 +192,25 @@ impl RateLimits {
             "rx_frames" => self.rx_frames = rate,
             _ => {}
         }
+    }
+}
+
+/// A device's place among those that share a rate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GroupShare {
+    /// Name of the group, as mdevd's configuration has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// What its guest may send whatever the others do, in Mbit/s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tx_share: Option<u32>,
+}
+
+impl GroupShare {
+    /// It is in no group.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 }
 

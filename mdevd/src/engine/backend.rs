@@ -32,6 +32,14 @@ pub trait Backend: Send + Sync + 'static {
     /// Says which resource is short.
     fn fits(&self, definition: &Definition) -> Result<(), EngineError>;
 
+    /// Whether what a device shares with others lets it be as it is defined; it may be composed already.
+    ///
+    /// # Errors
+    /// Says what does not: a group that there is not, or that has too little left.
+    fn takes(&self, _definition: &Definition) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     /// Where devices tell what happens to them; the catalog tells its own there.
     fn events(&self) -> &Events;
 }

@@ -196,8 +196,10 @@ impl Catalog {
         let profile = draft.profile.as_deref();
         let profile = profile.unwrap_or_else(|| self.profiles.default_name());
         Ok(Definition {
+            vlan_tag: draft.vlan_tag,
             trunk: draft.trunk.clone(),
             rates: draft.rates,
+            share: draft.share.clone(),
             link: draft.link.unwrap_or_default(),
             profile: profile.to_owned(),
             uuid: self.identity.uuid(&name),

@@ -4,7 +4,7 @@ use libcvf::control::MacAddr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::attributes::{RateLimits, Trunk};
+use super::attributes::{GroupShare, RateLimits, Trunk, VlanTag};
 use crate::text::as_text;
 
 /// The device a guest sees.
@@ -162,12 +162,18 @@ pub struct Definition {
     /// Access VLAN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
+    /// How its frames are tagged outside of its access VLAN.
+    #[serde(default, skip_serializing_if = "VlanTag::is_default")]
+    pub vlan_tag: VlanTag,
     /// VLANs that it is confined to where it has no access VLAN; absent: those of its profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trunk: Option<Trunk>,
     /// Rates beside its profile's.
     #[serde(default, skip_serializing_if = "RateLimits::is_none")]
     pub rates: RateLimits,
+    /// With whom it shares a rate.
+    #[serde(default, skip_serializing_if = "GroupShare::is_none")]
+    pub share: GroupShare,
     /// Link.
     #[serde(default, skip_serializing_if = "Link::is_up")]
     pub link: Link,
@@ -193,7 +199,11 @@ impl Definition {
             "mac" => Some(self.mac.to_string()),
             "mtu" => Some(self.mtu.to_string()),
             "vlan" => self.vlan.map(|vlan| vlan.to_string()),
+            "vlan_qos" => self.vlan_tag.qos.map(|qos| qos.to_string()),
+            "vlan_protocol" => Some(self.vlan_tag.protocol.word().to_owned()),
             "trunk" => self.trunk.as_ref().map(Trunk::to_string),
+            "group" => self.share.group.clone(),
+            "tx_share" => self.share.tx_share.map(|share| share.to_string()),
             rate => self.rates.get(rate).map(|rate| rate.to_string()),
         }
     }

@@ -106,6 +106,10 @@ impl Entry {
             qemu: String::new(),
             sequence: 0,
             link: String::new(),
+            group: None,
+            tx_share: None,
+            vlan_qos: None,
+            vlan_protocol: None,
             trunk: None,
             rates: RateLimits::default(),
             health: None,
@@ -120,6 +124,11 @@ impl Entry {
             view.socket_mode = format!("{:04o}", definition.socket.mode);
             view.sequence = definition.sequence;
             view.link = definition.link.word().to_owned();
+            view.group = definition.share.group.clone();
+            view.tx_share = definition.share.tx_share;
+            let tag = definition.vlan.map(|_| definition.vlan_tag);
+            view.vlan_qos = tag.and_then(|tag| tag.qos);
+            view.vlan_protocol = tag.map(|tag| tag.protocol.word().to_owned());
             view.trunk = definition.trunk.as_ref().map(ToString::to_string);
             view.rates = definition.rates;
             view.notes = hints::notes(definition);

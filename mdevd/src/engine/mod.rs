@@ -27,7 +27,7 @@ mod spec;
 mod view;
 mod whole;
 
-pub use attributes::{RateLimits, Trunk};
+pub use attributes::{GroupShare, RateLimits, Trunk, VlanProtocol, VlanTag};
 pub use backend::{Backend, Device, LookUp};
 pub use catalog::Catalog;
 pub use definition::{
@@ -42,9 +42,9 @@ pub use sample::Sample;
 pub use service::{Census, Reloaded, Service};
 pub use set::{Change, Changed, Changes, SetRequest};
 pub use view::{
-    Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
-    Page, PairCounters, PfView, Refusal, Resource, State, Stats, StatsPage, Steering, UplinkView,
-    VersionView,
+    Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, GroupView, Health,
+    Memory, Outcome, Page, PairCounters, PfView, Refusal, Resource, State, Stats, StatsPage,
+    Steering, UplinkView, VersionView,
 };
 
 use crate::profiles::{ProfileDetail, ProfileSummary, Reloaded as ProfilesReloaded};

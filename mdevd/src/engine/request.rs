@@ -4,12 +4,12 @@ use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 use serde::{Deserialize, Serialize};
 
-use super::attributes::{RateLimits, Trunk};
+use super::attributes::{GroupShare, RateLimits, Trunk, VlanTag};
 use super::definition::{
     Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess, Word,
 };
 use super::error::EngineError;
-use crate::limits::MAX_TEXT;
+use crate::limits::{MAX_RATE_MBIT, MAX_TEXT};
 use crate::names::check_name;
 use crate::nearest;
 
@@ -38,6 +38,12 @@ pub struct CreateRequest {
     /// Access VLAN; none if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u64>,
+    /// Priority in the tags of its access VLAN, 0 to 7; the guest's if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan_qos: Option<u64>,
+    /// Kind of those tags: a word of [`super::VlanProtocol`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan_protocol: Option<String>,
     /// VLANs that a device without access VLAN is confined to, as in `10,200-299`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trunk: Option<String>,
@@ -53,6 +59,12 @@ pub struct CreateRequest {
     /// Received by it at most, in frames per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rx_frames: Option<u64>,
+    /// Name of a group of devices that share a rate; none if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Of that rate guaranteed to it, in Mbit/s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tx_share: Option<u64>,
     /// A word of [`Link`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
@@ -83,7 +95,7 @@ pub struct CreateRequest {
 
 impl CreateRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 21] = [
+    pub const KEYS: [&'static str; 25] = [
         "name",
         "pf",
         "personality",
@@ -91,11 +103,15 @@ impl CreateRequest {
         "mac",
         "mtu",
         "vlan",
+        "vlan_qos",
+        "vlan_protocol",
         "trunk",
         "tx_mbit",
         "rx_mbit",
         "tx_frames",
         "rx_frames",
+        "group",
+        "tx_share",
         "link",
         "profile",
         "dry_run",
@@ -148,6 +164,11 @@ impl CreateRequest {
             );
             return Err(EngineError::invalid("trunk", trunk, why));
         }
+        let vlan_tag = VlanTag {
+            qos: self.vlan_qos.map(qos).transpose()?,
+            protocol: word("vlan_protocol", self.vlan_protocol.as_deref())?,
+        };
+        check_tag(self.vlan.is_some(), vlan_tag)?;
         let mut rates = RateLimits::default();
         let asked = [self.tx_mbit, self.rx_mbit, self.tx_frames, self.rx_frames];
         for ((key, most), rate) in RateLimits::KEYS.into_iter().zip(asked) {
@@ -156,11 +177,21 @@ impl CreateRequest {
                 rate.map(|rate| check_rate(key, rate, most)).transpose()?,
             );
         }
+        let share = GroupShare {
+            group: self.group.map(|name| group(&name)).transpose()?,
+            tx_share: self
+                .tx_share
+                .map(|share| check_rate("tx_share", share, MAX_RATE_MBIT))
+                .transpose()?,
+        };
+        check_share(&share)?;
         let link = self.link.as_deref().map(|text| word("link", Some(text)));
         let max_pairs = u64::from(MAX_QUEUE_PAIRS);
         Ok(Draft {
+            vlan_tag,
             trunk,
             rates,
+            share,
             link: link.transpose()?,
             profile: self.profile,
             dry_run: self.dry_run,
@@ -206,10 +237,14 @@ pub struct Draft {
     pub mtu: u16,
     /// 1 to [`MAX_VLAN`].
     pub vlan: Option<u16>,
+    /// Of that VLAN; the default without.
+    pub vlan_tag: VlanTag,
     /// See [`CreateRequest::trunk`]; only without an access VLAN.
     pub trunk: Option<Trunk>,
     /// Rates that were given.
     pub rates: RateLimits,
+    /// With whom it shares a rate.
+    pub share: GroupShare,
     /// Link, if it was given.
     pub link: Option<Link>,
     /// See [`CreateRequest::profile`].
@@ -261,6 +296,17 @@ impl Draft {
             ("mtu", differ(&self.mtu, &d.mtu)),
             ("vlan", differ(&vlan(self.vlan), &vlan(d.vlan))),
             (
+                "vlan-qos",
+                differ(
+                    &or_none(self.vlan_tag.qos.as_ref()),
+                    &or_none(d.vlan_tag.qos.as_ref()),
+                ),
+            ),
+            (
+                "vlan-protocol",
+                differ(&self.vlan_tag.protocol.word(), &d.vlan_tag.protocol.word()),
+            ),
+            (
                 "trunk",
                 self.trunk
                     .as_ref()
@@ -270,6 +316,19 @@ impl Draft {
             ("rx-mbit", rate("rx_mbit")),
             ("tx-frames", rate("tx_frames")),
             ("rx-frames", rate("rx_frames")),
+            (
+                "group",
+                self.share
+                    .group
+                    .as_ref()
+                    .and_then(|group| differ(group, &or_none(d.share.group.as_ref()))),
+            ),
+            (
+                "tx-share",
+                self.share.tx_share.and_then(|share| {
+                    differ(&share.to_string(), &or_none(d.share.tx_share.as_ref()))
+                }),
+            ),
             (
                 "link",
                 self.link
@@ -332,6 +391,45 @@ pub(super) fn check_profile(name: &str) -> Result<(), EngineError> {
 pub(super) fn trunk(text: &str) -> Result<Trunk, EngineError> {
     text.parse()
         .map_err(|why: String| EngineError::invalid("trunk", text, why))
+}
+
+/// A priority code point.
+pub(super) fn qos(value: u64) -> Result<u8, EngineError> {
+    let fits = u8::try_from(value).ok().filter(|qos| *qos <= 7);
+    fits.ok_or_else(|| EngineError::invalid("vlan_qos", value, "it is from 0 to 7"))
+}
+
+/// Without an access VLAN there is nothing to tag.
+pub(super) fn check_tag(has_vlan: bool, tag: VlanTag) -> Result<(), EngineError> {
+    if has_vlan || tag.is_default() {
+        return Ok(());
+    }
+    let (attribute, value) = match tag.qos {
+        Some(qos) => ("vlan_qos", qos.to_string()),
+        None => ("vlan_protocol", tag.protocol.word().to_owned()),
+    };
+    let why = "it is about the tags of an access VLAN, and there is none; give vlan, too";
+    Err(EngineError::invalid(attribute, value, why))
+}
+
+/// A name that a group could have.
+pub(super) fn group(name: &str) -> Result<String, EngineError> {
+    match check_name(name) {
+        Ok(()) => Ok(name.to_owned()),
+        Err(why) => Err(EngineError::invalid("group", name, why)),
+    }
+}
+
+/// A share is one of a group's rate.
+pub(super) fn check_share(share: &GroupShare) -> Result<(), EngineError> {
+    match (&share.group, share.tx_share) {
+        (None, Some(mbit)) => Err(EngineError::invalid(
+            "tx_share",
+            mbit,
+            "it is guaranteed out of a group's rate, and the device is in no group; give group, too",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A rate up to `most`.

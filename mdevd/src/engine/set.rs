@@ -4,10 +4,13 @@ use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_VLAN, MIN_MTU};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::attributes::{RateLimits, Trunk};
+use super::attributes::{GroupShare, RateLimits, Trunk, VlanProtocol, VlanTag};
 use super::definition::{Definition, Link};
 use super::error::EngineError;
-use super::request::{check_profile, check_rate, mac, number, trunk, word};
+use super::request::{
+    check_profile, check_rate, check_share, check_tag, group, mac, number, qos, trunk, word,
+};
+use crate::limits::MAX_RATE_MBIT;
 
 /// A request to change attributes of a device, as it came; what is absent stays. A value is a text or,
 /// where that makes sense, a number; `none` takes away what a device may be without.
@@ -29,6 +32,12 @@ pub struct SetRequest {
     /// Access VLAN, or `none`.
     #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub vlan: Option<String>,
+    /// Priority in the tags of the access VLAN, or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub vlan_qos: Option<String>,
+    /// Kind of those tags: a word of [`VlanProtocol`].
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub vlan_protocol: Option<String>,
     /// VLANs of a trunk, or `none`.
     #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub trunk: Option<String>,
@@ -44,6 +53,12 @@ pub struct SetRequest {
     /// See [`RateLimits::rx_frames`]; or `none`.
     #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub rx_frames: Option<String>,
+    /// Name of a group, or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// See [`GroupShare::tx_share`]; or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub tx_share: Option<String>,
     /// Only tell what would be done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -78,10 +93,18 @@ pub struct Changes {
     pub mtu: Option<u16>,
     /// Another access VLAN.
     pub vlan: Option<Option<u16>>,
+    /// Another priority in its tags.
+    pub vlan_qos: Option<Option<u8>>,
+    /// Another kind of tag.
+    pub vlan_protocol: Option<VlanProtocol>,
     /// Other VLANs of a trunk.
     pub trunk: Option<Option<Trunk>>,
     /// Rates that change.
     pub rates: Vec<(&'static str, Option<u32>)>,
+    /// Another group.
+    pub group: Option<Option<String>>,
+    /// Another share of its rate.
+    pub tx_share: Option<Option<u32>>,
 }
 
 /// One attribute that changed, or would.
@@ -122,17 +145,21 @@ impl Change {
 
 impl SetRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 10] = [
+    pub const KEYS: [&'static str; 14] = [
         "link",
         "profile",
         "mac",
         "mtu",
         "vlan",
+        "vlan_qos",
+        "vlan_protocol",
         "trunk",
         "tx_mbit",
         "rx_mbit",
         "tx_frames",
         "rx_frames",
+        "group",
+        "tx_share",
     ];
 
     /// Checks every attribute by itself.
@@ -179,12 +206,32 @@ impl SetRequest {
                 .as_deref()
                 .map(|text| removable(text, vlan))
                 .transpose()?,
+            vlan_qos: self
+                .vlan_qos
+                .as_deref()
+                .map(|text| removable(text, priority))
+                .transpose()?,
+            vlan_protocol: self
+                .vlan_protocol
+                .as_deref()
+                .map(|text| word("vlan_protocol", Some(text)))
+                .transpose()?,
             trunk: self
                 .trunk
                 .as_deref()
                 .map(|text| removable(text, trunk))
                 .transpose()?,
             rates: rates.filter_map(rate).collect::<Result<_, _>>()?,
+            group: self
+                .group
+                .as_deref()
+                .map(|text| removable(text, group))
+                .transpose()?,
+            tx_share: self
+                .tx_share
+                .as_deref()
+                .map(|text| removable(text, share))
+                .transpose()?,
             profile: self.profile,
         })
     }
@@ -221,11 +268,22 @@ fn vlan(text: &str) -> Result<u16, EngineError> {
     number("vlan", value, 1, MAX_VLAN.into())
 }
 
+fn share(text: &str) -> Result<u32, EngineError> {
+    let mbit = whole("tx_share", text, MAX_RATE_MBIT.into())?;
+    check_rate("tx_share", mbit, MAX_RATE_MBIT)
+}
+
+fn priority(text: &str) -> Result<u8, EngineError> {
+    let refuse = |_| EngineError::invalid("vlan_qos", text, "it is from 0 to 7, or none");
+    qos(text.parse().map_err(refuse)?)
+}
+
 impl Changes {
     /// The definition with these changes.
     ///
     /// # Errors
-    /// [`EngineError::InvalidArgument`]: a trunk's VLANs beside an access VLAN.
+    /// [`EngineError::InvalidArgument`]: a trunk's VLANs beside an access VLAN, tags without one, a share without a
+    /// group.
     pub fn applied_to(&self, definition: &Definition) -> Result<Definition, EngineError> {
         let mut next = definition.clone();
         if let Some(link) = self.link {
@@ -242,10 +300,32 @@ impl Changes {
         }
         if let Some(vlan) = self.vlan {
             next.vlan = vlan;
+            if vlan.is_none() {
+                // It was about that VLAN's tags.
+                next.vlan_tag = VlanTag::default();
+            }
         }
+        if let Some(qos) = self.vlan_qos {
+            next.vlan_tag.qos = qos;
+        }
+        if let Some(protocol) = self.vlan_protocol {
+            next.vlan_tag.protocol = protocol;
+        }
+        check_tag(next.vlan.is_some(), next.vlan_tag)?;
         if let Some(trunk) = &self.trunk {
             next.trunk.clone_from(trunk);
         }
+        if let Some(group) = &self.group {
+            next.share.group.clone_from(group);
+            if group.is_none() {
+                // It was one of that group's rate.
+                next.share = GroupShare::default();
+            }
+        }
+        if let Some(share) = self.tx_share {
+            next.share.tx_share = share;
+        }
+        check_share(&next.share)?;
         for &(key, rate) in &self.rates {
             next.rates.set(key, rate);
         }

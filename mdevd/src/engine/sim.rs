@@ -127,6 +127,7 @@ impl Backend for SimBackend {
                 total: pf.pairs,
                 free: pf.pairs - pf.used,
             }],
+            groups: Vec::new(),
         };
         self.shared.lock().pfs.iter().map(view).collect()
     }

@@ -1,7 +1,8 @@
 //! A definition as libcvf composes it.
 
-use libcvf::cvf::{self, CvfSpec, PortPolicy};
+use libcvf::cvf::{self, CvfSpec, PortPolicy, TagStyle};
 
+use super::attributes::{VlanProtocol, VlanTag};
 use super::definition::{Definition, Doorbells, Interrupts, RingFormat};
 
 impl Definition {
@@ -13,6 +14,7 @@ impl Definition {
             mac: self.mac,
             mtu: self.mtu,
             vlan: self.vlan,
+            vlan_tag: self.vlan_tag.into(),
             queue_pairs: self.queue_pairs,
             doorbells: match self.doorbells {
                 Doorbells::Trapped => cvf::Doorbells::Trapped,
@@ -28,6 +30,15 @@ impl Definition {
                 RingFormat::Any => cvf::RingFormats::Any,
             },
             policy: PortPolicy::default(),
+        }
+    }
+}
+
+impl From<VlanTag> for TagStyle {
+    fn from(tag: VlanTag) -> Self {
+        Self {
+            priority: tag.qos,
+            service: tag.protocol == VlanProtocol::Service,
         }
     }
 }

@@ -295,12 +295,24 @@ pub struct DeviceView {
     /// Link as defined: a word of [`super::Link`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub link: String,
+    /// Priority in the tags of its access VLAN, if given.
+    #[serde(default, skip_serializing_if = "none")]
+    pub vlan_qos: Option<u8>,
+    /// Kind of those tags, where there is one: a word of [`super::VlanProtocol`].
+    #[serde(default, skip_serializing_if = "none")]
+    pub vlan_protocol: Option<String>,
     /// VLANs that it is confined to, if given.
     #[serde(default, skip_serializing_if = "none")]
     pub trunk: Option<String>,
     /// Rates that it was given beside its profile's.
     #[serde(default, skip_serializing_if = "RateLimits::is_none")]
     pub rates: RateLimits,
+    /// The group of devices that it shares a rate with, if it is in one.
+    #[serde(default, skip_serializing_if = "none")]
+    pub group: Option<String>,
+    /// Of that rate guaranteed to it, in Mbit/s.
+    #[serde(default, skip_serializing_if = "none")]
+    pub tx_share: Option<u32>,
     /// How it fares; absent when it is not composed.
     #[serde(default, skip_serializing_if = "none")]
     pub health: Option<Health>,
@@ -433,6 +445,22 @@ pub struct PfView {
     pub devices: u64,
     /// What it has and what is left.
     pub resources: Vec<Resource>,
+    /// Groups of its devices that share a rate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupView>,
+}
+
+/// Devices of a PF that share a rate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// Name.
+    pub name: String,
+    /// What they send together at most, in Mbit/s.
+    pub tx_mbit: u64,
+    /// What of it is guaranteed to one of them or another, in Mbit/s.
+    pub guaranteed_mbit: u64,
+    /// How many they are.
+    pub devices: u64,
 }
 
 /// The daemon.

@@ -6,7 +6,8 @@ use tempfile::tempdir;
 use super::record::{Step, upgrade};
 use super::*;
 use crate::engine::{
-    Doorbells, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
+    Doorbells, GroupShare, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
+    VlanProtocol, VlanTag,
 };
 
 fn definition(name: &str, sequence: u64) -> Definition {
@@ -20,8 +21,10 @@ fn definition(name: &str, sequence: u64) -> Definition {
         mac: MacAddr([2, 0, 0, 0, 0, 1]),
         mtu: 9000,
         vlan: Some(7),
+        vlan_tag: VlanTag::default(),
         trunk: None,
         rates: RateLimits::default(),
+        share: GroupShare::default(),
         link: Link::Up,
         profile: "tenant".to_owned(),
         doorbells: Doorbells::Trapped,
@@ -205,6 +208,7 @@ fn the_second_layout_is_read_for_ever() {
 const CORPUS: &[&str] = &[
     include_str!("tests/records-v1.jsonl"),
     include_str!("tests/records-v2.jsonl"),
+    include_str!("tests/records-v3.jsonl"),
 ];
 
 /// Whether `newer` says all that `older` does.
@@ -261,6 +265,14 @@ fn a_new_field_is_a_new_version() {
     let mut full = definition("a", 1);
     full.socket.group = Some("kvm".to_owned());
     full.trunk = "7".parse().ok();
+    full.vlan_tag = VlanTag {
+        qos: Some(7),
+        protocol: VlanProtocol::Service,
+    };
+    full.share = GroupShare {
+        group: Some("web".to_owned()),
+        tx_share: Some(9),
+    };
     full.link = Link::Down;
     for (key, most) in RateLimits::KEYS {
         full.rates.set(key, Some(most));

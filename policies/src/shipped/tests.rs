@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use libcvf::control::{DeviceFacts, Gatekeeper, MacAddr};
-use libcvf::cvf::{CvfSpec, Doorbells, Interrupts, PortPolicy, RingFormats};
+use libcvf::cvf::{CvfSpec, Doorbells, Interrupts, PortPolicy, RingFormats, TagStyle};
 use libcvf::limits::{
     MAX_COALESCE_USECS, MAX_FILTER_MACS, MAX_MTU, MAX_QUEUE_PAIRS, MIN_MTU, RSS_TABLE,
 };
@@ -160,6 +160,7 @@ fn each_admits_what_its_shape_says() {
             mac: MacAddr([2, 0, 0, 0, 0, 1]),
             mtu: limits.max_mtu,
             vlan: Some(7),
+            vlan_tag: TagStyle::default(),
             queue_pairs: limits.max_queue_pairs,
             doorbells,
             interrupts: Interrupts::Msix,

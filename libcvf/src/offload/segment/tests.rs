@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::testutil::{Built, Packet, Spec, read, verify};
-use super::super::{Csum, VlanEdit};
+use super::super::{Csum, TagStyle, VlanEdit};
 use super::*;
 
 fn meta(kind: Gso, built: &Built, size: u16) -> FrameMeta {
@@ -171,7 +171,7 @@ proptest! {
     fn cut_after_a_vlan_edit(spec in spec(), size in 200..3000_u16, vid in 1..4095_u16, strip: bool) {
         let edit = match strip && !spec.tags.is_empty() {
             true => VlanEdit::Strip,
-            false => VlanEdit::Insert(vid),
+            false => VlanEdit::Insert(vid, TagStyle::default()),
         };
         let built = spec.build(true);
         let kind = if spec.v6 { Gso::TcpV6 } else { Gso::TcpV4 };

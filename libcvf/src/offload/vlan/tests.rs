@@ -10,23 +10,45 @@ fn model(edit: VlanEdit, frame: &[u8]) -> Vec<u8> {
     match edit {
         VlanEdit::Keep => {}
         VlanEdit::Strip => drop(out.drain(12..16)),
-        VlanEdit::Insert(vid) => {
-            out.splice(12..12, [0x81, 0, (vid >> 8) as u8 & 0xf, vid as u8]);
+        VlanEdit::Insert(vid, style) => {
+            let top = style.priority.unwrap_or(0) << 5;
+            let [a, b] = kind(style);
+            out.splice(12..12, [a, b, top | (vid >> 8) as u8 & 0xf, vid as u8]);
         }
-        VlanEdit::Retag(vid) => {
-            out[14] = out[14] & 0xf0 | (vid >> 8) as u8 & 0xf;
+        VlanEdit::Retag(vid, style) => {
+            let top = style.priority.map_or(out[14] & 0xf0, |p| p << 5);
+            out[12..14].copy_from_slice(&kind(style));
+            out[14] = top | (vid >> 8) as u8 & 0xf;
             out[15] = vid as u8;
         }
     }
     out
 }
 
+const fn kind(style: TagStyle) -> [u8; 2] {
+    if style.service {
+        [0x88, 0xa8]
+    } else {
+        [0x81, 0]
+    }
+}
+
+fn styles() -> impl Strategy<Value = TagStyle> {
+    (prop::option::of(0..8_u8), any::<bool>())
+        .prop_map(|(priority, service)| TagStyle { priority, service })
+}
+
+const PLAIN: TagStyle = TagStyle {
+    priority: None,
+    service: false,
+};
+
 fn edits() -> impl Strategy<Value = VlanEdit> {
     prop_oneof![
         Just(VlanEdit::Keep),
         Just(VlanEdit::Strip),
-        any::<u16>().prop_map(VlanEdit::Insert),
-        any::<u16>().prop_map(VlanEdit::Retag),
+        (any::<u16>(), styles()).prop_map(|(vid, style)| VlanEdit::Insert(vid, style)),
+        (any::<u16>(), styles()).prop_map(|(vid, style)| VlanEdit::Retag(vid, style)),
     ]
 }
 
@@ -78,12 +100,15 @@ fn refusals() {
     .bytes;
     let short = Err(OffloadError::Headers(ParseError::Ethernet));
     assert_eq!(VlanEdit::Strip.prefix(&bare), Err(OffloadError::NoTag));
-    assert_eq!(VlanEdit::Retag(3).prefix(&bare), Err(OffloadError::NoTag));
+    assert_eq!(
+        VlanEdit::Retag(3, PLAIN).prefix(&bare),
+        Err(OffloadError::NoTag)
+    );
     assert_eq!(VlanEdit::Strip.prefix(&tagged[..17]), short);
-    assert_eq!(VlanEdit::Insert(3).prefix(&bare[..11]), short);
+    assert_eq!(VlanEdit::Insert(3, PLAIN).prefix(&bare[..11]), short);
     let full = bare.len();
     assert_eq!(
-        VlanEdit::Insert(3).apply(&mut bare.clone(), full),
+        VlanEdit::Insert(3, PLAIN).apply(&mut bare.clone(), full),
         Err(OffloadError::NoRoom),
         "no room"
     );
@@ -103,7 +128,7 @@ fn metadata_moves_with_the_headers() {
         hdr_len: 54,
         ..FrameMeta::default()
     };
-    let inserted = VlanEdit::Insert(9).shift(meta);
+    let inserted = VlanEdit::Insert(9, PLAIN).shift(meta);
     assert_eq!(
         (inserted.csum, inserted.hdr_len),
         (
@@ -115,9 +140,9 @@ fn metadata_moves_with_the_headers() {
         )
     );
     assert_eq!(VlanEdit::Strip.shift(inserted), meta);
-    assert_eq!(VlanEdit::Retag(9).shift(meta), meta);
+    assert_eq!(VlanEdit::Retag(9, PLAIN).shift(meta), meta);
     assert_eq!(
-        VlanEdit::Insert(9).shift(FrameMeta::default()),
+        VlanEdit::Insert(9, PLAIN).shift(FrameMeta::default()),
         FrameMeta::default()
     );
 }
@@ -131,9 +156,29 @@ fn a_retagged_priority_tag_keeps_its_priority() {
     .build(false)
     .bytes;
     let mut edited = frame.clone();
-    VlanEdit::Retag(100)
+    VlanEdit::Retag(100, PLAIN)
         .apply(&mut edited, frame.len())
         .unwrap();
     let tag = EthView::parse(&edited).unwrap().tag.unwrap();
     assert_eq!((tag.pcp(), tag.vid()), (5, 100));
+}
+
+#[test]
+fn a_priority_that_is_given_takes_the_place_of_the_frame_s() {
+    let frame = Spec {
+        tags: vec![(0x8100, 0xb000)],
+        ..Spec::default()
+    }
+    .build(false)
+    .bytes;
+    let style = TagStyle {
+        priority: Some(3),
+        service: true,
+    };
+    let mut edited = frame.clone();
+    VlanEdit::Retag(100, style)
+        .apply(&mut edited, frame.len())
+        .unwrap();
+    let tag = EthView::parse(&edited).unwrap().tag.unwrap();
+    assert_eq!((tag.tpid, tag.tci), (0x88a8, 3 << 13 | 100));
 }

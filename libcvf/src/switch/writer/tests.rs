@@ -80,7 +80,9 @@ fn an_address_learned_late_does_not_lead_into_another_vlan() {
     let moves = switch.add_port(config).unwrap();
     let asker = switch.add_port(access(2, 5)).unwrap();
     let late = switch.snapshot();
-    switch.set_access_vlan(moves, Some(Vid(6))).unwrap();
+    switch
+        .set_access_vlan(moves, Some(Vid(6)), TagStyle::default())
+        .unwrap();
     let frame = |dst: PackedMac, src: PackedMac| {
         let bytes = [dst, src].map(PackedMac::octets).concat();
         EthView::parse(&[&bytes[..], &[8, 0]].concat()).unwrap()
@@ -127,7 +129,10 @@ fn an_unknown_number_is_refused() {
     let refused = Err(SwitchError::NoSuchPort(id));
     assert_eq!(switch.remove_port(id), refused);
     assert_eq!(switch.set_filter(id, RxFilter::default()), refused);
-    assert_eq!(switch.set_access_vlan(id, None), refused);
+    assert_eq!(
+        switch.set_access_vlan(id, None, TagStyle::default()),
+        refused
+    );
     assert_eq!(switch.set_rules(id, PortRules::default()), refused);
     assert_eq!((switch.port(id), switch.learned_count(id)), (None, 0));
     switch.flush_learned(id);
@@ -159,7 +164,9 @@ fn readers_among_changes() {
         }
         for n in 0..3000 {
             let id = switch.add_port(PortConfig::cvf(mac(100 + n % 50))).unwrap();
-            switch.set_access_vlan(id, Some(Vid(5))).unwrap();
+            switch
+                .set_access_vlan(id, Some(Vid(5)), TagStyle::default())
+                .unwrap();
             switch.remove_port(id).unwrap();
         }
         done.store(true, Ordering::Relaxed);

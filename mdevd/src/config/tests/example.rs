@@ -83,5 +83,5 @@ fn keys_that_are_marked_live_are_those() {
         .filter(|line| line.contains("(live)") && !line.starts_with("# Keys"))
         .map(|line| key(line).unwrap_or("socket-*"))
         .collect();
-    assert_eq!(live, BTreeSet::from(["log", "socket-*"]));
+    assert_eq!(live, BTreeSet::from(["log", "rate-groups", "socket-*"]));
 }

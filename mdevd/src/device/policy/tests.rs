@@ -3,10 +3,11 @@ use uuid::Uuid;
 
 use super::*;
 use crate::engine::{
-    Doorbells, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
+    Doorbells, GroupShare, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
+    VlanTag,
 };
 
-fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
+pub(in crate::device) fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
     Definition {
         name: "vm1".to_owned(),
         uuid: Uuid::nil(),
@@ -17,8 +18,10 @@ fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
         mac: MacAddr([2, 0, 0, 0, 0, 1]),
         mtu: 1500,
         vlan: None,
+        vlan_tag: VlanTag::default(),
         trunk: trunk.map(|trunk| trunk.parse().expect("a trunk")),
         rates,
+        share: GroupShare::default(),
         link: Link::Up,
         profile: "p".to_owned(),
         doorbells: Doorbells::Trapped,

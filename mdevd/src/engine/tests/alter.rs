@@ -18,16 +18,23 @@ fn every_attribute_changes_is_stored_and_comes_back() {
     let house = house();
     house.catalog.create(named("vm1")).expect("created");
     let mac = house.catalog.show("vm1").expect("shown").summary.mac;
-    let table: [(&[(&str, &str)], &str); 10] = [
+    let table: [(&[(&str, &str)], &str); 14] = [
         (&[("link", "down")], "link up -> down"),
         (&[("profile", "tenant")], "profile lab -> tenant"),
         (&[("mtu", "1280")], "mtu 1500 -> 1280"),
         (&[("trunk", "3,1-2")], "trunk none -> 1-3"),
         (&[("trunk", "none")], "trunk 1-3 -> none"),
         (&[("vlan", "7")], "vlan none -> 7"),
+        (&[("vlan_qos", "5")], "vlan-qos none -> 5"),
+        (
+            &[("vlan_protocol", "802.1AD")],
+            "vlan-protocol 802.1Q -> 802.1ad",
+        ),
         (&[("tx_mbit", "100")], "tx-mbit none -> 100"),
         (&[("rx_mbit", "1000000")], "rx-mbit none -> 1000000"),
         (&[("tx_frames", "1")], "tx-frames none -> 1"),
+        (&[("group", "web")], "group none -> web"),
+        (&[("tx_share", "50")], "tx-share none -> 50"),
         (&[("rx_frames", "9")], "rx-frames none -> 9"),
     ];
     for (attributes, expected) in table {
@@ -53,6 +60,14 @@ fn every_attribute_changes_is_stored_and_comes_back() {
         assert_eq!(
             (shown.link.as_str(), shown.trunk.as_deref()),
             ("down", None)
+        );
+        assert_eq!(
+            (shown.vlan_qos, shown.vlan_protocol.as_deref()),
+            (Some(5), Some("802.1ad"))
+        );
+        assert_eq!(
+            (shown.group.as_deref(), shown.tx_share),
+            (Some("web"), Some(50))
         );
         assert_eq!(shown.rates.rx_mbit, Some(1_000_000));
         assert_eq!(shown.rates.rx_frames, None);
@@ -99,13 +114,24 @@ fn what_cannot_be_is_refused_with_everything_else_asked_for() {
     let house = house();
     house.catalog.create(named("vm1")).expect("created");
     let before = house.catalog.show("vm1").expect("shown");
-    let table: [(&[(&str, &str)], &str); 12] = [
+    let table: [(&[(&str, &str)], &str); 20] = [
         (&[], "nothing is to be changed; give one of link, profile"),
         (&[("link", "sideways")], "link \"sideways\" cannot be"),
         (&[("mtu", "67")], "from 68"),
         (&[("mtu", "none")], "it is a number from 68"),
         (&[("vlan", "4095")], "from 1 to 4094"),
         (&[("vlan", "x")], "or none"),
+        (&[("tx_share", "50")], "give group, too"),
+        (&[("tx_share", "0"), ("group", "web")], "from 1 to 1000000"),
+        (&[("group", "a/b")], "group \"a/b\" cannot be"),
+        (&[("vlan_qos", "8"), ("vlan", "7")], "it is from 0 to 7"),
+        (&[("vlan_qos", "-1"), ("vlan", "7")], "or none"),
+        (&[("vlan_qos", "5")], "give vlan, too"),
+        (&[("vlan_protocol", "802.1ad")], "give vlan, too"),
+        (
+            &[("vlan_protocol", "802.1aad"), ("vlan", "7")],
+            "did you mean '802.1ad'?",
+        ),
         (&[("trunk", "0")], "as in 10,200-299"),
         (&[("mac", "01:00:00:00:00:00")], "group bit"),
         (&[("profile", "tenantt")], "did you mean 'tenant'?"),
@@ -231,4 +257,41 @@ fn threads_that_change_one_device_leave_store_and_device_alike() {
     let shown = house.catalog.show("vm1").expect("shown").summary.mtu;
     let stored = house.store.load().expect("readable").remove(0);
     assert_eq!(stored.definition.expect("a definition").mtu, shown);
+}
+
+#[test]
+fn tags_go_with_their_vlan() {
+    let house = house();
+    let request = CreateRequest {
+        vlan: Some(7),
+        vlan_qos: Some(3),
+        vlan_protocol: Some("802.1ad".into()),
+        ..named("vm1")
+    };
+    house.catalog.create(request.clone()).expect("created");
+    let again = house.catalog.create(request.clone()).expect("there");
+    assert_eq!(again.result, Outcome::Already);
+    let other = CreateRequest {
+        vlan_qos: Some(4),
+        ..request
+    };
+    let error = house.catalog.create(other).expect_err("another");
+    assert!(error.to_string().contains("vlan-qos"), "{error}");
+    let changed = house.catalog.set("vm1", set(&[("vlan", "none")]));
+    assert_eq!(
+        told(&changed.expect("changed")),
+        [
+            "vlan 7 -> none",
+            "vlan-qos 3 -> none",
+            "vlan-protocol 802.1ad -> 802.1Q"
+        ]
+    );
+    let shown = house.catalog.show("vm1").expect("shown");
+    assert_eq!((shown.vlan_qos, shown.vlan_protocol), (None, None));
+    let bare = CreateRequest {
+        vlan_qos: Some(3),
+        ..named("vm2")
+    };
+    let error = house.catalog.create(bare).expect_err("refused");
+    assert!(error.to_string().contains("give vlan, too"), "{error}");
 }

@@ -1,0 +1,113 @@
+use super::*;
+use crate::engine::GroupShare;
+
+fn definition(name: &str, group: &str, tx_share: Option<u32>) -> Definition {
+    let mut definition =
+        super::super::policy::tests::definition(None, crate::engine::RateLimits::default());
+    definition.name = name.to_owned();
+    definition.uuid = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes());
+    definition.share = GroupShare {
+        group: Some(group.to_owned()),
+        tx_share,
+    };
+    definition
+}
+
+fn groups(text: &str) -> Arc<Groups> {
+    Groups::new(text.parse().expect("groups"))
+}
+
+fn config(text: &str) -> Config {
+    let args = crate::config::Args::default();
+    let mut config = Config::load(&args).expect("a configuration");
+    config.rate_groups = text.parse().expect("groups");
+    config
+}
+
+/// A device that is there, as libcvf has it.
+struct Member(Arc<libcvf::cvf::Cvf>);
+
+fn member(groups: &Groups, definition: &Definition) -> Result<Member, String> {
+    let pf = libcvf::pf::SoftPf::start(libcvf::pf::SoftPfConfig::new("soft0")).expect("a PF");
+    let mut spec = definition.spec();
+    spec.policy.group = groups
+        .place(definition)
+        .map_err(|error| error.to_string())?;
+    let gate = Arc::new(libcvf::control::Permit);
+    libcvf::cvf::Cvf::compose(pf, spec, gate)
+        .map(Member)
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn who_asks_for_more_than_is_left_is_told_what_is() {
+    let groups = groups("web=1000");
+    let error = groups
+        .place(&definition("vm1", "wbe", None))
+        .expect_err("unknown");
+    assert!(error.to_string().contains("did you mean 'web'?"), "{error}");
+    let one = definition("vm1", "web", Some(800));
+    let first = member(&groups, &one).expect("composed");
+    let two = definition("vm2", "web", Some(300));
+    let error = groups.fits(&two).expect_err("too much").to_string();
+    assert!(
+        error.contains("800000000 are guaranteed to other devices"),
+        "{error}"
+    );
+    let error = member(&groups, &two).err().expect("too much");
+    assert!(error.contains("ask for a smaller share"), "{error}");
+    let view = &groups.view("soft0")[0];
+    assert_eq!(
+        (view.tx_mbit, view.guaranteed_mbit, view.devices),
+        (1000, 800, 1)
+    );
+    assert_eq!(groups.view("soft1")[0].devices, 0, "each PF has its own");
+    assert!(
+        groups.fits(&definition("vm1", "web", Some(900))).is_ok(),
+        "its own share"
+    );
+    drop(first);
+    assert_eq!(
+        groups.view("soft0")[0].devices,
+        0,
+        "who goes takes its share along"
+    );
+    let second = member(&groups, &two).expect("there is enough now");
+    let mut policy = second.0.policy();
+    policy.group = None;
+    second.0.set_policy(policy).expect("it leaves");
+    assert_eq!(groups.view("soft0")[0].devices, 0);
+}
+
+#[test]
+fn a_reload_takes_other_rates_and_refuses_what_would_break_a_promise() {
+    let groups = groups("web=1000,db=5");
+    let part = GroupRates(groups.clone());
+    let first = member(&groups, &definition("vm1", "web", Some(800))).expect("composed");
+    for (text, expected) in [
+        ("web=799", "guarantees 800000000 to its devices"),
+        ("db=5", "group 'web' has 1 devices on PF soft0"),
+    ] {
+        let why = part.prepare(&config(text)).err().expect(text);
+        assert!(why.contains(expected), "{why}");
+        assert_eq!(groups.view("soft0").len(), 2, "nothing has changed");
+    }
+    let prepared = part.prepare(&config("web=900,new=7")).expect("good");
+    prepared.commit.expect("something to do")();
+    let shown: Vec<_> = groups
+        .view("soft0")
+        .into_iter()
+        .map(|g| (g.name, g.tx_mbit))
+        .collect();
+    assert_eq!(shown, [("new".to_owned(), 7), ("web".to_owned(), 900)]);
+    assert_eq!(
+        first.0.policy().group.expect("in it").group.census().0,
+        900_000_000
+    );
+    drop(first);
+    part.prepare(&config("none"))
+        .expect("nobody is in it")
+        .commit
+        .expect("to do")();
+    assert!(groups.place(&definition("vm1", "web", None)).is_err());
+}
