@@ -27,7 +27,9 @@ pub use spec::{ComposeError, CvfSpec};
 pub use stats::{CvfStats, Misbehaviour};
 pub use whole::Cvf;
 
-pub use crate::dataplane::{QueueStats, Quiescing, Stalled, SteeringState};
+pub use crate::dataplane::{
+    Catch, Drop, QueueStats, Quiescing, Seen, Stalled, SteeringState, Tap, TapError, Wanted, Way,
+};
 pub use crate::mem::{MapError, MapRequest};
 pub use crate::pci::AccessError;
 pub use crate::personality::{DoorbellRegister, Doorbells, Interrupts, RingFormats};

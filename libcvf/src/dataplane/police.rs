@@ -84,7 +84,8 @@ impl Fabric {
         lone: &Lone<'_>,
         desk: &mut Desk,
     ) -> bool {
-        if from.policed().looks_at(Flow::of(lone.start()).ethertype()) {
+        let kind = Flow::of(lone.start()).ethertype();
+        if from.policed().detours(kind) || to.policed().any(Policed::TAPPED) {
             return false;
         }
         desk.time.forget();
@@ -98,7 +99,7 @@ impl Fabric {
         pushed
     }
 
-    /// Drops what a port sends above its rates.
+    /// Drops what a port sends above its rates. Where somebody looks at it, a burst begins.
     #[inline(never)]
     pub(super) fn police(
         &self,
@@ -107,6 +108,9 @@ impl Fabric {
         counters: &QueueCounters,
         desk: &mut Desk,
     ) {
+        if port.policed().any(Policed::TAPPED) {
+            desk.fates.begin();
+        }
         let mut sound = burst.usuals();
         for index in Frames::row(0, burst.len()).without(sound) {
             if burst
@@ -123,13 +127,15 @@ impl Fabric {
             .refuse(at, sound, |index| burst.size(index));
         if !refused.is_empty() {
             burst.refuse(refused);
+            refused.for_each(|index| desk.fates.note(index, Drop::OverRate));
             counters.drop_many(Drop::OverRate, refused.count() as u64);
         }
     }
 }
 
 impl Batch<'_, '_> {
-    /// Those of `frames` that a port may receive; the others are dropped.
+    /// Those of `frames` that a port may receive; the others are dropped. Where somebody looks at them, they go the
+    /// way on which that is possible.
     #[inline(never)]
     pub(super) fn within_rate(&mut self, frames: Frames, port: &Port) -> Frames {
         let at = port.rates.at(self.desk.time.since(self.fabric.started()));
@@ -138,11 +144,10 @@ impl Batch<'_, '_> {
             .rates
             .receive
             .refuse(at, frames, |index| burst.size(index));
-        if let Some(queue) = port.receive.first() {
-            queue
-                .counters
-                .drop_many(Drop::OverRate, refused.count() as u64);
+        if let Some(queue) = port.receive.first().filter(|_| !refused.is_empty()) {
+            self.lose(refused, Drop::OverRate, (port, &queue.counters));
         }
+        self.look_at(frames, port);
         frames.without(refused)
     }
 
