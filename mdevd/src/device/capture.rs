@@ -315,6 +315,3 @@ async fn await_frames(
     let _ = timeout_at(Instant::now() + CAPTURE_GATHER, rung(bell)).await;
     Ok(over())
 }
-
-#[cfg(test)]
-mod tests;
