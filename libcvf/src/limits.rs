@@ -125,5 +125,11 @@ pub const HELD_RETRY: Duration = Duration::from_micros(50);
 pub const MAX_POLICY_NETWORKS: usize = 64;
 /// Longest that a rate may be exceeded after a pause.
 pub const MAX_RATE_BURST: Duration = Duration::from_secs(60);
+/// Most who look at the frames of one port at a time.
+pub const MAX_TAPS: usize = 4;
+/// Bytes of memory for frames that wait for one of them to look; twice as much while they do.
+pub const TAP_BYTES: usize = 2 << 20;
+/// Most bytes of a frame that they are shown.
+pub const MAX_SNAPLEN: usize = 65_535;
 /// Longest answer to a control command, in bytes: the statistics that the longest command asks for.
 pub const MAX_CONTROL_RESULT: usize = 64 << 10;

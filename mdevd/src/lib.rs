@@ -12,6 +12,7 @@ pub mod logs;
 pub mod metrics;
 pub mod names;
 pub mod nearest;
+pub mod pcapng;
 pub mod profiles;
 pub mod service;
 pub mod session;

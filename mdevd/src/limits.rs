@@ -118,5 +118,17 @@ pub const METRICS_CHUNK: usize = 16 << 10;
 pub const PULSE_PATIENCE: Duration = Duration::from_secs(1);
 /// Time a client that asks the daemon to stop has to take the answer.
 pub const FAREWELL_DEADLINE: Duration = Duration::from_secs(5);
+/// Captures that run at a time, of all devices; of one [`libcvf::limits::MAX_TAPS`].
+pub const MAX_CAPTURES: usize = 16;
+/// Bytes of a frame that are captured unless told otherwise: its headers.
+pub const DEFAULT_SNAPLEN: u64 = 256;
+/// Least and most seconds that a capture is told to take.
+pub const MIN_CAPTURE_SECONDS: f64 = 0.001;
+/// See [`MIN_CAPTURE_SECONDS`].
+pub const MAX_CAPTURE_SECONDS: f64 = 86_400.0;
+/// How long a capture gathers frames after the first, before they are written.
+pub const CAPTURE_GATHER: Duration = Duration::from_millis(20);
+/// Bytes of a capture that are written in one go.
+pub const CAPTURE_WRITE: usize = 64 << 10;
 /// Connections a device's listener holds while nobody accepts.
 pub const SOCKET_BACKLOG: i32 = 8;

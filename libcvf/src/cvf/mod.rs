@@ -28,7 +28,9 @@ pub use spec::{ComposeError, CvfSpec};
 pub use stats::{CvfStats, Misbehaviour};
 pub use whole::Cvf;
 
-pub use crate::dataplane::{QueueStats, Quiescing, Stalled, SteeringState};
+pub use crate::dataplane::{
+    Catch, Drop, QueueStats, Quiescing, Seen, Stalled, SteeringState, Tap, TapError, Wanted, Way,
+};
 pub use crate::mem::{MapError, MapRequest};
 pub use crate::offload::TagStyle;
 pub use crate::pci::AccessError;

@@ -14,7 +14,7 @@ use super::regions::{self, CONFIG, RegionInfo};
 use super::spec::{ComposeError, CvfSpec};
 use super::stats::{CvfStats, Misbehaviour};
 use crate::control::Gatekeeper;
-use crate::dataplane::{Endpoint, LineKind, Port, Quiescing};
+use crate::dataplane::{Endpoint, LineKind, Port, Quiescing, Tap, TapError, Wanted};
 use crate::ledger::Slice;
 use crate::limits::QUIESCE_DEADLINE;
 use crate::mem::{MapError, MapRequest, fault_count};
@@ -414,11 +414,30 @@ impl Cvf {
         Misbehaviour::of(&self.device.port)
     }
 
+    /// Has what its guest sends and receives copied from the next burst on, until [`Self::untap`].
+    ///
+    /// # Errors
+    /// [`TapError`].
+    pub fn tap(&self, wanted: Wanted) -> Result<Arc<Tap>, TapError> {
+        self.device.port.tap(wanted)
+    }
+
+    /// Ends that.
+    pub fn untap(&self, tap: &Arc<Tap>) {
+        self.device.port.untap(tap);
+    }
+
+    /// How many look at what passes.
+    pub fn taps(&self) -> usize {
+        self.device.port.taps()
+    }
+
     /// Leaves the switch and gives the slice back. Idempotent; the device does nothing afterwards.
     pub fn dismantle(&self) -> Quiescing {
         let slice = self.slice.lock().take();
         if let Some(slice) = slice {
             self.device.fabric().detach(self.device.port.id());
+            self.device.port.end_taps();
             drop(self.disconnected());
             self.device.leave_group();
             slice.release();

@@ -10,6 +10,8 @@ use super::port::Port;
 use super::queue::{ReceiveQueue, ReceiveState};
 use super::receiver::Receiver;
 use super::scratch::Desk;
+use super::tap;
+use super::watch::Taps;
 use crate::limits::{BURST, HEADER_COPY, MAX_SEGMENT_HEADERS};
 use crate::mem::{Ahead, ReadSlice, Regions, fault_count};
 use crate::offload::{
@@ -127,7 +129,7 @@ impl Batch<'_, '_> {
     }
 
     fn give_device(&mut self, to: PortId, mut frames: Frames, port: &Arc<Port>) {
-        if port.policed().any(Policed::RECEIVED) && port.running() {
+        if port.policed().any(Policed::BEHIND) && port.running() {
             frames = self.within_rate(frames, port);
             if frames.is_empty() {
                 return;
@@ -163,7 +165,7 @@ impl Batch<'_, '_> {
         let mut guard = queue.state.lock();
         let ReceiveState { ring: slot, memory } = &mut *guard;
         let Some(ring) = slot.as_mut().filter(|_| port.running()) else {
-            frames.for_each(|_| queue.counters.drop(Drop::NotReady));
+            self.lose(frames, Drop::NotReady, (port, &queue.counters));
             return;
         };
         let regions = port.memory.keep(memory);
@@ -193,7 +195,7 @@ impl Batch<'_, '_> {
                 self.fill(ring.as_mut(), receiver, to, (&mut left, usual), &mut tally)
             });
             if filled.is_err() {
-                left.for_each(|_| queue.counters.drop(Drop::NotReady));
+                self.lose(left, Drop::NotReady, (port, &queue.counters));
             }
         }
         let receiver = Receiver {
@@ -226,12 +228,14 @@ impl Batch<'_, '_> {
         (frames, mut usual): (&mut Frames, Frames),
         tally: &mut Tally,
     ) -> Result<bool, RingError> {
+        let taps = port.policed().any(Policed::TAPPED).then_some(&port.taps);
         let mut filling = Filling {
             way: Way {
                 from: self.from,
                 to,
                 snapshot: self.snapshot,
             },
+            taps,
             accepts: port.accepts(),
             mtu: port.mtu(),
             regions,
@@ -297,6 +301,11 @@ impl Batch<'_, '_> {
         let mut meta = FrameMeta::from(frame.meta);
         meta.hash = self.burst.hash(index);
         let (head, tail) = self.burst.parts(index);
+        let lost = |taps: Option<&Taps>, reason| {
+            if let Some(taps) = taps {
+                taps.show(tap::Way::In, Some(reason), head, tail);
+            }
+        };
         let mut target = Target {
             ring,
             filling,
@@ -307,10 +316,12 @@ impl Batch<'_, '_> {
             Err(Failed::Drop(reason)) => {
                 filling.starved |= reason == Drop::NoBuffer;
                 filling.counters.drop(reason);
+                lost(filling.taps, reason);
                 Ok(())
             }
             Err(Failed::Ring(error)) => {
                 filling.counters.drop(Drop::NotReady);
+                lost(filling.taps, Drop::NotReady);
                 Err(error)
             }
         }
@@ -354,6 +365,8 @@ impl Way<'_> {
 /// What belongs to a receive ring for the length of a burst.
 struct Filling<'t> {
     way: Way<'t>,
+    /// Who looks at what arrives.
+    taps: Option<&'t Taps>,
     accepts: Accepts,
     mtu: u32,
     regions: &'t Regions,
@@ -434,6 +447,9 @@ impl Target<'_, '_> {
             Pushed::Done => {}
             Pushed::NoBuffer => return Err(Failed::Drop(Drop::NoBuffer)),
             Pushed::TooSmall => return Err(Failed::Drop(Drop::BufferTooSmall)),
+        }
+        if let Some(taps) = self.filling.taps {
+            taps.show(tap::Way::In, None, head, tail);
         }
         self.filling.tally.add_start(head, len);
         self.filling.tally.add_offloads(len, meta);

@@ -135,7 +135,7 @@ impl Fabric {
         let (snapshot, ports, version) = self.view(view);
         desk.time.forget();
         if let Some(port) = sender
-            && port.policed().any(Policed::METERED)
+            && port.policed().any(Policed::BEFORE)
         {
             self.police(port, burst, counters, desk);
         }
@@ -154,7 +154,7 @@ impl Fabric {
             ahead: Ahead::default(),
         };
         let known = version != 0 && route.version == version;
-        if known && !batch.policed().looks_at(route.flow.ethertype()) {
+        if known && !batch.policed().detours(route.flow.ethertype()) {
             let run = run(batch.burst, 0, route.flow);
             if run.count == batch.burst.len() {
                 (batch.longest, batch.looks_ahead) = (run.longest, true);
@@ -211,7 +211,7 @@ impl Fabric {
                 None => {}
                 Some(FrameFault::Refused) => continue,
                 Some(_) => {
-                    counters.drop(Drop::Malformed);
+                    batch.refuse(index, Drop::Malformed, counters);
                     continue;
                 }
             }
@@ -220,14 +220,14 @@ impl Fabric {
                 batch.plain.add(Frames::one(index));
                 batch.longest = batch.longest.max(total);
             } else if !batch.check(index) {
-                counters.drop(Drop::BadOffload);
+                batch.refuse(index, Drop::BadOffload, counters);
                 continue;
             }
             let head = batch.burst.copy_head(index, HEADER_COPY);
             let flow = head.first_chunk().map(Flow::of);
             let known = flow.is_some() && flow == memo.flow;
             let Ok(view) = EthView::parse(head) else {
-                counters.drop(Drop::Malformed);
+                batch.refuse(index, Drop::Malformed, counters);
                 continue;
             };
             let flow = flow.filter(|_| view.tag.is_none());
@@ -242,7 +242,7 @@ impl Fabric {
                 && !says_nothing
                 && !batch.may_say(index, neighbours, policed)
             {
-                counters.drop(Drop::Spoofed);
+                batch.refuse(index, Drop::Spoofed, counters);
                 continue;
             }
             if known {
@@ -265,11 +265,11 @@ impl Fabric {
                 }
                 Verdict::Many(targets) => {
                     if policed.any(Policed::FLOOD) && targets.is_flood() && !batch.may_flood() {
-                        counters.drop(Drop::FloodRate);
+                        batch.refuse(index, Drop::FloodRate, counters);
                         continue;
                     }
                     // What was planned goes first: a sender's frames keep their order.
-                    flush(batch, &mut sorted, ports);
+                    flush(batch, &mut sorted, ports, next);
                     memo = Memo::default();
                     batch.unicast = false;
                     for to in targets {
@@ -277,10 +277,11 @@ impl Fabric {
                     }
                     batch.unicast = true;
                 }
-                Verdict::Drop(reason) => counters.drop(deliver::refusal(reason)),
+                Verdict::Drop(reason) => batch.refuse(index, deliver::refusal(reason), counters),
             }
         }
-        flush(batch, &mut sorted, ports);
+        flush(batch, &mut sorted, ports, next);
+        batch.desk.fates.end();
         tally.record(counters);
     }
 }
@@ -299,7 +300,8 @@ impl Batch<'_, '_> {
     }
 }
 
-/// Delivers what was sorted, destination by destination.
-fn flush(batch: &mut Batch<'_, '_>, sorted: &mut Sorted, ports: &[Option<Endpoint>]) {
+/// Delivers what was sorted, destination by destination: of the frames up to `next`.
+fn flush(batch: &mut Batch<'_, '_>, sorted: &mut Sorted, ports: &[Option<Endpoint>], next: usize) {
+    batch.show_sent(next);
     sorted.drain(|to, frames| batch.deliver(to, frames, ports.get(to.index())));
 }

@@ -32,6 +32,8 @@ mod serve;
 mod sorted;
 mod stats;
 mod steer;
+mod tap;
+mod watch;
 mod wishes;
 mod worker;
 
@@ -48,3 +50,5 @@ pub use rates::PortRates;
 pub use scratch::{Desk, Scratch};
 pub use stats::QueueStats;
 pub use steer::{Steering, SteeringState};
+pub use tap::{Catch, Seen, Tap, Wanted, Way};
+pub use watch::TapError;

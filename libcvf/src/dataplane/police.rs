@@ -85,7 +85,8 @@ impl Fabric {
         desk: &mut Desk,
     ) -> bool {
         let policed = from.policed();
-        if policed.any(Policed::GROUP) || policed.looks_at(Flow::of(lone.start()).ethertype()) {
+        let kind = Flow::of(lone.start()).ethertype();
+        if policed.any(Policed::GROUP) || policed.detours(kind) || to.policed().any(Policed::TAPPED) {
             return false;
         }
         desk.time.forget();
@@ -99,7 +100,7 @@ impl Fabric {
         pushed
     }
 
-    /// Drops what a port sends above its rates.
+    /// Drops what a port sends above its rates. Where somebody looks at it, a burst begins.
     #[inline(never)]
     pub(super) fn police(
         &self,
@@ -108,6 +109,9 @@ impl Fabric {
         counters: &QueueCounters,
         desk: &mut Desk,
     ) {
+        if port.policed().any(Policed::TAPPED) {
+            desk.fates.begin();
+        }
         let mut sound = burst.usuals();
         for index in Frames::row(0, burst.len()).without(sound) {
             if burst
@@ -130,13 +134,15 @@ impl Fabric {
         }
         if !refused.is_empty() {
             burst.refuse(refused);
+            refused.for_each(|index| desk.fates.note(index, Drop::OverRate));
             counters.drop_many(Drop::OverRate, refused.count() as u64);
         }
     }
 }
 
 impl Batch<'_, '_> {
-    /// Those of `frames` that a port may receive; the others are dropped.
+    /// Those of `frames` that a port may receive; the others are dropped. Where somebody looks at them, they go the
+    /// way on which that is possible.
     #[inline(never)]
     pub(super) fn within_rate(&mut self, frames: Frames, port: &Port) -> Frames {
         let at = port.rates.at(self.desk.time.since(self.fabric.started()));
@@ -145,11 +151,10 @@ impl Batch<'_, '_> {
             .rates
             .receive
             .refuse(at, frames, |index| burst.size(index));
-        if let Some(queue) = port.receive.first() {
-            queue
-                .counters
-                .drop_many(Drop::OverRate, refused.count() as u64);
+        if let Some(queue) = port.receive.first().filter(|_| !refused.is_empty()) {
+            self.lose(refused, Drop::OverRate, (port, &queue.counters));
         }
+        self.look_at(frames, port);
         frames.without(refused)
     }
 

@@ -23,8 +23,12 @@ impl Policed {
     pub(super) const NEIGHBOURS: Self = Self(8 | 16);
     /// It is in a group that has a rate.
     pub(super) const GROUP: Self = Self(32);
-    /// Either kind of rate for what it sends.
-    pub(super) const METERED: Self = Self(1 | 32);
+    /// Somebody looks at what passes there.
+    pub(super) const TAPPED: Self = Self(64);
+    /// What it sends is looked at before it is known where it goes.
+    pub(super) const BEFORE: Self = Self(1 | 32 | 64);
+    /// What it receives is looked at before it is delivered.
+    pub(super) const BEHIND: Self = Self(2 | 64);
 
     /// True when they have anything in common.
     #[inline]
@@ -35,7 +39,7 @@ impl Policed {
     /// True when nothing has to be looked at of a frame for one port.
     #[inline]
     pub(super) const fn passes(from: Self, to: Self) -> bool {
-        (from.0 & (Self::METERED.0 | Self::NEIGHBOURS.0)) | (to.0 & Self::RECEIVED.0) == 0
+        (from.0 & (Self::BEFORE.0 | Self::NEIGHBOURS.0)) | (to.0 & Self::BEHIND.0) == 0
     }
 
     const fn when(self, so: bool) -> u16 {
@@ -52,6 +56,14 @@ impl Policed {
                 ethertype::IPV6 => self.any(Self::ND),
                 kind => kind < FIRST_ETHERTYPE,
             }
+    }
+
+    /// True when a frame with this EtherType must not go the way of the one before it without a look: as
+    /// [`Self::looks_at`], and whatever somebody looks at.
+    #[inline]
+    pub(super) const fn detours(self, kind: u16) -> bool {
+        self.any(Self(Self::NEIGHBOURS.0 | Self::TAPPED.0))
+            && (self.any(Self::TAPPED) || self.looks_at(kind))
     }
 
     /// For these rates and checks, and whether it is in a group.

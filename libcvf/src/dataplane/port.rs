@@ -11,6 +11,7 @@ use super::policed::Policed;
 use super::queue::{ReceiveQueue, TransmitQueue, VectorCell};
 use super::rates::{PortRates, Rates};
 use super::steer::Steering;
+use super::watch::Taps;
 use super::wishes::Wishes;
 use crate::control::Identity;
 use crate::mem::{GuestMemory, Regions, fault_count};
@@ -50,6 +51,8 @@ pub struct Port {
     pub(super) group: ArcSwap<Membership>,
     /// What it may say about neighbours.
     pub(super) neighbours: ArcSwap<Neighbours>,
+    /// Who looks at what passes here.
+    pub(super) taps: Taps,
     stopped: AtomicBool,
     away: AtomicBool,
     fault: Mutex<Option<String>>,
@@ -79,6 +82,7 @@ impl Port {
             rates: Rates::default(),
             group: ArcSwap::default(),
             neighbours: ArcSwap::default(),
+            taps: Taps::default(),
             stopped: AtomicBool::new(false),
             away: AtomicBool::new(false),
             fault: Mutex::new(None),
@@ -171,7 +175,25 @@ impl Port {
         self.rates.set(rates);
         self.neighbours.store(Arc::new(neighbours));
         // Whoever sees that there is a check finds what it is.
-        self.policed.store(policed.0, Ordering::Release);
+        self.set_policed(!Policed::TAPPED.0, policed);
+    }
+
+    /// Sets that somebody looks at what passes here.
+    pub(super) fn watch(&self, watched: bool) {
+        let policed = if watched {
+            Policed::TAPPED
+        } else {
+            Policed::default()
+        };
+        self.set_policed(Policed::TAPPED.0, policed);
+    }
+
+    /// Sets those of `bits`.
+    fn set_policed(&self, bits: u16, policed: Policed) {
+        let set = |before: u16| Some((before & !bits) | policed.0);
+        let _ = self
+            .policed
+            .fetch_update(Ordering::Release, Ordering::Relaxed, set);
     }
 
     /// Stops the device because of what its guest or client did: nothing is served until a reset.

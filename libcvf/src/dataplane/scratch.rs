@@ -6,6 +6,7 @@ use super::coalesce::Held;
 use super::counters::Cut;
 use super::fabric::Ports;
 use super::police::Time;
+use super::watch::Fates;
 use crate::kept::Kept;
 use crate::offload::SEGMENT_SCRATCH;
 use crate::switch::Snapshot;
@@ -25,6 +26,8 @@ pub struct Desk {
     pub(super) cut: Cut,
     /// The time as the burst in hand sees it.
     pub(super) time: Time,
+    /// What became of the burst in hand, where somebody looks at its sender.
+    pub(super) fates: Fates,
     /// A frame's head while its VLAN tag is edited.
     pub(super) edit: Box<[u8; SEGMENT_SCRATCH]>,
 }
@@ -35,6 +38,7 @@ impl Default for Desk {
             held: Held::default(),
             cut: Cut::default(),
             time: Time::default(),
+            fates: Fates::default(),
             edit: Box::new([0; SEGMENT_SCRATCH]),
         }
     }

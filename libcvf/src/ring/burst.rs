@@ -336,6 +336,8 @@ impl<'m> Burst<'m> {
         for index in frames {
             if let Some(mut frame) = self.frame(index) {
                 frame.fault = Some(FrameFault::Refused);
+                // What was copied of a usual one is not where an odd one's is.
+                frame.head = if self.usual.has(index) { 0 } else { frame.head };
                 self.set_odd(index, frame);
             }
         }

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use zbus::connection::Builder;
-use zbus::zvariant::{DynamicType, OwnedValue, Value};
+use zbus::zvariant::{DynamicType, OwnedFd, OwnedValue, Value};
 use zbus::{Connection, Message};
 
 use super::convert::{Dict, dict_to_json};
@@ -200,6 +200,21 @@ impl ManagerClient {
     pub async fn announce(&self, name: &str) -> Result<(), CallError> {
         let body = (name, Options::new());
         self.call("Announce", &body).await.map(drop)
+    }
+
+    /// Begins to look at a device's frames: the end of a pipe from which they are read as pcapng.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn capture(
+        &self,
+        name: &str,
+        options: Options,
+    ) -> Result<std::os::fd::OwnedFd, CallError> {
+        let reply = self.call("Capture", &(name, options)).await?;
+        let body = reply.body();
+        let reader: OwnedFd = body.deserialize().map_err(|error| strange(&error))?;
+        Ok(reader.into())
     }
 
     /// One page: devices, and where the next one begins.

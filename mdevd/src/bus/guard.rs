@@ -102,6 +102,11 @@ pub(super) struct GuardedRead {
 
 #[async_trait::async_trait]
 impl ReadHalf for GuardedRead {
+    /// To the peer they are.
+    fn can_pass_unix_fd(&self) -> bool {
+        true
+    }
+
     async fn recvmsg(&mut self, buf: &mut [u8]) -> Result<(usize, Vec<OwnedFd>)> {
         loop {
             self.half.readable().await?;

@@ -6,13 +6,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use zbus::object_server::{ResponseDispatchNotifier, SignalEmitter};
+use zbus::zvariant::OwnedFd;
 use zbus::{Connection, interface};
 
 use super::convert::{Dict, dict_to_json, to_dict};
 use super::error::BusError;
 use super::watch::Watch;
 use crate::engine::{
-    CreateRequest, Engine, EngineError, ErrorKind, ExplainRequest, SetRequest, VersionView,
+    CaptureRequest, CreateRequest, Engine, EngineError, ErrorKind, ExplainRequest, SetRequest,
+    VersionView,
 };
 use crate::limits::{FAREWELL_DEADLINE, MAX_PAGE};
 use crate::nearest;
@@ -21,23 +23,21 @@ use crate::nearest;
 /// a peer that does not read its replies stops its own calls only.
 pub struct Manager {
     engine: Arc<dyn Engine>,
-    watch: Option<Watch>,
+    /// One peer's watch, and who that is.
+    peer: Option<(Watch, String)>,
 }
 
 impl Manager {
     /// A face of `engine`.
     pub fn new(engine: Arc<dyn Engine>) -> Self {
-        Self {
-            engine,
-            watch: None,
-        }
+        Self { engine, peer: None }
     }
 
-    /// A face of `engine` to one peer, which can watch.
-    pub fn of_peer(engine: Arc<dyn Engine>, watch: Watch) -> Self {
+    /// A face of `engine` to one peer, a process of user `uid`, which can watch.
+    pub fn of_peer(engine: Arc<dyn Engine>, watch: Watch, uid: u32) -> Self {
         Self {
             engine,
-            watch: Some(watch),
+            peer: Some((watch, format!("uid {uid} at the control socket"))),
         }
     }
 
@@ -85,6 +85,21 @@ impl Manager {
             connected: census.connected,
         })?;
         Ok((outcome, Stop(self.engine.clone())))
+    }
+}
+
+impl Manager {
+    /// Begins a capture for somebody: the end to read from.
+    pub(super) async fn capture_for(
+        &self,
+        name: String,
+        options: Dict,
+        by: String,
+    ) -> Result<OwnedFd, BusError> {
+        let request: CaptureRequest = self::options(&options, &CaptureRequest::KEYS)
+            .map_err(|error| error.on("capture", &name))?;
+        let reader = self.ask(move |engine| engine.capture(&name, &request, &by));
+        Ok(reader.await?.into())
     }
 }
 
@@ -207,6 +222,16 @@ impl Manager {
         self.ask(move |engine| engine.announce(&name)).await
     }
 
+    /// Shows what a device sends and receives: a pipe to read it from as pcapng, until that is closed, the device is
+    /// gone, or what was asked for is there. Options: direction (in, out, both); snaplen: most bytes of a frame;
+    /// count: frames; seconds; drops (b): only dropped ones.
+    #[zbus(out_args("pcapng"))]
+    async fn capture(&self, name: String, options: Dict) -> Result<OwnedFd, BusError> {
+        let by = self.peer.as_ref().map(|(_, by)| by.clone());
+        self.capture_for(name, options, by.unwrap_or_default())
+            .await
+    }
+
     /// Up to `limit` devices with names after `after`; `next` is the `after` of the next page, or empty.
     #[zbus(out_args("devices", "next"))]
     pub(super) async fn list(
@@ -318,8 +343,8 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<u64, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
-        Ok(match &self.watch {
-            Some(watch) => watch.start(self.engine.events(), connection.clone()),
+        Ok(match &self.peer {
+            Some((watch, _)) => watch.start(self.engine.events(), connection.clone()),
             None => self.engine.events().last_sequence(),
         })
     }
@@ -328,11 +353,11 @@ impl Manager {
     #[zbus(out_args("stopped"))]
     pub(super) async fn unwatch(&self, options: Dict) -> Result<bool, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
-        Ok(self.watch.as_ref().is_some_and(Watch::stop))
+        Ok(self.peer.as_ref().is_some_and(|(watch, _)| watch.stop()))
     }
 
     /// Something happened. Keys: sequence (t), time_us (t), event (s: created, destroyed, changed, connected,
-    /// disconnected, driver, denied), device (s), and what belongs to the event. `missed` comes alone, with
+    /// disconnected, driver, capture-begun, capture-ended, denied), device (s), and what belongs to the event. `missed` comes alone, with
     /// count (t): the receiver was too slow for so many.
     #[zbus(signal)]
     async fn event(emitter: &SignalEmitter<'_>, event: Dict) -> zbus::Result<()>;

@@ -1,7 +1,7 @@
 //! The D-Bus authentication of one peer, without I/O.
 //!
 //! The kernel has said who the peer is; the words exchanged here only have to agree. EXTERNAL is the
-//! one mechanism, file descriptors are not passed. A peer may say little, and in lines.
+//! one mechanism. File descriptors are passed to the peer, not taken from it. A peer may say little, and in lines.
 
 /// What to do after a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,9 +88,7 @@ impl Sasl {
             },
             (State::Data, "DATA") => self.identify(argument.unwrap_or_default()),
             (State::Begin, "BEGIN") => SaslStep::Begin,
-            (State::Begin, "NEGOTIATE_UNIX_FD") => {
-                SaslStep::Reply("ERROR \"file descriptors are not passed here\"\r\n".to_owned())
-            }
+            (State::Begin, "NEGOTIATE_UNIX_FD") => SaslStep::Reply("AGREE_UNIX_FD\r\n".to_owned()),
             (_, "CANCEL" | "ERROR") => {
                 self.state = State::Auth;
                 SaslStep::Reply(REJECTED.to_owned())

@@ -41,7 +41,7 @@ pub async fn serve_peer(
         .and_then(|builder| {
             builder
                 .p2p()
-                .serve_at(super::MANAGER_PATH, Manager::of_peer(engine, watch))
+                .serve_at(super::MANAGER_PATH, Manager::of_peer(engine, watch, uid))
         })
         .map_err(io::Error::other)?
         .build()

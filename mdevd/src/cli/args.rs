@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 
+use super::capture::Capture;
 use super::monitor::Monitor;
 use super::top::Sort;
 use crate::engine::hints::check_memory;
@@ -99,6 +100,8 @@ pub enum Command {
     /// Print what happens to devices as it happens, a line each, until interrupted; with --json an object
     /// each
     Monitor(Monitor),
+    /// Show what a device sends and receives, as its guest does, until interrupted
+    Capture(Capture),
     /// Show the PFs that devices are cut from
     Pf {
         /// What to do

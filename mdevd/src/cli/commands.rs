@@ -1,11 +1,13 @@
 //! Each command: calls, and the answer for scripts and for people.
 
+use std::io::IsTerminal;
+
 use serde_json::{Value as Json, json};
 use zbus::zvariant::Value;
 
 use super::args::{Args, Command, Create, PfCommand, PolicyCommand, shell};
 use super::terminal::Terminal;
-use super::{Answer, Failure, address, monitor, policy, render, service};
+use super::{Answer, Failure, address, capture, monitor, policy, render, service};
 use crate::bus::{CallError, ManagerClient, Options};
 use crate::engine::{DeviceView, ErrorKind, hints};
 use crate::limits::CALL_DEADLINE;
@@ -98,6 +100,10 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
             })
         }
         Command::Monitor(options) => monitor::run(&client, &options, args.json).await,
+        Command::Capture(options) => {
+            let terminal = std::io::stdout().is_terminal();
+            capture::run(&client, &options, (terminal, args.json)).await
+        }
         Command::Pf {
             command: PfCommand::List,
         } => {

@@ -52,6 +52,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "cvfctl monitor --json --count 10 --timeout 60",
         ],
     ),
+    (
+        "capture",
+        &[
+            "cvfctl capture web1",
+            "cvfctl capture web1 | tcpdump -n -r -",
+            "cvfctl capture web1 --write web1.pcapng --snaplen 65535 --seconds 60",
+            "cvfctl capture web1 --drops --direction out",
+        ],
+    ),
     ("policy", &["cvfctl policy list"]),
     ("policy list", &["cvfctl policy list"]),
     (
@@ -100,7 +109,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 /// The whole command line, with examples.
 pub fn command() -> clap::Command {
     let command = Args::command().after_help(format!(
-        "{}\n\nWith --json, exactly one JSON value goes to standard output (top: one for each look): the answer, \
+        "{}\n\nWith --json, exactly one JSON value goes to standard output (top: one for each look; monitor and capture: one a line): the answer, \
          or {{\"error\": {{\"kind\", \"message\"}}}}.",
         exit::help()
     ));

@@ -4,10 +4,12 @@
 
 mod address;
 mod args;
+mod capture;
 mod clock;
 mod commands;
 mod doctor;
 mod exit;
+mod frame;
 mod help;
 mod man;
 mod monitor;

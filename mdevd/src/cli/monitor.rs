@@ -142,6 +142,14 @@ pub(super) fn text(event: &Json) -> String {
         ),
         "disconnected" => word("reason").to_owned(),
         "driver" => word("driver").to_owned(),
+        "capture-begun" => format!("by {}", word("by")),
+        "capture-ended" => format!(
+            "{} frames, {} lost, by {}: {}",
+            event["frames"],
+            event["lost"],
+            word("by"),
+            word("reason")
+        ),
         "denied" => word("message").to_owned(),
         _ => String::new(),
     };

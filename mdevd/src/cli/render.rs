@@ -295,6 +295,9 @@ fn health_lines(lines: &mut Lines, defined_mac: &str, health: &Health) {
             "sleeps when idle"
         },
     );
+    if health.captures > 0 {
+        lines.line("captures", health.captures.to_string());
+    }
 }
 
 fn dropped(direction: &DirectionStats) -> u64 {

@@ -5,6 +5,7 @@
 mod adapter;
 mod backend;
 mod bells;
+mod capture;
 mod change;
 mod conduct;
 mod errors;

@@ -87,6 +87,7 @@ pub(super) fn health(cvf: &Cvf, observer: &Observer, visits: &Visits) -> Health 
         mac: health.mac.to_string(),
         link_up: health.link_up,
         worker_polls: health.worker_polls,
+        captures: cvf.taps() as u64,
         clients_served: visits.served(),
         clients_refused: visits.refused(),
         last_disconnect: visits.last(),

@@ -1,5 +1,6 @@
 //! One CVF and its socket, from composed to retired.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,12 +16,14 @@ use tokio::sync::oneshot;
 use vfio_user_server::{Config, Description, Ended, Observer};
 
 use super::adapter::Adapter;
-use super::change;
 use super::errors::{change_error, socket_error};
 use super::gate::DeviceGate;
 use super::groups::Groups;
+use super::{capture, change};
 use super::{numbers, quiet};
-use crate::engine::{Client, Definition, Device, EngineError, Events, Health, LookUp, Stats};
+use crate::engine::{
+    Capture, Client, Definition, Device, EngineError, Events, Health, LookUp, Stats,
+};
 use crate::limits::QUIESCE_DEADLINE;
 use crate::session::{Guest, Place, Visits, listen};
 
@@ -200,6 +203,10 @@ impl Device for ServedCvf {
 
     fn announce(&self) -> bool {
         self.cvf.announce()
+    }
+
+    fn capture(&self, capture: Capture) -> Result<OwnedFd, EngineError> {
+        capture::begin(&self.cvf, &self.events, &self.runtime, capture)
     }
 
     fn retire(&self) -> Result<(), EngineError> {

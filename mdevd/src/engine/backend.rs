@@ -1,11 +1,13 @@
 //! What the catalog composes devices with.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use policies::Profile;
 
+use super::capture::Capture;
 use super::definition::Definition;
 use super::error::EngineError;
 use super::events::Events;
@@ -91,6 +93,12 @@ pub trait Device: Send + Sync {
 
     /// Asks the guest's driver to announce itself. False: no driver runs that agreed to be asked.
     fn announce(&self) -> bool;
+
+    /// Begins to show what it sends and receives; tells when that begins and ends.
+    ///
+    /// # Errors
+    /// As [`super::Engine::capture`].
+    fn capture(&self, capture: Capture) -> Result<OwnedFd, EngineError>;
 
     /// Cuts the client off, removes the socket, gives everything back. Idempotent.
     ///

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 use policies::Profile;
 
 use super::backend::Backend;
+use super::capture::{CaptureRequest, Places};
 use super::definition::{Definition, SocketAccess};
 use super::entry::{Entry, Failed, Live};
 use super::error::{EngineError, shown};
@@ -42,6 +44,7 @@ pub struct Catalog {
     pub(super) service: OnceLock<Arc<dyn Service>>,
     pub(super) names: Mutex<Names>,
     settled: Condvar,
+    captures: Places,
 }
 
 #[derive(Default)]
@@ -70,6 +73,7 @@ impl Catalog {
             service: OnceLock::new(),
             names: Mutex::default(),
             settled: Condvar::new(),
+            captures: Places::default(),
         }
     }
 
@@ -479,6 +483,18 @@ impl Engine for Catalog {
                   among the features of 'cvfctl show'); start the VM, or send from the guest itself"
                 .to_owned(),
         })
+    }
+
+    fn capture(
+        &self,
+        name: &str,
+        request: &CaptureRequest,
+        by: &str,
+    ) -> Result<OwnedFd, EngineError> {
+        let live = self.live(name, "capture")?;
+        let capture = request.check(by, self.captures.take(name)?);
+        let capture = capture.map_err(|error| error.on("capture", name))?;
+        live.device.capture(capture)
     }
 
     fn list(&self, after: &str, limit: usize) -> Page {

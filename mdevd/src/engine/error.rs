@@ -167,6 +167,16 @@ pub enum EngineError {
         /// Names the resource that ran out and how much of it there is.
         why: String,
     },
+    /// The same, where nothing is made.
+    #[error("cannot {attempted} '{name}': {why}")]
+    Exhausted {
+        /// What was attempted.
+        attempted: &'static str,
+        /// The device.
+        name: String,
+        /// Names what ran out, how much of it there is, and what to do.
+        why: String,
+    },
     /// Not a possible value.
     #[error("{attempted}{} {value:?} cannot be: {why}", argument.replace('_', "-"))]
     InvalidArgument {
@@ -323,7 +333,7 @@ impl EngineError {
             Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Connected { .. } | Self::Changing { .. } => ErrorKind::Busy,
-            Self::NoResources { .. } => ErrorKind::NoResources,
+            Self::NoResources { .. } | Self::Exhausted { .. } => ErrorKind::NoResources,
             Self::InvalidArgument { .. } => ErrorKind::InvalidArgument,
             Self::DuplicateMac { .. } => ErrorKind::DuplicateMac,
             Self::SocketTaken { .. } => ErrorKind::SocketTaken,

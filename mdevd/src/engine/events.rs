@@ -63,6 +63,26 @@ pub enum Happening {
         /// What the driver does now.
         driver: String,
     },
+    /// Somebody begins to look at a device's frames.
+    CaptureBegun {
+        /// The device.
+        device: String,
+        /// Who, as "uid 0 at the control socket".
+        by: String,
+    },
+    /// Somebody looks at them no more.
+    CaptureEnded {
+        /// The device.
+        device: String,
+        /// Who.
+        by: String,
+        /// Frames that were written.
+        frames: u64,
+        /// Frames that were not, because they were not taken in time.
+        lost: u64,
+        /// Why it ended.
+        reason: String,
+    },
     /// A policy has refused something to a guest, its client or a caller of the bus.
     Denied {
         /// The device.
@@ -94,6 +114,8 @@ impl Happening {
             | Self::Connected { device, .. }
             | Self::Disconnected { device, .. }
             | Self::Driver { device, .. }
+            | Self::CaptureBegun { device, .. }
+            | Self::CaptureEnded { device, .. }
             | Self::Denied { device, .. } => device,
         }
     }

@@ -4,11 +4,13 @@
 //! order and persistence. What it composes is a [`Backend`]'s: [`crate::device::RealBackend`]
 //! (libcvf behind vfio-user sockets) or [`sim::SimBackend`] (tests of everything above).
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 mod alter;
 mod attributes;
 mod backend;
+mod capture;
 mod catalog;
 mod definition;
 mod entry;
@@ -29,6 +31,7 @@ mod whole;
 
 pub use attributes::{GroupShare, RateLimits, Trunk, VlanProtocol, VlanTag};
 pub use backend::{Backend, Device, LookUp};
+pub use capture::{Capture, CaptureRequest};
 pub use catalog::Catalog;
 pub use definition::{
     Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess, Word,
@@ -80,6 +83,20 @@ pub trait Engine: Send + Sync + 'static {
     /// [`ErrorKind::NotReady`]: no driver runs that agreed to be asked; [`ErrorKind::NotFound`];
     /// [`ErrorKind::Busy`] while it changes.
     fn announce(&self, name: &str) -> Result<(), EngineError>;
+
+    /// Shows what a device sends and receives, for whom the log and events call `by`: the end of a pipe from which
+    /// it can be read as pcapng. It goes on until its reader closes that, the device is gone, or what was asked for
+    /// is there. Nothing waits for the reader.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`]; [`ErrorKind::NotFound`]; [`ErrorKind::Busy`] while it changes;
+    /// [`ErrorKind::NotReady`]: it is not composed; [`ErrorKind::NoResources`]: as many run as may.
+    fn capture(
+        &self,
+        name: &str,
+        request: &CaptureRequest,
+        by: &str,
+    ) -> Result<OwnedFd, EngineError>;
 
     /// Up to `limit` devices with names after `after`.
     fn list(&self, after: &str, limit: usize) -> Page;

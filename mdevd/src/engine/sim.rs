@@ -5,6 +5,8 @@
 //! stands for a client.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use parking_lot::Mutex;
 use policies::Profile;
 
 use super::backend::{Backend, Device, LookUp};
+use super::capture::Capture;
 use super::definition::{Definition, Link};
 use super::error::EngineError;
 use super::events::{Events, Happening};
@@ -20,6 +23,7 @@ use super::view::{
     Client, Counters, Health, Memory, PairCounters, PfView, Resource, Stats, UplinkView,
 };
 use crate::device::socket_error;
+use crate::pcapng::{self, Interface, Statistics};
 use crate::session::{Access, Place};
 
 /// PFs by name and queue pairs, sockets in a directory.
@@ -250,6 +254,27 @@ impl Device for SimDevice {
 
     fn announce(&self) -> bool {
         self.client().is_some()
+    }
+
+    /// Nothing passes: an empty capture.
+    fn capture(&self, capture: Capture) -> Result<OwnedFd, EngineError> {
+        let internal = |error: std::io::Error| EngineError::Internal {
+            attempted: "capture",
+            name: self.definition.name.clone(),
+            why: error.to_string(),
+        };
+        let mut bytes = Vec::new();
+        pcapng::section(&mut bytes);
+        let interface = Interface {
+            name: &self.definition.name,
+            mac: self.definition.mac.0,
+            snaplen: capture.wanted.snaplen as u32,
+        };
+        pcapng::interface(&mut bytes, &interface);
+        pcapng::statistics(&mut bytes, &Statistics::default());
+        let (reader, mut writer) = std::io::pipe().map_err(internal)?;
+        writer.write_all(&bytes).map_err(internal)?;
+        Ok(reader.into())
     }
 
     fn retire(&self) -> Result<(), EngineError> {

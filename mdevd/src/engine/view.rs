@@ -253,6 +253,9 @@ pub struct Health {
     pub link_up: bool,
     /// A worker polls for this device.
     pub worker_polls: bool,
+    /// Captures that run: so many look at its frames.
+    #[serde(default)]
+    pub captures: u64,
     /// Clients served so far.
     pub clients_served: u64,
     /// Connections closed because a client was there already.

@@ -104,6 +104,15 @@ const DESTROY: [&str; 7] = [
     "a{sv}",
     "0",
 ];
+const CAPTURE: [&str; 7] = [
+    "call",
+    NAME,
+    "/io/mdevd1/device/vm1",
+    DEVICE_INTERFACE,
+    "Capture",
+    "a{sv}",
+    "0",
+];
 const RELOAD: [&str; 7] = [
     "call",
     NAME,
@@ -132,6 +141,10 @@ fn reads_only(bus: &Bus, groups: &str, reason: &str) {
         assert_ne!(said.code, 0, "{said:?}");
         assert!(said.err.contains(reason), "{reason}: {said:?}");
     }
+    let said = bus.as_nobody(groups, &CAPTURE);
+    assert_ne!(said.code, 0, "{said:?}");
+    let reason = reason.replace("manage", "capture");
+    assert!(said.err.contains(&reason), "{reason}: {said:?}");
     let said = bus.as_nobody(groups, &LIST);
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.out.contains("vm1"), "{said:?}");
@@ -194,7 +207,8 @@ async fn polkit_decides_where_it_is() {
     assert!(polkit.asked().is_empty(), "root is not asked about");
     reads_only(&bus, "4242", "polkit action io.mdevd1.manage");
     let asked = polkit.asked();
-    assert_eq!(asked.len(), 3, "reads are not asked about: {asked:?}");
+    assert_eq!(asked.len(), 4, "reads are not asked about: {asked:?}");
+    assert_eq!(asked[3].action, "io.mdevd1.capture");
     assert_eq!(asked[0].action, "io.mdevd1.manage");
     assert_eq!(asked[0].details["device"], "vm1");
     assert_eq!(asked[0].details["method"], "Create");

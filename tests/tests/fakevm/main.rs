@@ -4,6 +4,7 @@
 //! the directory of `mdevd` and `cvfctl`; without it they are built as they are released.
 
 mod bringup;
+mod capture;
 mod coalescing;
 mod common;
 mod control;

@@ -6,7 +6,7 @@ use lab::fakevm::{Ack, FakeVm};
 
 use crate::common::{Host, SOON, introduce, without};
 
-const RECEIVE_OFFLOADS: u64 = feature::GUEST_CSUM
+pub const RECEIVE_OFFLOADS: u64 = feature::GUEST_CSUM
     | feature::GUEST_TSO4
     | feature::GUEST_TSO6
     | feature::GUEST_ECN

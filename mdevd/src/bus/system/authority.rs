@@ -97,8 +97,8 @@ impl Authority {
         }
     }
 
-    /// Lets the call pass, or says who did not.
-    pub(super) async fn allow(&self, ask: Ask<'_>) -> Result<(), BusError> {
+    /// Lets the call pass, or says who did not. Returns the user who asks, where that was a question.
+    pub(super) async fn allow(&self, ask: Ask<'_>) -> Result<Option<u32>, BusError> {
         let decided = self.decide(&ask).await;
         if let Err(denied) = &decided {
             self.log.lock().note(ask.sender, &denied.message);
@@ -106,9 +106,9 @@ impl Authority {
         decided
     }
 
-    async fn decide(&self, ask: &Ask<'_>) -> Result<(), BusError> {
+    async fn decide(&self, ask: &Ask<'_>) -> Result<Option<u32>, BusError> {
         let Some(action) = ask.method.right.action() else {
-            return Ok(());
+            return Ok(None);
         };
         let caller = match timeout(CREDENTIALS_DEADLINE, self.caller(ask.sender)).await {
             Ok(Ok(caller)) => caller,
@@ -123,7 +123,7 @@ impl Authority {
             return Err(ask.denied("the bus does not know which user is asking"));
         };
         if uid == 0 || uid == Uid::effective().as_raw() {
-            return Ok(());
+            return Ok(Some(uid));
         }
         // No question to a person where too many have been asked already.
         let prompt = ask.interactive.then(|| self.prompts.try_acquire().ok());
@@ -139,13 +139,14 @@ impl Authority {
             details.insert("method", ask.method.name);
         }
         match polkit.check(ask.sender, action, details).await {
-            Verdict::Granted => Ok(()),
+            Verdict::Granted => Ok(Some(uid)),
             Verdict::Refused(why) => {
                 let why = format!("polkit action {action} is not granted to uid {uid}: {why}");
                 Err(ask.denied(&why))
             }
             Verdict::Absent => self
                 .by_group(uid, &caller.groups)
+                .map(|()| Some(uid))
                 .map_err(|why| ask.denied(&why)),
         }
     }

@@ -174,12 +174,13 @@ impl Face {
             Some(name) => name.clone(),
             None => call.about(),
         };
-        self.allow(call, method, &about).await?;
+        let by = self.allow(call, method, &about).await?;
         let reply = match (object, device) {
-            (Object::Manager, _) => self.on_manager(call, method).await,
+            (Object::Manager, _) => self.on_manager(call, method, by).await,
             (Object::Device(name), _) => {
                 let options: Dict = call.args()?;
-                self.on_device(call, method, name.clone(), options).await
+                let about = (name.clone(), options, by);
+                self.on_device(call, method, about).await
             }
             (Object::Pf(name), _) => {
                 let options: Dict = call.args()?;
@@ -192,16 +193,21 @@ impl Face {
         reply
     }
 
-    async fn on_manager(&self, call: &Call<'_>, method: &Method) -> Result<Message, Fault> {
+    async fn on_manager(
+        &self,
+        call: &Call<'_>,
+        method: &Method,
+        by: String,
+    ) -> Result<Message, Fault> {
         let manager = &self.manager;
         match method.name {
             "Create" => {
                 let (name, options): (String, Dict) = call.args()?;
                 call.reply(&manager.create(name, options).await?)
             }
-            "Destroy" | "Set" | "Announce" | "Show" | "Stats" => {
+            "Destroy" | "Set" | "Announce" | "Capture" | "Show" | "Stats" => {
                 let (name, options): (String, Dict) = call.args()?;
-                self.on_device(call, method, name, options).await
+                self.on_device(call, method, (name, options, by)).await
             }
             "List" => {
                 let (after, limit, options): (String, u32, Dict) = call.args()?;
@@ -249,21 +255,22 @@ impl Face {
         &self,
         call: &Call<'_>,
         method: &Method,
-        name: String,
-        options: Dict,
+        (name, options, by): (String, Dict, String),
     ) -> Result<Message, Fault> {
         let manager = &self.manager;
         match method.name {
             "Destroy" => call.reply(&manager.destroy(name, options).await?),
             "Set" => call.reply(&manager.set(name, options).await?),
             "Announce" => call.reply(&manager.announce(name, options).await?),
+            "Capture" => call.reply(&manager.capture_for(name, options, by).await?),
             "Show" => call.reply(&manager.show(name, options).await?),
             "Stats" => call.reply(&manager.stats(name, options).await?),
             _ => Err(call.unknown_method(super::DEVICE_INTERFACE)),
         }
     }
 
-    async fn allow(&self, call: &Call<'_>, method: &Method, name: &str) -> Result<(), Fault> {
+    /// Lets a call pass; who asks, for a sentence.
+    async fn allow(&self, call: &Call<'_>, method: &Method, name: &str) -> Result<String, Fault> {
         let sender = call.header.sender();
         let sender = sender.ok_or_else(|| Fault::failed("the bus does not say who is asking"))?;
         let flags = call.header.primary().flags();
@@ -273,7 +280,10 @@ impl Face {
             method,
             name,
         };
-        Ok(self.authority.allow(ask).await?)
+        let uid = self.authority.allow(ask).await?;
+        Ok(uid.map_or_else(String::new, |uid| {
+            format!("uid {uid} on the system bus ({sender})")
+        }))
     }
 
     /// Waits until what has happened so far is to be seen in the objects.

@@ -9,6 +9,8 @@ pub enum Right {
     Change,
     /// Makes devices and takes them away.
     Manage,
+    /// Looks at what a device sends and receives.
+    Capture,
 }
 
 impl Right {
@@ -18,6 +20,7 @@ impl Right {
             Self::Read => None,
             Self::Change => Some("io.mdevd1.change"),
             Self::Manage => Some("io.mdevd1.manage"),
+            Self::Capture => Some("io.mdevd1.capture"),
         }
     }
 }
@@ -40,11 +43,12 @@ const fn read(name: &'static str) -> Method {
 }
 
 /// Of `io.mdevd1.Manager`.
-pub(super) const MANAGER: [Method; 19] = [
+pub(super) const MANAGER: [Method; 20] = [
     method("Create", Right::Manage, "create"),
     method("Destroy", Right::Manage, "destroy"),
     method("Set", Right::Change, "change"),
     method("Announce", Right::Change, "announce"),
+    method("Capture", Right::Capture, "capture"),
     read("List"),
     read("Show"),
     read("Stats"),
@@ -63,10 +67,11 @@ pub(super) const MANAGER: [Method; 19] = [
 ];
 
 /// Of `io.mdevd1.Device`.
-pub(super) const DEVICE: [Method; 5] = [
+pub(super) const DEVICE: [Method; 6] = [
     method("Destroy", Right::Manage, "destroy"),
     method("Set", Right::Change, "change"),
     method("Announce", Right::Change, "announce"),
+    method("Capture", Right::Capture, "capture"),
     read("Show"),
     read("Stats"),
 ];

@@ -302,7 +302,7 @@ fn files_for_the_system_are_well_formed_and_name_what_the_code_does() {
         .filter(|n| n.has_tag_name("action"))
         .filter_map(|n| n.attribute("id"))
         .collect();
-    let rights = [Right::Read, Right::Change, Right::Manage];
+    let rights = [Right::Read, Right::Change, Right::Manage, Right::Capture];
     let asked: BTreeSet<_> = rights.into_iter().filter_map(Right::action).collect();
     assert_eq!(actions, asked);
     for kept in document
