@@ -68,7 +68,7 @@ impl Gatekeeper for DeviceGate {
         })
     }
 
-    fn denied(&self) {
+    fn denied(&self, _: &ControlRequest, _: &Denial) {
         self.offended(Offence::DeniedRequest, 1);
     }
 
