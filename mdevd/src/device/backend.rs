@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 
 use super::errors::{compose_error, socket_error};
 use super::gate::DeviceGate;
+use super::patrol::Patrol;
 use super::policy::port_policy;
 use super::served::ServedCvf;
 use super::{adapter, numbers};
@@ -33,6 +34,7 @@ pub struct RealBackend {
     pfs: Vec<Pf>,
     runtime: Handle,
     events: Events,
+    patrol: Patrol,
 }
 
 struct Pf {
@@ -56,6 +58,7 @@ impl RealBackend {
         Ok(Self {
             dir: dir.to_owned(),
             pfs: pfs.iter().map(start).collect::<Result<_, _>>()?,
+            patrol: Patrol::start(&runtime),
             runtime,
             events: Events::default(),
         })
@@ -121,7 +124,7 @@ impl Backend for RealBackend {
         let place = Access::resolve(&definition.socket)
             .and_then(|access| Place::prepare(&path, access))
             .map_err(|error| socket_error(name, &error))?;
-        let gate = Arc::new(DeviceGate::new(profile.clone()));
+        let gate = Arc::new(DeviceGate::new(profile.clone(), self.events.clone()));
         let spec = CvfSpec {
             policy: port_policy(definition, profile),
             ..definition.spec()
@@ -145,7 +148,7 @@ impl Backend for RealBackend {
             place,
             runtime,
             devices,
-            self.events.clone(),
+            (self.patrol.clone(), self.events.clone()),
         )))
     }
 

@@ -11,6 +11,7 @@ mod errors;
 mod gate;
 mod irqs;
 mod numbers;
+mod patrol;
 mod policy;
 mod quiet;
 mod served;
