@@ -19,6 +19,8 @@ fn stopped(why: &str, features: u64, spoil: impl Fn(&mut Guest)) {
     spoil(bad);
     let reason = eventually(|| bad.cvf.health().reason).expect("the device is stopped");
     assert!(reason.contains(why), "'{reason}' tells about '{why}'");
+    let counted = bad.cvf.misbehaviour().rings;
+    assert_eq!(counted > 0, !reason.contains("truncated"), "{reason}");
     assert_eq!(
         bad.status() & 0x40,
         0x40,

@@ -74,6 +74,10 @@ pub const STEADY_BUS: Duration = Duration::from_secs(60);
 pub const MAX_SASL_BYTES: usize = 1024;
 /// Time a peer has to authenticate.
 pub const SASL_DEADLINE: Duration = Duration::from_secs(5);
+/// Between two looks at what the guests of connected devices did wrong, and between two events about one of them.
+pub const PATROL_PERIOD: Duration = Duration::from_secs(1);
+/// Devices that are looked at before others get their turn.
+pub const PATROL_BATCH: usize = 64;
 /// Time the data plane has to leave memory or a device alone; then that client is cut off.
 pub const QUIESCE_DEADLINE: Duration = libcvf::limits::QUIESCE_DEADLINE;
 /// Time one command waits for another one that is changing the same device.

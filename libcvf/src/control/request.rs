@@ -161,9 +161,11 @@ pub trait Gatekeeper: Send + Sync {
     }
 
     /// A request of the guest was refused, by [`Gatekeeper::decide`].
-    fn denied(&self) {}
+    fn denied(&self, request: &ControlRequest, denial: &Denial) {
+        let _ = (request, denial);
+    }
 
-    /// The guest's driver reset the device.
+    /// The device was reset while its client was there: by the guest's driver, or by the client.
     fn was_reset(&self) {}
 
     /// Features that the device may offer.

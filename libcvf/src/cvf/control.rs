@@ -154,10 +154,29 @@ impl Device {
             return ControlReply::Denied(denial);
         }
         let decided = self.gate.decide(&self.facts(), request);
-        if let Err(denial) = decided.inspect_err(|_| self.gate.denied()) {
+        if let Err(denial) = decided {
             self.tell(&denial, "a request of the guest was denied");
+            self.gate.denied(request, &denial);
             return ControlReply::Denied(denial);
         }
+        self.apply(request)
+    }
+
+    /// Decides and applies what the personality sets by itself.
+    pub(super) fn settle(&self, request: &ControlRequest) -> ControlReply {
+        let _deciding = self.deciding.read();
+        match self.gate.decide(&self.facts(), request) {
+            Ok(()) => self.apply(request),
+            Err(denial) => {
+                let Denial { rule, reason } = &denial;
+                tracing::debug!(device = self.spec.name, uuid = %UuidText(self.spec.uuid), rule, reason, "a default is not allowed");
+                ControlReply::Denied(denial)
+            }
+        }
+    }
+
+    /// Applies what was allowed.
+    fn apply(&self, request: &ControlRequest) -> ControlReply {
         match request {
             ControlRequest::SetQueuePairs(pairs) => {
                 if *pairs == 0 || *pairs > self.spec.queue_pairs {

@@ -14,6 +14,8 @@ pub(super) struct DeviceHost<'d> {
     pub started: Option<u64>,
     /// The control queue was rung.
     pub commands: bool,
+    /// The client has left: a reset is nobody's doing.
+    pub leaving: bool,
 }
 
 impl<'d> DeviceHost<'d> {
@@ -22,6 +24,7 @@ impl<'d> DeviceHost<'d> {
             device,
             started: None,
             commands: false,
+            leaving: false,
         }
     }
 
@@ -137,7 +140,9 @@ impl Host for DeviceHost<'_> {
         self.started = None;
         self.commands = false;
         self.device.halt();
-        self.device.gate.was_reset();
+        if !self.leaving {
+            self.device.gate.was_reset();
+        }
     }
 
     fn config_changed(&mut self) {
@@ -163,6 +168,10 @@ impl Host for DeviceHost<'_> {
 
     fn control(&mut self, request: ControlRequest) -> ControlReply {
         self.device.request(&request)
+    }
+
+    fn settle(&mut self, request: ControlRequest) -> ControlReply {
+        self.device.settle(&request)
     }
 
     fn coalescing(&self, role: QueueRole) -> Coalescing {

@@ -15,13 +15,16 @@ pub struct CvfStats {
     pub transmit_queues: Vec<QueueStats>,
 }
 
-/// Frames of the guest that were dropped for what they claim or are. The numbers only grow.
+/// What a guest did that it must not: frames that were dropped for what they claim or are, and rings that stopped
+/// its device. The numbers only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Misbehaviour {
     /// They claim an address or a VLAN that is not the device's.
     pub spoofed: u64,
     /// They are no frames, or ask for offloads that cannot be.
     pub malformed: u64,
+    /// Rings or descriptors that cannot be.
+    pub rings: u64,
 }
 
 impl Misbehaviour {
@@ -34,6 +37,7 @@ impl Misbehaviour {
         Self {
             spoofed: sum([Drop::Spoofed, Drop::Vlan]),
             malformed: sum([Drop::Malformed, Drop::BadOffload]),
+            rings: port.torn(),
         }
     }
 }

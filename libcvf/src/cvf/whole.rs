@@ -172,7 +172,7 @@ impl Cvf {
                 device.rings.lock().commands_wait = true;
             } else {
                 device.refused(format!("control queue: {error}"));
-                device.port.stop(format!("control queue: {error}"));
+                device.port.stop_for_ring(format!("control queue: {error}"));
             }
         };
         // At most what a ring holds: a guest that refills while we work has to ring again.
@@ -336,7 +336,10 @@ impl Cvf {
 
     /// The client is gone: reset, no maps, no interrupt lines.
     pub fn disconnected(&self) -> Quiescing {
-        self.act(|personality, host| personality.reset(host));
+        self.act(|personality, host| {
+            host.leaving = true;
+            personality.reset(host);
+        });
         self.device.port.interrupts.disable(LineKind::Intx);
         self.device.port.interrupts.disable(LineKind::Msix);
         self.unmap_all()

@@ -17,7 +17,7 @@ use crate::control::Identity;
 use crate::mem::{GuestMemory, Regions, fault_count};
 use crate::offload::Accepts;
 use crate::switch::PortId;
-use crate::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{ArcSwap, Mutex};
 
 /// A device's data-plane state. Shared between the control side and workers.
@@ -56,6 +56,7 @@ pub struct Port {
     stopped: AtomicBool,
     away: AtomicBool,
     fault: Mutex<Option<String>>,
+    torn: AtomicU64,
     /// Who it is, in the log; unset where nobody asks.
     pub identity: OnceLock<Identity>,
 }
@@ -86,6 +87,7 @@ impl Port {
             stopped: AtomicBool::new(false),
             away: AtomicBool::new(false),
             fault: Mutex::new(None),
+            torn: AtomicU64::new(0),
             identity: OnceLock::new(),
         }
     }
@@ -213,6 +215,17 @@ impl Port {
         self.set_running(false);
         self.stopped.store(true, Ordering::Release);
         self.interrupts.config(self.config_vector.get());
+    }
+
+    /// The same because of a ring or descriptor that cannot be, which is counted.
+    pub fn stop_for_ring(&self, reason: String) {
+        self.torn.fetch_add(1, Ordering::Relaxed);
+        self.stop(reason);
+    }
+
+    /// How often it was stopped for that.
+    pub fn torn(&self) -> u64 {
+        self.torn.load(Ordering::Relaxed)
     }
 
     /// Interrupts the driver for a queue and counts it there. The queue's lock is not held: it may be a system

@@ -56,7 +56,8 @@ impl Receiver<'_> {
                 (0..tally.frames()).for_each(|_| self.queue.counters.drop(Drop::NotReady));
                 *slot = None;
                 let number = self.number;
-                self.port.stop(format!("receive queue {number}: {error}"));
+                self.port
+                    .stop_for_ring(format!("receive queue {number}: {error}"));
             }
         }
         let under_ring = || slot.as_ref().is_some_and(|ring| ring.faulted());

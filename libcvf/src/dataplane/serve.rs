@@ -212,7 +212,7 @@ fn serve(
         && !matches!(error, RingError::Away(_))
     {
         *slot = None;
-        port.stop(format!("transmit queue {number}: {error}"));
+        port.stop_for_ring(format!("transmit queue {number}: {error}"));
         return Served::Gone;
     }
     let done = done.map(|wanted| {

@@ -77,6 +77,9 @@ pub trait Host {
     }
     /// A control request of the guest: decided, applied, answered.
     fn control(&mut self, request: ControlRequest) -> ControlReply;
+    /// A setting that follows from what was negotiated: judged and applied as a request of the guest is, but
+    /// nobody asked for it, so that a refusal is nobody's fault.
+    fn settle(&mut self, request: ControlRequest) -> ControlReply;
     /// How interrupts of a data queue are held back.
     fn coalescing(&self, role: QueueRole) -> Coalescing;
     /// What a data queue counted.

@@ -150,7 +150,7 @@ pub(super) fn text(event: &Json) -> String {
             word("by"),
             word("reason")
         ),
-        "denied" => word("message").to_owned(),
+        "denied" => denied(event),
         _ => String::new(),
     };
     let time = utc(event["time_us"].as_u64().unwrap_or(0));
@@ -159,4 +159,19 @@ pub(super) fn text(event: &Json) -> String {
         "" => format!("{line}\n"),
         more => format!("{line}: {more}\n"),
     }
+}
+
+/// A denial: the last one, how many there were, and what followed.
+fn denied(event: &Json) -> String {
+    let message = event["message"].as_str().unwrap_or_default();
+    let times = match event["count"].as_u64() {
+        Some(count) if count > 1 => format!(" ({count} times since the last such event)"),
+        _ => String::new(),
+    };
+    let then = match event["reaction"].as_str() {
+        Some("stop-device") => "; the device is stopped",
+        Some("disconnect") => "; its client is cut off",
+        _ => "",
+    };
+    format!("{message}{times}{then}")
 }

@@ -263,6 +263,14 @@ fn events_as_lines() {
             "vm1 driver: running",
         ),
         (json!({"event": "denied", "message": "m"}), "vm1 denied: m"),
+        (
+            json!({"event": "denied", "message": "m", "count": 1, "reaction": "audit"}),
+            "vm1 denied: m",
+        ),
+        (
+            json!({"event": "denied", "message": "m", "count": 7, "reaction": "disconnect"}),
+            "vm1 denied: m (7 times since the last such event); its client is cut off",
+        ),
         (json!({"event": "of-tomorrow"}), "vm1 of-tomorrow"),
     ];
     for (mut event, line) in cases {

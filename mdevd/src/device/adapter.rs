@@ -14,6 +14,7 @@ use super::bells::Bells;
 use super::gate::DeviceGate;
 use super::irqs::{self, UnmaskWatch};
 use super::numbers;
+use super::patrol::{Patrol, Watch};
 use super::quiet::quiet;
 use crate::engine::{Events, Happening};
 
@@ -63,6 +64,8 @@ pub(super) struct Adapter {
     bells: Option<Bells>,
     /// What the client left behind.
     leaving: Option<Quiescing>,
+    patrol: Patrol,
+    watch: Option<Watch>,
     events: Events,
     /// What was told last: the driver runs.
     told: bool,
@@ -73,6 +76,7 @@ impl Adapter {
         cvf: Arc<Cvf>,
         gate: Arc<DeviceGate>,
         description: Arc<Description>,
+        patrol: Patrol,
         events: Events,
     ) -> Self {
         Self {
@@ -82,6 +86,8 @@ impl Adapter {
             unmask: None,
             bells: None,
             leaving: None,
+            patrol,
+            watch: None,
             events,
             told: false,
         }
@@ -140,11 +146,14 @@ impl Device for Adapter {
     fn connected(&mut self, link: &Link) {
         self.gate.conduct().client(link.shutdown_handle());
         self.cvf.connected();
+        self.watch = Some(self.patrol.watch(&self.cvf, &self.gate));
     }
 
     fn disconnected(&mut self, _: &Ended) {
         self.unmask = None;
         self.bells = None;
+        // Before the reset, which would take back what follows from the last look.
+        self.watch = None;
         self.leaving = Some(self.cvf.disconnected());
         self.tell_driver();
     }

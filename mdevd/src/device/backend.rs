@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use super::errors::{compose_error, socket_error};
 use super::gate::DeviceGate;
 use super::groups::Groups;
+use super::patrol::Patrol;
 use super::policy::port_policy;
 use super::served::ServedCvf;
 use super::{adapter, numbers};
@@ -35,6 +36,7 @@ pub struct RealBackend {
     groups: Arc<Groups>,
     runtime: Handle,
     events: Events,
+    patrol: Patrol,
 }
 
 struct Pf {
@@ -63,6 +65,7 @@ impl RealBackend {
         Ok(Self {
             dir: dir.to_owned(),
             pfs: pfs.iter().map(start).collect::<Result<_, _>>()?,
+            patrol: Patrol::start(&runtime),
             runtime,
             groups,
             events: Events::default(),
@@ -132,7 +135,7 @@ impl Backend for RealBackend {
         let place = Access::resolve(&definition.socket)
             .and_then(|access| Place::prepare(&path, access))
             .map_err(|error| socket_error(name, &error))?;
-        let gate = Arc::new(DeviceGate::new(profile.clone()));
+        let gate = Arc::new(DeviceGate::new(profile.clone(), self.events.clone()));
         let spec = CvfSpec {
             policy: PortPolicy {
                 group: self.groups.place(definition)?,
@@ -159,7 +162,7 @@ impl Backend for RealBackend {
             place,
             runtime,
             devices,
-            self.events.clone(),
+            (self.patrol.clone(), self.events.clone()),
         )))
     }
 

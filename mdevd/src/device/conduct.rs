@@ -3,11 +3,15 @@
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use libcvf::control::Denial;
 use libcvf::cvf::Cvf;
 use parking_lot::Mutex;
 use policies::profile::{Offence, Rate, Reaction, Reactions};
 use uuid::Uuid;
 use vfio_user_server::Shutdown;
+
+use crate::engine::{Events, Happening};
+use crate::limits::PATROL_PERIOD;
 
 /// Offences are tolerated per this.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -15,9 +19,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 const TOLD: u64 = 10;
 
 /// The record of one device.
-#[derive(Default)]
 pub(super) struct Conduct {
     record: Mutex<Record>,
+    events: Events,
     device: OnceLock<Weak<Cvf>>,
     client: Mutex<Option<Shutdown>>,
 }
@@ -49,6 +53,7 @@ impl Tally {
 
 #[derive(Default)]
 struct Record {
+    untold: Untold,
     tallies: [Tally; 5],
     requests: Allowance,
     resets: Allowance,
@@ -82,6 +87,117 @@ impl Allowance {
     }
 }
 
+/// What a guest did, for who hears of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct What<'a> {
+    /// What was asked for.
+    pub(super) request: &'a str,
+    /// The rule that refused.
+    pub(super) rule: &'a str,
+    /// The refusal, as a sentence.
+    pub(super) message: &'a str,
+}
+
+impl<'a> What<'a> {
+    /// A request, and why not.
+    pub(super) fn denied(request: &'a str, denial: &'a Denial) -> Self {
+        Self {
+            request,
+            rule: denial.rule,
+            message: &denial.reason,
+        }
+    }
+
+    /// Frames and rings.
+    pub(super) const fn of(offence: Offence) -> Self {
+        let (request, rule, message) = match offence {
+            Offence::MalformedRing => (
+                "ring",
+                "malformed-ring",
+                "a ring or descriptor cannot be, its device was stopped",
+            ),
+            Offence::MalformedFrame => (
+                "frame",
+                "malformed-frame",
+                "frames were dropped that are none, or whose offloads cannot be",
+            ),
+            Offence::SpoofedFrame => (
+                "frame",
+                "spoofed-frame",
+                "frames were dropped that claim an address or a VLAN that is not the device's",
+            ),
+            Offence::DeniedRequest => ("request", "denied-request", "a request was refused"),
+            Offence::ExcessRequest => ("request", "excess-request", "requests came too fast"),
+        };
+        Self {
+            request,
+            rule,
+            message,
+        }
+    }
+}
+
+/// Denials that nobody was told of yet: how many, and the last one.
+#[derive(Default)]
+struct Untold {
+    last_told: Option<Instant>,
+    count: u64,
+    /// The hardest that followed.
+    reaction: Option<Reaction>,
+    request: String,
+    rule: String,
+    message: String,
+}
+
+impl Untold {
+    fn add(&mut self, reaction: Reaction, times: u64, what: What<'_>) {
+        self.count = self.count.saturating_add(times);
+        self.reaction = self.reaction.max(Some(reaction));
+        for (own, new) in [
+            (&mut self.request, what.request),
+            (&mut self.rule, what.rule),
+            (&mut self.message, what.message),
+        ] {
+            own.clear();
+            own.push_str(new);
+        }
+    }
+
+    /// The event, if there is something to tell and the last one was long enough ago.
+    fn take(&mut self, device: &str, now: Option<Instant>) -> Option<Happening> {
+        let early = |now: Instant| {
+            let since = self
+                .last_told
+                .map(|told| now.saturating_duration_since(told));
+            since.is_some_and(|since| since < PATROL_PERIOD)
+        };
+        if self.count == 0 || now.is_some_and(early) {
+            return None;
+        }
+        if now.is_some() {
+            self.last_told = now;
+        }
+        let reaction = self.reaction.take().unwrap_or(Reaction::Audit);
+        Some(Happening::Denied {
+            device: device.to_owned(),
+            request: std::mem::take(&mut self.request),
+            rule: std::mem::take(&mut self.rule),
+            message: std::mem::take(&mut self.message),
+            count: std::mem::take(&mut self.count),
+            reaction: word(reaction).to_owned(),
+        })
+    }
+}
+
+const fn word(reaction: Reaction) -> &'static str {
+    match reaction {
+        Reaction::Count => "count",
+        Reaction::Audit => "audit",
+        Reaction::StopDevice => "stop-device",
+        Reaction::Disconnect => "disconnect",
+    }
+}
+
 fn place(offence: Offence) -> (usize, &'static str) {
     match offence {
         Offence::MalformedRing => (0, "a malformed ring"),
@@ -93,6 +209,41 @@ fn place(offence: Offence) -> (usize, &'static str) {
 }
 
 impl Conduct {
+    /// A clean record, of which `events` hears.
+    pub(super) fn new(events: Events) -> Self {
+        Self {
+            record: Mutex::default(),
+            events,
+            device: OnceLock::new(),
+            client: Mutex::default(),
+        }
+    }
+
+    /// Tells denials that were held back, unless others were told a moment ago.
+    pub(super) fn tell_rest(&self, now: Instant) {
+        self.tell(Some(now));
+    }
+
+    /// Tells them in any case: the client leaves.
+    pub(super) fn tell_all(&self) {
+        self.tell(None);
+    }
+
+    fn tell(&self, now: Option<Instant>) {
+        let mut record = self.record.lock();
+        if record.untold.count == 0 {
+            return;
+        }
+        let Some(cvf) = self.device.get().and_then(Weak::upgrade) else {
+            return;
+        };
+        let event = record.untold.take(&cvf.spec().name, now);
+        drop(record);
+        if let Some(event) = event {
+            self.events.publish(event);
+        }
+    }
+
     /// The device that it is about, once it is there.
     pub(super) fn about(&self, cvf: &Arc<Cvf>) {
         let _ = self.device.set(Arc::downgrade(cvf));
@@ -118,10 +269,13 @@ impl Conduct {
     }
 
     /// Offences happened; does what the profile says.
-    pub(super) fn offended(&self, reactions: &Reactions, offence: Offence, times: u64) {
-        if times == 0 {
-            return;
-        }
+    pub(super) fn offended(
+        &self,
+        reactions: &Reactions,
+        offence: Offence,
+        times: u64,
+        denial: What<'_>,
+    ) {
         let (index, what) = place(offence);
         let (before, now) = self.record.lock().tallies[index].add(Instant::now(), times);
         let nth = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
@@ -135,8 +289,14 @@ impl Conduct {
         if reaction >= Reaction::Audit && before < TOLD {
             tracing::info!(target: "audit", device, %uuid, what, count = now, "a guest did what it may not");
         }
+        if reaction >= Reaction::Audit {
+            self.record.lock().untold.add(reaction, times, denial);
+            self.tell_rest(Instant::now());
+        }
         match reaction {
             Reaction::Count | Reaction::Audit => {}
+            // The data plane did it, and the driver may have reset it since.
+            Reaction::StopDevice if offence == Offence::MalformedRing => {}
             Reaction::StopDevice => {
                 if first {
                     tracing::warn!(target: "audit", device, %uuid, what, count = now, "the device is stopped");

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use libcvf::control::{ControlRequest, Denial, DeviceFacts, Gatekeeper};
 use parking_lot::RwLock;
 use policies::profile::Offence;
+use policies::request::describe;
 use policies::{Profile, ProfileGatekeeper};
 
-use super::conduct::Conduct;
+use super::conduct::{Conduct, What};
+use crate::engine::Events;
 
 /// A gatekeeper whose profile can be replaced while its device runs, and who keeps record of what its
 /// guest does wrong.
@@ -17,10 +19,11 @@ pub(super) struct DeviceGate {
 }
 
 impl DeviceGate {
-    pub(super) fn new(profile: Arc<Profile>) -> Self {
+    /// Decides by `profile`, and tells denials to `events`.
+    pub(super) fn new(profile: Arc<Profile>, events: Events) -> Self {
         Self {
             current: RwLock::new(ProfileGatekeeper::new(profile)),
-            conduct: Conduct::default(),
+            conduct: Conduct::new(events),
         }
     }
 
@@ -34,10 +37,17 @@ impl DeviceGate {
         &self.conduct
     }
 
-    /// The guest did something wrong that many times.
-    pub(super) fn offended(&self, offence: Offence, times: u64) {
+    /// Its frames or rings were wrong that many times.
+    pub(super) fn misbehaved(&self, offence: Offence, times: u64) {
+        if times > 0 {
+            self.offended(offence, times, What::of(offence));
+        }
+    }
+
+    fn offended(&self, offence: Offence, times: u64, what: What<'_>) {
         let profile = self.profile();
-        self.conduct.offended(&profile.reactions, offence, times);
+        let reactions = &profile.reactions;
+        self.conduct.offended(reactions, offence, times, what);
     }
 
     fn profile(&self) -> Arc<Profile> {
@@ -57,25 +67,33 @@ impl Gatekeeper for DeviceGate {
         if self.conduct.may_ask(rate) {
             return Ok(());
         }
-        self.offended(Offence::ExcessRequest, 1);
         let (name, rate) = (&profile.name, rate.limit().unwrap_or_default());
-        Err(Denial {
+        let denial = Denial {
             rule: "control-requests",
             reason: format!(
                 "more requests than {rate} in a second (rule control-requests of profile '{name}'; to \
                  allow more, set rates.control-requests higher)"
             ),
-        })
+        };
+        let what = What::denied("any request", &denial);
+        self.offended(Offence::ExcessRequest, 1, what);
+        Err(denial)
     }
 
-    fn denied(&self) {
-        self.offended(Offence::DeniedRequest, 1);
+    fn denied(&self, request: &ControlRequest, denial: &Denial) {
+        let request = describe(request);
+        self.offended(Offence::DeniedRequest, 1, What::denied(&request, denial));
     }
 
     fn was_reset(&self) {
         let rate = self.profile().rates.resets_per_minute;
         if !self.conduct.may_reset(rate) {
-            self.offended(Offence::ExcessRequest, 1);
+            let what = What {
+                request: "reset",
+                rule: "resets-per-minute",
+                message: "the device was reset more often than its profile allows (rates.resets-per-minute)",
+            };
+            self.offended(Offence::ExcessRequest, 1, what);
         }
     }
 

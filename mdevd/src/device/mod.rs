@@ -13,6 +13,7 @@ mod gate;
 mod groups;
 mod irqs;
 mod numbers;
+mod patrol;
 mod policy;
 mod quiet;
 mod served;

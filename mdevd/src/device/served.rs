@@ -19,8 +19,8 @@ use super::adapter::Adapter;
 use super::errors::{change_error, socket_error};
 use super::gate::DeviceGate;
 use super::groups::Groups;
-use super::{capture, change};
-use super::{numbers, quiet};
+use super::{capture, change, numbers, quiet};
+use super::patrol::Patrol;
 use crate::engine::{
     Capture, Client, Definition, Device, EngineError, Events, Health, LookUp, Stats,
 };
@@ -40,6 +40,7 @@ pub(super) struct ServedCvf {
     observer: Observer,
     visits: Visits,
     events: Events,
+    patrol: Patrol,
     runtime: Handle,
     /// Devices of its PF.
     siblings: Arc<AtomicU64>,
@@ -69,7 +70,7 @@ impl ServedCvf {
         place: Place,
         runtime: Handle,
         siblings: Arc<AtomicU64>,
-        events: Events,
+        (patrol, events): (Patrol, Events),
     ) -> Self {
         siblings.fetch_add(1, Ordering::Relaxed);
         let name = cvf.spec().name.clone();
@@ -84,6 +85,7 @@ impl ServedCvf {
             description,
             observer: Observer::new(),
             events,
+            patrol,
             runtime,
             siblings,
             stage: Mutex::new(Stage::Prepared(place)),
@@ -97,6 +99,7 @@ struct Host {
     gate: Arc<DeviceGate>,
     description: Arc<Description>,
     observer: Observer,
+    patrol: Patrol,
     events: Events,
 }
 
@@ -104,7 +107,8 @@ impl Guest for Host {
     fn serve(&self, stream: UnixStream) -> Pin<Box<dyn Future<Output = Option<String>> + Send>> {
         let (cvf, gate) = (self.cvf.clone(), self.gate.clone());
         let (description, events) = (self.description.clone(), self.events.clone());
-        let mut adapter = Adapter::new(cvf, gate, description, events);
+        let patrol = self.patrol.clone();
+        let mut adapter = Adapter::new(cvf, gate, description, patrol, events);
         let observer = self.observer.clone();
         Box::pin(async move {
             let config = Config::default();
@@ -151,6 +155,7 @@ impl Device for ServedCvf {
             gate: self.gate.clone(),
             description: self.description.clone(),
             observer: self.observer.clone(),
+            patrol: self.patrol.clone(),
             events: self.events.clone(),
         };
         let (stop, stopped) = oneshot::channel();

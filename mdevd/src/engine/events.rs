@@ -83,7 +83,7 @@ pub enum Happening {
         /// Why it ended.
         reason: String,
     },
-    /// A policy has refused something to a guest, its client or a caller of the bus.
+    /// A policy has refused something to a guest, or a guest's frames or rings were what they must not be.
     Denied {
         /// The device.
         device: String,
@@ -93,6 +93,10 @@ pub enum Happening {
         rule: String,
         /// The refusal, as a sentence.
         message: String,
+        /// Denials of this device since the last such event; what else is said is about the last of them.
+        count: u64,
+        /// What followed, a word of the profile's reactions: the hardest of them.
+        reaction: String,
     },
 }
 

@@ -15,6 +15,7 @@ mod memory;
 mod multiqueue;
 mod offloads;
 mod packed;
+mod policing;
 mod scaling;
 mod statistics;
 mod switching;

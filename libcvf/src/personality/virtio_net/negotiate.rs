@@ -77,11 +77,11 @@ impl State {
         host.start(self.features());
         if !self.negotiated(bits::CTRL_RX) {
             // A driver that cannot ask for multicast must still get it.
-            let _ = host.control(ControlRequest::AllMulticast(true));
+            let _ = host.settle(ControlRequest::AllMulticast(true));
         }
         if self.negotiated(bits::CTRL_VLAN) {
             // 5.1.6.5.3: with the filter negotiated, only VLANs that were added pass.
-            let _ = host.control(ControlRequest::FilterVlans(true));
+            let _ = host.settle(ControlRequest::FilterVlans(true));
         }
         if self.has(status::NEEDS_RESET) || host.needs_reset() {
             host.config_changed();

@@ -126,6 +126,8 @@ fn an_event_is_one_flat_object() {
         request: "mac".into(),
         rule: "tenant".into(),
         message: "no".into(),
+        count: 3,
+        reaction: "audit".into(),
     });
     let Some(Heard::Event(event)) = listener.try_next() else {
         panic!("an event");
@@ -134,7 +136,7 @@ fn an_event_is_one_flat_object() {
     let json = serde_json::to_value(&*event).expect("an object");
     let expected = serde_json::json!({
         "sequence": 1, "time_us": event.time_us, "event": "denied", "device": "vm1",
-        "request": "mac", "rule": "tenant", "message": "no",
+        "request": "mac", "rule": "tenant", "message": "no", "count": 3, "reaction": "audit",
     });
     assert_eq!(json, expected);
     let back: Event = serde_json::from_value(json).expect("an event");

@@ -52,7 +52,7 @@ fn linux_virtio_net_with_a_vector_per_queue() {
         d.host.take(),
         [
             Call::Start(features),
-            Call::Control(ControlRequest::FilterVlans(true))
+            Call::Settle(ControlRequest::FilterVlans(true))
         ]
     );
     assert_eq!(d.command(&[4, 0, 4, 0]), 0);
@@ -90,7 +90,7 @@ fn firmware_with_two_queues_and_no_interrupts_still_gets_multicast() {
             d.host.take(),
             [
                 Call::Start(features),
-                Call::Control(ControlRequest::AllMulticast(true))
+                Call::Settle(ControlRequest::AllMulticast(true))
             ]
         );
         for queue in 0..2 {

@@ -15,6 +15,7 @@ pub enum Call {
     Stop,
     ConfigChanged,
     Control(ControlRequest),
+    Settle(ControlRequest),
 }
 
 #[derive(Default)]
@@ -129,6 +130,11 @@ impl Host for FakeHost {
         self.needs_reset
     }
 
+    fn settle(&mut self, request: ControlRequest) -> ControlReply {
+        self.calls.push(Call::Settle(request));
+        ControlReply::Done
+    }
+
     fn control(&mut self, request: ControlRequest) -> ControlReply {
         assert!(
             self.started.is_some(),
@@ -137,6 +143,7 @@ impl Host for FakeHost {
         self.calls.push(Call::Control(request));
         self.replies.pop_front().unwrap_or(ControlReply::Done)
     }
+
     /// Numbers that tell queues apart.
     fn coalescing(&self, role: QueueRole) -> Coalescing {
         match role {
