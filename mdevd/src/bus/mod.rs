@@ -30,7 +30,7 @@ pub const MANAGER_PATH: &str = "/io/mdevd1/Manager";
 /// Name of the manager's interface.
 pub const MANAGER_INTERFACE: &str = "io.mdevd1.Manager";
 /// Version of the interface: rises with every addition; what exists is never changed.
-pub const API: u64 = 3;
+pub const API: u64 = 4;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::attributes::{RateLimits, Trunk};
+use super::lifecycle::Life;
 use crate::text::as_text;
 
 /// The device a guest sees.
@@ -182,6 +183,9 @@ pub struct Definition {
     pub ring_format: RingFormat,
     /// Who may connect.
     pub socket: SocketAccess,
+    /// When it runs, and how long it is kept.
+    #[serde(default)]
+    pub life: Life,
 }
 
 impl Definition {
@@ -192,6 +196,8 @@ impl Definition {
             "profile" => Some(self.profile.clone()),
             "mac" => Some(self.mac.to_string()),
             "mtu" => Some(self.mtu.to_string()),
+            "start" => Some(self.life.start.word().to_owned()),
+            "order" => Some(self.life.order.to_string()),
             "vlan" => self.vlan.map(|vlan| vlan.to_string()),
             "trunk" => self.trunk.as_ref().map(Trunk::to_string),
             rate => self.rates.get(rate).map(|rate| rate.to_string()),

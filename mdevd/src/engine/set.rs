@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::attributes::{RateLimits, Trunk};
 use super::definition::{Definition, Link};
 use super::error::EngineError;
+use super::lifecycle::{LifeDraft, order};
 use super::request::{check_profile, check_rate, mac, number, trunk, word};
 
 /// A request to change attributes of a device, as it came; what is absent stays. A value is a text or,
@@ -44,6 +45,12 @@ pub struct SetRequest {
     /// See [`RateLimits::rx_frames`]; or `none`.
     #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub rx_frames: Option<String>,
+    /// A word of [`super::Start`].
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// Place among those that the daemon starts.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
     /// Only tell what would be done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -56,11 +63,13 @@ fn scalar<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error
     enum Scalar {
         Text(String),
         Number(u64),
+        Negative(i64),
     }
     Option::<Scalar>::deserialize(from).map(|value| {
         value.map(|value| match value {
             Scalar::Text(text) => text,
             Scalar::Number(number) => number.to_string(),
+            Scalar::Negative(number) => number.to_string(),
         })
     })
 }
@@ -82,6 +91,8 @@ pub struct Changes {
     pub trunk: Option<Option<Trunk>>,
     /// Rates that change.
     pub rates: Vec<(&'static str, Option<u32>)>,
+    /// Whether the daemon starts it, and when.
+    pub life: LifeDraft,
 }
 
 /// One attribute that changed, or would.
@@ -122,7 +133,7 @@ impl Change {
 
 impl SetRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 10] = [
+    pub const KEYS: [&'static str; 12] = [
         "link",
         "profile",
         "mac",
@@ -133,6 +144,8 @@ impl SetRequest {
         "rx_mbit",
         "tx_frames",
         "rx_frames",
+        "start",
+        "order",
     ];
 
     /// Checks every attribute by itself.
@@ -185,6 +198,15 @@ impl SetRequest {
                 .map(|text| removable(text, trunk))
                 .transpose()?,
             rates: rates.filter_map(rate).collect::<Result<_, _>>()?,
+            life: LifeDraft {
+                start: self
+                    .start
+                    .as_deref()
+                    .map(|text| word("start", Some(text)))
+                    .transpose()?,
+                order: self.order.as_deref().map(order).transpose()?,
+                persistent: false,
+            },
             profile: self.profile,
         })
     }
@@ -228,6 +250,7 @@ impl Changes {
     /// [`EngineError::InvalidArgument`]: a trunk's VLANs beside an access VLAN.
     pub fn applied_to(&self, definition: &Definition) -> Result<Definition, EngineError> {
         let mut next = definition.clone();
+        next.life = self.life.set_upon(definition.life)?;
         if let Some(link) = self.link {
             next.link = link;
         }

@@ -6,7 +6,7 @@ use tempfile::tempdir;
 use super::record::{Step, upgrade};
 use super::*;
 use crate::engine::{
-    Doorbells, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
+    BootId, Doorbells, Interrupts, Life, Link, Personality, RateLimits, RingFormat, SocketAccess,
 };
 
 fn definition(name: &str, sequence: u64) -> Definition {
@@ -32,6 +32,7 @@ fn definition(name: &str, sequence: u64) -> Definition {
             group: None,
             mode: 0o600,
         },
+        life: Life::default(),
     }
 }
 
@@ -205,6 +206,7 @@ fn the_second_layout_is_read_for_ever() {
 const CORPUS: &[&str] = &[
     include_str!("tests/records-v1.jsonl"),
     include_str!("tests/records-v2.jsonl"),
+    include_str!("tests/records-v3.jsonl"),
 ];
 
 /// Whether `newer` says all that `older` does.
@@ -262,6 +264,8 @@ fn a_new_field_is_a_new_version() {
     full.socket.group = Some("kvm".to_owned());
     full.trunk = "7".parse().ok();
     full.link = Link::Down;
+    full.life = Life::transient(BootId::of_kernel());
+    full.life.order = 1;
     for (key, most) in RateLimits::KEYS {
         full.rates.set(key, Some(most));
     }

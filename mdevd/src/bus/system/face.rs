@@ -199,7 +199,11 @@ impl Face {
                 let (name, options): (String, Dict) = call.args()?;
                 call.reply(&manager.create(name, options).await?)
             }
-            "Destroy" | "Set" | "Announce" | "Show" | "Stats" => {
+            "Define" => {
+                let (name, options): (String, Dict) = call.args()?;
+                call.reply(&manager.define(name, options).await?)
+            }
+            "Destroy" | "Undefine" | "Start" | "Stop" | "Set" | "Announce" | "Show" | "Stats" => {
                 let (name, options): (String, Dict) = call.args()?;
                 self.on_device(call, method, name, options).await
             }
@@ -255,6 +259,9 @@ impl Face {
         let manager = &self.manager;
         match method.name {
             "Destroy" => call.reply(&manager.destroy(name, options).await?),
+            "Undefine" => call.reply(&manager.undefine(name, options).await?),
+            "Start" => call.reply(&manager.start(name, options).await?),
+            "Stop" => call.reply(&manager.stop(name, options).await?),
             "Set" => call.reply(&manager.set(name, options).await?),
             "Announce" => call.reply(&manager.announce(name, options).await?),
             "Show" => call.reply(&manager.show(name, options).await?),

@@ -40,9 +40,13 @@ const fn read(name: &'static str) -> Method {
 }
 
 /// Of `io.mdevd1.Manager`.
-pub(super) const MANAGER: [Method; 19] = [
+pub(super) const MANAGER: [Method; 23] = [
     method("Create", Right::Manage, "create"),
     method("Destroy", Right::Manage, "destroy"),
+    method("Define", Right::Manage, "define"),
+    method("Undefine", Right::Manage, "undefine"),
+    method("Start", Right::Manage, "start"),
+    method("Stop", Right::Manage, "stop"),
     method("Set", Right::Change, "change"),
     method("Announce", Right::Change, "announce"),
     read("List"),
@@ -63,8 +67,11 @@ pub(super) const MANAGER: [Method; 19] = [
 ];
 
 /// Of `io.mdevd1.Device`.
-pub(super) const DEVICE: [Method; 5] = [
+pub(super) const DEVICE: [Method; 8] = [
     method("Destroy", Right::Manage, "destroy"),
+    method("Undefine", Right::Manage, "undefine"),
+    method("Start", Right::Manage, "start"),
+    method("Stop", Right::Manage, "stop"),
     method("Set", Right::Change, "change"),
     method("Announce", Right::Change, "announce"),
     read("Show"),

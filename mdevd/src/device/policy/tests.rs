@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::engine::{
-    Doorbells, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
+    Doorbells, Interrupts, Life, Link, Personality, RateLimits, RingFormat, SocketAccess,
 };
 
 fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
@@ -25,6 +25,7 @@ fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
         interrupts: Interrupts::Msix,
         ring_format: RingFormat::Split,
         socket: SocketAccess::default(),
+        life: Life::default(),
     }
 }
 
