@@ -16,7 +16,7 @@ use crate::bus::system::{AdminGroup, JoinError, SystemBus};
 use crate::bus::{BusSocket, ServeError};
 use crate::config::{self, Args, BUS_SOCKET, Config, DEVICE_DIR};
 use crate::device::{BackendError, GroupRates, Groups, RealBackend};
-use crate::engine::{Catalog, Engine};
+use crate::engine::{BootId, Catalog, Engine};
 use crate::limits::{FILES_PER_DEVICE, PULSE_PATIENCE};
 use crate::logs::LogControl;
 use crate::metrics::{MetricsError, MetricsServer};
@@ -105,7 +105,8 @@ pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), Dae
     let runtime = Handle::current();
     let (wanted, group) = (config.system_bus, config.bus_admin_group.clone());
     let in_force = config.clone();
-    let daemon = blocking(move || start(&config, runtime)).await??;
+    let boot = args.boot_id.unwrap_or_else(BootId::of_kernel);
+    let daemon = blocking(move || start(&config, boot, runtime)).await??;
     let catalog = daemon.catalog;
     let group = blocking(move || group.and_then(admin_group)).await?;
     let system = SystemBus::new(catalog.clone(), group);
@@ -208,7 +209,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         .map_err(io::Error::other)
 }
 
-fn start(config: &Config, runtime: Handle) -> Result<Daemon, DaemonError> {
+fn start(config: &Config, boot: BootId, runtime: Handle) -> Result<Daemon, DaemonError> {
     make_dir("state", &config.state_dir, 0o700)?;
     // Clients of other users, a VM's for example, must be able to reach their sockets.
     make_dir("runtime", &config.runtime_dir, 0o755)?;
@@ -235,12 +236,15 @@ fn start(config: &Config, runtime: Handle) -> Result<Daemon, DaemonError> {
         Arc::new(store),
         Arc::new(profiles),
         config.sockets.clone(),
-    );
+    )
+    .at_boot(boot);
     let restored = catalog.restore()?;
     if restored != crate::engine::Restored::default() {
         tracing::info!(
             ready = restored.ready,
             failed = restored.failed,
+            defined = restored.defined,
+            dropped = restored.dropped,
             "devices restored"
         );
     }

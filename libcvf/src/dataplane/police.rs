@@ -86,7 +86,8 @@ impl Fabric {
     ) -> bool {
         let policed = from.policed();
         let kind = Flow::of(lone.start()).ethertype();
-        if policed.any(Policed::GROUP) || policed.detours(kind) || to.policed().any(Policed::TAPPED) {
+        if policed.any(Policed::GROUP) || policed.detours(kind) || to.policed().any(Policed::TAPPED)
+        {
             return false;
         }
         desk.time.forget();

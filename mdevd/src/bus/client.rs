@@ -185,6 +185,39 @@ impl ManagerClient {
         self.call("Destroy", &(name, options)).await.map(drop)
     }
 
+    /// Stores a definition; an empty name has one made.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn define(&self, name: &str, options: Options) -> Result<Json, CallError> {
+        self.ask("Define", &(name, options)).await
+    }
+
+    /// Forgets a definition.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn undefine(&self, name: &str) -> Result<Json, CallError> {
+        self.ask("Undefine", &(name, Options::new())).await
+    }
+
+    /// Composes what is defined.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn start(&self, name: &str) -> Result<Json, CallError> {
+        self.ask("Start", &(name, Options::new())).await
+    }
+
+    /// Retires a device and keeps its definition.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn stop(&self, name: &str, force: bool) -> Result<Json, CallError> {
+        let options: Options = [("force", force.into())].into_iter().collect();
+        self.ask("Stop", &(name, options)).await
+    }
+
     /// Changes attributes of a device while it runs.
     ///
     /// # Errors

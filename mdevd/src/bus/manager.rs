@@ -13,8 +13,8 @@ use super::convert::{Dict, dict_to_json, to_dict};
 use super::error::BusError;
 use super::watch::Watch;
 use crate::engine::{
-    CaptureRequest, CreateRequest, Engine, EngineError, ErrorKind, ExplainRequest, SetRequest,
-    VersionView,
+    CaptureRequest, CreateRequest, DefineRequest, Engine, EngineError, ErrorKind, ExplainRequest,
+    SetRequest, VersionView,
 };
 use crate::limits::{FAREWELL_DEADLINE, MAX_PAGE};
 use crate::nearest;
@@ -182,10 +182,11 @@ impl Manager {
         0
     }
 
-    /// Makes a device. An empty name has one made. Options: pf, personality, queue_pairs, mac, mtu, vlan,
-    /// vlan_qos, vlan_protocol, trunk, tx_mbit, rx_mbit, tx_frames, rx_frames, group, tx_share, link,
-    /// profile, doorbells, interrupts, ring_format, socket_owner, socket_group, socket_mode; dry_run (b): only
-    /// tell what would be made.
+    /// Makes a device, or starts it where it is defined. An empty name has one made. Options: pf, personality,
+    /// queue_pairs, mac, mtu, vlan, vlan_qos, vlan_protocol, trunk, tx_mbit, rx_mbit, tx_frames, rx_frames, group,
+    /// tx_share, link, profile, doorbells, interrupts, ring_format, socket_owner, socket_group, socket_mode;
+    /// persistent (b): define it, too, with start (s: auto, manual) and order (x); else it ends with this boot of
+    /// the host. dry_run (b): only tell what would be made.
     #[zbus(out_args("device"))]
     pub(super) async fn create(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let known: Vec<_> = CreateRequest::KEYS
@@ -199,15 +200,58 @@ impl Manager {
         dict(&self.ask(move |engine| engine.create(request)).await?)
     }
 
-    /// Takes a device away for good. Options: force (b): cut a connected client off.
+    /// Stores a definition without composing it; keeps a transient device that is so already. An empty name has one
+    /// made. Options: those of Create without persistent; start (s: auto, manual), order (x); replace (b): in place
+    /// of what is defined under that name, at once where it runs; dry_run (b): only tell.
+    #[zbus(out_args("device"))]
+    pub(super) async fn define(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        let known: Vec<_> = CreateRequest::KEYS
+            .into_iter()
+            .filter(|key| !["name", "persistent"].contains(key))
+            .chain(["replace"])
+            .collect();
+        let mut request: DefineRequest =
+            self::options(&options, &known).map_err(|error| error.on("define", &name))?;
+        request.device.name = Some(name).filter(|name| !name.is_empty());
+        dict(&self.ask(move |engine| engine.define(request)).await?)
+    }
+
+    /// Forgets a definition; a device that runs goes on as a transient one.
+    #[zbus(out_args("outcome"))]
+    pub(super) async fn undefine(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        dict(&self.ask(move |engine| engine.undefine(&name)).await?)
+    }
+
+    /// Composes what is defined.
+    #[zbus(out_args("device"))]
+    pub(super) async fn start(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        dict(&self.ask(move |engine| engine.start(&name)).await?)
+    }
+
+    /// Retires a device and keeps its definition; a transient one is gone. Options: force (b): cut a connected
+    /// client off.
+    #[zbus(out_args("outcome"))]
+    pub(super) async fn stop(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        let DestroyOptions { force } = self::options(&options, &["force"])?;
+        dict(
+            &self
+                .ask(move |engine| engine.stop_device(&name, force))
+                .await?,
+        )
+    }
+
+    /// Takes a device away for good, and its definition with it. Options: force (b): cut a connected client off.
     pub(super) async fn destroy(&self, name: String, options: Dict) -> Result<(), BusError> {
         let DestroyOptions { force } = self::options(&options, &["force"])?;
         self.ask(move |engine| engine.destroy(&name, force)).await
     }
 
     /// Changes attributes of a device while it runs. Options: link, profile, mac, mtu, vlan, vlan_qos,
-    /// vlan_protocol, trunk, tx_mbit, rx_mbit, tx_frames, rx_frames, group, tx_share (a text, `none` to take one
-    /// away, or a number); dry_run (b): only tell what would change.
+    /// vlan_protocol, trunk, tx_mbit, rx_mbit, tx_frames, rx_frames, group, tx_share, start, order (a text, `none`
+    /// to take one away, or a number); dry_run (b): only tell what would change. One that is not started takes it
+    /// for its next start; one that failed is tried again with it.
     #[zbus(out_args("changed"))]
     pub(super) async fn set(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let known: Vec<_> = SetRequest::KEYS.into_iter().chain(["dry_run"]).collect();
@@ -356,8 +400,9 @@ impl Manager {
         Ok(self.peer.as_ref().is_some_and(|(watch, _)| watch.stop()))
     }
 
-    /// Something happened. Keys: sequence (t), time_us (t), event (s: created, destroyed, changed, connected,
-    /// disconnected, driver, capture-begun, capture-ended, denied), device (s), and what belongs to the event. `missed` comes alone, with
+    /// Something happened. Keys: sequence (t), time_us (t), event (s: created, destroyed, defined, undefined,
+    /// started, stopped, changed, connected, disconnected, driver, capture-begun, capture-ended, denied), device
+    /// (s), and what belongs to the event. `missed` comes alone, with
     /// count (t): the receiver was too slow for so many.
     #[zbus(signal)]
     async fn event(emitter: &SignalEmitter<'_>, event: Dict) -> zbus::Result<()>;

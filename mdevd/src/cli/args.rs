@@ -14,7 +14,7 @@ use super::monitor::Monitor;
 use super::top::Sort;
 use crate::engine::hints::check_memory;
 use crate::engine::{
-    Doorbells, Interrupts, Link, Personality, RingFormat, SetRequest, VlanProtocol, Word,
+    Doorbells, Interrupts, Link, Personality, RingFormat, SetRequest, Start, VlanProtocol, Word,
     parse_mode,
 };
 use crate::limits::{MAX_CALL_DEADLINE, MAX_INTERVAL, MIN_CALL_DEADLINE, MIN_INTERVAL};
@@ -46,9 +46,31 @@ pub struct Args {
 /// Commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Make a device; making it again under its name, as it is, does nothing
-    Create(Box<Create>),
-    /// Take a device away for good
+    /// Make a device for as long as this host runs; making it again under its name, as it is, does nothing
+    Create(Box<CreateNow>),
+    /// Store the definition of a device without starting it
+    Define(Box<Define>),
+    /// Forget the definition of a device; one that runs goes on until it is stopped
+    Undefine {
+        /// Device
+        name: String,
+    },
+    /// Start devices that are defined
+    Start {
+        /// Devices
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Stop devices and keep their definitions; one that is not defined is gone
+    Stop {
+        /// Devices
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Cut off clients that are connected
+        #[arg(long)]
+        force: bool,
+    },
+    /// Take a device away for good, and its definition with it
     Destroy {
         /// Device
         name: String,
@@ -56,7 +78,7 @@ pub enum Command {
         #[arg(long)]
         force: bool,
     },
-    /// Change attributes of a device while it runs
+    /// Change attributes of a device while it runs, or for its next start
     Set {
         /// Device
         name: String,
@@ -64,8 +86,8 @@ pub enum Command {
         #[arg(long)]
         dry_run: bool,
         /// What to change: link=up|down, profile=NAME, mac=MAC, mtu=BYTES, vlan=ID|none, vlan-qos=0-7|none,
-        /// vlan-protocol=802.1Q|802.1ad, trunk=ID,ID-ID|none, tx-mbit=N|none, rx-mbit=N|none, tx-frames=N|none, rx-frames=N|none,
-        /// group=NAME|none, tx-share=N|none
+        /// vlan-protocol=802.1Q|802.1ad, trunk=ID,ID-ID|none, tx-mbit=N|none, rx-mbit=N|none,
+        /// tx-frames=N|none, rx-frames=N|none, group=NAME|none, tx-share=N|none, start=auto|manual, order=N
         #[arg(required = true, value_name = "ATTRIBUTE=VALUE", value_parser = attribute)]
         attributes: Vec<(&'static str, String)>,
     },
@@ -243,6 +265,28 @@ pub enum PolicyCommand {
     Reload,
 }
 
+/// What to make now.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CreateNow {
+    /// What to make
+    #[command(flatten)]
+    pub device: Create,
+    /// Define it, too: it comes back after this host was booted
+    #[arg(long)]
+    pub persistent: bool,
+}
+
+/// What to define.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Define {
+    /// What it is to be
+    #[command(flatten)]
+    pub device: Create,
+    /// In place of what is defined under that name
+    #[arg(long, requires = "name")]
+    pub replace: bool,
+}
+
 /// What to make.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Create {
@@ -324,6 +368,13 @@ pub struct Create {
     /// Permissions of the socket [default: 0660]
     #[arg(long, value_name = "MODE", value_parser = mode)]
     pub socket_mode: Option<String>,
+    /// Whether the daemon starts what is defined after this host was booted [default: manual; create
+    /// --persistent: auto]
+    #[arg(long, value_parser = words::<Start>())]
+    pub start: Option<String>,
+    /// Place among those that it starts, lower first [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub order: Option<i64>,
 }
 
 /// `ATTRIBUTE=VALUE` of one that can be set.

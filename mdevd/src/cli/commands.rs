@@ -7,7 +7,7 @@ use zbus::zvariant::Value;
 
 use super::args::{Args, Command, Create, PfCommand, PolicyCommand, shell};
 use super::terminal::Terminal;
-use super::{Answer, Failure, address, capture, monitor, policy, render, service};
+use super::{Answer, Failure, address, capture, lifecycle, monitor, policy, render, service};
 use crate::bus::{CallError, ManagerClient, Options};
 use crate::engine::{DeviceView, ErrorKind, hints};
 use crate::limits::CALL_DEADLINE;
@@ -33,10 +33,22 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
     let client = connected?;
     match command {
         Command::Create(create) => {
-            let name = create.name.clone().unwrap_or_default();
-            let json = client.create(&name, options(*create)).await?;
-            answer(json, render::created)
+            let name = create.device.name.clone().unwrap_or_default();
+            let mut options = options(create.device);
+            if create.persistent {
+                options.insert("persistent", Value::from(true));
+            }
+            answer(client.create(&name, options).await?, render::created)
         }
+        Command::Define(define) => {
+            let name = define.device.name.clone().unwrap_or_default();
+            let mut options = options(define.device);
+            if define.replace {
+                options.insert("replace", Value::from(true));
+            }
+            answer(client.define(&name, options).await?, render::created)
+        }
+        Command::Undefine { name } => answer(client.undefine(&name).await?, lifecycle::ended),
         Command::Destroy { name, force } => {
             client.destroy(&name, force).await?;
             let json = json!({ "result": "destroyed", "name": name });
@@ -124,6 +136,8 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
         Command::Policy { command } => policy::run(&client, terminal, command).await,
         Command::Completion { .. }
         | Command::Version
+        | Command::Start { .. }
+        | Command::Stop { .. }
         | Command::Doctor(_)
         | Command::Top(_)
         | Command::Man { .. } => Err(Failure::usage("not a device command")),
@@ -169,6 +183,7 @@ fn options(create: Create) -> Options {
         ("group", create.group),
         ("link", create.link),
         ("profile", create.profile),
+        ("start", create.start),
     ];
     let numbers = [
         ("queue_pairs", create.queue_pairs),
@@ -188,7 +203,8 @@ fn options(create: Create) -> Options {
     let numbers = numbers
         .into_iter()
         .filter_map(|(key, number)| Some((key, Value::from(number?))));
-    texts.chain(numbers).chain(dry_run).collect()
+    let order = create.order.map(|order| ("order", Value::from(order)));
+    texts.chain(numbers).chain(order).chain(dry_run).collect()
 }
 
 async fn devices(client: &ManagerClient) -> Result<Vec<Json>, CallError> {

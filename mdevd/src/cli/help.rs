@@ -20,7 +20,21 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "cvfctl create web1 --queue-pairs 4 --vlan 5",
             "cvfctl create db1 --mac 52:54:00:12:34:56 --mtu 9000 --socket-group kvm",
+            "cvfctl create web2 --persistent",
         ],
+    ),
+    (
+        "define",
+        &[
+            "cvfctl define web1 --queue-pairs 4 --start auto --order 10",
+            "cvfctl define web1 --queue-pairs 8 --replace",
+        ],
+    ),
+    ("undefine", &["cvfctl undefine web1"]),
+    ("start", &["cvfctl start web1", "cvfctl start web1 web2"]),
+    (
+        "stop",
+        &["cvfctl stop web1", "cvfctl stop web1 web2 --force"],
     ),
     (
         "destroy",
@@ -32,6 +46,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "cvfctl set web1 link=down",
             "cvfctl set web1 vlan=7 tx-mbit=500 --dry-run",
             "cvfctl set web1 profile=trusted",
+            "cvfctl set web1 start=auto order=10",
         ],
     ),
     ("announce", &["cvfctl announce web1"]),

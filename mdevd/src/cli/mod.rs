@@ -11,6 +11,7 @@ mod doctor;
 mod exit;
 mod frame;
 mod help;
+mod lifecycle;
 mod man;
 mod monitor;
 mod policy;
@@ -112,6 +113,14 @@ async fn run(args: Args) -> Result<u8, Failure> {
         }
         Command::Doctor(wanted) => {
             doctor::run(terminal, wanted, args.address, args.timeout).await?
+        }
+        Command::Start { names } => {
+            let how = lifecycle::How::Start;
+            lifecycle::each(how, &names, args.address, args.timeout, json).await?
+        }
+        Command::Stop { names, force } => {
+            let how = lifecycle::How::Stop { force };
+            lifecycle::each(how, &names, args.address, args.timeout, json).await?
         }
         Command::Man { dir } => (man::write(dir.as_deref())?, DONE),
         _ => (commands::run(args).await?, DONE),

@@ -130,7 +130,10 @@ pub(super) fn text(event: &Json) -> String {
         return format!("missed {count} events: they came faster than they were taken\n");
     }
     let more = match word("event") {
-        "created" => format!("{}, uuid {}, pf {}", word("mac"), word("uuid"), word("pf")),
+        "undefined" if event["running"] == true => "it runs on".to_owned(),
+        "created" | "defined" => {
+            format!("{}, uuid {}, pf {}", word("mac"), word("uuid"), word("pf"))
+        }
         "changed" => {
             let names = event["attributes"].as_array().into_iter().flatten();
             let names: Vec<_> = names.filter_map(Json::as_str).collect();

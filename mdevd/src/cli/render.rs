@@ -44,6 +44,12 @@ pub(super) fn created(made: &Created) -> String {
         Outcome::Created => "created",
         Outcome::WouldCreate => "would be created",
         Outcome::Already => "already there",
+        Outcome::Started => "started",
+        Outcome::WouldStart => "would be started",
+        Outcome::Defined => "defined",
+        Outcome::WouldDefine => "would be defined",
+        Outcome::Replaced => "defined otherwise now",
+        Outcome::WouldReplace => "would be defined otherwise",
     };
     let mut lines = Lines::new(&format!("{} {what}", made.name));
     lines.line("uuid", &made.uuid);
@@ -53,6 +59,14 @@ pub(super) fn created(made: &Created) -> String {
     if !made.socket.is_empty() {
         lines.line("socket", &made.socket);
         lines.line("qemu", qemu_option(&made.qemu));
+    }
+    for change in &made.changes {
+        let Change {
+            attribute,
+            from,
+            to,
+        } = change;
+        lines.line(attribute, format!("{to} (was {from})"));
     }
     notes(&mut lines.out, &made.notes);
     lines.out
@@ -84,11 +98,22 @@ fn tone(state: State) -> Tone {
         State::Connected => Tone::Good,
         State::Changing => Tone::Busy,
         State::Failed => Tone::Bad,
+        State::Defined => Tone::Plain,
     }
 }
 
 fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
+}
+
+/// When a device starts by itself, in a word or two.
+fn starts(device: &DeviceSummary) -> String {
+    match (device.uuid.is_empty(), device.persistent, device.order) {
+        (true, ..) => String::new(),
+        (_, false, _) => "transient".to_owned(),
+        (_, true, 0) => device.start.clone(),
+        (_, true, order) => format!("{} {order}", device.start),
+    }
 }
 
 /// Answer to `list`.
@@ -111,6 +136,7 @@ pub(super) fn list(terminal: Terminal, devices: &[DeviceSummary]) -> String {
                         .map_or_else(|| "-".to_owned(), |vlan| vlan.to_string()),
                 ),
                 text(or_dash(&d.link)),
+                text(or_dash(&starts(d))),
                 text(d.reason.as_deref().unwrap_or(&d.driver)),
             ]
         })
@@ -124,9 +150,10 @@ pub(super) fn list(terminal: Terminal, devices: &[DeviceSummary]) -> String {
         "MAC",
         "VLAN",
         "LINK",
+        "START",
         "DRIVER",
     ];
-    let keep = [KEEP, KEEP, 4, 7, 6, 5, 3, 2, 1];
+    let keep = [KEEP, KEEP, 4, 8, 6, 5, 3, 2, 7, 1];
     ranked(terminal, &heading, &keep, &rows)
 }
 
@@ -186,6 +213,7 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
             lines.line("link", &view.link);
         }
         lines.line("profile", &d.profile);
+        lines.line("start", starts(d));
         lines.line("doorbells", &view.doorbells);
         lines.line("interrupts", &view.interrupts);
         lines.line("ring format", &view.ring_format);

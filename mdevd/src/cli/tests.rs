@@ -198,6 +198,9 @@ fn a_failed_device_shows_its_reason_in_the_list() {
         socket: String::new(),
         driver: String::new(),
         link: String::new(),
+        persistent: true,
+        start: "auto".to_owned(),
+        order: 0,
         reason: Some("PF soft0 has 0 of 2 queue pairs free".into()),
     };
     let list = render::list(Terminal::default(), &[device]);

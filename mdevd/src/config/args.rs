@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::{MetricsListen, SystemBus};
+use crate::engine::BootId;
 use crate::logs::LogFormat;
 
 /// Composes virtual functions in software and presents them to VMs over vfio-user.
@@ -54,6 +55,9 @@ pub struct Args {
     /// Offer counters for Prometheus here: off, ADDRESS:PORT, or unix:PATH [default: off]
     #[arg(long, value_name = "WHERE")]
     pub metrics_listen: Option<MetricsListen>,
+    /// Take this to be the boot of the host instead of what the kernel tells: for tests
+    #[arg(long, value_name = "UUID", hide = true)]
+    pub boot_id: Option<BootId>,
     /// Check the configuration, print it, and stop
     #[arg(long)]
     pub check: bool,

@@ -139,7 +139,7 @@ impl Part for GroupRates {
     fn prepare(&self, new: &Config) -> Result<Prepared, String> {
         let (groups, new) = (self.0.clone(), new.rate_groups.clone());
         groups.0.lock().check(&new)?;
-        Ok(Prepared::to(move || groups.0.lock().adopt(new)))
+        Ok(Prepared::to(move |_| groups.0.lock().adopt(new)))
     }
 }
 

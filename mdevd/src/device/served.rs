@@ -19,8 +19,8 @@ use super::adapter::Adapter;
 use super::errors::{change_error, socket_error};
 use super::gate::DeviceGate;
 use super::groups::Groups;
-use super::{capture, change, numbers, quiet};
 use super::patrol::Patrol;
+use super::{capture, change, numbers, quiet};
 use crate::engine::{
     Capture, Client, Definition, Device, EngineError, Events, Health, LookUp, Stats,
 };

@@ -3,97 +3,143 @@
 use std::sync::Arc;
 
 use libcvf::control::MacAddr;
+use parking_lot::MutexGuard;
 use policies::Profile;
 
-use super::catalog::{Catalog, Names, store_failed};
+use super::catalog::{Catalog, Names, failed, store_failed, unreadable_for};
 use super::definition::Definition;
 use super::entry::{Entry, Live};
 use super::error::EngineError;
 use super::events::Happening;
+use super::lifecycle::Action;
 use super::set::{Change, Changed, SetRequest, differences};
 use crate::crash;
 
 const ATTEMPTED: &str = "change";
+
+/// A device as it has become, what there is to say about it, and its profile if one was put in force.
+type Became = (Entry, Vec<String>, Option<Arc<Profile>>);
 
 impl Catalog {
     /// [`super::Engine::set`].
     pub(super) fn alter(&self, name: &str, request: SetRequest) -> Result<Changed, EngineError> {
         let dry_run = request.dry_run;
         let changes = request.check().map_err(|error| error.on(ATTEMPTED, name))?;
-        let mut names = self.settle(self.names.lock(), name, ATTEMPTED)?;
-        let live = match names.entries.get(name) {
-            None => return Err(names.no_device(name).on(ATTEMPTED, name)),
-            Some(Entry::Live(live)) => live.clone(),
-            Some(Entry::Failed(failed)) => {
-                return Err(EngineError::NotReady {
-                    attempted: ATTEMPTED,
-                    name: name.to_owned(),
-                    why: format!("it is not composed: {}", failed.reason),
-                });
-            }
-            // Nobody else is at work on what has settled.
-            Some(Entry::Changing(doing, _)) => {
-                return Err(EngineError::Changing {
-                    attempted: ATTEMPTED,
-                    name: name.to_owned(),
-                    doing,
-                });
-            }
+        let names = self.settle(self.names.lock(), name, ATTEMPTED)?;
+        let Some(entry) = names.entries.get(name).cloned() else {
+            return Err(names.no_device(name).on(ATTEMPTED, name));
         };
-        let from = &live.definition;
+        let from = entry.definition();
+        let from = from.ok_or_else(|| unreadable_for(ATTEMPTED, name))?;
         let to = changes
             .applied_to(from)
             .map_err(|error| error.on(ATTEMPTED, name))?;
-        let mut answer = Changed {
+        let changes = differences(from, &to);
+        let answer = Changed {
             name: name.to_owned(),
-            changes: differences(from, &to),
+            changed: !changes.is_empty(),
+            changes,
             dry_run,
             ..Changed::default()
         };
-        answer.changed = !answer.changes.is_empty();
-        names.check_mac(from, &to)?;
-        if !answer.changed || dry_run {
+        self.become_other(names, entry, to, answer, Action::Set)
+    }
+
+    /// Makes `entry` be `to`, for which `answer` has the changes: in force at once where it runs; tried at once where
+    /// it failed; else for the next start.
+    pub(super) fn become_other(
+        &self,
+        mut names: MutexGuard<'_, Names>,
+        entry: Entry,
+        to: Definition,
+        mut answer: Changed,
+        action: Action,
+    ) -> Result<Changed, EngineError> {
+        let name = to.name.clone();
+        let from = entry.definition().cloned();
+        let from = from.ok_or_else(|| unreadable_for(ATTEMPTED, &name))?;
+        names.free_mac(ATTEMPTED, &name, to.mac)?;
+        if !answer.changed || answer.dry_run {
             drop(names);
             if answer.changed {
-                self.admitted_change(from, &to)?;
+                self.admitted_change(&from, &to)?;
                 let takes = self.backend.takes(&to);
-                takes.map_err(|error| error.on(ATTEMPTED, name))?;
+                takes.map_err(|error| error.on(ATTEMPTED, &name))?;
             }
             return Ok(answer);
         }
         if to.mac != from.mac {
-            names.macs.insert(to.mac, name.to_owned());
+            names.macs.insert(to.mac, name.clone());
         }
-        let changing = Entry::Changing("changing", Some(live.clone()));
-        names.entries.insert(name.to_owned(), changing);
+        let changing = Entry::Changing("changing", entry.live().cloned());
+        names.entries.insert(name.clone(), changing);
         drop(names);
         crash::point("set: checked");
-        match self.apply(&live, &to) {
-            Ok((notes, profile)) => {
+        let became = self
+            .before(action, &to)
+            .and_then(|()| self.remade(&entry, &from, &to));
+        let done = became.is_ok();
+        match became {
+            Ok((next, notes, profile)) => {
                 answer.notes = notes;
                 tracing::info!(device = name, uuid = %to.uuid, changes = ?answer.changes, "changed");
-                let (device, free) = (live.device.clone(), Some(from.mac));
-                let free = free.filter(|mac| *mac != to.mac);
-                let next = Arc::new(Live {
-                    definition: to,
-                    device,
-                });
+                let free = Some(from.mac).filter(|mac| *mac != to.mac);
                 let told = Happening::Changed {
-                    device: name.to_owned(),
+                    device: name.clone(),
                     attributes: answer.changes.iter().map(Change::key).collect(),
                 };
-                self.settle_change(name, next.clone(), free, told);
-                self.refresh(&next, &profile);
+                self.settle_change(&name, next.clone(), free, told);
+                if let (Entry::Live(live), Some(profile)) = (&next, &profile) {
+                    self.refresh(live, profile);
+                }
                 crash::point("set: done");
+                self.after(action, &to, done);
                 Ok(answer)
             }
             Err(error) => {
                 let free = Some(to.mac).filter(|mac| *mac != from.mac);
-                let told = Happening::changed(name, &["state"]);
-                self.settle_change(name, live.clone(), free, told);
+                let told = Happening::changed(&name, &["state"]);
+                self.settle_change(&name, entry, free, told);
+                self.after(action, &to, done);
                 Err(error)
             }
         }
+    }
+
+    fn remade(
+        &self,
+        entry: &Entry,
+        from: &Definition,
+        to: &Definition,
+    ) -> Result<Became, EngineError> {
+        if let Entry::Live(live) = entry {
+            let (notes, profile) = self.apply(live, to)?;
+            let device = live.device.clone();
+            let next = Live {
+                definition: to.clone(),
+                device,
+            };
+            return Ok((Entry::Live(Arc::new(next)), notes, Some(profile)));
+        }
+        self.admitted_change(from, to)?;
+        let stored = self.store.put(to);
+        stored.map_err(|why| store_failed(ATTEMPTED, &to.name, &why))?;
+        crash::point("set: stored");
+        let Entry::Failed(_) = entry else {
+            let note = "it is not started: this is what it will be".to_owned();
+            return Ok((Entry::Defined(to.clone().into()), vec![note], None));
+        };
+        Ok(match self.launch(to.clone(), true) {
+            Ok((live, profile)) => {
+                let note = "it had failed; with this change it runs".to_owned();
+                (Entry::Live(live), vec![note], Some(profile))
+            }
+            Err(error) => {
+                let why = error.attempting("start").on("start", &to.name).to_string();
+                let note = format!("it had failed, and still does: {why}");
+                (failed(Some(to.clone()), why), vec![note], None)
+            }
+        })
     }
 
     /// Stores and applies, or neither.
@@ -120,27 +166,13 @@ impl Catalog {
     }
 
     /// Lists the device as it is now, and frees an address that it does not have.
-    fn settle_change(&self, name: &str, live: Arc<Live>, free: Option<MacAddr>, told: Happening) {
+    fn settle_change(&self, name: &str, entry: Entry, free: Option<MacAddr>, told: Happening) {
         if let Some(mac) = free {
             let mut names = self.names.lock();
             if names.macs.get(&mac).is_some_and(|owner| owner == name) {
                 names.macs.remove(&mac);
             }
         }
-        self.conclude_telling(name, Some(Entry::Live(live)), None, told);
-    }
-}
-
-impl Names {
-    fn check_mac(&self, from: &Definition, to: &Definition) -> Result<(), EngineError> {
-        let owner = self.macs.get(&to.mac).filter(|owner| **owner != from.name);
-        owner.map_or(Ok(()), |other| {
-            Err(EngineError::DuplicateMac {
-                attempted: ATTEMPTED,
-                name: from.name.clone(),
-                mac: to.mac.to_string(),
-                other: other.clone(),
-            })
-        })
+        self.conclude_telling(name, Some(entry), None, told);
     }
 }

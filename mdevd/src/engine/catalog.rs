@@ -20,6 +20,7 @@ use super::definition::{Definition, SocketAccess};
 use super::entry::{Entry, Failed, Live};
 use super::error::{EngineError, shown};
 use super::events::{Events, Happening};
+use super::lifecycle::{Action, BootId, DefineRequest, Ended, Hooks, Life};
 use super::policy::{ExplainRequest, Explained};
 use super::request::{CreateRequest, Draft};
 use super::sample::Sample;
@@ -39,12 +40,24 @@ pub struct Catalog {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) store: Arc<dyn Store>,
     pub(super) profiles: Arc<Profiles>,
+    pub(super) boot: BootId,
+    pub(super) hooks: Option<Arc<dyn Hooks>>,
     identity: Identity,
     defaults: RwLock<SocketAccess>,
     pub(super) service: OnceLock<Arc<dyn Service>>,
     pub(super) names: Mutex<Names>,
     settled: Condvar,
     captures: Places,
+}
+
+/// What a definition is made from beside what was asked for.
+pub(super) struct Base {
+    pub(super) name: String,
+    pub(super) uuid: uuid::Uuid,
+    pub(super) sequence: u64,
+    pub(super) pf: String,
+    pub(super) mac: MacAddr,
+    pub(super) life: Life,
 }
 
 #[derive(Default)]
@@ -74,6 +87,23 @@ impl Catalog {
             names: Mutex::default(),
             settled: Condvar::new(),
             captures: Places::default(),
+            boot: BootId::of_kernel(),
+            hooks: None,
+        }
+    }
+
+    /// The same in this boot of the host instead of the one that the kernel tells.
+    #[must_use]
+    pub fn at_boot(self, boot: BootId) -> Self {
+        Self { boot, ..self }
+    }
+
+    /// The same with somebody who is asked before commands, and told afterwards.
+    #[must_use]
+    pub fn with_hooks(self, hooks: Arc<dyn Hooks>) -> Self {
+        Self {
+            hooks: Some(hooks),
+            ..self
         }
     }
 
@@ -161,11 +191,13 @@ impl Catalog {
     }
 
     /// Turns a draft into a definition with a name, a MAC and a place of its own, all reserved.
-    fn reserve(
+    pub(super) fn reserve(
         &self,
         names: &mut Names,
         name: String,
         draft: &Draft,
+        life: Life,
+        doing: &'static str,
     ) -> Result<Definition, EngineError> {
         if names.entries.len() >= MAX_DEVICES {
             let why = format!("{MAX_DEVICES} devices are defined, and that is the limit");
@@ -195,21 +227,46 @@ impl Catalog {
             names.macs.insert(mac, name.clone());
             names
                 .entries
-                .insert(name.clone(), Entry::Changing("creating", None));
+                .insert(name.clone(), Entry::Changing(doing, None));
         }
+        let uuid = self.identity.uuid(&name);
+        Ok(self.definition_of(
+            draft,
+            Base {
+                name,
+                uuid,
+                sequence,
+                pf,
+                mac,
+                life,
+            },
+        ))
+    }
+
+    /// What a draft makes of something.
+    pub(super) fn definition_of(&self, draft: &Draft, base: Base) -> Definition {
         let profile = draft.profile.as_deref();
         let profile = profile.unwrap_or_else(|| self.profiles.default_name());
-        Ok(Definition {
+        let Base {
+            name,
+            uuid,
+            sequence,
+            pf,
+            mac,
+            life,
+        } = base;
+        Definition {
             vlan_tag: draft.vlan_tag,
             trunk: draft.trunk.clone(),
             rates: draft.rates,
             share: draft.share.clone(),
             link: draft.link.unwrap_or_default(),
             profile: profile.to_owned(),
-            uuid: self.identity.uuid(&name),
+            uuid,
             name,
             sequence,
             pf,
+            life,
             personality: draft.personality,
             queue_pairs: draft.queue_pairs,
             mac,
@@ -219,10 +276,10 @@ impl Catalog {
             interrupts: draft.interrupts,
             ring_format: draft.ring_format,
             socket: draft.access(&self.defaults.read()),
-        })
+        }
     }
 
-    fn choose_pf(&self, asked: Option<&str>) -> Result<String, EngineError> {
+    pub(super) fn choose_pf(&self, asked: Option<&str>) -> Result<String, EngineError> {
         let mut pfs = self.backend.pfs().into_iter().map(|pf| pf.name);
         match asked {
             Some(asked) => self.pf(asked).map(|pf| pf.name),
@@ -271,7 +328,10 @@ impl Catalog {
             .unwrap_or_else(|| Self::generated_name(&names));
         names = self.settle(names, &name, "create")?;
         let definition = match names.entries.get(&name) {
-            None => self.reserve(&mut names, name.clone(), &draft)?,
+            None => {
+                let life = draft.life.of_created(self.boot)?;
+                self.reserve(&mut names, name.clone(), &draft, life, "creating")?
+            }
             Some(entry) => {
                 let existing = entry.definition().cloned();
                 let existing = existing.ok_or_else(|| unreadable(&name))?;
@@ -284,7 +344,28 @@ impl Catalog {
                     });
                 }
                 if let Entry::Live(live) = entry {
-                    return Ok(created(Outcome::Already, &live.clone()));
+                    let live = live.clone();
+                    if !(draft.life.persistent && existing.life.transient) {
+                        return Ok(created(Outcome::Already, &live));
+                    }
+                    if draft.dry_run {
+                        drop(names);
+                        return self.would(&existing, Outcome::WouldDefine);
+                    }
+                    let life = draft.life.of_created(self.boot)?;
+                    return self.promote(names, Entry::Live(live), life);
+                }
+                if let Entry::Defined(_) = entry {
+                    let entry = entry.clone();
+                    if draft.dry_run {
+                        drop(names);
+                        return self.would(&existing, Outcome::WouldStart);
+                    }
+                    names
+                        .entries
+                        .insert(name.clone(), Entry::Changing("starting", None));
+                    drop(names);
+                    return self.start_marked(entry, existing, Outcome::Started);
                 }
                 // It failed at the start; now is another attempt.
                 if draft.dry_run {
@@ -307,8 +388,10 @@ impl Catalog {
             return self.would(&definition, Outcome::WouldCreate);
         }
         crash::point("create: reserved");
-        let mac = definition.mac;
-        let profile = self.admitted("create", &definition);
+        let (mac, asked) = (definition.mac, definition.clone());
+        let profile = self
+            .before(Action::Create, &definition)
+            .and_then(|()| self.admitted("create", &definition));
         let made = profile.and_then(|profile| Ok((self.bring_up(definition, &profile)?, profile)));
         match made {
             Ok((live, profile)) => {
@@ -324,10 +407,12 @@ impl Catalog {
                     pf = answer.pf,
                     "created"
                 );
+                self.after(Action::Create, &asked, true);
                 Ok(answer)
             }
             Err(error) => {
                 self.conclude(&name, None, Some(mac));
+                self.after(Action::Create, &asked, false);
                 Err(error)
             }
         }
@@ -346,11 +431,12 @@ impl Catalog {
             profile: definition.profile.clone(),
             qemu: String::new(),
             socket: String::new(),
+            changes: Vec::new(),
             notes: hints::notes(definition),
         })
     }
 
-    fn generated_name(names: &Names) -> String {
+    pub(super) fn generated_name(names: &Names) -> String {
         (names.next_sequence..)
             .map(|n| format!("cvf{n}"))
             .find(|name| !names.entries.contains_key(name))
@@ -372,6 +458,11 @@ impl Catalog {
                 attempted,
                 name: named(),
                 why: format!("it is not composed: {}", failed.reason),
+            }),
+            Entry::Defined(_) => Err(EngineError::NotReady {
+                attempted,
+                name: named(),
+                why: format!("it is not started; start it first ('cvfctl start {name}')"),
             }),
         }
     }
@@ -425,45 +516,27 @@ impl Engine for Catalog {
     }
 
     fn destroy(&self, name: &str, force: bool) -> Result<(), EngineError> {
-        let mut names = self.settle(self.names.lock(), name, "destroy")?;
-        let Some(entry) = names.entries.get(name).cloned() else {
-            return Err(names.no_device(name).on("destroy", name));
-        };
-        if let (Entry::Live(live), false) = (&entry, force)
-            && let Some(client) = live.device.client()
-        {
-            let client = client.to_string();
-            return Err(EngineError::Connected {
-                name: name.to_owned(),
-                client,
-            });
-        }
-        names.entries.insert(
-            name.to_owned(),
-            Entry::Changing("destroying", entry.live().cloned()),
-        );
-        drop(names);
-        crash::point("destroy: marked");
-        if let Err(why) = self.store.remove(name) {
-            let told = Happening::changed(name, &["state"]);
-            self.conclude_telling(name, Some(entry), None, told);
-            return Err(store_failed("destroy", name, &why));
-        }
-        crash::point("destroy: removed");
-        let retired = match &entry {
-            Entry::Live(live) => live.device.retire(),
-            _ => Ok(()),
-        };
-        crash::point("destroy: retired");
-        let device = name.to_owned();
-        let (mac, told) = (
-            entry.definition().map(|d| d.mac),
-            Happening::Destroyed { device },
-        );
-        self.conclude_telling(name, None, mac, told);
-        let uuid = entry.definition().map(|d| d.uuid.to_string());
-        tracing::info!(device = name, uuid, force, "destroyed");
-        retired
+        self.destroy_one(name, force)
+    }
+
+    fn define(&self, request: DefineRequest) -> Result<Created, EngineError> {
+        let name = request.device.name.clone();
+        self.define_device(request).map_err(|error| match &name {
+            Some(name) => error.on("define", name),
+            None => error,
+        })
+    }
+
+    fn undefine(&self, name: &str) -> Result<Ended, EngineError> {
+        self.undefine_device(name)
+    }
+
+    fn start(&self, name: &str) -> Result<Created, EngineError> {
+        self.start_device(name)
+    }
+
+    fn stop_device(&self, name: &str, force: bool) -> Result<Ended, EngineError> {
+        self.stop_one(name, force)
     }
 
     fn set(&self, name: &str, request: SetRequest) -> Result<Changed, EngineError> {
@@ -614,6 +687,7 @@ pub(super) fn created(result: Outcome, live: &Live) -> Created {
         profile: definition.profile.clone(),
         qemu: hints::qemu_device(&definition.name, &socket, None),
         socket,
+        changes: Vec::new(),
         notes: hints::notes(definition),
     }
 }
@@ -642,6 +716,15 @@ pub(super) fn store_failed(
         attempted,
         name: name.to_owned(),
         why: why.to_string(),
+    }
+}
+
+/// Nothing but taking it away can be done to what cannot be read.
+pub(super) fn unreadable_for(attempted: &'static str, name: &str) -> EngineError {
+    EngineError::NotReady {
+        attempted,
+        name: name.to_owned(),
+        why: "its stored record cannot be read; destroy it and make it again".to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::attributes::{GroupShare, RateLimits, Trunk, VlanTag};
+use super::lifecycle::Life;
 use crate::text::as_text;
 
 /// The device a guest sees.
@@ -188,6 +189,9 @@ pub struct Definition {
     pub ring_format: RingFormat,
     /// Who may connect.
     pub socket: SocketAccess,
+    /// When it runs, and how long it is kept.
+    #[serde(default)]
+    pub life: Life,
 }
 
 impl Definition {
@@ -198,6 +202,8 @@ impl Definition {
             "profile" => Some(self.profile.clone()),
             "mac" => Some(self.mac.to_string()),
             "mtu" => Some(self.mtu.to_string()),
+            "start" => Some(self.life.start.word().to_owned()),
+            "order" => Some(self.life.order.to_string()),
             "vlan" => self.vlan.map(|vlan| vlan.to_string()),
             "vlan_qos" => self.vlan_tag.qos.map(|qos| qos.to_string()),
             "vlan_protocol" => Some(self.vlan_tag.protocol.word().to_owned()),

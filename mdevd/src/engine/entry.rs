@@ -11,11 +11,13 @@ use super::view::{DeviceSummary, DeviceView, State, Stats};
 /// What stands behind a name.
 #[derive(Clone)]
 pub(super) enum Entry {
-    /// A command is at work on it: "creating", "changing" or "destroying", in the latter cases on this.
+    /// A command is at work on it ("creating", "changing"), where something is composed on this.
     Changing(&'static str, Option<Arc<Live>>),
     /// Composed.
     Live(Arc<Live>),
-    /// Defined, not composed.
+    /// Defined, not started.
+    Defined(Arc<Definition>),
+    /// To be composed, and could not be.
     Failed(Arc<Failed>),
 }
 
@@ -37,6 +39,7 @@ impl Entry {
         match self {
             Self::Changing(_, None) => None,
             Self::Changing(_, Some(live)) | Self::Live(live) => Some(&live.definition),
+            Self::Defined(definition) => Some(definition),
             Self::Failed(failed) => failed.definition.as_ref(),
         }
     }
@@ -56,6 +59,7 @@ impl Entry {
         };
         match self {
             Self::Changing(..) => summary.state = State::Changing,
+            Self::Defined(_) => summary.state = State::Defined,
             Self::Failed(failed) => {
                 summary.state = State::Failed;
                 summary.reason = Some(failed.reason.clone());
@@ -83,7 +87,7 @@ impl Entry {
         let stats = match self {
             Self::Changing(_, None) => return None,
             Self::Live(live) | Self::Changing(_, Some(live)) => live.device.stats(),
-            Self::Failed(_) => Stats::default(),
+            Self::Failed(_) | Self::Defined(_) => Stats::default(),
         };
         Some(Stats {
             name: name.to_owned(),
@@ -171,6 +175,9 @@ fn blank(name: &str) -> DeviceSummary {
         socket: String::new(),
         driver: String::new(),
         link: String::new(),
+        persistent: false,
+        start: String::new(),
+        order: 0,
         reason: None,
     }
 }
@@ -185,6 +192,9 @@ pub(super) fn defined(definition: &Definition) -> DeviceSummary {
         mtu: definition.mtu,
         vlan: definition.vlan,
         profile: definition.profile.clone(),
+        persistent: !definition.life.transient,
+        start: definition.life.start.word().to_owned(),
+        order: definition.life.order,
         ..blank(&definition.name)
     }
 }

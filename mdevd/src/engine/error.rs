@@ -126,6 +126,18 @@ pub enum EngineError {
         /// The value in the request.
         asked: String,
     },
+    /// A refusal that says its kind itself.
+    #[error("cannot {attempted} '{name}': {why}")]
+    Refused {
+        /// What was attempted.
+        attempted: &'static str,
+        /// The device.
+        name: String,
+        /// What sort of refusal.
+        kind: ErrorKind,
+        /// A sentence.
+        why: String,
+    },
     /// Unknown name.
     #[error("{attempted}there is no {what} '{name}'{}", look(what, hint))]
     NotFound {
@@ -140,10 +152,12 @@ pub enum EngineError {
     },
     /// A client is connected.
     #[error(
-        "cannot destroy '{name}': {client} is connected to it; stop that VM or unplug the device \
+        "cannot {attempted} '{name}': {client} is connected to it; stop that VM or unplug the device \
          first, or repeat with --force to cut it off"
     )]
     Connected {
+        /// What was attempted.
+        attempted: &'static str,
         /// The device.
         name: String,
         /// "process 17 (uid 0)".
@@ -305,6 +319,36 @@ impl EngineError {
         self
     }
 
+    /// The same where not a creation was attempted, but `verb`.
+    pub(crate) fn attempting(mut self, verb: &'static str) -> Self {
+        let refused = |name, kind, why| Self::Refused {
+            attempted: verb,
+            name,
+            kind,
+            why,
+        };
+        match &mut self {
+            Self::NoResources { name, why } => {
+                return refused(
+                    std::mem::take(name),
+                    ErrorKind::NoResources,
+                    std::mem::take(why),
+                );
+            }
+            Self::SocketTaken { name, why } => {
+                let why = format!("its socket cannot be made: {why}");
+                return refused(std::mem::take(name), ErrorKind::SocketTaken, why);
+            }
+            Self::Denied { attempted, .. }
+            | Self::DuplicateMac { attempted, .. }
+            | Self::StoreFailed { attempted, .. }
+            | Self::NotReady { attempted, .. }
+            | Self::Internal { attempted, .. } => *attempted = verb,
+            _ => {}
+        }
+        self
+    }
+
     /// The same where a device was to be made, under `name` if it was given one.
     pub(crate) fn creating(self, name: Option<&str>) -> Self {
         match (name, self) {
@@ -342,7 +386,7 @@ impl EngineError {
             Self::Stalled { .. } => ErrorKind::Stalled,
             Self::Stopping { .. } => ErrorKind::Stopping,
             Self::NotReady { .. } => ErrorKind::NotReady,
-            Self::Daemon { kind, .. } => *kind,
+            Self::Daemon { kind, .. } | Self::Refused { kind, .. } => *kind,
             Self::Internal { .. } => ErrorKind::Internal,
         }
     }

@@ -29,6 +29,34 @@ pub enum Happening {
         /// Its PF.
         pf: String,
     },
+    /// A definition was stored, or a device that runs is kept from now on.
+    Defined {
+        /// The device.
+        device: String,
+        /// Its UUID.
+        uuid: String,
+        /// Its MAC address.
+        mac: String,
+        /// Its PF.
+        pf: String,
+    },
+    /// A definition was forgotten.
+    Undefined {
+        /// The device.
+        device: String,
+        /// It goes on as a transient one; else there is none any more.
+        running: bool,
+    },
+    /// A defined device is composed and listens.
+    Started {
+        /// The device.
+        device: String,
+    },
+    /// A device was retired; its definition is kept.
+    Stopped {
+        /// The device.
+        device: String,
+    },
     /// A device is gone for good.
     Destroyed {
         /// The device.
@@ -109,10 +137,32 @@ impl Happening {
         }
     }
 
+    /// `definition` was stored.
+    pub(super) fn defined(definition: &super::Definition) -> Self {
+        Self::Defined {
+            device: definition.name.clone(),
+            uuid: definition.uuid.to_string(),
+            mac: definition.mac.to_string(),
+            pf: definition.pf.clone(),
+        }
+    }
+
+    /// It left nothing behind: whatever has its name now is another device.
+    pub const fn ended(&self) -> bool {
+        matches!(
+            self,
+            Self::Destroyed { .. } | Self::Undefined { running: false, .. }
+        )
+    }
+
     /// The device that it happened to.
     pub fn device(&self) -> &str {
         match self {
             Self::Created { device, .. }
+            | Self::Defined { device, .. }
+            | Self::Undefined { device, .. }
+            | Self::Started { device }
+            | Self::Stopped { device }
             | Self::Destroyed { device }
             | Self::Changed { device, .. }
             | Self::Connected { device, .. }

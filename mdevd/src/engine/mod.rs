@@ -18,6 +18,7 @@ mod error;
 pub mod events;
 pub mod hints;
 mod judge;
+mod lifecycle;
 mod policy;
 mod request;
 mod restore;
@@ -38,6 +39,10 @@ pub use definition::{
 };
 pub use error::{EngineError, ErrorKind};
 pub use events::{Event, Events, Happening, Heard, Listener};
+pub use lifecycle::{
+    Action, BootId, DefineRequest, Ended, Hooks, Life, LifeDraft, LifeOutcome, LifeRequest, Moment,
+    Start,
+};
 pub use policy::{ExplainRequest, Explained};
 pub use request::{CreateRequest, Draft, parse_mode};
 pub use restore::Restored;
@@ -68,6 +73,31 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::Busy`] with a client connected and no `force`; [`ErrorKind::NotFound`].
     fn destroy(&self, name: &str, force: bool) -> Result<(), EngineError>;
+
+    /// Stores a definition without composing it, or another one in its place; keeps a transient device.
+    ///
+    /// # Errors
+    /// Says what was refused; nothing has changed.
+    fn define(&self, request: DefineRequest) -> Result<Created, EngineError>;
+
+    /// Forgets a definition; a device that runs goes on as a transient one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::Busy`] while it changes; [`ErrorKind::StoreFailed`].
+    fn undefine(&self, name: &str) -> Result<Ended, EngineError>;
+
+    /// Composes what is defined: on return it is stored as running, and listening.
+    ///
+    /// # Errors
+    /// Says what was refused; it stays as it was.
+    fn start(&self, name: &str) -> Result<Created, EngineError>;
+
+    /// Retires a device and keeps its definition; a transient one is gone. `force` cuts a connected client off.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] with a client connected and no `force`; [`ErrorKind::NotFound`];
+    /// [`ErrorKind::StoreFailed`].
+    fn stop_device(&self, name: &str, force: bool) -> Result<Ended, EngineError>;
 
     /// Changes attributes of a device while it runs: on return they are stored and in force.
     ///

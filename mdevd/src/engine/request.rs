@@ -9,6 +9,7 @@ use super::definition::{
     Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess, Word,
 };
 use super::error::EngineError;
+use super::lifecycle::{LifeDraft, LifeRequest};
 use crate::limits::{MAX_RATE_MBIT, MAX_TEXT};
 use crate::names::check_name;
 use crate::nearest;
@@ -91,11 +92,14 @@ pub struct CreateRequest {
     /// Permission bits of the socket in octal; 0660 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket_mode: Option<String>,
+    /// When it runs, and how long it is kept.
+    #[serde(flatten)]
+    pub life: LifeRequest,
 }
 
 impl CreateRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 25] = [
+    pub const KEYS: [&'static str; 28] = [
         "name",
         "pf",
         "personality",
@@ -121,6 +125,9 @@ impl CreateRequest {
         "socket_owner",
         "socket_group",
         "socket_mode",
+        "start",
+        "order",
+        "persistent",
     ];
 
     /// A request for `name` with everything else left to the defaults.
@@ -210,6 +217,7 @@ impl CreateRequest {
             socket_owner: account("socket_owner", self.socket_owner)?,
             socket_group: account("socket_group", self.socket_group)?,
             socket_mode: self.socket_mode.as_deref().map(mode).transpose()?,
+            life: self.life.check()?,
             name: self.name,
             pf: self.pf,
             personality,
@@ -263,6 +271,8 @@ pub struct Draft {
     pub socket_group: Option<String>,
     /// Permission bits.
     pub socket_mode: Option<u32>,
+    /// See [`CreateRequest::life`].
+    pub life: LifeDraft,
 }
 
 impl Draft {
@@ -358,6 +368,21 @@ impl Draft {
                 "socket-mode",
                 self.socket_mode
                     .and_then(|m| differ(&mode(m), &mode(d.socket.mode))),
+            ),
+            (
+                "start",
+                // What is transient has none yet.
+                self.life
+                    .start
+                    .filter(|_| !d.life.transient)
+                    .and_then(|start| differ(&start.word(), &d.life.start.word())),
+            ),
+            (
+                "order",
+                self.life
+                    .order
+                    .filter(|_| !d.life.transient)
+                    .and_then(|order| differ(&order, &d.life.order)),
             ),
         ]
         .into_iter()

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use policies::Profile;
-
-use super::backend::Device;
 use super::catalog::{Catalog, created, failed};
 use super::definition::Definition;
 use super::entry::{Entry, Live};
 use super::error::EngineError;
 use super::events::Happening;
-use super::judge;
+use super::lifecycle::Action;
 use super::view::{Created, Outcome};
 
 /// How many definitions a restart found, and what became of them.
@@ -20,27 +17,58 @@ pub struct Restored {
     pub ready: usize,
     /// Kept as failed.
     pub failed: usize,
+    /// Not started: by their definition, or because they were stopped.
+    pub defined: usize,
+    /// Transient ones of another boot of the host: gone.
+    pub dropped: usize,
 }
 
-/// A device, and the profile that it was composed with.
-type Composed = (Arc<dyn Device>, Arc<Profile>);
-
 impl Catalog {
-    /// Rebuilds what the store defines, in the order of creation. What cannot be rebuilt is kept as
-    /// failed and stops nobody else.
+    /// Rebuilds what the store defines and what is to run, in the order that the definitions say, and among equals in
+    /// that of their creation. What cannot be rebuilt is kept as failed and stops nobody else.
     ///
     /// # Errors
     /// The store cannot be read at all.
     pub fn restore(&self) -> Result<Restored, crate::store::StoreError> {
         let mut records = self.store.load()?;
         records.sort_by_key(|record| match &record.definition {
-            Ok(definition) => (definition.sequence, record.name.clone()),
-            Err(_) => (u64::MAX, record.name.clone()),
+            Ok(definition) => {
+                let (order, sequence) = (i64::from(definition.life.order), definition.sequence);
+                (order, sequence, record.name.clone())
+            }
+            Err(_) => (i64::MAX, u64::MAX, record.name.clone()),
         });
+        if self.boot.is_unknown() {
+            tracing::warn!(
+                "the kernel does not tell which boot this is; it is taken to be that of all devices"
+            );
+        }
         let mut restored = Restored::default();
+        // Addresses are theirs who were there first, whether they are started first or not.
+        {
+            let mut names = self.names.lock();
+            let mut defined: Vec<_> = records
+                .iter()
+                .filter_map(|record| record.definition.as_ref().ok())
+                .filter(|definition| !definition.life.is_over(self.boot))
+                .collect();
+            defined.sort_by_key(|definition| definition.sequence);
+            for definition in defined {
+                names
+                    .macs
+                    .entry(definition.mac)
+                    .or_insert_with(|| definition.name.clone());
+                names.next_sequence = names.next_sequence.max(definition.sequence + 1);
+            }
+        }
         for record in records {
             let entry = match record.definition {
                 Err(error) => failed(None, error.to_string()),
+                Ok(definition) if definition.life.is_over(self.boot) => {
+                    self.drop_over(&definition);
+                    restored.dropped += 1;
+                    continue;
+                }
                 Ok(definition) => self.rebuild(definition),
             };
             match &entry {
@@ -49,68 +77,84 @@ impl Catalog {
                     tracing::error!(device = record.name, uuid, "not rebuilt: {}", failed.reason);
                     restored.failed += 1;
                 }
+                Entry::Defined(_) => restored.defined += 1,
                 _ => restored.ready += 1,
             }
-            let mut names = self.names.lock();
-            if let Some(definition) = entry.definition() {
-                names
-                    .macs
-                    .entry(definition.mac)
-                    .or_insert_with(|| record.name.clone());
-                names.next_sequence = names.next_sequence.max(definition.sequence + 1);
-            }
-            names.entries.insert(record.name, entry);
+            self.names.lock().entries.insert(record.name, entry);
         }
         Ok(restored)
     }
 
-    fn rebuild(&self, definition: Definition) -> Entry {
-        let other = self.names.lock().macs.get(&definition.mac).cloned();
-        if let Some(other) = other {
-            let reason = EngineError::DuplicateMac {
-                attempted: "create",
-                name: definition.name.clone(),
-                mac: definition.mac.to_string(),
-                other,
-            };
-            return failed(Some(definition), reason.to_string());
+    /// A transient device of another boot is no more.
+    fn drop_over(&self, definition: &Definition) {
+        let (device, uuid) = (&definition.name, definition.uuid);
+        match self.store.remove(device) {
+            Ok(()) => {
+                tracing::info!(device, %uuid, "dropped: it was transient, and the host was booted since");
+            }
+            Err(why) => tracing::error!(device, %uuid, "what is over stays stored: {why}"),
         }
-        let composed = self.recompose(&definition);
-        match composed {
-            Ok((device, _)) => Entry::Live(Arc::new(Live { definition, device })),
-            Err(error) => failed(Some(definition), error.to_string()),
-        }
+        self.backend.events().publish(Happening::Destroyed {
+            device: device.clone(),
+        });
     }
 
-    /// A device that was made before. What its profile does not let be any more is told and no reason to
-    /// leave its VM without it.
-    fn recompose(&self, definition: &Definition) -> Result<Composed, EngineError> {
-        let profile = self.profile_of(definition)?;
-        if let Err(why) = judge::admit(&profile, definition) {
-            let device = &definition.name;
-            tracing::warn!(device, uuid = %definition.uuid, "it could not be made so any more: {why}");
+    fn rebuild(&self, mut definition: Definition) -> Entry {
+        let back = definition.life.comes_back(self.boot);
+        if let Err(error) = self.address_is_its_own("start", &definition) {
+            return match back {
+                true => failed(Some(definition), error.to_string()),
+                false => Entry::Defined(definition.into()),
+            };
         }
+        if !back {
+            return Entry::Defined(definition.into());
+        }
+        let composed = self
+            .before(Action::Start, &definition)
+            .and_then(|()| self.recompose(&mut definition));
+        let done = composed.is_ok();
+        let spare = definition.clone();
+        let entry = match composed {
+            Ok(device) => Entry::Live(Arc::new(Live { definition, device })),
+            Err(error) => {
+                let error = error.attempting("start").on("start", &definition.name);
+                failed(Some(definition), error.to_string())
+            }
+        };
+        self.after(Action::Start, &spare, done);
+        entry
+    }
+
+    fn address_is_its_own(
+        &self,
+        attempted: &'static str,
+        definition: &Definition,
+    ) -> Result<(), EngineError> {
+        let names = self.names.lock();
+        names.free_mac(attempted, &definition.name, definition.mac)
+    }
+
+    /// A device that ran, or starts by itself. Nothing is written: its record says so already.
+    fn recompose(
+        &self,
+        definition: &mut Definition,
+    ) -> Result<Arc<dyn super::backend::Device>, EngineError> {
+        let profile = self.profile_as_before(definition)?;
         let device = self.backend.compose(definition, &profile)?;
         device.open()?;
-        Ok((device, profile))
+        definition.life = definition.life.started(self.boot);
+        Ok(device)
     }
 
     /// Another attempt at a device that failed to come back.
     pub(super) fn revive(&self, definition: Definition) -> Result<Created, EngineError> {
         let name = definition.name.clone();
         let spare = definition.clone();
-        let owner = self.names.lock().macs.get(&definition.mac).cloned();
-        let attempt = match owner.filter(|owner| *owner != name) {
-            Some(other) => Err(EngineError::DuplicateMac {
-                attempted: "create",
-                name: name.clone(),
-                mac: definition.mac.to_string(),
-                other,
-            }),
-            None => self
-                .recompose(&definition)
-                .map(|(device, profile)| (Arc::new(Live { definition, device }), profile)),
-        };
+        let attempt = self
+            .address_is_its_own("create", &definition)
+            .and_then(|()| self.before(Action::Start, &definition))
+            .and_then(|()| self.launch(definition, true));
         match attempt {
             Ok((live, profile)) => {
                 let answer = created(Outcome::Already, &live);
@@ -118,12 +162,15 @@ impl Catalog {
                 let entry = Some(Entry::Live(live.clone()));
                 self.conclude_telling(&name, entry, None, told);
                 self.refresh(&live, &profile);
+                self.after(Action::Start, &live.definition, true);
                 Ok(answer)
             }
             Err(error) => {
-                let entry = failed(Some(spare), error.to_string());
+                let error = error.attempting("create");
+                let entry = failed(Some(spare.clone()), error.to_string());
                 let told = Happening::changed(&name, &["state"]);
                 self.conclude_telling(&name, Some(entry), None, told);
+                self.after(Action::Start, &spare, false);
                 Err(error)
             }
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::attributes::{GroupShare, RateLimits, Trunk, VlanProtocol, VlanTag};
 use super::definition::{Definition, Link};
 use super::error::EngineError;
+use super::lifecycle::{LifeDraft, order};
 use super::request::{
     check_profile, check_rate, check_share, check_tag, group, mac, number, qos, trunk, word,
 };
@@ -59,6 +60,12 @@ pub struct SetRequest {
     /// See [`GroupShare::tx_share`]; or `none`.
     #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub tx_share: Option<String>,
+    /// A word of [`super::Start`].
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// Place among those that the daemon starts.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
     /// Only tell what would be done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -71,11 +78,13 @@ fn scalar<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error
     enum Scalar {
         Text(String),
         Number(u64),
+        Negative(i64),
     }
     Option::<Scalar>::deserialize(from).map(|value| {
         value.map(|value| match value {
             Scalar::Text(text) => text,
             Scalar::Number(number) => number.to_string(),
+            Scalar::Negative(number) => number.to_string(),
         })
     })
 }
@@ -105,6 +114,8 @@ pub struct Changes {
     pub group: Option<Option<String>>,
     /// Another share of its rate.
     pub tx_share: Option<Option<u32>>,
+    /// Whether the daemon starts it, and when.
+    pub life: LifeDraft,
 }
 
 /// One attribute that changed, or would.
@@ -145,7 +156,7 @@ impl Change {
 
 impl SetRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 14] = [
+    pub const KEYS: [&'static str; 16] = [
         "link",
         "profile",
         "mac",
@@ -160,6 +171,8 @@ impl SetRequest {
         "rx_frames",
         "group",
         "tx_share",
+        "start",
+        "order",
     ];
 
     /// Checks every attribute by itself.
@@ -232,6 +245,15 @@ impl SetRequest {
                 .as_deref()
                 .map(|text| removable(text, share))
                 .transpose()?,
+            life: LifeDraft {
+                start: self
+                    .start
+                    .as_deref()
+                    .map(|text| word("start", Some(text)))
+                    .transpose()?,
+                order: self.order.as_deref().map(order).transpose()?,
+                persistent: false,
+            },
             profile: self.profile,
         })
     }
@@ -286,6 +308,7 @@ impl Changes {
     /// group.
     pub fn applied_to(&self, definition: &Definition) -> Result<Definition, EngineError> {
         let mut next = definition.clone();
+        next.life = self.life.set_upon(definition.life)?;
         if let Some(link) = self.link {
             next.link = link;
         }

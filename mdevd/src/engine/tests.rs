@@ -12,6 +12,7 @@ use crate::store::{MemoryStore, Store};
 mod alter;
 mod events;
 mod identity;
+mod lifecycle;
 mod persistence;
 mod policy;
 mod requests;

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::attributes::RateLimits;
 use super::events::Happening;
+use super::set::Change;
 
 fn none<T>(option: &Option<T>) -> bool {
     option.is_none()
 }
 
-/// What `create` did.
+/// What `create`, `define` or `start` did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -25,9 +26,24 @@ pub enum Outcome {
     WouldCreate,
     /// It was there, as asked for.
     Already,
+    /// It was defined, and is composed now.
+    Started,
+    /// Nothing was done: it would be composed.
+    #[serde(rename = "would-start")]
+    WouldStart,
+    /// It is defined now.
+    Defined,
+    /// Nothing was done: it would be defined.
+    #[serde(rename = "would-define")]
+    WouldDefine,
+    /// It is defined otherwise now.
+    Replaced,
+    /// Nothing was done: it would be defined otherwise.
+    #[serde(rename = "would-replace")]
+    WouldReplace,
 }
 
-/// Answer to `create`.
+/// Answer to `create`, `define` and `start`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Created {
     /// What was done.
@@ -47,6 +63,9 @@ pub struct Created {
     pub socket: String,
     /// Text of QEMU's `-device` option.
     pub qemu: String,
+    /// What is otherwise than it was defined before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
     /// What the operator should know about this choice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -72,7 +91,9 @@ pub enum State {
     Ready,
     /// A client is connected.
     Connected,
-    /// Defined, but could not be composed; or composed, and its socket was taken away from outside.
+    /// Defined, and not started.
+    Defined,
+    /// To be composed, and could not be; or composed, and its socket was taken away from outside.
     Failed,
     /// A command is creating or destroying it.
     Changing,
@@ -84,6 +105,7 @@ impl State {
         match self {
             Self::Ready => "ready",
             Self::Connected => "connected",
+            Self::Defined => "defined",
             Self::Failed => "failed",
             Self::Changing => "changing",
         }
@@ -130,6 +152,15 @@ pub struct DeviceSummary {
     /// The link shown to the guest, `up` or `down`; empty when nothing is composed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub link: String,
+    /// It is kept until it is undefined or destroyed; else it is transient.
+    #[serde(default)]
+    pub persistent: bool,
+    /// Whether the daemon starts it in another boot of the host: a word of [`super::Start`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub start: String,
+    /// Its place among those that the daemon starts, lower first.
+    #[serde(default)]
+    pub order: i32,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "none")]
     pub reason: Option<String>,

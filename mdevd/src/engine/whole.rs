@@ -55,7 +55,7 @@ impl Names {
         };
         for (name, entry) in &self.entries {
             match entry {
-                Entry::Changing(..) => {}
+                Entry::Changing(..) | Entry::Defined(_) => {}
                 Entry::Failed(_) => census.failed += 1,
                 Entry::Live(live) => {
                     let Some(client) = live.device.client() else {

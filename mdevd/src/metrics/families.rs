@@ -69,9 +69,10 @@ const DROP: &[&str] = &["cvf", "queue", "reason"];
 const PF: &[&str] = &["pf"];
 const UPLINK: &[&str] = &["pf", "interface"];
 const UPLINK_DROP: &[&str] = &["pf", "interface", "reason"];
-const STATES: [State; 4] = [
+const STATES: [State; 5] = [
     State::Ready,
     State::Connected,
+    State::Defined,
     State::Failed,
     State::Changing,
 ];

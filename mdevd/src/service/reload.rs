@@ -30,6 +30,13 @@ pub struct Prepared {
 type Commit = Box<dyn FnOnce(&mut Reloaded) + Send>;
 
 impl Prepared {
+    /// Does it.
+    pub fn commit(self, outcome: &mut Reloaded) {
+        if let Some(commit) = self.commit {
+            commit(outcome);
+        }
+    }
+
     /// `commit` is to be done.
     pub fn to(commit: impl FnOnce(&mut Reloaded) + Send + 'static) -> Self {
         Self {
@@ -85,9 +92,7 @@ impl Reloader {
             ..Reloaded::default()
         };
         for part in prepared {
-            if let Some(commit) = part.commit {
-                commit(&mut outcome);
-            }
+            part.commit(&mut outcome);
         }
         Ok(outcome)
     }

@@ -6,8 +6,8 @@ use tempfile::tempdir;
 use super::record::{Step, upgrade};
 use super::*;
 use crate::engine::{
-    Doorbells, GroupShare, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
-    VlanProtocol, VlanTag,
+    BootId, Doorbells, GroupShare, Interrupts, Life, Link, Personality, RateLimits, RingFormat,
+    SocketAccess, VlanProtocol, VlanTag,
 };
 
 fn definition(name: &str, sequence: u64) -> Definition {
@@ -35,6 +35,7 @@ fn definition(name: &str, sequence: u64) -> Definition {
             group: None,
             mode: 0o600,
         },
+        life: Life::default(),
     }
 }
 
@@ -274,6 +275,8 @@ fn a_new_field_is_a_new_version() {
         tx_share: Some(9),
     };
     full.link = Link::Down;
+    full.life = Life::transient(BootId::of_kernel());
+    full.life.order = 1;
     for (key, most) in RateLimits::KEYS {
         full.rates.set(key, Some(most));
     }

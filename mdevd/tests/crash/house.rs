@@ -44,7 +44,7 @@ fn random_kills_lose_nothing() {
 }
 
 /// Where each command must have been killed at least; the store's own places come several times.
-const PLACES: [(&str, &[&str]); 3] = [
+const PLACES: [(&str, &[&str]); 8] = [
     (
         "create",
         &[
@@ -76,6 +76,49 @@ const PLACES: [(&str, &[&str]); 3] = [
             "destroy: retired",
         ],
     ),
+    (
+        "define",
+        &[
+            "define: reserved",
+            "store: write",
+            "store: synchronise",
+            "define: stored",
+        ],
+    ),
+    (
+        "keep",
+        &["store: write", "store: synchronise", "define: kept"],
+    ),
+    (
+        "start",
+        &[
+            "start: marked",
+            "start: composed",
+            "store: write",
+            "store: synchronise",
+            "start: stored",
+            "start: open",
+        ],
+    ),
+    (
+        "stop",
+        &[
+            "stop: marked",
+            "store: write",
+            "store: synchronise",
+            "stop: stored",
+            "stop: retired",
+        ],
+    ),
+    (
+        "undefine",
+        &[
+            "undefine: marked",
+            "store: write",
+            "store: synchronise",
+            "undefine: stored",
+        ],
+    ),
 ];
 
 #[test]
@@ -105,7 +148,7 @@ fn a_kill_at_any_step_of_a_start_loses_nothing() {
     let mut first = Vec::new();
     loop {
         let home = Home::new();
-        let Some(place) = home.step(&mut Judge::default(), "start", first.len() as u64 + 1) else {
+        let Some(place) = home.step(&mut Judge::default(), "begin", first.len() as u64 + 1) else {
             break;
         };
         first.push(place);
@@ -124,10 +167,10 @@ fn a_kill_at_any_step_of_a_start_loses_nothing() {
     );
     let killed = std::fs::read(home.file()).expect("a store");
     let mut later = Vec::new();
-    while let Some(place) = home.step(&mut judge, "start", later.len() as u64 + 1) {
+    while let Some(place) = home.step(&mut judge, "begin", later.len() as u64 + 1) {
         later.push(place);
         assert_eq!(
-            home.step(&mut judge, "start", 0),
+            home.step(&mut judge, "begin", 0),
             None,
             "one that is not killed"
         );

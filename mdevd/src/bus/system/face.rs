@@ -205,7 +205,12 @@ impl Face {
                 let (name, options): (String, Dict) = call.args()?;
                 call.reply(&manager.create(name, options).await?)
             }
-            "Destroy" | "Set" | "Announce" | "Capture" | "Show" | "Stats" => {
+            "Define" => {
+                let (name, options): (String, Dict) = call.args()?;
+                call.reply(&manager.define(name, options).await?)
+            }
+            "Destroy" | "Undefine" | "Start" | "Stop" | "Set" | "Announce" | "Capture" | "Show"
+            | "Stats" => {
                 let (name, options): (String, Dict) = call.args()?;
                 self.on_device(call, method, (name, options, by)).await
             }
@@ -260,6 +265,9 @@ impl Face {
         let manager = &self.manager;
         match method.name {
             "Destroy" => call.reply(&manager.destroy(name, options).await?),
+            "Undefine" => call.reply(&manager.undefine(name, options).await?),
+            "Start" => call.reply(&manager.start(name, options).await?),
+            "Stop" => call.reply(&manager.stop(name, options).await?),
             "Set" => call.reply(&manager.set(name, options).await?),
             "Announce" => call.reply(&manager.announce(name, options).await?),
             "Capture" => call.reply(&manager.capture_for(name, options, by).await?),

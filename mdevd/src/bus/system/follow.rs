@@ -17,7 +17,7 @@ use super::super::{MANAGER_INTERFACE, MANAGER_PATH};
 use super::objects::{Change, Objects};
 use super::path::{Object, ROOT};
 use super::{OBJECT_MANAGER, PROPERTIES, properties};
-use crate::engine::{DeviceView, Engine, Happening, Heard, Listener, PfView, State};
+use crate::engine::{DeviceView, Engine, Heard, Listener, PfView, State};
 use crate::limits::{MAX_EVENTS_AT_ONCE, MAX_PAGE};
 
 /// Follows one engine for one connection.
@@ -49,7 +49,7 @@ impl Batch {
             Heard::Event(event) => {
                 self.last = event.sequence;
                 let device = event.what.device().to_owned();
-                if let Happening::Destroyed { .. } = event.what {
+                if event.what.ended() {
                     self.ended.insert(device.clone());
                 }
                 self.devices.insert(device);

@@ -43,9 +43,13 @@ const fn read(name: &'static str) -> Method {
 }
 
 /// Of `io.mdevd1.Manager`.
-pub(super) const MANAGER: [Method; 20] = [
+pub(super) const MANAGER: [Method; 24] = [
     method("Create", Right::Manage, "create"),
     method("Destroy", Right::Manage, "destroy"),
+    method("Define", Right::Manage, "define"),
+    method("Undefine", Right::Manage, "undefine"),
+    method("Start", Right::Manage, "start"),
+    method("Stop", Right::Manage, "stop"),
     method("Set", Right::Change, "change"),
     method("Announce", Right::Change, "announce"),
     method("Capture", Right::Capture, "capture"),
@@ -67,8 +71,11 @@ pub(super) const MANAGER: [Method; 20] = [
 ];
 
 /// Of `io.mdevd1.Device`.
-pub(super) const DEVICE: [Method; 6] = [
+pub(super) const DEVICE: [Method; 9] = [
     method("Destroy", Right::Manage, "destroy"),
+    method("Undefine", Right::Manage, "undefine"),
+    method("Start", Right::Manage, "start"),
+    method("Stop", Right::Manage, "stop"),
     method("Set", Right::Change, "change"),
     method("Announce", Right::Change, "announce"),
     method("Capture", Right::Capture, "capture"),

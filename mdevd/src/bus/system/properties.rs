@@ -40,6 +40,9 @@ pub(super) fn of_device(view: DeviceView) -> Dict {
         ("Socket", device.socket.into()),
         ("Driver", device.driver.into()),
         ("LinkUp", link_up.into()),
+        ("Persistent", device.persistent.into()),
+        ("Start", device.start.into()),
+        ("Order", device.order.into()),
     ])
 }
 

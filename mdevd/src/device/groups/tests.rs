@@ -1,5 +1,5 @@
 use super::*;
-use crate::engine::GroupShare;
+use crate::engine::{GroupShare, Reloaded};
 
 fn definition(name: &str, group: &str, tx_share: Option<u32>) -> Definition {
     let mut definition =
@@ -93,7 +93,7 @@ fn a_reload_takes_other_rates_and_refuses_what_would_break_a_promise() {
         assert_eq!(groups.view("soft0").len(), 2, "nothing has changed");
     }
     let prepared = part.prepare(&config("web=900,new=7")).expect("good");
-    prepared.commit.expect("something to do")();
+    prepared.commit(&mut Reloaded::default());
     let shown: Vec<_> = groups
         .view("soft0")
         .into_iter()
@@ -107,7 +107,6 @@ fn a_reload_takes_other_rates_and_refuses_what_would_break_a_promise() {
     drop(first);
     part.prepare(&config("none"))
         .expect("nobody is in it")
-        .commit
-        .expect("to do")();
+        .commit(&mut Reloaded::default());
     assert!(groups.place(&definition("vm1", "web", None)).is_err());
 }

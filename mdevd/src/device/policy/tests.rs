@@ -3,8 +3,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::engine::{
-    Doorbells, GroupShare, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
-    VlanTag,
+    Doorbells, GroupShare, Interrupts, Life, Link, Personality, RateLimits, RingFormat,
+    SocketAccess, VlanTag,
 };
 
 pub(in crate::device) fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
@@ -28,6 +28,7 @@ pub(in crate::device) fn definition(trunk: Option<&str>, rates: RateLimits) -> D
         interrupts: Interrupts::Msix,
         ring_format: RingFormat::Split,
         socket: SocketAccess::default(),
+        life: Life::default(),
     }
 }
 

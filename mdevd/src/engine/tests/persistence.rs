@@ -98,7 +98,8 @@ fn definitions_come_back_in_order_and_one_failure_stops_nobody() {
         again.restore().expect("readable"),
         Restored {
             ready: 2,
-            failed: 3
+            failed: 3,
+            ..Restored::default()
         }
     );
     assert_eq!(again.show("a").expect("there"), before);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use mdevd::crash;
 use mdevd::engine::sim::SimBackend;
 use mdevd::engine::{
-    Catalog, Definition, Engine, EngineError, ErrorKind, SetRequest, SocketAccess,
+    BootId, Catalog, CreateRequest, DefineRequest, Definition, Engine, EngineError, ErrorKind,
+    SetRequest, SocketAccess, State,
 };
 use mdevd::profiles::Profiles;
 use mdevd::store::{Record, RedbStore, Store, StoreError};
@@ -72,7 +73,7 @@ pub fn run_if_asked() {
 
 fn run(dir: &Path, seed: u64, step: Option<(&str, u64)>) {
     crash::arm(match step {
-        Some(("start", nth)) => nth,
+        Some(("begin", nth)) => nth,
         _ => 0,
     });
     let store = RedbStore::open(&dir.join("state")).expect("a store");
@@ -86,17 +87,24 @@ fn run(dir: &Path, seed: u64, step: Option<(&str, u64)>) {
     );
     let restored = catalog.restore().expect("readable");
     assert_eq!(
-        (restored.failed, restored.ready),
+        (restored.failed, restored.ready + restored.defined),
         (0, found.len()),
         "all of them come back"
     );
     for record in found {
+        let shown = catalog.show(&record.name).expect("there");
+        let life = record.definition.as_ref().expect("a definition").life;
+        assert_eq!(
+            shown.summary.state == State::Ready,
+            life.comes_back(BootId::of_kernel()),
+            "what ran runs, and nothing else: {shown:?}"
+        );
         say(&json!({ "found": record.name, "is": record.definition.expect("a definition") }));
     }
     say(&json!("ready"));
     match step {
         None => work(&Arc::new(catalog), seed),
-        Some(("start", _)) => crash::arm(0),
+        Some(("begin", _)) => crash::arm(0),
         Some((command, nth)) => one(&catalog, command, nth),
     }
     say(&json!("survived"));
@@ -134,13 +142,36 @@ fn work(catalog: &Arc<Catalog>, seed: u64) {
         std::thread::spawn(move || {
             loop {
                 let name = format!("t{thread}n{}", dice.below(NAMES));
-                match dice.below(5) {
+                match dice.below(10) {
                     0 | 1 => answer(&name, catalog.destroy(&name, false)),
                     2 => link(&catalog, &name, dice.below(2) == 0),
+                    3 => answer(&name, catalog.define(define(dice.request(&name)))),
+                    4 => answer(&name, catalog.start(&name)),
+                    5 => answer(&name, catalog.stop_device(&name, false)),
+                    6 => answer(&name, catalog.undefine(&name)),
                     _ => answer(&name, catalog.create(dice.request(&name))),
                 }
             }
         });
+    }
+}
+
+fn define(device: CreateRequest) -> DefineRequest {
+    DefineRequest {
+        device,
+        replace: false,
+    }
+}
+
+/// What asks for `name` as it is.
+fn as_it_is(catalog: &Catalog, name: &str) -> CreateRequest {
+    let shown = catalog.show(name).expect("there");
+    CreateRequest {
+        queue_pairs: Some(shown.summary.queue_pairs.into()),
+        mtu: Some(shown.summary.mtu.into()),
+        vlan: shown.summary.vlan.map(u64::from),
+        ring_format: Some(shown.ring_format),
+        ..CreateRequest::named(name)
     }
 }
 
@@ -155,6 +186,23 @@ fn one(catalog: &Catalog, command: &str, nth: u64) {
             answer(name, catalog.create(dice.request(name)));
         }
     }
+    if catalog.show("def").is_err() {
+        answer("def", catalog.define(define(dice.request("def"))));
+    }
+    match command {
+        // What was kept before is let go first.
+        "keep" => answer("kept", catalog.undefine("kept")),
+        "start" => answer("def", catalog.stop_device("def", false)),
+        "stop" | "undefine" => {
+            let defined = catalog.show("def").is_ok_and(|def| def.summary.persistent);
+            if !defined {
+                answer("def", catalog.destroy("def", false));
+                answer("def", catalog.define(define(dice.request("def"))));
+            }
+            answer("def", catalog.start("def"));
+        }
+        _ => {}
+    }
     crash::arm(nth);
     match command {
         "create" => answer("new", catalog.create(dice.request("new"))),
@@ -162,6 +210,11 @@ fn one(catalog: &Catalog, command: &str, nth: u64) {
             let down = catalog.show("kept").is_ok_and(|kept| kept.link == "down");
             link(catalog, "kept", down);
         }
+        "define" => answer("new", catalog.define(define(dice.request("new")))),
+        "keep" => answer("kept", catalog.define(define(as_it_is(catalog, "kept")))),
+        "start" => answer("def", catalog.start("def")),
+        "stop" => answer("def", catalog.stop_device("def", false)),
+        "undefine" => answer("def", catalog.undefine("def")),
         _ => answer("gone", catalog.destroy("gone", false)),
     }
     crash::arm(0);

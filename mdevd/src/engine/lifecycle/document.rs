@@ -1,0 +1,101 @@
+//! A definition as the options that make it: what `export` prints, `edit` shows, and callouts read.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::super::attributes::VlanProtocol;
+use super::super::definition::{Definition, Word};
+use super::super::error::EngineError;
+use super::super::request::CreateRequest;
+use super::super::set::Change;
+use crate::nearest;
+
+/// Options of a creation that are none of a definition.
+const NOT_DEFINED: [&str; 2] = ["dry_run", "persistent"];
+
+impl Definition {
+    /// The options of `define` that make it again, on this host or another. Nothing in it depends on whether it
+    /// runs.
+    pub fn document(&self) -> Map<String, Value> {
+        let mut all = match serde_json::to_value(self) {
+            Ok(Value::Object(all)) => all,
+            // It is a struct of texts and numbers.
+            _ => Map::new(),
+        };
+        for key in ["uuid", "sequence", "life", "socket", "vlan_tag"] {
+            all.remove(key);
+        }
+        for parts in ["rates", "share"] {
+            if let Some(Value::Object(parts)) = all.remove(parts) {
+                all.extend(parts);
+            }
+        }
+        let mut say = |key: &str, value: Value| all.insert(key.to_owned(), value);
+        say("link", self.link.word().into());
+        if let Some(qos) = self.vlan_tag.qos {
+            say("vlan_qos", qos.into());
+        }
+        if self.vlan_tag.protocol != VlanProtocol::default() {
+            say("vlan_protocol", self.vlan_tag.protocol.word().into());
+        }
+        if let Some(owner) = &self.socket.owner {
+            say("socket_owner", owner.as_str().into());
+        }
+        if let Some(group) = &self.socket.group {
+            say("socket_group", group.as_str().into());
+        }
+        say("socket_mode", format!("{:04o}", self.socket.mode).into());
+        if !self.life.transient {
+            say("start", self.life.start.word().into());
+            if self.life.order != 0 {
+                say("order", self.life.order.into());
+            }
+        }
+        all
+    }
+}
+
+/// Reads a definition's document.
+///
+/// # Errors
+/// [`EngineError::InvalidArgument`]: a key that is none, or a value that cannot be.
+pub(in crate::engine) fn read(document: &Map<String, Value>) -> Result<CreateRequest, EngineError> {
+    let known: Vec<_> = CreateRequest::KEYS
+        .into_iter()
+        .filter(|key| !NOT_DEFINED.contains(key))
+        .collect();
+    for (key, value) in document {
+        if !known.contains(&key.as_str()) {
+            let hint = nearest::hint(key, known.iter().copied());
+            let why = format!("there is no such attribute{hint}");
+            return Err(EngineError::invalid("attribute", key, why));
+        }
+        let one = Value::Object([(key.clone(), value.clone())].into_iter().collect());
+        if let Err(error) = serde_json::from_value::<CreateRequest>(one) {
+            return Err(EngineError::invalid(key, value, error));
+        }
+    }
+    let all = Value::Object(document.clone());
+    serde_json::from_value(all).map_err(|error| EngineError::invalid("definition", "", error))
+}
+
+/// What is different in `to`, attribute by attribute.
+pub(super) fn differences(from: &Definition, to: &Definition) -> Vec<Change> {
+    let (from, to) = (from.document(), to.document());
+    let keys: BTreeSet<_> = from.keys().chain(to.keys()).collect();
+    let told = |value: Option<&Value>| match value {
+        None => "none".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    let changes = keys.into_iter().map(|key| Change {
+        attribute: key.replace('_', "-"),
+        from: told(from.get(key)),
+        to: told(to.get(key)),
+    });
+    changes.filter(|change| change.from != change.to).collect()
+}
+
+#[cfg(test)]
+mod tests;

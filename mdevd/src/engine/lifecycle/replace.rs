@@ -1,0 +1,79 @@
+//! A definition in place of another one: whole, or not at all.
+
+use parking_lot::MutexGuard;
+
+use super::super::catalog::{Base, Catalog, Names};
+use super::super::definition::Definition;
+use super::super::entry::Entry;
+use super::super::error::{EngineError, ErrorKind};
+use super::super::request::Draft;
+use super::super::set::{Changed, SetRequest};
+use super::super::view::{Created, Outcome};
+use super::define::told;
+use super::document::differences;
+use super::hooks::Action;
+
+impl Catalog {
+    /// Has `draft` take the place of `existing`, which is `entry`'s: at once where it can be, for the next start
+    /// where it does not run. What a running device would have to be stopped for is refused.
+    pub(super) fn replace(
+        &self,
+        names: MutexGuard<'_, Names>,
+        entry: Entry,
+        existing: &Definition,
+        draft: &Draft,
+    ) -> Result<Created, EngineError> {
+        let pf = match &draft.pf {
+            Some(pf) => self.choose_pf(Some(pf))?,
+            None => existing.pf.clone(),
+        };
+        let to = self.definition_of(
+            draft,
+            Base {
+                name: existing.name.clone(),
+                uuid: existing.uuid,
+                sequence: existing.sequence,
+                pf,
+                mac: draft.mac.unwrap_or(existing.mac),
+                life: draft.life.upon(existing.life),
+            },
+        );
+        let changes = differences(existing, &to);
+        if entry.live().is_some() {
+            let live = |key: &str| SetRequest::KEYS.contains(&key.replace('-', "_").as_str());
+            if let Some(change) = changes.iter().find(|change| !live(&change.attribute)) {
+                let name = &existing.name;
+                return Err(EngineError::Refused {
+                    attempted: "define",
+                    name: name.clone(),
+                    kind: ErrorKind::Busy,
+                    why: format!(
+                        "it runs, and its {} changes only while it is stopped (it is {}, and {} was asked for); stop \
+                         it first ('cvfctl stop {name}'), or leave that as it is",
+                        change.attribute, change.from, change.to
+                    ),
+                });
+            }
+        }
+        if entry.live().is_none() {
+            self.checked(&to)?;
+        }
+        let answer = Changed {
+            name: existing.name.clone(),
+            changed: !changes.is_empty(),
+            dry_run: draft.dry_run,
+            changes,
+            notes: Vec::new(),
+        };
+        let done = self.become_other(names, entry, to.clone(), answer, Action::Define)?;
+        let result = match (done.changed, done.dry_run) {
+            (false, _) => Outcome::Already,
+            (true, true) => Outcome::WouldReplace,
+            (true, false) => Outcome::Replaced,
+        };
+        let mut answer = told(result, &to);
+        answer.changes = done.changes;
+        answer.notes.extend(done.notes);
+        Ok(answer)
+    }
+}
