@@ -168,8 +168,8 @@ impl Manager {
     }
 
     /// Makes a device. An empty name has one made. Options: pf, personality, queue_pairs, mac, mtu, vlan,
-    /// trunk, tx_mbit, rx_mbit, tx_frames, rx_frames, link, profile, doorbells, interrupts, ring_format,
-    /// socket_owner, socket_group, socket_mode; dry_run (b): only tell what would be made.
+    /// trunk, tx_mbit, rx_mbit, tx_frames, rx_frames, link, profile, spoof_check, trust, promiscuous, multicast,
+    /// doorbells, interrupts, ring_format, socket_owner, socket_group, socket_mode; dry_run (b): only tell what would be made.
     #[zbus(out_args("device"))]
     pub(super) async fn create(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let known: Vec<_> = CreateRequest::KEYS
@@ -190,8 +190,8 @@ impl Manager {
     }
 
     /// Changes attributes of a device while it runs. Options: link, profile, mac, mtu, vlan, trunk, tx_mbit,
-    /// rx_mbit, tx_frames, rx_frames (a text, `none` to take one away, or a number); dry_run (b): only tell
-    /// what would change.
+    /// rx_mbit, tx_frames, rx_frames (a text, `none` to take one away, or a number), spoof_check, trust,
+    /// promiscuous, multicast; dry_run (b): only tell what would change.
     #[zbus(out_args("changed"))]
     pub(super) async fn set(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let known: Vec<_> = SetRequest::KEYS.into_iter().chain(["dry_run"]).collect();

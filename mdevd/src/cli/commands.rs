@@ -161,6 +161,10 @@ fn options(create: Create) -> Options {
         ("trunk", create.trunk),
         ("link", create.link),
         ("profile", create.profile),
+        ("spoof_check", create.spoof_check),
+        ("trust", create.trust),
+        ("promiscuous", create.promiscuous),
+        ("multicast", create.multicast),
     ];
     let numbers = [
         ("queue_pairs", create.queue_pairs),

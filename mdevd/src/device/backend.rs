@@ -124,7 +124,11 @@ impl Backend for RealBackend {
         let place = Access::resolve(&definition.socket)
             .and_then(|access| Place::prepare(&path, access))
             .map_err(|error| socket_error(name, &error))?;
-        let gate = Arc::new(DeviceGate::new(profile.clone(), self.events.clone()));
+        let gate = Arc::new(DeviceGate::new(
+            profile,
+            definition.given(),
+            self.events.clone(),
+        ));
         let spec = CvfSpec {
             policy: port_policy(definition, profile),
             ..definition.spec()

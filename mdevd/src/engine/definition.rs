@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::attributes::{RateLimits, Trunk};
+use super::overrides::Overrides;
 use crate::text::as_text;
 
 /// The device a guest sees.
@@ -168,6 +169,9 @@ pub struct Definition {
     /// Rates beside its profile's.
     #[serde(default, skip_serializing_if = "RateLimits::is_none")]
     pub rates: RateLimits,
+    /// What its guest may do whatever its profile says.
+    #[serde(default, skip_serializing_if = "Overrides::is_none")]
+    pub overrides: Overrides,
     /// Link.
     #[serde(default, skip_serializing_if = "Link::is_up")]
     pub link: Link,
@@ -194,7 +198,10 @@ impl Definition {
             "mtu" => Some(self.mtu.to_string()),
             "vlan" => self.vlan.map(|vlan| vlan.to_string()),
             "trunk" => self.trunk.as_ref().map(Trunk::to_string),
-            rate => self.rates.get(rate).map(|rate| rate.to_string()),
+            key => {
+                let word = self.overrides.word(key).map(str::to_owned);
+                word.or_else(|| Some(self.rates.get(key)?.to_string()))
+            }
         }
     }
 }

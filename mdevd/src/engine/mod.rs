@@ -16,6 +16,7 @@ mod error;
 pub mod events;
 pub mod hints;
 mod judge;
+mod overrides;
 mod policy;
 mod request;
 mod restore;
@@ -35,6 +36,7 @@ pub use definition::{
 };
 pub use error::{EngineError, ErrorKind};
 pub use events::{Event, Events, Happening, Heard, Listener};
+pub use overrides::{Asked, Overrides};
 pub use policy::{ExplainRequest, Explained};
 pub use request::{CreateRequest, Draft, parse_mode};
 pub use restore::Restored;
@@ -42,9 +44,9 @@ pub use sample::Sample;
 pub use service::{Census, Reloaded, Service};
 pub use set::{Change, Changed, Changes, SetRequest};
 pub use view::{
-    Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, Health, Memory, Outcome,
-    Page, PairCounters, PfView, Refusal, Resource, State, Stats, StatsPage, Steering, UplinkView,
-    VersionView,
+    Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, Health, InForce, Memory,
+    Outcome, Page, PairCounters, PfView, Refusal, Resource, State, Stats, StatsPage, Steering,
+    UplinkView, VersionView,
 };
 
 use crate::profiles::{ProfileDetail, ProfileSummary, Reloaded as ProfilesReloaded};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::attributes::{RateLimits, Trunk};
 use super::definition::{Definition, Link};
 use super::error::EngineError;
+use super::overrides::{Asked, Overrides};
 use super::request::{check_profile, check_rate, mac, number, trunk, word};
 
 /// A request to change attributes of a device, as it came; what is absent stays. A value is a text or,
@@ -44,6 +45,18 @@ pub struct SetRequest {
     /// See [`RateLimits::rx_frames`]; or `none`.
     #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub rx_frames: Option<String>,
+    /// See [`Overrides::spoof_check`]: on, off, or profile.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub spoof_check: Option<String>,
+    /// See [`Overrides::trust`]: on, off, or profile.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
+    /// See [`Overrides::promiscuous`]: allow, deny, or profile.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub promiscuous: Option<String>,
+    /// See [`Overrides::multicast`]: allow, deny, or profile.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub multicast: Option<String>,
     /// Only tell what would be done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -80,6 +93,8 @@ pub struct Changes {
     pub vlan: Option<Option<u16>>,
     /// Other VLANs of a trunk.
     pub trunk: Option<Option<Trunk>>,
+    /// Decisions that change.
+    pub overrides: Vec<Asked>,
     /// Rates that change.
     pub rates: Vec<(&'static str, Option<u32>)>,
 }
@@ -122,7 +137,7 @@ impl Change {
 
 impl SetRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 10] = [
+    pub const KEYS: [&'static str; 14] = [
         "link",
         "profile",
         "mac",
@@ -133,6 +148,10 @@ impl SetRequest {
         "rx_mbit",
         "tx_frames",
         "rx_frames",
+        "spoof_check",
+        "trust",
+        "promiscuous",
+        "multicast",
     ];
 
     /// Checks every attribute by itself.
@@ -184,6 +203,12 @@ impl SetRequest {
                 .as_deref()
                 .map(|text| removable(text, trunk))
                 .transpose()?,
+            overrides: Overrides::asked([
+                &self.spoof_check,
+                &self.trust,
+                &self.promiscuous,
+                &self.multicast,
+            ])?,
             rates: rates.filter_map(rate).collect::<Result<_, _>>()?,
             profile: self.profile,
         })
@@ -245,6 +270,9 @@ impl Changes {
         }
         if let Some(trunk) = &self.trunk {
             next.trunk.clone_from(trunk);
+        }
+        for &(key, to) in &self.overrides {
+            next.overrides.set(key, to);
         }
         for &(key, rate) in &self.rates {
             next.rates.set(key, rate);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attributes::RateLimits;
 use super::events::Happening;
+use super::overrides::Overrides;
 
 fn none<T>(option: &Option<T>) -> bool {
     option.is_none()
@@ -262,6 +263,17 @@ pub struct Health {
     pub last_disconnect: Option<String>,
 }
 
+/// A key of a device's profile as it is in force for the device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InForce {
+    /// The key, as in `spoof.mac`.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// The attribute of the device that says so, as in `trust=on`, or `profile`.
+    pub from: String,
+}
+
 /// Everything about one device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceView {
@@ -301,6 +313,12 @@ pub struct DeviceView {
     /// Rates that it was given beside its profile's.
     #[serde(default, skip_serializing_if = "RateLimits::is_none")]
     pub rates: RateLimits,
+    /// Decisions of the operator about it, beside its profile's.
+    #[serde(default, skip_serializing_if = "Overrides::is_none")]
+    pub overrides: Overrides,
+    /// What its guest may do and its frames may claim, and who says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_force: Vec<InForce>,
     /// How it fares; absent when it is not composed.
     #[serde(default, skip_serializing_if = "none")]
     pub health: Option<Health>,

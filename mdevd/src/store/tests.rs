@@ -22,6 +22,7 @@ fn definition(name: &str, sequence: u64) -> Definition {
         vlan: Some(7),
         trunk: None,
         rates: RateLimits::default(),
+        overrides: crate::engine::Overrides::default(),
         link: Link::Up,
         profile: "tenant".to_owned(),
         doorbells: Doorbells::Trapped,

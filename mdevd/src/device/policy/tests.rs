@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::engine::{
-    Doorbells, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
+    Doorbells, Interrupts, Link, Overrides, Personality, RateLimits, RingFormat, SocketAccess,
 };
 
 fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
@@ -19,6 +19,7 @@ fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
         vlan: None,
         trunk: trunk.map(|trunk| trunk.parse().expect("a trunk")),
         rates,
+        overrides: Overrides::default(),
         link: Link::Up,
         profile: "p".to_owned(),
         doorbells: Doorbells::Trapped,
