@@ -6,8 +6,10 @@ use libcvf::control::{ControlRequest, DeviceFacts};
 use serde::Serialize;
 
 use crate::gatekeeper::{sentence, whatever};
+use crate::given::Given;
 use crate::profile::Profile;
 use crate::request::describe;
+use crate::rule;
 use crate::rules::{self, Finding};
 
 /// What a rule says about a request.
@@ -27,7 +29,8 @@ pub enum Outcome {
 pub struct Step {
     /// Its name.
     pub rule: &'static str,
-    /// The key that sets it; none for what holds for every profile.
+    /// The key that sets it, or the attribute of the device that counts instead; none for what holds for every
+    /// profile.
     pub key: Option<&'static str>,
     /// What it says.
     pub outcome: Outcome,
@@ -48,6 +51,9 @@ pub struct Explanation {
     pub queue_pairs: u16,
     /// Access VLAN.
     pub access_vlan: Option<u16>,
+    /// What the device was given beside its profile, as in `, trust=on`.
+    #[serde(skip)]
+    pub given: String,
     /// The rules, in the order in which they are asked.
     pub steps: Vec<Step>,
     /// The verdict.
@@ -60,6 +66,17 @@ pub struct Explanation {
 
 /// Judges a request of a guest as [`ProfileGatekeeper`](crate::ProfileGatekeeper) does, and tells how.
 pub fn explain(profile: &Profile, facts: &DeviceFacts, request: &ControlRequest) -> Explanation {
+    explain_for(profile, facts, &Given::default(), request)
+}
+
+/// The same for a device that was given something beside its profile.
+pub fn explain_for(
+    profile: &Profile,
+    facts: &DeviceFacts,
+    given: &Given,
+    request: &ControlRequest,
+) -> Explanation {
+    let effective = given.over(profile);
     let rules = rules::about(request);
     let mut told = Explanation {
         profile: profile.name.clone(),
@@ -67,6 +84,7 @@ pub fn explain(profile: &Profile, facts: &DeviceFacts, request: &ControlRequest)
         assigned_mac: facts.assigned_mac.to_string(),
         queue_pairs: facts.queue_pairs,
         access_vlan: facts.access_vlan,
+        given: given.to_string(),
         steps: Vec::new(),
         allowed: true,
         rule: None,
@@ -77,10 +95,15 @@ pub fn explain(profile: &Profile, facts: &DeviceFacts, request: &ControlRequest)
             told.add(rule.name, None, finding, |why| whatever(why, rule.name));
         }
     }
+    if let Some(finding) = given.look(request) {
+        let name = rule::VLAN_TRUNK;
+        told.add(name, None, finding, |why| whatever(why, name));
+    }
     for rule in rules.of_profile {
-        if let Some(finding) = (rule.look)(profile, facts, request) {
-            told.add(rule.name, Some(rule.key), finding, |why| {
-                sentence(why, profile, rule)
+        if let Some(finding) = (rule.look)(&effective, facts, request) {
+            let key = given.decider(profile, rule.key).unwrap_or(rule.key);
+            told.add(rule.name, Some(key), finding, |why| {
+                sentence(why, profile, given, rule)
             });
         }
     }
@@ -128,9 +151,10 @@ impl fmt::Display for Explanation {
             self.assigned_mac, self.queue_pairs
         )?;
         match self.access_vlan {
-            None => writeln!(f, ", no access VLAN")?,
-            Some(vlan) => writeln!(f, ", access VLAN {vlan}")?,
+            None => write!(f, ", no access VLAN")?,
+            Some(vlan) => write!(f, ", access VLAN {vlan}")?,
         }
+        writeln!(f, "{}", self.given)?;
         if self.steps.is_empty() {
             return writeln!(
                 f,

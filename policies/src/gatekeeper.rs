@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use libcvf::control::{ControlRequest, Denial, DeviceFacts, Gatekeeper};
 
+use crate::given::{self, Given};
 use crate::profile::Profile;
+use crate::rule;
 use crate::rules::{self, BuiltIn, Finding, OfProfile};
 
 /// Refuses what cannot be right for any device; allows everything else.
@@ -28,16 +30,34 @@ impl Gatekeeper for DefaultGatekeeper {
 /// Refuses what [`DefaultGatekeeper`] refuses, and then what a profile does.
 #[derive(Clone, Debug)]
 pub struct ProfileGatekeeper {
+    /// With what the device was given.
     profile: Arc<Profile>,
+    /// As it is for others, where that is another.
+    plain: Arc<Profile>,
+    given: Given,
 }
 
 impl ProfileGatekeeper {
     /// Decides by this profile.
-    pub const fn new(profile: Arc<Profile>) -> Self {
-        Self { profile }
+    pub fn new(profile: Arc<Profile>) -> Self {
+        Self::of(&profile, Given::default())
     }
 
-    /// The profile.
+    /// Decides by this profile and what a device was given beside it.
+    pub fn of(profile: &Arc<Profile>, given: Given) -> Self {
+        let plain = profile.clone();
+        let profile = match given == Given::default() {
+            true => plain.clone(),
+            false => Arc::new(given.over(profile)),
+        };
+        Self {
+            profile,
+            plain,
+            given,
+        }
+    }
+
+    /// The profile as it is in force for the device.
     pub const fn profile(&self) -> &Arc<Profile> {
         &self.profile
     }
@@ -51,10 +71,16 @@ impl Gatekeeper for ProfileGatekeeper {
                 reason: whatever(&denial.reason, denial.rule),
                 ..denial
             })?;
+        if let Some(Finding::Refuses(why)) = self.given.look(request) {
+            return Err(Denial {
+                rule: rule::VLAN_TRUNK,
+                reason: whatever(&why, rule::VLAN_TRUNK),
+            });
+        }
         let refuses = |rule: &OfProfile| match (rule.look)(&self.profile, facts, request) {
             Some(Finding::Refuses(why)) => Some(Denial {
                 rule: rule.name,
-                reason: sentence(&why, &self.profile, rule),
+                reason: sentence(&why, &self.plain, &self.given, rule),
             }),
             _ => None,
         };
@@ -72,8 +98,14 @@ pub(crate) fn whatever(why: &str, rule: &str) -> String {
     format!("{why} (rule {rule}, which holds for every profile)")
 }
 
-/// A refusal of a profile's rule, with what to change.
-pub(crate) fn sentence(why: &str, profile: &Profile, rule: &OfProfile) -> String {
+/// A refusal of a profile's rule, or of what a device was given in its place, with what to change.
+pub(crate) fn sentence(why: &str, profile: &Profile, given: &Given, rule: &OfProfile) -> String {
+    if let Some(attribute) = given.decider(profile, rule.key) {
+        let (name, cure) = (rule.name, given::cure(attribute));
+        return format!(
+            "{why} (rule {name}; the operator gave this device {attribute}; to allow it, set {cure})"
+        );
+    }
     let (
         name,
         OfProfile {

@@ -3,7 +3,8 @@
 //!
 //! A [`Profile`] is a text that an operator writes ([`Profile::parse`]) or that comes with this crate
 //! ([`shipped`]). [`Profile::admit`] judges a device that is to be made, [`ProfileGatekeeper`] what
-//! its guest asks for later, and [`explain`] tells an operator why. [`DefaultGatekeeper`] is what
+//! its guest asks for later, and [`explain`] tells an operator why. What an operator gave one device beside its
+//! profile is a [`Given`]. [`DefaultGatekeeper`] is what
 //! holds for every device, whatever its profile; the daemon knows only that so far.
 //!
 //! ```
@@ -28,6 +29,7 @@
 mod admit;
 mod explain;
 mod gatekeeper;
+mod given;
 pub mod limits;
 mod nearest;
 pub mod profile;
@@ -37,7 +39,8 @@ mod rules;
 mod shipped;
 
 pub use admit::{Refusal, Shape};
-pub use explain::{Explanation, Outcome, Step, explain};
+pub use explain::{Explanation, Outcome, Step, explain, explain_for};
 pub use gatekeeper::{DefaultGatekeeper, ProfileGatekeeper};
+pub use given::{Given, InForce};
 pub use profile::{Fault, Profile, ProfileError};
 pub use shipped::{Shipped, shipped};

@@ -10,6 +10,8 @@ pub const FILTER_SIZE: &str = "filter-size";
 pub const VLAN_ID: &str = "vlan-id";
 /// A device with an access VLAN joins no other.
 pub const VLAN_ACCESS: &str = "vlan-access";
+/// A device with a trunk joins VLANs of it only.
+pub const VLAN_TRUNK: &str = "vlan-trunk";
 /// Queue pairs come from the device's slice.
 pub const QUEUE_PAIRS: &str = "queue-pairs";
 /// Receive-side scaling names queues of the device's slice.
@@ -55,12 +57,13 @@ pub const COALESCING_TIME: &str = "coalescing-time";
 pub const RECEIVE_OFFLOADS: &str = "receive-offloads";
 
 /// Every rule that holds for all devices, in the order in which they are asked.
-pub const BUILT_IN: [&str; 9] = [
+pub const BUILT_IN: [&str; 10] = [
     MAC_VALID,
     FILTER_SIZE,
     FILTER_VALID,
     VLAN_ID,
     VLAN_ACCESS,
+    VLAN_TRUNK,
     QUEUE_PAIRS,
     RSS_TABLE_SIZE,
     RSS_QUEUES,

@@ -182,11 +182,9 @@ impl Manager {
         0
     }
 
-    /// Makes a device, or starts it where it is defined. An empty name has one made. Options: pf, personality,
-    /// queue_pairs, mac, mtu, vlan, vlan_qos, vlan_protocol, trunk, tx_mbit, rx_mbit, tx_frames, rx_frames, group,
-    /// tx_share, link, profile, doorbells, interrupts, ring_format, socket_owner, socket_group, socket_mode;
-    /// persistent (b): define it, too, with start (s: auto, manual) and order (x); else it ends with this boot of
-    /// the host. dry_run (b): only tell what would be made.
+    /// Makes a device, or starts it where it is defined. An empty name has one made. Options: the attributes that
+    /// docs/dbus.md lists; persistent (b): define it, too, with start (s: auto, manual) and order (x), else it ends
+    /// with this boot of the host; dry_run (b): only tell what would be made.
     #[zbus(out_args("device"))]
     pub(super) async fn create(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let known: Vec<_> = CreateRequest::KEYS
@@ -248,8 +246,7 @@ impl Manager {
         self.ask(move |engine| engine.destroy(&name, force)).await
     }
 
-    /// Changes attributes of a device while it runs. Options: link, profile, mac, mtu, vlan, vlan_qos,
-    /// vlan_protocol, trunk, tx_mbit, rx_mbit, tx_frames, rx_frames, group, tx_share, start, order (a text, `none`
+    /// Changes attributes of a device while it runs. Options: the attributes that docs/dbus.md lists (a text, `none`
     /// to take one away, or a number); dry_run (b): only tell what would change. One that is not started takes it
     /// for its next start; one that failed is tried again with it.
     #[zbus(out_args("changed"))]

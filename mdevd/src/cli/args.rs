@@ -14,8 +14,8 @@ use super::monitor::Monitor;
 use super::top::Sort;
 use crate::engine::hints::check_memory;
 use crate::engine::{
-    Doorbells, Interrupts, Link, Personality, RingFormat, SetRequest, Start, VlanProtocol, Word,
-    parse_mode,
+    Doorbells, Interrupts, Link, Overrides, Personality, RingFormat, SetRequest, Start,
+    VlanProtocol, Word, parse_mode,
 };
 use crate::limits::{MAX_CALL_DEADLINE, MAX_INTERVAL, MIN_CALL_DEADLINE, MIN_INTERVAL};
 use crate::nearest;
@@ -87,7 +87,9 @@ pub enum Command {
         dry_run: bool,
         /// What to change: link=up|down, profile=NAME, mac=MAC, mtu=BYTES, vlan=ID|none, vlan-qos=0-7|none,
         /// vlan-protocol=802.1Q|802.1ad, trunk=ID,ID-ID|none, tx-mbit=N|none, rx-mbit=N|none,
-        /// tx-frames=N|none, rx-frames=N|none, group=NAME|none, tx-share=N|none, start=auto|manual, order=N
+        /// tx-frames=N|none, rx-frames=N|none, group=NAME|none, tx-share=N|none,
+        /// spoof-check=on|off|profile, trust=on|off|profile, promiscuous=allow|deny|profile,
+        /// multicast=allow|deny|profile, start=auto|manual, order=N
         #[arg(required = true, value_name = "ATTRIBUTE=VALUE", value_parser = attribute)]
         attributes: Vec<(&'static str, String)>,
     },
@@ -345,6 +347,19 @@ pub struct Create {
     /// What it may be and its guest may do: `cvfctl policy list` [default: the daemon's]
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
+    /// Whether who its frames claim to be is checked [default: its profile says]
+    #[arg(long, value_name = "WORD", value_parser = decision("spoof_check"))]
+    pub spoof_check: Option<String>,
+    /// Whether its guest may take other addresses and hear what is not addressed to it [default: its
+    /// profile says]
+    #[arg(long, value_name = "WORD", value_parser = decision("trust"))]
+    pub trust: Option<String>,
+    /// Whether its guest may receive every frame, and every unicast frame [default: its profile says]
+    #[arg(long, value_name = "WORD", value_parser = decision("promiscuous"))]
+    pub promiscuous: Option<String>,
+    /// Whether its guest may receive groups [default: its profile says]
+    #[arg(long, value_name = "WORD", value_parser = decision("multicast"))]
+    pub multicast: Option<String>,
     /// Only tell what would be made
     #[arg(long)]
     pub dry_run: bool,
@@ -375,6 +390,13 @@ pub struct Create {
     /// Place among those that it starts, lower first [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub order: Option<i64>,
+}
+
+/// The words of a decision.
+fn decision(key: &str) -> PossibleValuesParser {
+    let found = Overrides::KEYS.into_iter().find(|(known, _)| *known == key);
+    let words = found.map_or([""; 2], |(_, words)| words);
+    PossibleValuesParser::new(words.into_iter().chain(["profile"]))
 }
 
 /// `ATTRIBUTE=VALUE` of one that can be set.

@@ -184,6 +184,10 @@ fn options(create: Create) -> Options {
         ("link", create.link),
         ("profile", create.profile),
         ("start", create.start),
+        ("spoof_check", create.spoof_check),
+        ("trust", create.trust),
+        ("promiscuous", create.promiscuous),
+        ("multicast", create.multicast),
     ];
     let numbers = [
         ("queue_pairs", create.queue_pairs),

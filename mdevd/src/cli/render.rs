@@ -214,6 +214,7 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
         }
         lines.line("profile", &d.profile);
         lines.line("start", starts(d));
+        permissions(&mut lines, view);
         lines.line("doorbells", &view.doorbells);
         lines.line("interrupts", &view.interrupts);
         lines.line("ring format", &view.ring_format);
@@ -233,6 +234,51 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
     }
     notes(&mut lines.out, &view.notes);
     lines.out
+}
+
+/// What its guest may do and its frames may claim: the attribute, what is in force, and where that is from if from
+/// somewhere else.
+fn permissions(lines: &mut Lines, view: &DeviceView) {
+    let groups: [(&str, &str, &[&str]); 4] = [
+        ("spoof check", "spoof_check", &["mac", "vlan", "arp", "nd"]),
+        (
+            "trust",
+            "trust",
+            &["mac-change", "unicast-filter", "max-unicast"],
+        ),
+        (
+            "promiscuous",
+            "promiscuous",
+            &["promiscuous", "all-unicast"],
+        ),
+        (
+            "multicast",
+            "multicast",
+            &["all-multicast", "max-multicast"],
+        ),
+    ];
+    for (label, attribute, keys) in groups {
+        let word = view.overrides.word(attribute).unwrap_or_default();
+        let own = format!("{}={word}", attribute.replace('_', "-"));
+        let values = view.in_force.iter().filter_map(|one| {
+            let key = one
+                .key
+                .split('.')
+                .next_back()
+                .filter(|key| keys.contains(key))?;
+            let elsewhere = one.from != own && (word != "profile" || one.from != "profile");
+            let from = if elsewhere {
+                format!(" ({})", one.from)
+            } else {
+                String::new()
+            };
+            Some(format!("{key} {}{from}", one.value))
+        });
+        let values: Vec<_> = values.collect();
+        if !values.is_empty() {
+            lines.line(label, format!("{word}: {}", values.join(", ")));
+        }
+    }
 }
 
 /// Rates that a device was given, by the names that `cvfctl set` takes.

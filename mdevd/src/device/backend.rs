@@ -135,7 +135,11 @@ impl Backend for RealBackend {
         let place = Access::resolve(&definition.socket)
             .and_then(|access| Place::prepare(&path, access))
             .map_err(|error| socket_error(name, &error))?;
-        let gate = Arc::new(DeviceGate::new(profile.clone(), self.events.clone()));
+        let gate = Arc::new(DeviceGate::new(
+            profile,
+            definition.given(),
+            self.events.clone(),
+        ));
         let spec = CvfSpec {
             policy: PortPolicy {
                 group: self.groups.place(definition)?,

@@ -46,7 +46,7 @@ pub(super) fn change(
         return Err(error);
     }
     cvf.set_link(to.link == Link::Up);
-    gate.replace(profile.clone());
+    gate.replace(profile, to.given());
     let mut notes = notes(cvf, from, to);
     let lost = cvf.reconsider();
     notes.extend(lost.into_iter().map(|denial| {

@@ -6,7 +6,7 @@ use libcvf::control::{ControlRequest, Denial, DeviceFacts, Gatekeeper};
 use parking_lot::RwLock;
 use policies::profile::Offence;
 use policies::request::describe;
-use policies::{Profile, ProfileGatekeeper};
+use policies::{Given, Profile, ProfileGatekeeper};
 
 use super::conduct::{Conduct, What};
 use crate::engine::Events;
@@ -19,17 +19,17 @@ pub(super) struct DeviceGate {
 }
 
 impl DeviceGate {
-    /// Decides by `profile`, and tells denials to `events`.
-    pub(super) fn new(profile: Arc<Profile>, events: Events) -> Self {
+    /// Decides by `profile` and what the device was given beside it, and tells denials to `events`.
+    pub(super) fn new(profile: &Arc<Profile>, given: Given, events: Events) -> Self {
         Self {
-            current: RwLock::new(ProfileGatekeeper::new(profile)),
+            current: RwLock::new(ProfileGatekeeper::of(profile, given)),
             conduct: Conduct::new(events),
         }
     }
 
     /// From the next request on.
-    pub(super) fn replace(&self, profile: Arc<Profile>) {
-        *self.current.write() = ProfileGatekeeper::new(profile);
+    pub(super) fn replace(&self, profile: &Arc<Profile>, given: Given) {
+        *self.current.write() = ProfileGatekeeper::of(profile, given);
     }
 
     /// The record of what its guest did.

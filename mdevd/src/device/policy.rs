@@ -12,8 +12,9 @@ use crate::engine::Definition;
 /// Bits in a Mbit.
 const MBIT: u64 = 1_000_000;
 
-/// The stricter of both, everywhere.
+/// The stricter of both, everywhere; of what its frames may claim, what the definition says.
 pub(super) fn port_policy(definition: &Definition, profile: &Profile) -> PortPolicy {
+    let profile = &definition.given().over(profile);
     let spoof = &profile.spoof;
     PortPolicy {
         source_mac: match spoof.mac {

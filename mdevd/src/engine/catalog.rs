@@ -21,6 +21,7 @@ use super::entry::{Entry, Failed, Live};
 use super::error::{EngineError, shown};
 use super::events::{Events, Happening};
 use super::lifecycle::{Action, BootId, DefineRequest, Ended, Hooks, Life};
+use super::overrides::Overrides;
 use super::policy::{ExplainRequest, Explained};
 use super::request::{CreateRequest, Draft};
 use super::sample::Sample;
@@ -260,6 +261,13 @@ impl Catalog {
             trunk: draft.trunk.clone(),
             rates: draft.rates,
             share: draft.share.clone(),
+            overrides: {
+                let mut overrides = Overrides::default();
+                for &(key, to) in &draft.overrides {
+                    overrides.set(key, to);
+                }
+                overrides
+            },
             link: draft.link.unwrap_or_default(),
             profile: profile.to_owned(),
             uuid,
@@ -582,7 +590,12 @@ impl Engine for Catalog {
     }
 
     fn show(&self, name: &str) -> Result<DeviceView, EngineError> {
-        self.entry(name).map(|entry| entry.view(name))
+        let entry = self.entry(name)?;
+        let mut view = entry.view(name);
+        if let Some(definition) = entry.definition() {
+            view.in_force = self.in_force(definition);
+        }
+        Ok(view)
     }
 
     fn stats(&self, name: &str) -> Result<Stats, EngineError> {

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::attributes::{GroupShare, RateLimits, Trunk, VlanTag};
 use super::lifecycle::Life;
+use super::overrides::Overrides;
 use crate::text::as_text;
 
 /// The device a guest sees.
@@ -175,6 +176,9 @@ pub struct Definition {
     /// With whom it shares a rate.
     #[serde(default, skip_serializing_if = "GroupShare::is_none")]
     pub share: GroupShare,
+    /// What its guest may do whatever its profile says.
+    #[serde(default, skip_serializing_if = "Overrides::is_none")]
+    pub overrides: Overrides,
     /// Link.
     #[serde(default, skip_serializing_if = "Link::is_up")]
     pub link: Link,
@@ -210,7 +214,10 @@ impl Definition {
             "trunk" => self.trunk.as_ref().map(Trunk::to_string),
             "group" => self.share.group.clone(),
             "tx_share" => self.share.tx_share.map(|share| share.to_string()),
-            rate => self.rates.get(rate).map(|rate| rate.to_string()),
+            key => {
+                let word = self.overrides.word(key).map(str::to_owned);
+                word.or_else(|| Some(self.rates.get(key)?.to_string()))
+            }
         }
     }
 }

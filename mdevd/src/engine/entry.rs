@@ -6,6 +6,7 @@ use super::attributes::RateLimits;
 use super::backend::Device;
 use super::definition::{Definition, Word};
 use super::hints;
+use super::overrides::Overrides;
 use super::view::{DeviceSummary, DeviceView, State, Stats};
 
 /// What stands behind a name.
@@ -116,6 +117,8 @@ impl Entry {
             vlan_protocol: None,
             trunk: None,
             rates: RateLimits::default(),
+            overrides: Overrides::default(),
+            in_force: Vec::new(),
             health: None,
             notes: Vec::new(),
         };
@@ -135,6 +138,7 @@ impl Entry {
             view.vlan_protocol = tag.map(|tag| tag.protocol.word().to_owned());
             view.trunk = definition.trunk.as_ref().map(ToString::to_string);
             view.rates = definition.rates;
+            view.overrides = definition.overrides;
             view.notes = hints::notes(definition);
         }
         if let Self::Live(live) = self {

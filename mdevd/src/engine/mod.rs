@@ -19,6 +19,7 @@ pub mod events;
 pub mod hints;
 mod judge;
 mod lifecycle;
+mod overrides;
 mod policy;
 mod request;
 mod restore;
@@ -43,6 +44,7 @@ pub use lifecycle::{
     Action, BootId, DefineRequest, Ended, Hooks, Life, LifeDraft, LifeOutcome, LifeRequest, Moment,
     Start,
 };
+pub use overrides::{Asked, Overrides};
 pub use policy::{ExplainRequest, Explained};
 pub use request::{CreateRequest, Draft, parse_mode};
 pub use restore::Restored;
@@ -51,8 +53,8 @@ pub use service::{Census, Reloaded, Service};
 pub use set::{Change, Changed, Changes, SetRequest};
 pub use view::{
     Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, GroupView, Health,
-    Memory, Outcome, Page, PairCounters, PfView, Refusal, Resource, State, Stats, StatsPage,
-    Steering, UplinkView, VersionView,
+    InForce, Memory, Outcome, Page, PairCounters, PfView, Refusal, Resource, State, Stats,
+    StatsPage, Steering, UplinkView, VersionView,
 };
 
 use crate::profiles::{ProfileDetail, ProfileSummary, Reloaded as ProfilesReloaded};

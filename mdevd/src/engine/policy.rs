@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use libcvf::control::{DeviceFacts, MacAddr};
 use libcvf::limits::{MAX_QUEUE_PAIRS, MAX_VLAN};
-use policies::{Explanation, Profile, request};
+use policies::{Explanation, Given, Profile, request};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
@@ -15,6 +15,7 @@ use super::entry::{Entry, Live};
 use super::error::{EngineError, shown};
 use super::judge;
 use super::request::{mac, number};
+use super::view::InForce;
 use crate::profiles::{NoProfile, ProfileDetail, ProfileSummary, Reloaded};
 
 /// What is to be explained: a request of a guest, under a profile or of a device that is there.
@@ -24,7 +25,7 @@ pub struct ExplainRequest {
     /// A profile; the device's if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// A device, whose address, queue pairs and VLAN count.
+    /// A device, whose address, queue pairs, VLANs and own permissions count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
     /// Address given at create, where no device is named.
@@ -69,6 +70,20 @@ impl Catalog {
         self.profiles
             .get(name)
             .map_err(|why| no_profile(name, &why))
+    }
+
+    /// What counts for its guest and its frames; empty where its profile is not to be had.
+    pub(super) fn in_force(&self, definition: &Definition) -> Vec<InForce> {
+        let Ok(profile) = self.profile_of(definition) else {
+            return Vec::new();
+        };
+        let all = definition.given().in_force(&profile).into_iter();
+        all.map(|one| InForce {
+            key: one.key.to_owned(),
+            value: one.value,
+            from: one.from.unwrap_or("profile").to_owned(),
+        })
+        .collect()
     }
 
     /// The same, where it lets the device be as it is defined.
@@ -177,7 +192,7 @@ impl Catalog {
     ) -> Result<Explained, EngineError> {
         let asked =
             request::parse(text).map_err(|why| EngineError::invalid("request", text, why))?;
-        let (facts, own) = match &about.device {
+        let (facts, given, own) = match &about.device {
             Some(name) => {
                 if about.mac.is_some() || about.queue_pairs.is_some() || about.vlan.is_some() {
                     let why = "its address, queue pairs and VLAN are known; leave those out";
@@ -194,7 +209,7 @@ impl Catalog {
                     queue_pairs: definition.queue_pairs,
                     access_vlan: definition.vlan,
                 };
-                (facts, Some(definition.profile.clone()))
+                (facts, definition.given(), Some(definition.profile.clone()))
             }
             None => {
                 let pairs = about.queue_pairs.unwrap_or(EXAMPLE_PAIRS);
@@ -207,7 +222,7 @@ impl Catalog {
                     queue_pairs: number("queue_pairs", pairs, 1, max)?,
                     access_vlan: vlan.transpose()?,
                 };
-                (facts, None)
+                (facts, Given::default(), None)
             }
         };
         let name = about.profile.clone().or(own);
@@ -216,7 +231,7 @@ impl Catalog {
             .profiles
             .get(&name)
             .map_err(|why| no_profile(&name, &why))?;
-        let explanation = policies::explain(&profile, &facts, &asked);
+        let explanation = policies::explain_for(&profile, &facts, &given, &asked);
         let text = explanation.to_string();
         Ok(Explained { explanation, text })
     }

@@ -10,6 +10,7 @@ use super::definition::{
 };
 use super::error::EngineError;
 use super::lifecycle::{LifeDraft, LifeRequest};
+use super::overrides::{Asked, Overrides};
 use crate::limits::{MAX_RATE_MBIT, MAX_TEXT};
 use crate::names::check_name;
 use crate::nearest;
@@ -72,6 +73,18 @@ pub struct CreateRequest {
     /// Name of its profile; the daemon's default if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// See [`Overrides::spoof_check`]: on, off, or profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spoof_check: Option<String>,
+    /// See [`Overrides::trust`]: on, off, or profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
+    /// See [`Overrides::promiscuous`]: allow, deny, or profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promiscuous: Option<String>,
+    /// See [`Overrides::multicast`]: allow, deny, or profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multicast: Option<String>,
     /// Only tell what would be done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -99,7 +112,7 @@ pub struct CreateRequest {
 
 impl CreateRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 28] = [
+    pub const KEYS: [&'static str; 32] = [
         "name",
         "pf",
         "personality",
@@ -118,6 +131,10 @@ impl CreateRequest {
         "tx_share",
         "link",
         "profile",
+        "spoof_check",
+        "trust",
+        "promiscuous",
+        "multicast",
         "dry_run",
         "doorbells",
         "interrupts",
@@ -200,6 +217,12 @@ impl CreateRequest {
             rates,
             share,
             link: link.transpose()?,
+            overrides: Overrides::asked([
+                &self.spoof_check,
+                &self.trust,
+                &self.promiscuous,
+                &self.multicast,
+            ])?,
             profile: self.profile,
             dry_run: self.dry_run,
             queue_pairs: number("queue_pairs", self.queue_pairs.unwrap_or(1), 1, max_pairs)?,
@@ -257,6 +280,8 @@ pub struct Draft {
     pub link: Option<Link>,
     /// See [`CreateRequest::profile`].
     pub profile: Option<String>,
+    /// Decisions that were asked for.
+    pub overrides: Vec<Asked>,
     /// Nothing is to be made.
     pub dry_run: bool,
     /// Notifications.
@@ -295,6 +320,11 @@ impl Draft {
             let asked = self.rates.get(key)?;
             differ(&asked.to_string(), &or_none(d.rates.get(key).as_ref()))
         };
+        let mut wanted = d.overrides;
+        for &(key, to) in &self.overrides {
+            wanted.set(key, to);
+        }
+        let decision = |key| differ(&wanted.word(key)?, &d.overrides.word(key)?);
         [
             ("pf", self.pf.as_ref().and_then(|pf| differ(pf, &d.pf))),
             (
@@ -350,6 +380,10 @@ impl Draft {
                     .as_ref()
                     .and_then(|profile| differ(profile, &d.profile)),
             ),
+            ("spoof-check", decision("spoof_check")),
+            ("trust", decision("trust")),
+            ("promiscuous", decision("promiscuous")),
+            ("multicast", decision("multicast")),
             (
                 "doorbells",
                 differ(&self.doorbells.word(), &d.doorbells.word()),

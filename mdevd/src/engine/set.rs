@@ -8,6 +8,7 @@ use super::attributes::{GroupShare, RateLimits, Trunk, VlanProtocol, VlanTag};
 use super::definition::{Definition, Link};
 use super::error::EngineError;
 use super::lifecycle::{LifeDraft, order};
+use super::overrides::{Asked, Overrides};
 use super::request::{
     check_profile, check_rate, check_share, check_tag, group, mac, number, qos, trunk, word,
 };
@@ -66,6 +67,18 @@ pub struct SetRequest {
     /// Place among those that the daemon starts.
     #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub order: Option<String>,
+    /// See [`Overrides::spoof_check`]: on, off, or profile.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub spoof_check: Option<String>,
+    /// See [`Overrides::trust`]: on, off, or profile.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
+    /// See [`Overrides::promiscuous`]: allow, deny, or profile.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub promiscuous: Option<String>,
+    /// See [`Overrides::multicast`]: allow, deny, or profile.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub multicast: Option<String>,
     /// Only tell what would be done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -108,6 +121,8 @@ pub struct Changes {
     pub vlan_protocol: Option<VlanProtocol>,
     /// Other VLANs of a trunk.
     pub trunk: Option<Option<Trunk>>,
+    /// Decisions that change.
+    pub overrides: Vec<Asked>,
     /// Rates that change.
     pub rates: Vec<(&'static str, Option<u32>)>,
     /// Another group.
@@ -156,7 +171,7 @@ impl Change {
 
 impl SetRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 16] = [
+    pub const KEYS: [&'static str; 20] = [
         "link",
         "profile",
         "mac",
@@ -173,6 +188,10 @@ impl SetRequest {
         "tx_share",
         "start",
         "order",
+        "spoof_check",
+        "trust",
+        "promiscuous",
+        "multicast",
     ];
 
     /// Checks every attribute by itself.
@@ -234,6 +253,12 @@ impl SetRequest {
                 .as_deref()
                 .map(|text| removable(text, trunk))
                 .transpose()?,
+            overrides: Overrides::asked([
+                &self.spoof_check,
+                &self.trust,
+                &self.promiscuous,
+                &self.multicast,
+            ])?,
             rates: rates.filter_map(rate).collect::<Result<_, _>>()?,
             group: self
                 .group
@@ -349,6 +374,9 @@ impl Changes {
             next.share.tx_share = share;
         }
         check_share(&next.share)?;
+        for &(key, to) in &self.overrides {
+            next.overrides.set(key, to);
+        }
         for &(key, rate) in &self.rates {
             next.rates.set(key, rate);
         }

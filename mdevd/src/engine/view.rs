@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attributes::RateLimits;
 use super::events::Happening;
+use super::overrides::Overrides;
 use super::set::Change;
 
 fn none<T>(option: &Option<T>) -> bool {
@@ -296,6 +297,17 @@ pub struct Health {
     pub last_disconnect: Option<String>,
 }
 
+/// A key of a device's profile as it is in force for the device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InForce {
+    /// The key, as in `spoof.mac`.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// The attribute of the device that says so, as in `trust=on`, or `profile`.
+    pub from: String,
+}
+
 /// Everything about one device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceView {
@@ -347,6 +359,12 @@ pub struct DeviceView {
     /// Of that rate guaranteed to it, in Mbit/s.
     #[serde(default, skip_serializing_if = "none")]
     pub tx_share: Option<u32>,
+    /// Decisions of the operator about it, beside its profile's.
+    #[serde(default, skip_serializing_if = "Overrides::is_none")]
+    pub overrides: Overrides,
+    /// What its guest may do and its frames may claim, and who says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_force: Vec<InForce>,
     /// How it fares; absent when it is not composed.
     #[serde(default, skip_serializing_if = "none")]
     pub health: Option<Health>,

@@ -25,6 +25,7 @@ fn definition(name: &str, sequence: u64) -> Definition {
         trunk: None,
         rates: RateLimits::default(),
         share: GroupShare::default(),
+        overrides: crate::engine::Overrides::default(),
         link: Link::Up,
         profile: "tenant".to_owned(),
         doorbells: Doorbells::Trapped,

@@ -98,7 +98,7 @@ fn programs_read_json() {
     assert_eq!(json["allowed"], false);
     assert_eq!(json["rule"], "vlan-join");
     assert_eq!(json["access_vlan"], serde_json::Value::Null);
-    let step = &json["steps"][2];
+    let step = &json["steps"][3];
     assert_eq!(step["rule"], "vlan-join");
     assert_eq!(step["key"], "control.vlan-join");
     assert_eq!(step["outcome"], "refuses");

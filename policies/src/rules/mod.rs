@@ -22,11 +22,11 @@ pub(crate) enum Finding {
 }
 
 impl Finding {
-    fn allows(why: impl Into<Cow<'static, str>>) -> Option<Self> {
+    pub(crate) fn allows(why: impl Into<Cow<'static, str>>) -> Option<Self> {
         Some(Self::Allows(why.into()))
     }
 
-    fn refuses(why: impl Into<String>) -> Option<Self> {
+    pub(crate) fn refuses(why: impl Into<String>) -> Option<Self> {
         Some(Self::Refuses(why.into()))
     }
 }

@@ -17,6 +17,9 @@ fn every_rule_concerns_a_request_and_stands_in_the_list() {
         let rules = about(&request);
         built_in.extend(rules.built_in.iter().map(|rule| rule.name));
         of_profile.extend(rules.of_profile.iter().map(|rule| rule.name));
+        // What a device was given, asked in between.
+        let given = crate::Given::default().look(&request);
+        built_in.extend(given.map(|_| rule::VLAN_TRUNK));
     }
     let once = |mut names: Vec<&'static str>, order: &[&str]| {
         names.sort_by_key(|name| order.iter().position(|known| known == name));

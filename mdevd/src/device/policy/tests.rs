@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::engine::{
-    Doorbells, GroupShare, Interrupts, Life, Link, Personality, RateLimits, RingFormat,
+    Doorbells, GroupShare, Interrupts, Life, Link, Overrides, Personality, RateLimits, RingFormat,
     SocketAccess, VlanTag,
 };
 
@@ -22,6 +22,7 @@ pub(in crate::device) fn definition(trunk: Option<&str>, rates: RateLimits) -> D
         trunk: trunk.map(|trunk| trunk.parse().expect("a trunk")),
         rates,
         share: GroupShare::default(),
+        overrides: Overrides::default(),
         link: Link::Up,
         profile: "p".to_owned(),
         doorbells: Doorbells::Trapped,

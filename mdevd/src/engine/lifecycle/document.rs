@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::super::attributes::VlanProtocol;
 use super::super::definition::{Definition, Word};
 use super::super::error::EngineError;
+use super::super::overrides::Overrides;
 use super::super::request::CreateRequest;
 use super::super::set::Change;
 use crate::nearest;
@@ -23,7 +24,14 @@ impl Definition {
             // It is a struct of texts and numbers.
             _ => Map::new(),
         };
-        for key in ["uuid", "sequence", "life", "socket", "vlan_tag"] {
+        for key in [
+            "uuid",
+            "sequence",
+            "life",
+            "socket",
+            "vlan_tag",
+            "overrides",
+        ] {
             all.remove(key);
         }
         for parts in ["rates", "share"] {
@@ -38,6 +46,11 @@ impl Definition {
         }
         if self.vlan_tag.protocol != VlanProtocol::default() {
             say("vlan_protocol", self.vlan_tag.protocol.word().into());
+        }
+        for ((key, [yes, no]), decided) in Overrides::KEYS.into_iter().zip(self.overrides.all()) {
+            if let Some(decided) = decided {
+                say(key, if decided { yes } else { no }.into());
+            }
         }
         if let Some(owner) = &self.socket.owner {
             say("socket_owner", owner.as_str().into());

@@ -18,7 +18,7 @@ fn every_attribute_changes_is_stored_and_comes_back() {
     let house = house();
     house.catalog.create(named("vm1")).expect("created");
     let mac = house.catalog.show("vm1").expect("shown").summary.mac;
-    let table: [(&[(&str, &str)], &str); 14] = [
+    let table: [(&[(&str, &str)], &str); 19] = [
         (&[("link", "down")], "link up -> down"),
         (&[("profile", "tenant")], "profile lab -> tenant"),
         (&[("mtu", "1280")], "mtu 1500 -> 1280"),
@@ -36,6 +36,11 @@ fn every_attribute_changes_is_stored_and_comes_back() {
         (&[("group", "web")], "group none -> web"),
         (&[("tx_share", "50")], "tx-share none -> 50"),
         (&[("rx_frames", "9")], "rx-frames none -> 9"),
+        (&[("spoof_check", "off")], "spoof-check profile -> off"),
+        (&[("trust", "on")], "trust profile -> on"),
+        (&[("promiscuous", "deny")], "promiscuous profile -> deny"),
+        (&[("multicast", "allow")], "multicast profile -> allow"),
+        (&[("spoof_check", "profile")], "spoof-check off -> profile"),
     ];
     for (attributes, expected) in table {
         let changed = house.catalog.set("vm1", set(attributes)).expect(expected);
@@ -71,6 +76,20 @@ fn every_attribute_changes_is_stored_and_comes_back() {
         );
         assert_eq!(shown.rates.rx_mbit, Some(1_000_000));
         assert_eq!(shown.rates.rx_frames, None);
+        let decided = [None, Some(true), Some(false), Some(true)];
+        assert_eq!(shown.overrides.all(), decided);
+        let from = |key: &str| {
+            let one = shown.in_force.iter().find(|one| one.key == key);
+            let one = one.expect(key);
+            (one.value.clone(), one.from.clone())
+        };
+        let told = |value: &str, from: &str| (value.to_owned(), from.to_owned());
+        assert_eq!(from("control.mac-change"), told("any-unicast", "trust=on"));
+        assert_eq!(
+            from("control.promiscuous"),
+            told("deny", "promiscuous=deny")
+        );
+        assert_eq!(from("spoof.arp"), told("mac", "profile"));
         let health = shown.health.expect("composed");
         assert_eq!(
             health.mac, "02:00:00:00:00:09",
@@ -114,7 +133,7 @@ fn what_cannot_be_is_refused_with_everything_else_asked_for() {
     let house = house();
     house.catalog.create(named("vm1")).expect("created");
     let before = house.catalog.show("vm1").expect("shown");
-    let table: [(&[(&str, &str)], &str); 20] = [
+    let table: [(&[(&str, &str)], &str); 21] = [
         (&[], "nothing is to be changed; give one of link, profile"),
         (&[("link", "sideways")], "link \"sideways\" cannot be"),
         (&[("mtu", "67")], "from 68"),
@@ -138,6 +157,10 @@ fn what_cannot_be_is_refused_with_everything_else_asked_for() {
         (&[("profile", "../x")], "it is no name of a profile"),
         (&[("tx_mbit", "0")], "from 1 to 1000000"),
         (&[("vlan", "7"), ("trunk", "8")], "set vlan=none, too"),
+        (
+            &[("trust", "onn")],
+            "it is one of on, off, profile; did you mean 'on'?",
+        ),
     ];
     for (attributes, expected) in table {
         let mut all = attributes.to_vec();

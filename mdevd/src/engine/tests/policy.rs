@@ -268,6 +268,25 @@ fn requests_are_explained_for_a_device_or_for_one_that_might_be() {
         (told.assigned_mac.as_str(), told.allowed),
         (mac.as_str(), false)
     );
+    let request = CreateRequest {
+        trunk: Some("10,20-29".into()),
+        trust: Some("on".into()),
+        ..of("vm3", "lab")
+    };
+    house.catalog.create(request).expect("created");
+    let trunk = ExplainRequest {
+        device: Some("vm3".into()),
+        ..ExplainRequest::default()
+    };
+    for (asked, rule) in [("vlan=9", Some("vlan-trunk")), ("vlan=25", None)] {
+        let told = house.catalog.explain(asked, &trunk).expect("told");
+        assert_eq!(told.explanation.rule, rule, "{}", told.text);
+        assert!(
+            told.text.contains("trunk 10,20-29, trust=on"),
+            "{}",
+            told.text
+        );
+    }
     let about = ExplainRequest {
         profile: Some("nfv".into()),
         ..ExplainRequest::default()

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::super::super::definition::{
     Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess,
 };
-use super::super::super::{Draft, GroupShare, RateLimits, VlanProtocol, VlanTag};
+use super::super::super::{Draft, GroupShare, Overrides, RateLimits, VlanProtocol, VlanTag};
 use super::super::{Life, Start};
 use super::*;
 
@@ -29,6 +29,11 @@ fn full() -> Definition {
             tx_share: Some(3),
         },
         vlan_tag: VlanTag::default(),
+        overrides: Overrides {
+            trust: Some(true),
+            multicast: Some(false),
+            ..Overrides::default()
+        },
         link: Link::Down,
         profile: "nfv".to_owned(),
         doorbells: Doorbells::Mapped,
