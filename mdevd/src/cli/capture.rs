@@ -259,7 +259,7 @@ impl Copying {
     fn pass(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
         self.blocks.feed(bytes);
         let mut out = Vec::with_capacity(bytes.len());
-        while let Some((whole, block)) = self.blocks.next().map_err(|error| failed(&error))? {
+        while let Some((whole, block)) = self.blocks.take().map_err(|error| failed(&error))? {
             match &block {
                 Block::Packet(packet) => {
                     self.frames += 1;
