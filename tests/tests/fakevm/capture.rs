@@ -221,7 +221,7 @@ fn what_is_dropped_is_shown_with_its_reason() {
     );
     let (here, there) = (one.mac().unwrap(), two.mac().unwrap());
     let limits = ["--count", "2", "--seconds", "60"];
-    let capture = Capture::begin(&host, "one", &[&["--drops"], &limits[..]].concat());
+    let capture = Capture::begin(&host, "one", &[&["--drops"][..], &limits].concat());
     // An address of somebody else.
     let spoofed = frame::numbered(BROADCAST, there, 1, 64);
     one.send(&spoofed).unwrap();
