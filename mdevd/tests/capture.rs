@@ -19,7 +19,7 @@ fn statistics(bytes: &[u8]) -> Option<Statistics> {
     let mut blocks = Blocks::default();
     blocks.feed(bytes);
     let (mut told, mut whole) = (None, 0);
-    while let Some((block, what)) = blocks.next().expect("pcapng") {
+    while let Some((block, what)) = blocks.take().expect("pcapng") {
         whole += block.len();
         if let Block::Statistics(statistics) = what {
             told = Some(statistics);
@@ -236,6 +236,7 @@ fn a_file_is_its_owners_and_the_answer_says_what_is_in_it() {
 }
 
 /// Where it is installed.
+#[allow(clippy::print_stderr)]
 fn tcpdump_reads(path: &Path) {
     let Ok(output) = Command::new("tcpdump").arg("-r").arg(path).output() else {
         eprintln!("skipped: there is no tcpdump");

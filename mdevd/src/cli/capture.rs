@@ -5,15 +5,14 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 
 use super::frame;
 use super::{Answer, Failure, REFUSED};
@@ -110,21 +109,13 @@ pub(super) async fn run(
         Some(path) => Box::new(create(path)?),
         None => Box::new(io::stdout()),
     };
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(|e| failed(&e))?;
-    let mut terminated = signal(SignalKind::terminate()).map_err(|e| failed(&e))?;
+    let mut stop = Stop::new().map_err(|error| failed(&error))?;
     let reader = client.capture(&options.name, options.options()).await?;
-    let stopped = async {
-        tokio::select! {
-            _ = interrupted.recv() => {}
-            _ = terminated.recv() => {}
-        }
-    };
-    tokio::pin!(stopped);
-    let (pieces, writer) = writer(output);
+    let (pieces, written) = writer(output);
     let mut copying = Copying::new(form);
     tokio::select! {
         biased;
-        () = &mut stopped => copying.interrupted(),
+        () = stop.asked() => copying.interrupted(),
         copied = copying.all(reader, &pieces) => copied?,
     }
     let last = copying.last();
@@ -132,20 +123,42 @@ pub(super) async fn run(
         // A reader that has gone away wants nothing more.
         let _ = pieces.send(last).await;
         drop(pieces);
-        tokio::task::spawn_blocking(move || writer.join()).await
+        written.await
     };
     let written = tokio::select! {
-        // Once more: whoever reads it does not.
-        () = async { stopped.await } => return Ok(Answer::nothing()),
+        // Once more: whoever should read it does not.
+        () = stop.asked() => return Ok(Answer::nothing()),
         written = rest => written,
     };
     match written {
-        Ok(Ok(Ok(()))) => {}
-        Ok(Ok(Err(error))) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        Ok(Ok(Err(error))) => return Err(failed(&error)),
-        Ok(Err(_)) | Err(_) => return Err(failed(&"the writer failed")),
+        Ok(Ok(())) => {}
+        Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Ok(Err(error)) => return Err(failed(&error)),
+        Err(_) => return Err(failed(&"the writer failed")),
     }
     Ok(copying.answer(options, form))
+}
+
+/// Whoever wants this to end.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 fn failed(error: &impl ToString) -> Failure {
@@ -167,19 +180,26 @@ fn create(path: &Path) -> Result<File, Failure> {
     })
 }
 
-/// A thread that writes, so that a reader who does not read cannot keep this program from ending.
+/// A thread that writes, so that a reader who does not read cannot keep this program from ending; nobody has to wait
+/// for it.
 fn writer(
     mut output: Box<dyn Write + Send>,
-) -> (mpsc::Sender<Vec<u8>>, JoinHandle<io::Result<()>>) {
+) -> (mpsc::Sender<Vec<u8>>, oneshot::Receiver<io::Result<()>>) {
     let (pieces, mut waiting) = mpsc::channel::<Vec<u8>>(MAX_PIECES);
-    let writer = std::thread::spawn(move || {
-        while let Some(piece) = waiting.blocking_recv() {
-            output.write_all(&piece)?;
-            output.flush()?;
-        }
-        Ok(())
+    let (done, written) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut write = || {
+            while let Some(piece) = waiting.blocking_recv() {
+                output.write_all(&piece)?;
+                output.flush()?;
+            }
+            Ok(())
+        };
+        let wrote = write();
+        // Nobody may be waiting.
+        let _ = done.send(wrote);
     });
-    (pieces, writer)
+    (pieces, written)
 }
 
 /// A capture on its way through.
@@ -239,7 +259,7 @@ impl Copying {
     fn pass(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
         self.blocks.feed(bytes);
         let mut out = Vec::with_capacity(bytes.len());
-        while let Some((whole, block)) = self.blocks.next().map_err(|error| failed(&error))? {
+        while let Some((whole, block)) = self.blocks.take().map_err(|error| failed(&error))? {
             match &block {
                 Block::Packet(packet) => {
                     self.frames += 1;

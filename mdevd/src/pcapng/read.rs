@@ -77,7 +77,7 @@ impl Blocks {
     ///
     /// # Errors
     /// [`Malformed`].
-    pub fn next(&mut self) -> Result<Option<(&[u8], Block<'_>)>, Malformed> {
+    pub fn take(&mut self) -> Result<Option<(&[u8], Block<'_>)>, Malformed> {
         let left = &self.bytes[self.taken..];
         let (Some(kind), Some(len)) = (word(left, 0), word(left, 4)) else {
             return Ok(None);

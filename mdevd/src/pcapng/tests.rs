@@ -63,7 +63,7 @@ proptest! {
             let (now, later) = left.split_at(cuts.next().unwrap_or(1).min(left.len()));
             left = later;
             blocks.feed(now);
-            while let Some((bytes, block)) = blocks.next().expect("well formed") {
+            while let Some((bytes, block)) = blocks.take().expect("well formed") {
                 copy.extend_from_slice(bytes);
                 match block {
                     Block::Packet(packet) => {
@@ -89,7 +89,7 @@ proptest! {
     fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let mut blocks = Blocks::default();
         blocks.feed(&bytes);
-        while let Ok(Some(_)) = blocks.next() {}
+        while let Ok(Some(_)) = blocks.take() {}
     }
 
     #[test]
@@ -102,7 +102,7 @@ proptest! {
         whole[at] = byte;
         let mut blocks = Blocks::default();
         blocks.feed(&whole);
-        while let Ok(Some(_)) = blocks.next() {}
+        while let Ok(Some(_)) = blocks.take() {}
     }
 }
 
@@ -134,6 +134,7 @@ fn a_packet_block_lies_as_the_format_says() {
 
 /// What others make of it, where one of them is installed.
 #[test]
+#[allow(clippy::print_stderr)]
 fn tcpdump_reads_it() {
     let Ok(mut tcpdump) = Command::new("tcpdump")
         .args(["-n", "-e", "-XX", "-tt", "--nano", "-r", "-"])

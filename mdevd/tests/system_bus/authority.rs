@@ -1,9 +1,11 @@
 //! Who may do what, with and without polkit.
 
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 
 use zbus::connection::Builder;
 use zbus::interface;
+use zbus::zvariant::OwnedFd;
 
 use super::support::House;
 use super::support::bus::{Bus, can_run};
@@ -189,6 +191,51 @@ async fn without_polkit_root_and_one_group_write_and_all_read() {
     assert_eq!(said.code, 0, "{said:?}");
     let log = daemon.stop();
     assert!(log.contains("denied: cannot create 'vm1'"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_is_given_a_pipe_to_read_frames_from() {
+    if !can_run() {
+        return;
+    }
+    let (bus, house) = (Bus::start(), House::new());
+    let daemon = bus.daemon(&house, &[]);
+    let client = bus.client().await;
+    manager(&client, "Create", &("vm1", none()))
+        .await
+        .expect("root may");
+    let options = HashMap::from([("seconds", Value::from(0.01)), ("drops", true.into())]);
+    let pipes = [
+        manager(&client, "Capture", &("vm1", &options)).await,
+        call(
+            &client,
+            &device("vm1"),
+            DEVICE_INTERFACE,
+            "Capture",
+            &(&options,),
+        )
+        .await,
+    ];
+    for answer in pipes {
+        let answer = answer.expect("root may look");
+        let pipe: OwnedFd = answer.body().deserialize().expect("a descriptor");
+        drop(answer);
+        let mut pipe = std::fs::File::from(std::os::fd::OwnedFd::from(pipe));
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::new();
+            pipe.read_to_end(&mut bytes).map(|_| bytes)
+        });
+        let bytes = read.await.expect("no panic").expect("readable to its end");
+        assert_eq!(bytes[..4], [0x0a, 0x0d, 0x0d, 0x0a], "a section of pcapng");
+    }
+    let (name, text) = refusal(manager(&client, "Capture", &("vm2", none())).await);
+    assert_eq!(name, "io.mdevd1.Error.NotFound", "{text}");
+    let log = daemon.stop();
+    let begun = log
+        .lines()
+        .find(|line| line.contains("a capture has begun"));
+    let begun = begun.expect("an audit line");
+    assert!(begun.contains("uid 0 on the system bus (:1."), "{begun}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,11 +4,11 @@ use std::io::Read;
 use std::process::{Child, Command, Stdio};
 
 use lab::fakevm::frame::{self, BROADCAST};
-use lab::fakevm::net::{NetHeader, gso, header_flag};
+use lab::fakevm::net::{NetHeader, feature, gso, header_flag};
 use lab::fakevm::{DoorbellMode, FakeVmConfig};
 use serde_json::Value;
 
-use crate::common::{Host, SOON, expect_number, introduce, pass, without};
+use crate::common::{Host, SOON, expect_number, features, introduce, pass, without};
 use crate::offloads::RECEIVE_OFFLOADS;
 
 /// A frame as the file has it: sent by the guest, its comment, its bytes.
@@ -118,7 +118,8 @@ fn both_ways(one: &[&str], config: FakeVmConfig) {
     let mut one = host.vm_with("one", one, config);
     introduce(&mut [&mut one, &mut two]);
     let count = (2 * ROUNDS).to_string();
-    let capture = Capture::begin(&host, "one", &["--count", &count, WHOLE[0], WHOLE[1]]);
+    let limits = ["--count", &count, "--seconds", "60"];
+    let capture = Capture::begin(&host, "one", &[&WHOLE[..], &limits].concat());
     let (here, there) = (one.mac().unwrap(), two.mac().unwrap());
     let mut expected = Vec::new();
     for round in 0..ROUNDS {
@@ -155,7 +156,10 @@ fn all_frames_are_shown_both_ways_whole_and_in_order() {
 
 #[test]
 fn packed_rings_show_the_same() {
-    both_ways(&["--ring-format", "packed"], FakeVmConfig::default());
+    both_ways(
+        &["--ring-format", "packed"],
+        features(feature::FULL | feature::RING_PACKED),
+    );
 }
 
 #[test]
@@ -210,9 +214,14 @@ fn who_never_reads_delays_nobody_and_learns_what_is_lost() {
 fn what_is_dropped_is_shown_with_its_reason() {
     let host = Host::new();
     let mut two = host.vm("two");
-    let mut one = host.vm_with("one", &["--tx-frames", "5"], FakeVmConfig::default());
+    let mut one = host.vm_with(
+        "one",
+        &["--profile", "tenant", "--tx-frames", "5"],
+        FakeVmConfig::default(),
+    );
     let (here, there) = (one.mac().unwrap(), two.mac().unwrap());
-    let capture = Capture::begin(&host, "one", &["--drops", "--count", "2"]);
+    let limits = ["--count", "2", "--seconds", "60"];
+    let capture = Capture::begin(&host, "one", &[&["--drops"][..], &limits].concat());
     // An address of somebody else.
     let spoofed = frame::numbered(BROADCAST, there, 1, 64);
     one.send(&spoofed).unwrap();
@@ -246,8 +255,16 @@ fn a_large_send_frame_is_shown_as_each_guest_has_it() {
         host.vm_with("two", &[], without(RECEIVE_OFFLOADS)),
     );
     introduce(&mut [&mut one, &mut two]);
-    let at_one = Capture::begin(&host, "one", &["--count", "1", WHOLE[0], WHOLE[1]]);
-    let at_two = Capture::begin(&host, "two", &["--count", "4", WHOLE[0], WHOLE[1]]);
+    let at_one = Capture::begin(
+        &host,
+        "one",
+        &[&WHOLE[..], &["--count", "1", "--seconds", "60"]].concat(),
+    );
+    let at_two = Capture::begin(
+        &host,
+        "two",
+        &[&WHOLE[..], &["--count", "4", "--seconds", "60"]].concat(),
+    );
     let (here, there) = (one.mac().unwrap(), two.mac().unwrap());
     let payload: Vec<u8> = (0..4000).map(|n| n as u8).collect();
     let large = frame::tcp4(there, here, &payload);
