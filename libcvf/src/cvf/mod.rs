@@ -28,7 +28,8 @@ pub use spec::{ComposeError, CvfSpec};
 pub use stats::{CvfStats, Misbehaviour};
 pub use whole::Cvf;
 
-pub use crate::dataplane::{QueueStats, Quiescing, Stalled, SteeringState};
+pub use crate::control::QueuePolicy;
+pub use crate::dataplane::{QueueStats, Quiescing, SetBy, Stalled, SteeringState};
 pub use crate::mem::{MapError, MapRequest};
 pub use crate::offload::TagStyle;
 pub use crate::pci::AccessError;

@@ -47,4 +47,4 @@ pub use queue::{ReceiveQueue, ReceiveState, TransmitQueue, TransmitState, Vector
 pub use rates::PortRates;
 pub use scratch::{Desk, Scratch};
 pub use stats::QueueStats;
-pub use steer::{Steering, SteeringState};
+pub use steer::{SetBy, Steering, SteeringState};

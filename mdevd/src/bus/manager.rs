@@ -168,8 +168,8 @@ impl Manager {
     }
 
     /// Makes a device. An empty name has one made. Options: pf, personality, queue_pairs, mac, mtu, vlan,
-    /// vlan_qos, vlan_protocol, trunk, tx_mbit, rx_mbit, tx_frames, rx_frames, group, tx_share, link,
-    /// profile, doorbells, interrupts, ring_format, socket_owner, socket_group, socket_mode; dry_run (b): only
+    /// vlan_qos, vlan_protocol, trunk, tx_mbit, rx_mbit, tx_frames, rx_frames, rss_key, rss_table,
+    /// features, group, tx_share, link, profile, doorbells, interrupts, ring_format, socket_owner, socket_group, socket_mode; dry_run (b): only
     /// tell what would be made.
     #[zbus(out_args("device"))]
     pub(super) async fn create(&self, name: String, options: Dict) -> Result<Dict, BusError> {
@@ -191,8 +191,8 @@ impl Manager {
     }
 
     /// Changes attributes of a device while it runs. Options: link, profile, mac, mtu, vlan, vlan_qos,
-    /// vlan_protocol, trunk, tx_mbit, rx_mbit, tx_frames, rx_frames, group, tx_share (a text, `none` to take one
-    /// away, or a number); dry_run (b): only tell what would change.
+    /// vlan_protocol, trunk, tx_mbit, rx_mbit, tx_frames, rx_frames, queue_pairs, rss_key, rss_table,
+    /// features, group, tx_share (a text, `none` to take one away, or a number); dry_run (b): only tell what would change.
     #[zbus(out_args("changed"))]
     pub(super) async fn set(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let known: Vec<_> = SetRequest::KEYS.into_iter().chain(["dry_run"]).collect();

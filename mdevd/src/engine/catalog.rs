@@ -200,6 +200,7 @@ impl Catalog {
             trunk: draft.trunk.clone(),
             rates: draft.rates,
             share: draft.share.clone(),
+            tuning: draft.tuning.clone(),
             link: draft.link.unwrap_or_default(),
             profile: profile.to_owned(),
             uuid: self.identity.uuid(&name),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::attributes::{GroupShare, RateLimits, Trunk, VlanTag};
+use super::tuning::Tuning;
 use crate::text::as_text;
 
 /// The device a guest sees.
@@ -174,6 +175,9 @@ pub struct Definition {
     /// With whom it shares a rate.
     #[serde(default, skip_serializing_if = "GroupShare::is_none")]
     pub share: GroupShare,
+    /// What is set of its queues and features.
+    #[serde(default, skip_serializing_if = "Tuning::is_none")]
+    pub tuning: Tuning,
     /// Link.
     #[serde(default, skip_serializing_if = "Link::is_up")]
     pub link: Link,
@@ -202,6 +206,15 @@ impl Definition {
             "vlan_qos" => self.vlan_tag.qos.map(|qos| qos.to_string()),
             "vlan_protocol" => Some(self.vlan_tag.protocol.word().to_owned()),
             "trunk" => self.trunk.as_ref().map(Trunk::to_string),
+            "queue_pairs" => Some(
+                self.tuning
+                    .queue_pairs
+                    .unwrap_or(self.queue_pairs)
+                    .to_string(),
+            ),
+            "rss_key" => self.tuning.rss_key.as_ref().map(ToString::to_string),
+            "rss_table" => self.tuning.rss_table.as_ref().map(ToString::to_string),
+            "features" => self.tuning.features.as_ref().map(ToString::to_string),
             "group" => self.share.group.clone(),
             "tx_share" => self.share.tx_share.map(|share| share.to_string()),
             rate => self.rates.get(rate).map(|rate| rate.to_string()),

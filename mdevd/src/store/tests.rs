@@ -7,7 +7,7 @@ use super::record::{Step, upgrade};
 use super::*;
 use crate::engine::{
     Doorbells, GroupShare, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
-    VlanProtocol, VlanTag,
+    Tuning, VlanProtocol, VlanTag,
 };
 
 fn definition(name: &str, sequence: u64) -> Definition {
@@ -25,6 +25,7 @@ fn definition(name: &str, sequence: u64) -> Definition {
         trunk: None,
         rates: RateLimits::default(),
         share: GroupShare::default(),
+        tuning: Tuning::default(),
         link: Link::Up,
         profile: "tenant".to_owned(),
         doorbells: Doorbells::Trapped,
@@ -268,6 +269,12 @@ fn a_new_field_is_a_new_version() {
     full.vlan_tag = VlanTag {
         qos: Some(7),
         protocol: VlanProtocol::Service,
+    };
+    full.tuning = Tuning {
+        queue_pairs: Some(2),
+        rss_key: "0a".repeat(40).parse().ok(),
+        rss_table: "equal".parse().ok(),
+        features: "-rss".parse().ok(),
     };
     full.share = GroupShare {
         group: Some("web".to_owned()),

@@ -4,7 +4,7 @@ use uuid::Uuid;
 use super::*;
 use crate::engine::{
     Doorbells, GroupShare, Interrupts, Link, Personality, RateLimits, RingFormat, SocketAccess,
-    VlanTag,
+    Tuning, VlanTag,
 };
 
 pub(in crate::device) fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
@@ -22,6 +22,7 @@ pub(in crate::device) fn definition(trunk: Option<&str>, rates: RateLimits) -> D
         trunk: trunk.map(|trunk| trunk.parse().expect("a trunk")),
         rates,
         share: GroupShare::default(),
+        tuning: Tuning::default(),
         link: Link::Up,
         profile: "p".to_owned(),
         doorbells: Doorbells::Trapped,
