@@ -47,6 +47,8 @@ fn segment(flow: u64) -> Vec<u8> {
         8, 0, 0x45, 0, 0, 46, 0, 0, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0x40, flow as u8,
     ];
     segment[12..12 + ip.len()].copy_from_slice(&ip);
+    // Words of its TCP header.
+    segment[46] = 0x50;
     segment
 }
 
