@@ -9,5 +9,7 @@ mod queues;
 mod request;
 
 pub use identity::{Identity, UuidText};
-pub use queues::{Coalescing, CoalescingScope, HashSettings, QueueReport, RssSettings};
+pub use queues::{
+    Coalescing, CoalescingScope, HashSettings, QueuePolicy, QueueReport, RssSettings,
+};
 pub use request::{ControlReply, ControlRequest, Denial, DeviceFacts, Gatekeeper, MacAddr, Permit};

@@ -1,5 +1,6 @@
 //! What can be asked about queues: who gets which frame, how often interrupts come, what was counted.
 
+use crate::limits::RSS_KEY_SIZE;
 use crate::offload::HashTypes;
 
 /// How frames are hashed.
@@ -24,6 +25,30 @@ pub struct RssSettings {
     pub table: Vec<u16>,
     /// Queue pairs whose transmit queues the driver uses.
     pub pairs: u16,
+}
+
+/// What the operator sets of a device's queues. It holds whatever its driver asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueuePolicy {
+    /// Most queue pairs that the driver may use; `None`: all of the slice's.
+    pub pairs: Option<u16>,
+    /// Key of the hash that chooses the receive queue.
+    pub rss_key: Option<[u8; RSS_KEY_SIZE]>,
+    /// Receive queues by the hash's low bits, by pair: a power of two of them, at most
+    /// [`crate::limits::RSS_TABLE`].
+    pub rss_table: Option<Vec<u16>>,
+}
+
+impl QueuePolicy {
+    /// The operator has a word in who gets a frame.
+    pub const fn is_pinned(&self) -> bool {
+        self.rss_key.is_some() || self.rss_table.is_some()
+    }
+
+    /// Of a slice's queue pairs those that may be used.
+    pub fn allowed(&self, have: u16) -> u16 {
+        self.pairs.map_or(have, |pairs| pairs.clamp(1, have))
+    }
 }
 
 /// When a queue's interrupt comes: as soon as either is reached, and at once where either is zero.

@@ -117,9 +117,18 @@ impl Cvf {
 
     fn give(&self) {
         let Assigned { mac, mtu, .. } = *self.device.assigned.lock();
-        let pairs = self.device.spec.queue_pairs;
-        let features = offered(pairs) & self.device.gate.features();
-        let given = Given { mac, mtu, features };
+        let have = self.device.spec.queue_pairs;
+        let (pairs, masked) = {
+            let policy = self.device.policy.lock();
+            (policy.queues.allowed(have), policy.masked())
+        };
+        let features = offered(pairs) & self.device.gate.features() & !masked;
+        let given = Given {
+            mac,
+            mtu,
+            pairs,
+            features,
+        };
         self.act(|personality, host| personality.give(host, given));
     }
 }

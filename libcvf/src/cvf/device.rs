@@ -26,6 +26,8 @@ pub(super) struct Rings {
     pub features: RingFeatures,
     pub control: Option<ControlRing>,
     pub control_vector: Option<u16>,
+    /// As the driver set them, by queue index: roles are known when it is ready.
+    pub vectors: Vec<Option<u16>>,
     /// The control queue was rung while its memory was not mapped.
     pub commands_wait: bool,
 }
@@ -75,6 +77,7 @@ impl Device {
         let policy = Mutex::new(spec.policy.clone());
         let rings = Rings {
             placed: vec![None; queues.into()],
+            vectors: vec![None; queues.into()],
             ..Rings::default()
         };
         Self {

@@ -61,6 +61,8 @@ pub struct Health {
     pub active_pairs: u16,
     /// Who chooses the receive queue, and how.
     pub steering: SteeringState,
+    /// Features agreed on that the operator withholds meanwhile: the driver has them until it starts anew.
+    pub pending_features: Vec<&'static str>,
     /// Queue pairs of the slice.
     pub queue_pairs: u16,
     /// The device's address at present.

@@ -118,6 +118,9 @@ impl Host for DeviceHost<'_> {
         // Data queues have their places whatever is negotiated; the control queue has none of them
         // with the features its driver chose.
         let role = self.role(queue);
+        if let Some(slot) = self.device.rings.lock().vectors.get_mut(usize::from(queue)) {
+            *slot = vector;
+        }
         let pair = usize::from(queue / 2);
         let port = &self.device.port;
         match (role, queue % 2) {

@@ -74,6 +74,10 @@ impl Device {
             let (Some(config), Some(role)) = (rings.placed[index], rings.roles[index]) else {
                 continue;
             };
+            if role == QueueRole::Control {
+                // Its index may be one that a data queue has with other features.
+                rings.control_vector = rings.vectors.get(index).copied().flatten();
+            }
             if let Err(error) = self.enable(&mut rings, queue, role, &config, &regions) {
                 self.port.stop(self.misplaced(queue, &error));
                 return;

@@ -28,8 +28,10 @@ pub use spec::{ComposeError, CvfSpec};
 pub use stats::{CvfStats, Misbehaviour};
 pub use whole::Cvf;
 
+pub use crate::control::QueuePolicy;
 pub use crate::dataplane::{
-    Catch, Drop, QueueStats, Quiescing, Seen, Stalled, SteeringState, Tap, TapError, Wanted, Way,
+    Catch, Drop, QueueStats, Quiescing, Seen, SetBy, Stalled, SteeringState, Tap, TapError, Wanted,
+    Way,
 };
 pub use crate::mem::{MapError, MapRequest};
 pub use crate::offload::TagStyle;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::device::Device;
+use crate::control::QueuePolicy;
 use crate::dataplane::{Neighbours, Port};
-use crate::limits::{MAX_POLICY_NETWORKS, MAX_RATE_BURST};
+use crate::limits::{MAX_POLICY_NETWORKS, MAX_RATE_BURST, RSS_TABLE};
+use crate::personality::virtio_net::bits;
 use crate::switch::{PortRules, SwitchError};
 
 pub use crate::dataplane::{GroupError, NeighbourCheck, Network, PortRates, RateGroup};
@@ -30,6 +32,10 @@ pub struct PortPolicy {
     pub rates: PortRates,
     /// With whom it shares a rate.
     pub group: Option<GroupRate>,
+    /// Its queues.
+    pub queues: QueuePolicy,
+    /// Features that are not offered to its driver, beside those of its gatekeeper: from its next reset on.
+    pub withheld: u64,
 }
 
 /// A place in a group.
@@ -92,6 +98,33 @@ pub enum PolicyError {
     /// A burst beyond [`MAX_RATE_BURST`].
     #[error("rates were to be exceeded for {0:?}, the most is {MAX_RATE_BURST:?}")]
     Burst(Duration),
+    /// More queue pairs than the slice has, or none.
+    #[error(
+        "{asked} queue pairs refused: the device's slice has {have} for its life; give 1 to {have}, or make a device \
+         with more"
+    )]
+    Pairs {
+        /// What was asked for.
+        asked: u16,
+        /// What the slice has.
+        have: u16,
+    },
+    /// Not a power of two, or too many.
+    #[error(
+        "an indirection table of {0} entries refused: give a power of two of them, up to {RSS_TABLE}"
+    )]
+    Table(usize),
+    /// A receive queue beyond those that may be used.
+    #[error(
+        "the indirection table names receive queue {queue}, and the device may use {pairs}: name 0 to {}, or let it \
+         use more", .pairs - 1
+    )]
+    TableQueue {
+        /// The queue.
+        queue: u16,
+        /// Queue pairs that may be used.
+        pairs: u16,
+    },
     /// Its group refuses.
     #[error("{0}")]
     Group(#[from] GroupError),
@@ -120,8 +153,47 @@ impl PortPolicy {
             Some(place) => (Some(Arc::clone(&place.group)), place.share_bits),
             None => (None, None),
         };
+        port.set_queue_policy(self.queues.clone());
         port.join(group, share);
         port.police(&self.rates, neighbours);
+    }
+
+    /// Features that a driver is not offered because of it. What the operator decides about hashes is nothing
+    /// that a driver could be told, so it is not asked.
+    pub(super) const fn masked(&self) -> u64 {
+        let hash = if self.queues.rss_key.is_some() {
+            bits::HASH_REPORT
+        } else {
+            0
+        };
+        let rss = if self.queues.is_pinned() {
+            bits::RSS
+        } else {
+            0
+        };
+        self.withheld | hash | rss
+    }
+
+    /// Whether a device whose slice has so many queue pairs can have it.
+    ///
+    /// # Errors
+    /// [`PolicyError`]: pairs or queues that it does not have.
+    pub fn check_queues(&self, have: u16) -> Result<(), PolicyError> {
+        let queues = &self.queues;
+        if let Some(asked) = queues.pairs.filter(|pairs| !(1..=have).contains(pairs)) {
+            return Err(PolicyError::Pairs { asked, have });
+        }
+        let Some(table) = &queues.rss_table else {
+            return Ok(());
+        };
+        if !table.len().is_power_of_two() || table.len() > usize::from(RSS_TABLE) {
+            return Err(PolicyError::Table(table.len()));
+        }
+        let pairs = queues.allowed(have);
+        match table.iter().find(|queue| **queue >= pairs) {
+            Some(&queue) => Err(PolicyError::TableQueue { queue, pairs }),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn check(&self) -> Result<(), PolicyError> {
@@ -153,6 +225,7 @@ impl Device {
     /// Puts a policy in force; whoever changes it meanwhile waits.
     pub(super) fn set_policy(&self, policy: PortPolicy) -> Result<(), PolicyError> {
         policy.check()?;
+        policy.check_queues(self.spec.queue_pairs)?;
         let mut present = self.policy.lock();
         let seat = Seat::take(&policy, self.spec.uuid)?;
         let switch = self.fabric().switch();

@@ -75,6 +75,7 @@ impl CvfSpec {
             return Err(ComposeError::Mac(self.mac));
         }
         self.policy.check()?;
+        self.policy.check_queues(self.queue_pairs)?;
         match self.vlan {
             Some(vlan) if !(1..=MAX_VLAN).contains(&vlan) => Err(ComposeError::Vlan(vlan)),
             _ => Ok(()),

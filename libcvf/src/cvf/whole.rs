@@ -69,7 +69,10 @@ impl Cvf {
             queue_pairs: spec.queue_pairs,
             interrupts: spec.interrupts,
             doorbells: spec.doorbells,
-            features: offered(spec.queue_pairs) & gate.features(),
+            shown_pairs: spec.policy.queues.pairs,
+            features: offered(spec.policy.queues.allowed(spec.queue_pairs))
+                & gate.features()
+                & !spec.policy.masked(),
             ring_formats: spec.ring_formats,
             ..VirtioNetConfig::new(spec.mac)
         };
@@ -401,6 +404,10 @@ impl Cvf {
             active_pairs: port.active_pairs(),
             steering: port.steering(),
             queue_pairs: device.spec.queue_pairs,
+            pending_features: {
+                let masked = device.policy.lock().masked();
+                crate::personality::virtio_net::feature_names(status.features & masked)
+            },
             mac: device.wishes.lock().mac,
             link_up: status.link_up,
             worker_polls: port.polled && port.running(),

@@ -49,6 +49,6 @@ pub use queue::{ReceiveQueue, ReceiveState, TransmitQueue, TransmitState, Vector
 pub use rates::PortRates;
 pub use scratch::{Desk, Scratch};
 pub use stats::QueueStats;
-pub use steer::{Steering, SteeringState};
+pub use steer::{SetBy, Steering, SteeringState};
 pub use tap::{Catch, Seen, Tap, Wanted, Way};
 pub use watch::TapError;

@@ -5,14 +5,47 @@
 //! so that its frames keep their order; with receive-side scaling (5.1.6.5.7) the driver's key and
 //! table say where.
 
-use crate::control::{HashSettings, RssSettings};
+use crate::control::{HashSettings, QueuePolicy, RssSettings};
+use crate::limits::{RSS_KEY_SIZE, RSS_TABLE};
 use crate::offload::{FrameHash, HashTypes, Headers, Network, Toeplitz, Transport, hash};
+
+/// The key of devices to which nobody gave one: the one that every description of the hash has.
+const DEFAULT_KEY: [u8; RSS_KEY_SIZE] = [
+    0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0,
+    0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c,
+    0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,
+];
 
 /// How frames are hashed.
 #[derive(Debug)]
 struct Hasher {
     types: HashTypes,
     toeplitz: Toeplitz,
+    /// The driver is told no hash: it would be another one than it asked for.
+    silent: bool,
+}
+
+/// Who set something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SetBy {
+    /// Nobody.
+    #[default]
+    Default,
+    /// The driver.
+    Guest,
+    /// The operator.
+    Host,
+}
+
+impl SetBy {
+    /// As shown to the operator.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Guest => "guest",
+            Self::Host => "host",
+        }
+    }
 }
 
 /// Who chooses the receive queue.
@@ -33,6 +66,8 @@ enum Choice {
 pub struct Steering {
     hasher: Option<Hasher>,
     choice: Choice,
+    key_by: SetBy,
+    table_by: SetBy,
 }
 
 impl Default for Steering {
@@ -40,6 +75,8 @@ impl Default for Steering {
         Self {
             hasher: None,
             choice: Choice::Automatic(1),
+            key_by: SetBy::Default,
+            table_by: SetBy::Default,
         }
     }
 }
@@ -47,8 +84,12 @@ impl Default for Steering {
 /// What an operator is shown of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SteeringState {
-    /// The driver chose receive-side scaling.
+    /// A hash chooses the receive queue.
     pub rss: bool,
+    /// Who set the hash's key.
+    pub key_by: SetBy,
+    /// Who set the table.
+    pub table_by: SetBy,
     /// Enabled hash types.
     pub types: HashTypes,
     /// Receive queues, by the hash's low bits; empty without receive-side scaling.
@@ -62,6 +103,7 @@ impl Hasher {
         (settings.types != HashTypes::default()).then(|| Self {
             types: settings.types,
             toeplitz: Toeplitz::new(&settings.key),
+            silent: false,
         })
     }
 }
@@ -70,8 +112,52 @@ impl Steering {
     /// The device chooses among `pairs`; frames are hashed by `hash`.
     pub(super) fn automatic(pairs: u16, hash: Option<&HashSettings>) -> Self {
         Self {
+            key_by: match hash {
+                Some(hash) if hash.types != HashTypes::default() => SetBy::Guest,
+                _ => SetBy::Default,
+            },
+            table_by: SetBy::Default,
             hasher: hash.and_then(Hasher::new),
             choice: Choice::Automatic(pairs.max(1)),
+        }
+    }
+
+    /// The hash chooses among `pairs`, by what the operator set, what the driver did, or what stands for nothing.
+    pub(super) fn pinned(
+        host: &QueuePolicy,
+        rss: Option<&RssSettings>,
+        driver: Option<&HashSettings>,
+        pairs: u16,
+    ) -> Self {
+        let pairs = pairs.max(1);
+        let driver = driver.filter(|driver| driver.types != HashTypes::default());
+        let (key, key_by) = match (&host.rss_key, driver) {
+            (Some(key), _) => (&key[..], SetBy::Host),
+            (None, Some(driver)) => (&driver.key[..], SetBy::Guest),
+            (None, None) => (&DEFAULT_KEY[..], SetBy::Default),
+        };
+        let (table, table_by): (Vec<u16>, _) = match (&host.rss_table, rss) {
+            (Some(table), _) => (table.clone(), SetBy::Host),
+            (None, Some(rss)) => (rss.table.clone(), SetBy::Guest),
+            (None, None) => ((0..RSS_TABLE).collect(), SetBy::Default),
+        };
+        let table: Box<[u16]> = match table.len().is_power_of_two() {
+            // A driver that uses fewer queues than the table names has none of the others looked at.
+            true => table.into_iter().map(|queue| queue % pairs).collect(),
+            false => Box::new([0]),
+        };
+        Self {
+            hasher: Some(Hasher {
+                types: driver.map_or(HashTypes::ALL, |driver| driver.types),
+                toeplitz: Toeplitz::new(key),
+                silent: driver.is_none_or(|driver| driver.key != key),
+            }),
+            choice: Choice::Table {
+                unclassified: rss.map_or(0, |rss| rss.unclassified) % pairs,
+                table,
+            },
+            key_by,
+            table_by,
         }
     }
 
@@ -87,6 +173,8 @@ impl Steering {
         };
         Self {
             hasher: Hasher::new(&settings.hash),
+            key_by: SetBy::Guest,
+            table_by: SetBy::Guest,
             choice: Choice::Table {
                 unclassified: within(settings.unclassified),
                 table,
@@ -113,7 +201,10 @@ impl Steering {
             Choice::Table { unclassified, .. } if hash.report == 0 => *unclassified,
             Choice::Table { table, .. } => table[hash.value as usize & (table.len() - 1)],
         };
-        (queue, hash)
+        match &self.hasher {
+            Some(hasher) if hasher.silent => (queue, FrameHash::default()),
+            _ => (queue, hash),
+        }
     }
 
     pub(super) fn state(&self) -> SteeringState {
@@ -121,6 +212,7 @@ impl Steering {
         match &self.choice {
             Choice::Automatic(_) => SteeringState {
                 types,
+                key_by: self.key_by,
                 ..SteeringState::default()
             },
             Choice::Table {
@@ -128,6 +220,8 @@ impl Steering {
                 table,
             } => SteeringState {
                 rss: true,
+                key_by: self.key_by,
+                table_by: self.table_by,
                 types,
                 table: table.to_vec(),
                 unclassified: *unclassified,

@@ -6,13 +6,18 @@ use std::time::Instant;
 use super::coalesce::{Coalesce, Patience, Side};
 use super::port::Port;
 use super::steer::{Steering, SteeringState};
-use crate::control::{Coalescing, CoalescingScope, HashSettings, RssSettings};
+use crate::control::{Coalescing, CoalescingScope, HashSettings, QueuePolicy, RssSettings};
 use crate::limits::QUIESCE_DEADLINE;
 
 /// What has to be remembered to answer the next request.
 #[derive(Debug, Default)]
 pub(super) struct Wishes {
+    /// Queue pairs; 0 is one.
+    pairs: u16,
     hash: Option<HashSettings>,
+    rss: Option<RssSettings>,
+    /// What the operator set; no wish of the driver's, and kept when those are forgotten.
+    host: QueuePolicy,
     receive: Coalescing,
     transmit: Coalescing,
 }
@@ -21,24 +26,52 @@ impl Port {
     /// Sets the queue pairs in use; at least one, at most what there is. The device chooses the
     /// receive queue of a flow from here on.
     pub fn set_active_pairs(&self, pairs: u16) {
-        let pairs = self.store_active_pairs(pairs);
-        let wishes = self.wishes.lock();
-        self.steer(Steering::automatic(pairs, wishes.hash.as_ref()));
+        let mut wishes = self.wishes.lock();
+        wishes.pairs = pairs;
+        wishes.rss = None;
+        self.renew_steering(&wishes);
+    }
+
+    /// Sets what the operator says about queues, from the next burst on. Whatever the driver asked for stays
+    /// known, and is in force again where the operator no longer says anything else.
+    pub fn set_queue_policy(&self, host: QueuePolicy) {
+        let mut wishes = self.wishes.lock();
+        if wishes.host != host {
+            wishes.host = host;
+            self.renew_steering(&wishes);
+        }
+    }
+
+    /// Steers frames by what both want.
+    fn renew_steering(&self, wishes: &Wishes) {
+        let allowed = wishes.host.allowed(self.receive.len() as u16);
+        let asked = wishes.rss.as_ref().map_or(wishes.pairs, |rss| rss.pairs);
+        let pairs = self.store_active_pairs(asked.min(allowed));
+        let hash = wishes.hash.as_ref();
+        self.steer(match &wishes.rss {
+            _ if pairs > 1 && wishes.host.is_pinned() => {
+                Steering::pinned(&wishes.host, wishes.rss.as_ref(), hash, pairs)
+            }
+            Some(rss) => Steering::table(rss, allowed),
+            None => Steering::automatic(pairs, hash),
+        });
     }
 
     /// Sets how frames are hashed. The device chooses the receive queue of a flow from here on.
     pub fn set_hash(&self, settings: HashSettings) {
-        self.wishes.lock().hash = Some(settings);
-        self.set_active_pairs(self.active_pairs());
+        let mut wishes = self.wishes.lock();
+        wishes.hash = Some(settings);
+        wishes.pairs = self.active_pairs();
+        wishes.rss = None;
+        self.renew_steering(&wishes);
     }
 
     /// Lets the hash choose the receive queue.
     pub fn set_rss(&self, settings: RssSettings) {
-        self.store_active_pairs(settings.pairs);
-        let steering = Steering::table(&settings, self.receive.len() as u16);
         let mut wishes = self.wishes.lock();
-        wishes.hash = Some(settings.hash);
-        self.steer(steering);
+        wishes.hash = Some(settings.hash.clone());
+        wishes.rss = Some(settings);
+        self.renew_steering(&wishes);
     }
 
     /// What is in force.
@@ -106,8 +139,13 @@ impl Port {
 
     /// Back to what a reset device does: one queue, no hash, nothing held back.
     pub fn forget_wishes(&self) {
-        *self.wishes.lock() = Wishes::default();
-        self.set_active_pairs(1);
+        let mut wishes = self.wishes.lock();
+        *wishes = Wishes {
+            host: std::mem::take(&mut wishes.host),
+            ..Wishes::default()
+        };
+        self.renew_steering(&wishes);
+        drop(wishes);
         for pair in 0..self.receive.len() as u16 {
             self.renew_receive(pair);
         }

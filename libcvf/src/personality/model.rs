@@ -132,6 +132,8 @@ pub struct Given {
     pub mac: MacAddr,
     /// MTU in bytes.
     pub mtu: u16,
+    /// Queue pairs that the driver is told of, at most what there are.
+    pub pairs: u16,
     /// Features that may be offered; what depends on a masked one is not offered either.
     pub features: u64,
 }
@@ -237,7 +239,7 @@ pub trait Personality: Send {
     fn set_link(&mut self, host: &mut dyn Host, up: bool) -> bool;
 
     /// Takes up what the operator gives now. An address is shown at once, and a running driver is told;
-    /// MTU and features are what they were until the device is reset, for a driver has read them
+    /// MTU, queue pairs and features are what they were until the device is reset, for a driver has read them
     /// (5.1.4.1 of virtio 1.3 forbids another MTU). True if something is shown or will be.
     fn give(&mut self, host: &mut dyn Host, given: Given) -> bool;
 

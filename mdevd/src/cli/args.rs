@@ -87,9 +87,10 @@ pub enum Command {
         dry_run: bool,
         /// What to change: link=up|down, profile=NAME, mac=MAC, mtu=BYTES, vlan=ID|none, vlan-qos=0-7|none,
         /// vlan-protocol=802.1Q|802.1ad, trunk=ID,ID-ID|none, tx-mbit=N|none, rx-mbit=N|none,
-        /// tx-frames=N|none, rx-frames=N|none, group=NAME|none, tx-share=N|none,
-        /// spoof-check=on|off|profile, trust=on|off|profile, promiscuous=allow|deny|profile,
-        /// multicast=allow|deny|profile, start=auto|manual, order=N
+        /// tx-frames=N|none, rx-frames=N|none, queue-pairs=N, rss-key=HEX|none, rss-table=0,1,...|equal|none,
+        /// features=-NAME,...|none, group=NAME|none, tx-share=N|none, spoof-check=on|off|profile,
+        /// trust=on|off|profile, promiscuous=allow|deny|profile, multicast=allow|deny|profile,
+        /// start=auto|manual, order=N
         #[arg(required = true, value_name = "ATTRIBUTE=VALUE", value_parser = attribute)]
         attributes: Vec<(&'static str, String)>,
     },
@@ -335,6 +336,15 @@ pub struct Create {
     /// Most that it may receive, in frames per second [default: no limit]
     #[arg(long, value_name = "N", value_parser = rate)]
     pub rx_frames: Option<u64>,
+    /// Key of the hash that chooses the receive queue: 40 bytes in hexadecimal [default: its guest's]
+    #[arg(long, value_name = "HEX")]
+    pub rss_key: Option<String>,
+    /// Receive queues by that hash, as in 0,1,2,3, or equal [default: its guest's]
+    #[arg(long, value_name = "QUEUES")]
+    pub rss_table: Option<String>,
+    /// Features that its driver is not offered, as in -mrg_rxbuf,-rss [default: those of its profile]
+    #[arg(long, value_name = "-NAME,...", allow_hyphen_values = true)]
+    pub features: Option<String>,
     /// Group of devices that share a rate; mdevd's configuration has them under rate-groups [default: none]
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,

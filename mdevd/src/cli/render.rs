@@ -193,7 +193,13 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
         lines.line("uuid", &d.uuid);
         lines.line("pf", &d.pf);
         lines.line("personality", &d.personality);
-        lines.line("queue pairs", d.queue_pairs.to_string());
+        let limit = view
+            .queue_pairs_limit
+            .map(|limit| format!(" ({limit} may be used)"));
+        lines.line(
+            "queue pairs",
+            format!("{}{}", d.queue_pairs, limit.unwrap_or_default()),
+        );
         lines.line("mac", &d.mac);
         lines.line("mtu", d.mtu.to_string());
         lines.line("vlan", vlan(view));
@@ -202,6 +208,15 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
         }
         for (label, rate) in rates(&view.rates) {
             lines.line(&label, rate.to_string());
+        }
+        for (label, value) in [
+            ("rss key", &view.rss_key),
+            ("rss table", &view.rss_table),
+            ("withheld", &view.features_withheld),
+        ] {
+            if let Some(value) = value {
+                lines.line(label, value);
+            }
         }
         if let Some(group) = &view.group {
             let share = view
@@ -297,7 +312,12 @@ fn steering(steering: &Steering) -> String {
         format!(
             "rss, {entries} entries over {}, others to {others}",
             runs(&queues)
-        )
+        ) + &match (steering.table_by.as_str(), steering.key_by.as_str()) {
+            ("host", "host") => "; table and key by the host".to_owned(),
+            ("host", _) => "; table by the host".to_owned(),
+            (_, "host") => "; key by the host".to_owned(),
+            _ => String::new(),
+        }
     } else {
         "chosen by the device".to_owned()
     };
@@ -343,6 +363,13 @@ fn health_lines(lines: &mut Lines, defined_mac: &str, health: &Health) {
     }
     if !health.features.is_empty() {
         lines.line("features", health.features.join(" "));
+    }
+    if !health.features_pending.is_empty() {
+        let pending = health.features_pending.join(" ");
+        lines.line(
+            "pending",
+            format!("without {pending} when its driver starts anew"),
+        );
     }
     let memory = match health.memory {
         Memory::Unknown => "no ring placed yet",

@@ -77,6 +77,24 @@ fn notes(cvf: &Cvf, from: &Definition, to: &Definition) -> Vec<String> {
             from.mac
         ));
     }
+    let pending = cvf.health().pending_features;
+    if from.tuning != to.tuning && !pending.is_empty() {
+        notes.push(format!(
+            "the driver in the guest keeps {} until it starts anew",
+            pending.join(" ")
+        ));
+    }
+    let pairs = |definition: &Definition| {
+        let limit = definition.tuning.queue_pairs;
+        limit.unwrap_or(definition.queue_pairs)
+    };
+    if pairs(from) != pairs(to) {
+        notes.push(format!(
+            "the driver in the guest is told of {} queue pairs when it starts anew; until then it may ask for as \
+             many of those that it knows of",
+            pairs(to)
+        ));
+    }
     let (given, seen) = cvf.mtu();
     if given != seen {
         notes.push(format!(

@@ -77,6 +77,11 @@ pub(super) fn health(cvf: &Cvf, observer: &Observer, visits: &Visits) -> Health 
             .iter()
             .map(|&name| name.to_owned())
             .collect(),
+        features_pending: health
+            .pending_features
+            .iter()
+            .map(|&name| name.to_owned())
+            .collect(),
         memory,
         memory_advice: None,
         last_refusal: refusal(health.last_refusal, observer),
@@ -97,6 +102,8 @@ pub(super) fn health(cvf: &Cvf, observer: &Observer, visits: &Visits) -> Health 
 fn steering(state: SteeringState) -> Steering {
     let names = state.types.names();
     Steering {
+        key_by: state.key_by.as_str().to_owned(),
+        table_by: state.table_by.as_str().to_owned(),
         rss: state.rss,
         hash_types: names.iter().map(|&name| name.to_owned()).collect(),
         table: state.table,

@@ -27,6 +27,8 @@ pub(super) fn port_policy(definition: &Definition, profile: &Profile) -> PortPol
         nd: neighbours(spoof.nd),
         networks: spoof.source_networks.iter().map(network).collect(),
         rates: rates(definition, profile),
+        queues: definition.tuning.queues(definition.queue_pairs),
+        withheld: definition.tuning.withheld(),
         // Groups are the back end's to know.
         group: None,
     }

@@ -268,6 +268,7 @@ impl Catalog {
                 }
                 overrides
             },
+            tuning: draft.tuning.clone(),
             link: draft.link.unwrap_or_default(),
             profile: profile.to_owned(),
             uuid,

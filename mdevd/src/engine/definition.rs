@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::attributes::{GroupShare, RateLimits, Trunk, VlanTag};
 use super::lifecycle::Life;
 use super::overrides::Overrides;
+use super::tuning::Tuning;
 use crate::text::as_text;
 
 /// The device a guest sees.
@@ -179,6 +180,9 @@ pub struct Definition {
     /// What its guest may do whatever its profile says.
     #[serde(default, skip_serializing_if = "Overrides::is_none")]
     pub overrides: Overrides,
+    /// What is set of its queues and features.
+    #[serde(default, skip_serializing_if = "Tuning::is_none")]
+    pub tuning: Tuning,
     /// Link.
     #[serde(default, skip_serializing_if = "Link::is_up")]
     pub link: Link,
@@ -212,6 +216,15 @@ impl Definition {
             "vlan_qos" => self.vlan_tag.qos.map(|qos| qos.to_string()),
             "vlan_protocol" => Some(self.vlan_tag.protocol.word().to_owned()),
             "trunk" => self.trunk.as_ref().map(Trunk::to_string),
+            "queue_pairs" => Some(
+                self.tuning
+                    .queue_pairs
+                    .unwrap_or(self.queue_pairs)
+                    .to_string(),
+            ),
+            "rss_key" => self.tuning.rss_key.as_ref().map(ToString::to_string),
+            "rss_table" => self.tuning.rss_table.as_ref().map(ToString::to_string),
+            "features" => self.tuning.features.as_ref().map(ToString::to_string),
             "group" => self.share.group.clone(),
             "tx_share" => self.share.tx_share.map(|share| share.to_string()),
             key => {

@@ -111,6 +111,10 @@ impl Entry {
             qemu: String::new(),
             sequence: 0,
             link: String::new(),
+            queue_pairs_limit: None,
+            rss_key: None,
+            rss_table: None,
+            features_withheld: None,
             group: None,
             tx_share: None,
             vlan_qos: None,
@@ -131,6 +135,11 @@ impl Entry {
             view.socket_mode = format!("{:04o}", definition.socket.mode);
             view.sequence = definition.sequence;
             view.link = definition.link.word().to_owned();
+            let tuning = &definition.tuning;
+            view.queue_pairs_limit = tuning.queue_pairs;
+            view.rss_key = tuning.rss_key.as_ref().map(ToString::to_string);
+            view.rss_table = tuning.rss_table.as_ref().map(ToString::to_string);
+            view.features_withheld = tuning.features.as_ref().map(ToString::to_string);
             view.group = definition.share.group.clone();
             view.tx_share = definition.share.tx_share;
             let tag = definition.vlan.map(|_| definition.vlan_tag);

@@ -28,6 +28,7 @@ mod service;
 mod set;
 pub mod sim;
 mod spec;
+mod tuning;
 mod view;
 mod whole;
 
@@ -51,6 +52,7 @@ pub use restore::Restored;
 pub use sample::Sample;
 pub use service::{Census, Reloaded, Service};
 pub use set::{Change, Changed, Changes, SetRequest};
+pub use tuning::{RssKey, RssTable, Tuning, Withheld};
 pub use view::{
     Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, GroupView, Health,
     InForce, Memory, Outcome, Page, PairCounters, PfView, Refusal, Resource, State, Stats,

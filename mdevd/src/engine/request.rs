@@ -1,6 +1,9 @@
 //! A request to create, and its checks.
 
+use std::str::FromStr;
+
 use libcvf::control::MacAddr;
+use libcvf::cvf::{PolicyError, PortPolicy};
 use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +14,7 @@ use super::definition::{
 use super::error::EngineError;
 use super::lifecycle::{LifeDraft, LifeRequest};
 use super::overrides::{Asked, Overrides};
+use super::tuning::Tuning;
 use crate::limits::{MAX_RATE_MBIT, MAX_TEXT};
 use crate::names::check_name;
 use crate::nearest;
@@ -61,6 +65,15 @@ pub struct CreateRequest {
     /// Received by it at most, in frames per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rx_frames: Option<u64>,
+    /// Key of the hash that chooses the receive queue, in hexadecimal; its guest's if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rss_key: Option<String>,
+    /// Receive queues by that hash, as in `0,1,2,3`, or `equal`; its guest's if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rss_table: Option<String>,
+    /// Features that its driver is not offered, as in `-mrg_rxbuf,-rss`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<String>,
     /// Name of a group of devices that share a rate; none if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -112,7 +125,7 @@ pub struct CreateRequest {
 
 impl CreateRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 32] = [
+    pub const KEYS: [&'static str; 35] = [
         "name",
         "pf",
         "personality",
@@ -127,6 +140,9 @@ impl CreateRequest {
         "rx_mbit",
         "tx_frames",
         "rx_frames",
+        "rss_key",
+        "rss_table",
+        "features",
         "group",
         "tx_share",
         "link",
@@ -209,6 +225,13 @@ impl CreateRequest {
                 .transpose()?,
         };
         check_share(&share)?;
+        let pairs = self.queue_pairs.unwrap_or(1);
+        let tuning = Tuning {
+            queue_pairs: None,
+            rss_key: tuned("rss_key", self.rss_key.as_deref())?,
+            rss_table: tuned("rss_table", self.rss_table.as_deref())?,
+            features: tuned("features", self.features.as_deref())?,
+        };
         let link = self.link.as_deref().map(|text| word("link", Some(text)));
         let max_pairs = u64::from(MAX_QUEUE_PAIRS);
         Ok(Draft {
@@ -225,7 +248,11 @@ impl CreateRequest {
             ])?,
             profile: self.profile,
             dry_run: self.dry_run,
-            queue_pairs: number("queue_pairs", self.queue_pairs.unwrap_or(1), 1, max_pairs)?,
+            queue_pairs: {
+                let pairs = number("queue_pairs", pairs, 1, max_pairs)?;
+                check_tuning(pairs, &tuning)?;
+                pairs
+            },
             mtu: number(
                 "mtu",
                 self.mtu.unwrap_or(1500),
@@ -247,6 +274,7 @@ impl CreateRequest {
             doorbells,
             interrupts,
             ring_format,
+            tuning,
         })
     }
 }
@@ -276,6 +304,8 @@ pub struct Draft {
     pub rates: RateLimits,
     /// With whom it shares a rate.
     pub share: GroupShare,
+    /// What is set of its queues and features; what goes with its queue pairs is not checked.
+    pub tuning: Tuning,
     /// Link, if it was given.
     pub link: Option<Link>,
     /// See [`CreateRequest::profile`].
@@ -356,6 +386,18 @@ impl Draft {
             ("rx-mbit", rate("rx_mbit")),
             ("tx-frames", rate("tx_frames")),
             ("rx-frames", rate("rx_frames")),
+            (
+                "rss-key",
+                tuned_otherwise(self.tuning.rss_key.as_ref(), d.tuning.rss_key.as_ref()),
+            ),
+            (
+                "rss-table",
+                tuned_otherwise(self.tuning.rss_table.as_ref(), d.tuning.rss_table.as_ref()),
+            ),
+            (
+                "features",
+                tuned_otherwise(self.tuning.features.as_ref(), d.tuning.features.as_ref()),
+            ),
             (
                 "group",
                 self.share
@@ -469,6 +511,40 @@ pub(super) fn check_tag(has_vlan: bool, tag: VlanTag) -> Result<(), EngineError>
     };
     let why = "it is about the tags of an access VLAN, and there is none; give vlan, too";
     Err(EngineError::invalid(attribute, value, why))
+}
+
+fn tuned_otherwise<T: PartialEq + ToString>(
+    asked: Option<&T>,
+    is: Option<&T>,
+) -> Option<(String, String)> {
+    let asked = asked.filter(|asked| Some(*asked) != is)?;
+    Some((or_none(is), asked.to_string()))
+}
+
+/// A value that says itself what is wrong with it.
+pub(super) fn tuned<T: FromStr<Err = String>>(
+    key: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, EngineError> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let value = text.parse::<T>();
+    value
+        .map(Some)
+        .map_err(|why| EngineError::invalid(key, text, why))
+}
+
+/// What is set of queues goes with the slice's.
+pub(super) fn check_tuning(have: u16, tuning: &Tuning) -> Result<(), EngineError> {
+    let policy = PortPolicy {
+        queues: tuning.queues(have),
+        ..PortPolicy::default()
+    };
+    policy.check_queues(have).map_err(|why| match why {
+        PolicyError::Pairs { asked, .. } => EngineError::invalid("queue_pairs", asked, why),
+        why => EngineError::invalid("rss_table", or_none(tuning.rss_table.as_ref()), why),
+    })
 }
 
 /// A name that a group could have.

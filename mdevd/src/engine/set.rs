@@ -1,7 +1,7 @@
 //! Attributes that change while a device runs.
 
 use libcvf::control::MacAddr;
-use libcvf::limits::{MAX_MTU, MAX_VLAN, MIN_MTU};
+use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::attributes::{GroupShare, RateLimits, Trunk, VlanProtocol, VlanTag};
@@ -10,8 +10,10 @@ use super::error::EngineError;
 use super::lifecycle::{LifeDraft, order};
 use super::overrides::{Asked, Overrides};
 use super::request::{
-    check_profile, check_rate, check_share, check_tag, group, mac, number, qos, trunk, word,
+    check_profile, check_rate, check_share, check_tag, check_tuning, group, mac, number, qos,
+    trunk, tuned, word,
 };
+use super::tuning::{RssKey, RssTable, Withheld};
 use crate::limits::MAX_RATE_MBIT;
 
 /// A request to change attributes of a device, as it came; what is absent stays. A value is a text or,
@@ -55,6 +57,18 @@ pub struct SetRequest {
     /// See [`RateLimits::rx_frames`]; or `none`.
     #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub rx_frames: Option<String>,
+    /// Queue pairs that the guest may use.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub queue_pairs: Option<String>,
+    /// Key of the hash that chooses the receive queue, or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub rss_key: Option<String>,
+    /// Receive queues by that hash, `equal`, or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub rss_table: Option<String>,
+    /// Features that the driver is not offered, or `none`.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub features: Option<String>,
     /// Name of a group, or `none`.
     #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -125,6 +139,14 @@ pub struct Changes {
     pub overrides: Vec<Asked>,
     /// Rates that change.
     pub rates: Vec<(&'static str, Option<u32>)>,
+    /// Other queue pairs that may be used.
+    pub queue_pairs: Option<u16>,
+    /// Another key.
+    pub rss_key: Option<Option<RssKey>>,
+    /// Another table.
+    pub rss_table: Option<Option<RssTable>>,
+    /// Other features withheld.
+    pub features: Option<Option<Withheld>>,
     /// Another group.
     pub group: Option<Option<String>>,
     /// Another share of its rate.
@@ -171,7 +193,7 @@ impl Change {
 
 impl SetRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 20] = [
+    pub const KEYS: [&'static str; 24] = [
         "link",
         "profile",
         "mac",
@@ -184,6 +206,10 @@ impl SetRequest {
         "rx_mbit",
         "tx_frames",
         "rx_frames",
+        "queue_pairs",
+        "rss_key",
+        "rss_table",
+        "features",
         "group",
         "tx_share",
         "start",
@@ -260,6 +286,10 @@ impl SetRequest {
                 &self.multicast,
             ])?,
             rates: rates.filter_map(rate).collect::<Result<_, _>>()?,
+            queue_pairs: self.queue_pairs.as_deref().map(pairs).transpose()?,
+            rss_key: tuning("rss_key", self.rss_key.as_deref())?,
+            rss_table: tuning("rss_table", self.rss_table.as_deref())?,
+            features: tuning("features", self.features.as_deref())?,
             group: self
                 .group
                 .as_deref()
@@ -315,6 +345,21 @@ fn vlan(text: &str) -> Result<u16, EngineError> {
     number("vlan", value, 1, MAX_VLAN.into())
 }
 
+fn tuning<T: std::str::FromStr<Err = String>>(
+    key: &str,
+    text: Option<&str>,
+) -> Result<Option<Option<T>>, EngineError> {
+    match text {
+        Some("none") => Ok(Some(None)),
+        text => Ok(tuned(key, text)?.map(Some)),
+    }
+}
+
+fn pairs(text: &str) -> Result<u16, EngineError> {
+    let most = MAX_QUEUE_PAIRS.into();
+    number("queue_pairs", whole("queue_pairs", text, most)?, 1, most)
+}
+
 fn share(text: &str) -> Result<u32, EngineError> {
     let mbit = whole("tx_share", text, MAX_RATE_MBIT.into())?;
     check_rate("tx_share", mbit, MAX_RATE_MBIT)
@@ -330,7 +375,7 @@ impl Changes {
     ///
     /// # Errors
     /// [`EngineError::InvalidArgument`]: a trunk's VLANs beside an access VLAN, tags without one, a share without a
-    /// group.
+    /// group, queues that the slice does not have.
     pub fn applied_to(&self, definition: &Definition) -> Result<Definition, EngineError> {
         let mut next = definition.clone();
         next.life = self.life.set_upon(definition.life)?;
@@ -363,6 +408,19 @@ impl Changes {
         if let Some(trunk) = &self.trunk {
             next.trunk.clone_from(trunk);
         }
+        if let Some(pairs) = self.queue_pairs {
+            next.tuning.queue_pairs = (pairs != next.queue_pairs).then_some(pairs);
+        }
+        if let Some(key) = &self.rss_key {
+            next.tuning.rss_key.clone_from(key);
+        }
+        if let Some(table) = &self.rss_table {
+            next.tuning.rss_table.clone_from(table);
+        }
+        if let Some(features) = &self.features {
+            next.tuning.features.clone_from(features);
+        }
+        check_tuning(next.queue_pairs, &next.tuning)?;
         if let Some(group) = &self.group {
             next.share.group.clone_from(group);
             if group.is_none() {

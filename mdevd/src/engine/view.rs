@@ -237,7 +237,13 @@ pub struct Refusal {
 /// Who chooses the receive queue of a frame, and what its hash is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Steering {
-    /// The driver's indirection table chooses; otherwise the device.
+    /// Who set the hash's key: `default`, `guest` or `host`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key_by: String,
+    /// Who set the table.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub table_by: String,
+    /// An indirection table chooses; otherwise the device.
     #[serde(default)]
     pub rss: bool,
     /// Names of the hash types that the driver enabled.
@@ -262,6 +268,9 @@ pub struct Health {
     /// Names of the features that driver and device agreed on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
+    /// Of those, what is withheld meanwhile: the driver has them until it starts anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features_pending: Vec<String>,
     /// What the client's memory is to us.
     pub memory: Memory,
     /// What to do about it.
@@ -353,6 +362,18 @@ pub struct DeviceView {
     /// Rates that it was given beside its profile's.
     #[serde(default, skip_serializing_if = "RateLimits::is_none")]
     pub rates: RateLimits,
+    /// Most queue pairs that its guest may use, where those are fewer than its slice's.
+    #[serde(default, skip_serializing_if = "none")]
+    pub queue_pairs_limit: Option<u16>,
+    /// Key of the hash that chooses the receive queue, if set.
+    #[serde(default, skip_serializing_if = "none")]
+    pub rss_key: Option<String>,
+    /// Receive queues by that hash, if set.
+    #[serde(default, skip_serializing_if = "none")]
+    pub rss_table: Option<String>,
+    /// Features that its driver is not offered, as given.
+    #[serde(default, skip_serializing_if = "none")]
+    pub features_withheld: Option<String>,
     /// The group of devices that it shares a rate with, if it is in one.
     #[serde(default, skip_serializing_if = "none")]
     pub group: Option<String>,

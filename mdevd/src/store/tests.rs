@@ -7,7 +7,7 @@ use super::record::{Step, upgrade};
 use super::*;
 use crate::engine::{
     BootId, Doorbells, GroupShare, Interrupts, Life, Link, Personality, RateLimits, RingFormat,
-    SocketAccess, VlanProtocol, VlanTag,
+    SocketAccess, Tuning, VlanProtocol, VlanTag,
 };
 
 fn definition(name: &str, sequence: u64) -> Definition {
@@ -26,6 +26,7 @@ fn definition(name: &str, sequence: u64) -> Definition {
         rates: RateLimits::default(),
         share: GroupShare::default(),
         overrides: crate::engine::Overrides::default(),
+        tuning: Tuning::default(),
         link: Link::Up,
         profile: "tenant".to_owned(),
         doorbells: Doorbells::Trapped,
@@ -270,6 +271,12 @@ fn a_new_field_is_a_new_version() {
     full.vlan_tag = VlanTag {
         qos: Some(7),
         protocol: VlanProtocol::Service,
+    };
+    full.tuning = Tuning {
+        queue_pairs: Some(2),
+        rss_key: "0a".repeat(40).parse().ok(),
+        rss_table: "equal".parse().ok(),
+        features: "-rss".parse().ok(),
     };
     full.share = GroupShare {
         group: Some("web".to_owned()),

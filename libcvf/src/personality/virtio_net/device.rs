@@ -79,9 +79,7 @@ impl Registers<Device> for Fields<'_> {
                 let announce = if state.announce { ANNOUNCE } else { 0 };
                 offered(bits::STATUS, link | announce)
             }
-            Device::MaxVirtqueuePairs => {
-                offered(bits::MQ | bits::RSS, state.config.queue_pairs.into())
-            }
+            Device::MaxVirtqueuePairs => offered(bits::MQ | bits::RSS, state.config.shown().into()),
             Device::Mtu => offered(bits::MTU, state.config.mtu.into()),
             Device::Speed => {
                 let speed = state.config.speed_mbps.unwrap_or(SPEED_UNKNOWN);

@@ -10,7 +10,7 @@ impl State {
     /// `VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET`.
     pub(super) fn pairs_set(&self, data: &[u8]) -> Option<ControlRequest> {
         let pairs = u16::from_le_bytes(exact(data)?);
-        let valid = (1..=self.config.queue_pairs).contains(&pairs);
+        let valid = (1..=self.config.shown()).contains(&pairs);
         valid.then_some(ControlRequest::SetQueuePairs(pairs))
     }
 
@@ -33,7 +33,7 @@ impl State {
             table,
             pairs,
         };
-        let have = self.config.queue_pairs;
+        let have = self.config.shown();
         let there = |queue: u16| queue < have;
         let valid = settings.table.iter().copied().all(there)
             && there(unclassified)

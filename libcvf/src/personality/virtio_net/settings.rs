@@ -15,6 +15,8 @@ pub struct VirtioNetConfig {
     pub mtu: u16,
     /// Queue pairs, 1 to [`MAX_QUEUE_PAIRS`].
     pub queue_pairs: u16,
+    /// Of them those that the driver is told of; `None`: all. Pages and vectors are there for all.
+    pub shown_pairs: Option<u16>,
     /// Speed in Mbit/s; `None`: unknown.
     pub speed_mbps: Option<u32>,
     /// Interrupts.
@@ -37,6 +39,7 @@ impl VirtioNetConfig {
             mac,
             mtu: 1500,
             queue_pairs: 1,
+            shown_pairs: None,
             speed_mbps: None,
             interrupts: Interrupts::Msix,
             doorbells: Doorbells::Trapped,
@@ -44,6 +47,12 @@ impl VirtioNetConfig {
             max_ring_size: MAX_RING_SIZE,
             features: u64::MAX,
         }
+    }
+
+    /// Queue pairs that the driver is told of.
+    pub(super) fn shown(&self) -> u16 {
+        let have = self.queue_pairs;
+        self.shown_pairs.map_or(have, |pairs| pairs.clamp(1, have))
     }
 
     pub(super) fn check(&self) -> Result<(), SettingsError> {

@@ -66,9 +66,10 @@ impl State {
             next: Given {
                 mac: config.mac,
                 mtu: config.mtu,
+                pairs: config.shown(),
                 features: config.features,
             },
-            offered: features::offer(config.queue_pairs, mask(&config)),
+            offered: features::offer(config.shown(), mask(&config)),
             vectors: layout::msix(&config).map_or(0, |msix| msix.vectors),
             status: 0,
             device_feature_select: 0,
@@ -131,7 +132,7 @@ impl State {
     /// Pairs that exist: one without MQ and RSS (5.1.2). Before negotiation: what is offered.
     pub(super) fn pairs(&self) -> u16 {
         if self.in_force() & (bits::MQ | bits::RSS) != 0 {
-            self.config.queue_pairs
+            self.config.shown()
         } else {
             1
         }
@@ -218,7 +219,12 @@ impl State {
     /// The state of a reset device, with what the operator gave last.
     fn renew(&mut self) {
         let (generation, link_up, commands) = (self.generation, self.link_up, self.commands);
-        let Given { mac, mtu, features } = self.next;
+        let Given {
+            mac,
+            mtu,
+            pairs,
+            features,
+        } = self.next;
         *self = Self {
             generation,
             link_up,
@@ -227,6 +233,7 @@ impl State {
             ..Self::new(VirtioNetConfig {
                 mac,
                 mtu,
+                shown_pairs: Some(pairs),
                 features,
                 ..self.config.clone()
             })

@@ -4,7 +4,7 @@ use uuid::Uuid;
 use super::*;
 use crate::engine::{
     Doorbells, GroupShare, Interrupts, Life, Link, Overrides, Personality, RateLimits, RingFormat,
-    SocketAccess, VlanTag,
+    SocketAccess, Tuning, VlanTag,
 };
 
 pub(in crate::device) fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
@@ -23,6 +23,7 @@ pub(in crate::device) fn definition(trunk: Option<&str>, rates: RateLimits) -> D
         rates,
         share: GroupShare::default(),
         overrides: Overrides::default(),
+        tuning: Tuning::default(),
         link: Link::Up,
         profile: "p".to_owned(),
         doorbells: Doorbells::Trapped,

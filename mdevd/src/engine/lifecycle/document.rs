@@ -34,8 +34,10 @@ impl Definition {
         ] {
             all.remove(key);
         }
-        for parts in ["rates", "share"] {
-            if let Some(Value::Object(parts)) = all.remove(parts) {
+        for parts in ["rates", "share", "tuning"] {
+            if let Some(Value::Object(mut parts)) = all.remove(parts) {
+                // How many of its pairs may be used is set while it is there; what makes it is the slice.
+                parts.remove("queue_pairs");
                 all.extend(parts);
             }
         }

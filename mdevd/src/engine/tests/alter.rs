@@ -318,3 +318,72 @@ fn tags_go_with_their_vlan() {
     let error = house.catalog.create(bare).expect_err("refused");
     assert!(error.to_string().contains("give vlan, too"), "{error}");
 }
+
+#[test]
+fn queues_and_features_are_set_within_the_slice() {
+    let house = house_with(4);
+    let request = CreateRequest {
+        queue_pairs: Some(4),
+        rss_table: Some("0,3".into()),
+        features: Some("-hash_report".into()),
+        ..named("vm1")
+    };
+    house.catalog.create(request.clone()).expect("created");
+    let again = house.catalog.create(request).expect("there");
+    assert_eq!(again.result, Outcome::Already);
+    let refused: [(&[(&str, &str)], &str); 8] = [
+        (&[("queue_pairs", "5")], "slice has 4 for its life"),
+        (&[("queue_pairs", "0")], "from 1 to 64"),
+        (
+            &[("queue_pairs", "2")],
+            "names receive queue 3, and the device may use 2",
+        ),
+        (&[("rss_table", "0,4")], "names receive queue 4"),
+        (&[("rss_table", "0,1,2")], "it has 3 entries"),
+        (&[("rss_key", "0a")], "it has 2 digits"),
+        (&[("features", "-version_1")], "always offered"),
+        (&[("features", "-rsss")], "did you mean 'RSS'?"),
+    ];
+    for (attributes, expected) in refused {
+        for dry_run in [true, false] {
+            let request = SetRequest {
+                dry_run,
+                ..set(attributes)
+            };
+            let error = house.catalog.set("vm1", request).expect_err(expected);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+    let key = "0a".repeat(40);
+    let changes: [(&[(&str, &str)], &[&str]); 4] = [
+        (
+            &[("queue_pairs", "2"), ("rss_table", "equal")],
+            &["queue-pairs 4 -> 2", "rss-table 0,3 -> equal"],
+        ),
+        (
+            &[("features", "-rss,-mrg_rxbuf")],
+            &["features -HASH_REPORT -> -MRG_RXBUF,-RSS"],
+        ),
+        (&[("rss_table", "none")], &["rss-table equal -> none"]),
+        (&[("queue_pairs", "4")], &["queue-pairs 2 -> 4"]),
+    ];
+    for (attributes, expected) in changes {
+        let changed = house.catalog.set("vm1", set(attributes)).expect("changed");
+        assert_eq!(told(&changed), expected);
+    }
+    let changed = house.catalog.set("vm1", set(&[("rss_key", &key)]));
+    assert_eq!(
+        told(&changed.expect("changed")),
+        [format!("rss-key none -> {key}")]
+    );
+    house.catalog.shut_down();
+    let next = catalog(&house.backend, &house.store);
+    next.restore().expect("restored");
+    let shown = next.show("vm1").expect("shown");
+    assert_eq!((shown.rss_key, shown.rss_table), (Some(key), None));
+    assert_eq!(shown.features_withheld.as_deref(), Some("-MRG_RXBUF,-RSS"));
+    assert_eq!(
+        (shown.summary.queue_pairs, shown.queue_pairs_limit),
+        (4, None)
+    );
+}
