@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use crate::bus::system::{AdminGroup, JoinError, SystemBus};
 use crate::bus::{BusSocket, ServeError};
+use crate::callouts::Callouts;
 use crate::config::{self, Args, BUS_SOCKET, Config, DEVICE_DIR};
 use crate::device::{BackendError, RealBackend};
 use crate::engine::{BootId, Catalog, Engine};
@@ -21,7 +22,9 @@ use crate::limits::{FILES_PER_DEVICE, PULSE_PATIENCE};
 use crate::logs::LogControl;
 use crate::metrics::{MetricsError, MetricsServer};
 use crate::profiles::{NoProfile, Profiles};
-use crate::service::{self, ActivationError, Around, LogLevel, Reloader, SocketDefaults, Watchdog};
+use crate::service::{
+    self, ActivationError, Around, CalloutSettings, LogLevel, Reloader, SocketDefaults, Watchdog,
+};
 use crate::session::Place;
 use crate::store::{DirLock, LockError, RedbStore, StoreError};
 
@@ -75,6 +78,7 @@ pub enum DaemonError {
 /// A running daemon, before it serves.
 struct Daemon {
     catalog: Arc<Catalog>,
+    callouts: Arc<Callouts>,
     bus: Control,
     _runtime_lock: DirLock,
 }
@@ -119,7 +123,7 @@ pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), Dae
     };
     let metrics = MetricsServer::open(&in_force.metrics)?;
     let stop = Arc::new(Notify::new());
-    let reloader = reloader(args, in_force, logs, &catalog);
+    let reloader = reloader(args, in_force, logs, &catalog, daemon.callouts);
     catalog.attach(Arc::new(Around::new(reloader, stop.clone(), &catalog)));
     let bus = match daemon.bus {
         Control::Made(place) => BusSocket::open(place)?,
@@ -175,10 +179,17 @@ fn admin_group(name: String) -> Option<AdminGroup> {
 }
 
 /// What takes a new configuration without a restart. Further parts belong into this list.
-fn reloader(args: Args, in_force: Config, logs: LogControl, catalog: &Arc<Catalog>) -> Reloader {
+fn reloader(
+    args: Args,
+    in_force: Config,
+    logs: LogControl,
+    catalog: &Arc<Catalog>,
+    callouts: Arc<Callouts>,
+) -> Reloader {
     let parts: Vec<Arc<dyn service::Part>> = vec![
         Arc::new(LogLevel(logs)),
-        Arc::new(SocketDefaults(catalog.clone())),
+        Arc::new(SocketDefaults(Arc::downgrade(catalog))),
+        Arc::new(CalloutSettings(callouts)),
     ];
     Reloader::new(args, in_force, parts)
 }
@@ -211,6 +222,7 @@ fn start(config: &Config, boot: BootId, runtime: Handle) -> Result<Daemon, Daemo
     };
     let devices = config.runtime_dir.join(DEVICE_DIR);
     make_dir("runtime", &devices, 0o755)?;
+    let callout_runtime = runtime.clone();
     let backend = RealBackend::start(&devices, &config.pfs, runtime)?;
     for pf in &config.pfs {
         tracing::info!("PF {pf}");
@@ -220,13 +232,17 @@ fn start(config: &Config, boot: BootId, runtime: Handle) -> Result<Daemon, Daemo
         let name = profiles.default_name().to_owned();
         return Err(DaemonError::DefaultProfile { name, why });
     }
+    let address = config.runtime_dir.join(BUS_SOCKET);
+    let callouts = Callouts::start(config.callouts.clone(), &address, callout_runtime)?;
+    let callouts = Arc::new(callouts);
     let catalog = Catalog::new(
         Arc::new(backend),
         Arc::new(store),
         Arc::new(profiles),
         config.sockets.clone(),
     )
-    .at_boot(boot);
+    .at_boot(boot)
+    .with_hooks(callouts.clone());
     let restored = catalog.restore()?;
     if restored != crate::engine::Restored::default() {
         tracing::info!(
@@ -239,6 +255,7 @@ fn start(config: &Config, boot: BootId, runtime: Handle) -> Result<Daemon, Daemo
     }
     Ok(Daemon {
         catalog: Arc::new(catalog),
+        callouts,
         bus,
         _runtime_lock: lock,
     })

@@ -19,7 +19,7 @@ macro_rules! field {
     };
 }
 
-const FIELDS: [Field; 13] = [
+const FIELDS: [Field; 15] = [
     field!("state-dir", state_dir),
     field!("runtime-dir", runtime_dir),
     field!("log", log),
@@ -28,6 +28,8 @@ const FIELDS: [Field; 13] = [
     field!("socket-group", sockets.group),
     field!("socket-mode", sockets.mode),
     field!("metrics-listen", metrics),
+    field!("callout-dir", callouts.dir),
+    field!("callout-timeout", callouts.deadline),
     field!("profile-dir", profile_dir),
     field!("default-profile", default_profile),
     field!("system-bus", system_bus),
