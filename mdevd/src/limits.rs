@@ -35,7 +35,7 @@ pub const MAX_CONFIG: u64 = 1 << 20;
 /// Most connections to the daemon's private bus socket at a time.
 pub const MAX_BUS_CONNECTIONS: usize = 64;
 /// Largest D-Bus message that is taken, in bytes.
-pub const MAX_BUS_MESSAGE: usize = 256 << 10;
+pub const MAX_BUS_MESSAGE: usize = 1 << 20;
 /// Events kept for listeners that are slow; who is slower misses the oldest.
 pub const MAX_EVENTS_KEPT: usize = 4096;
 /// Devices that have objects of their own on the system bus; the lists of the manager have all.
@@ -132,3 +132,7 @@ pub const MAX_CALLOUT_TEXT: usize = 1024;
 pub const CALLOUT_LAST_WORDS: Duration = Duration::from_millis(200);
 /// Most notifications that wait; more are left out, and logged.
 pub const MAX_NOTIFICATIONS: usize = 1024;
+/// Largest document that is imported at once, in bytes: it fits into a message.
+pub const MAX_IMPORT: usize = 960 << 10;
+/// Most definitions of one.
+pub const MAX_IMPORTED: usize = 4096;

@@ -40,7 +40,7 @@ const fn read(name: &'static str) -> Method {
 }
 
 /// Of `io.mdevd1.Manager`.
-pub(super) const MANAGER: [Method; 23] = [
+pub(super) const MANAGER: [Method; 26] = [
     method("Create", Right::Manage, "create"),
     method("Destroy", Right::Manage, "destroy"),
     method("Define", Right::Manage, "define"),
@@ -49,6 +49,9 @@ pub(super) const MANAGER: [Method; 23] = [
     method("Stop", Right::Manage, "stop"),
     method("Set", Right::Change, "change"),
     method("Announce", Right::Change, "announce"),
+    read("Export"),
+    method("Import", Right::Manage, "import definitions into"),
+    read("ListTypes"),
     read("List"),
     read("Show"),
     read("Stats"),
