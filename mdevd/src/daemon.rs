@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use crate::bus::system::{AdminGroup, JoinError, SystemBus};
 use crate::bus::{BusSocket, ServeError};
+use crate::callouts::Callouts;
 use crate::config::{self, Args, BUS_SOCKET, Config, DEVICE_DIR};
 use crate::device::{BackendError, GroupRates, Groups, RealBackend};
 use crate::engine::{BootId, Catalog, Engine};
@@ -22,7 +23,8 @@ use crate::logs::LogControl;
 use crate::metrics::{MetricsError, MetricsServer};
 use crate::profiles::{NoProfile, Profiles};
 use crate::service::{
-    self, ActivationError, Around, LogLevel, ProfileFiles, Reloader, SocketDefaults, Watchdog,
+    self, ActivationError, Around, CalloutSettings, LogLevel, ProfileFiles, Reloader,
+    SocketDefaults, Watchdog,
 };
 use crate::session::Place;
 use crate::store::{DirLock, LockError, RedbStore, StoreError};
@@ -77,6 +79,7 @@ pub enum DaemonError {
 /// A running daemon, before it serves.
 struct Daemon {
     catalog: Arc<Catalog>,
+    callouts: Arc<Callouts>,
     bus: Control,
     groups: Arc<Groups>,
     _runtime_lock: DirLock,
@@ -122,7 +125,12 @@ pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), Dae
     };
     let metrics = MetricsServer::open(&in_force.metrics)?;
     let stop = Arc::new(Notify::new());
-    let reloader = reloader(args, in_force, logs, (&catalog, daemon.groups));
+    let reloader = reloader(
+        args,
+        in_force,
+        logs,
+        (&catalog, daemon.groups, daemon.callouts),
+    );
     catalog.attach(Arc::new(Around::new(reloader, stop.clone(), &catalog)));
     let bus = match daemon.bus {
         Control::Made(place) => BusSocket::open(place)?,
@@ -182,13 +190,14 @@ fn reloader(
     args: Args,
     in_force: Config,
     logs: LogControl,
-    (catalog, groups): (&Arc<Catalog>, Arc<Groups>),
+    (catalog, groups, callouts): (&Arc<Catalog>, Arc<Groups>, Arc<Callouts>),
 ) -> Reloader {
     let parts: Vec<Arc<dyn service::Part>> = vec![
         Arc::new(LogLevel(logs)),
-        Arc::new(SocketDefaults(catalog.clone())),
-        Arc::new(ProfileFiles(catalog.clone())),
+        Arc::new(SocketDefaults(Arc::downgrade(catalog))),
+        Arc::new(ProfileFiles(Arc::downgrade(catalog))),
         Arc::new(GroupRates(groups)),
+        Arc::new(CalloutSettings(callouts)),
     ];
     Reloader::new(args, in_force, parts)
 }
@@ -222,6 +231,7 @@ fn start(config: &Config, boot: BootId, runtime: Handle) -> Result<Daemon, Daemo
     let devices = config.runtime_dir.join(DEVICE_DIR);
     make_dir("runtime", &devices, 0o755)?;
     let groups = Groups::new(config.rate_groups.clone());
+    let callout_runtime = runtime.clone();
     let backend = RealBackend::start(&devices, &config.pfs, groups.clone(), runtime)?;
     for pf in &config.pfs {
         tracing::info!("PF {pf}");
@@ -231,13 +241,17 @@ fn start(config: &Config, boot: BootId, runtime: Handle) -> Result<Daemon, Daemo
         let name = profiles.default_name().to_owned();
         return Err(DaemonError::DefaultProfile { name, why });
     }
+    let address = config.runtime_dir.join(BUS_SOCKET);
+    let callouts = Callouts::start(config.callouts.clone(), &address, callout_runtime)?;
+    let callouts = Arc::new(callouts);
     let catalog = Catalog::new(
         Arc::new(backend),
         Arc::new(store),
         Arc::new(profiles),
         config.sockets.clone(),
     )
-    .at_boot(boot);
+    .at_boot(boot)
+    .with_hooks(callouts.clone());
     let restored = catalog.restore()?;
     if restored != crate::engine::Restored::default() {
         tracing::info!(
@@ -250,6 +264,7 @@ fn start(config: &Config, boot: BootId, runtime: Handle) -> Result<Daemon, Daemo
     }
     Ok(Daemon {
         catalog: Arc::new(catalog),
+        callouts,
         bus,
         groups,
         _runtime_lock: lock,

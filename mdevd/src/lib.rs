@@ -1,6 +1,7 @@
 //! The daemon as a library: engine, session, bus, store, configuration.
 
 pub mod bus;
+pub mod callouts;
 pub mod cli;
 pub mod config;
 pub mod crash;

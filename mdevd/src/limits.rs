@@ -37,7 +37,7 @@ pub const MAX_CONFIG: u64 = 1 << 20;
 /// Most connections to the daemon's private bus socket at a time.
 pub const MAX_BUS_CONNECTIONS: usize = 64;
 /// Largest D-Bus message that is taken, in bytes.
-pub const MAX_BUS_MESSAGE: usize = 256 << 10;
+pub const MAX_BUS_MESSAGE: usize = 1 << 20;
 /// Events kept for listeners that are slow; who is slower misses the oldest.
 pub const MAX_EVENTS_KEPT: usize = 4096;
 /// Devices that have objects of their own on the system bus; the lists of the manager have all.
@@ -93,7 +93,7 @@ pub const MIN_INTERVAL: Duration = Duration::from_millis(100);
 /// Most time between two looks of `cvfctl top`.
 pub const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 /// Threads for blocking work (store flushes, composing), at most.
-pub const BLOCKING_THREADS: usize = 32;
+pub const BLOCKING_THREADS: usize = 64;
 /// Pauses between attempts, growing from the first to the second: to accept while the system has no
 /// descriptors, to connect while the daemon's backlog is full.
 pub const MIN_PAUSE: Duration = Duration::from_millis(5);
@@ -136,3 +136,21 @@ pub const CAPTURE_GATHER: Duration = Duration::from_millis(20);
 pub const CAPTURE_WRITE: usize = 64 << 10;
 /// Connections a device's listener holds while nobody accepts.
 pub const SOCKET_BACKLOG: i32 = 8;
+/// Most scripts in the callout directory.
+pub const MAX_CALLOUTS: usize = 64;
+/// Most of them that run at a time; others wait for their turn.
+pub const MAX_CALLOUTS_AT_ONCE: usize = 16;
+/// Time that each has, unless configured otherwise.
+pub const CALLOUT_DEADLINE: Duration = Duration::from_secs(5);
+/// Most that can be configured.
+pub const MAX_CALLOUT_DEADLINE: Duration = Duration::from_secs(60);
+/// Bytes that are kept of what a script prints.
+pub const MAX_CALLOUT_TEXT: usize = 1024;
+/// Time for what a script printed before it ended to arrive, where something it left behind holds its pipes.
+pub const CALLOUT_LAST_WORDS: Duration = Duration::from_millis(200);
+/// Most notifications that wait; more are left out, and logged.
+pub const MAX_NOTIFICATIONS: usize = 1024;
+/// Largest document that is imported at once, in bytes: it fits into a message.
+pub const MAX_IMPORT: usize = 960 << 10;
+/// Most definitions of one.
+pub const MAX_IMPORTED: usize = 4096;

@@ -13,7 +13,7 @@ fn every_answer_is_as_documented() {
     let house = House::new();
     let daemon = house.start(&[]);
     let schema = published();
-    let commands: [(&str, &[&str]); 19] = [
+    let commands: [(&str, &[&str]); 36] = [
         ("create", &["create", "vm1", "--queue-pairs", "2"]),
         ("create", &["create", "vm1", "--queue-pairs", "2"]),
         (
@@ -36,6 +36,23 @@ fn every_answer_is_as_documented() {
         ("top", &["top", "--once", "--interval", "0.1", "--pairs"]),
         ("completion", &["completion", "fish"]),
         ("destroy", &["destroy", "vm2"]),
+        ("define", &["define", "vm3", "--order", "-2"]),
+        ("define", &["define", "vm3", "--order", "-2"]),
+        ("define", &["define", "vm3", "--mtu", "9000", "--replace"]),
+        ("define", &["define", "vm4", "--dry-run"]),
+        ("list", &["list"]),
+        ("show", &["show", "vm3"]),
+        ("start", &["start", "vm3"]),
+        ("start", &["start", "vm3", "vm1"]),
+        ("edit", &["edit", "vm3", "--patch", "{\"mtu\": 1500}"]),
+        ("edit", &["edit", "vm3", "--patch", "{}"]),
+        ("types", &["types"]),
+        ("export", &["export"]),
+        ("stop", &["stop", "vm3"]),
+        ("stop", &["stop", "vm3", "vm3"]),
+        ("undefine", &["undefine", "vm1"]),
+        ("undefine", &["undefine", "vm3"]),
+        ("create", &["create", "vm5", "--persistent", "--dry-run"]),
     ];
     for (command, args) in commands {
         let name = schema["x-commands"][command].as_str().expect("documented");

@@ -218,6 +218,46 @@ impl ManagerClient {
         self.ask("Stop", &(name, options)).await
     }
 
+    /// One page of definitions, and where the next one begins; of `names` where there are any.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn export(
+        &self,
+        names: &[String],
+        after: &str,
+        limit: u32,
+    ) -> Result<(Vec<Json>, String), CallError> {
+        let mut options = Options::new();
+        if !names.is_empty() {
+            options.insert("names", names.to_vec().into());
+        }
+        let reply = self.call("Export", &(after, limit, options)).await?;
+        let (definitions, next): (Vec<HashMap<String, OwnedValue>>, String) = reply
+            .body()
+            .deserialize()
+            .map_err(|error| strange(&error))?;
+        Ok((definitions.iter().map(dict_to_json).collect(), next))
+    }
+
+    /// Defines what a document says.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn import(&self, document: &str, options: Options) -> Result<Json, CallError> {
+        self.ask("Import", &(document, options)).await
+    }
+
+    /// What can be made.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn types(&self, queue_pairs: Option<u64>) -> Result<Json, CallError> {
+        let pairs = queue_pairs.map(|pairs| ("queue_pairs", pairs.into()));
+        let options: Options = pairs.into_iter().collect();
+        self.ask("ListTypes", &(options,)).await
+    }
+
     /// Changes attributes of a device while it runs.
     ///
     /// # Errors

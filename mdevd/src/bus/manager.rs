@@ -14,7 +14,7 @@ use super::error::BusError;
 use super::watch::Watch;
 use crate::engine::{
     CaptureRequest, CreateRequest, DefineRequest, Engine, EngineError, ErrorKind, ExplainRequest,
-    SetRequest, VersionView,
+    ImportOptions, SetRequest, VersionView,
 };
 use crate::limits::{FAREWELL_DEADLINE, MAX_PAGE};
 use crate::nearest;
@@ -140,6 +140,18 @@ struct DestroyOptions {
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
+struct ExportOptions {
+    names: Vec<String>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct TypesOptions {
+    queue_pairs: Option<u64>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
 struct ListStatsOptions {
     pairs: bool,
 }
@@ -238,6 +250,50 @@ impl Manager {
                 .ask(move |engine| engine.stop_device(&name, force))
                 .await?,
         )
+    }
+
+    /// Up to `limit` definitions of persistent devices with names after `after`, each as the options of Define and its
+    /// name; `next` is the `after` of the next page, or empty. Options: names (as): those instead, all at once.
+    #[zbus(out_args("definitions", "next"))]
+    pub(super) async fn export(
+        &self,
+        after: String,
+        limit: u32,
+        options: Dict,
+    ) -> Result<(Vec<Dict>, String), BusError> {
+        let ExportOptions { names } = self::options(&options, &["names"])?;
+        let limit = usize::try_from(limit).unwrap_or(MAX_PAGE);
+        let page = self
+            .ask(move |engine| engine.export(&names, &after, limit))
+            .await?;
+        Ok((
+            page.definitions
+                .iter()
+                .map(dict)
+                .collect::<Result<_, _>>()?,
+            page.next,
+        ))
+    }
+
+    /// Defines what a document says, all of it or nothing: the JSON text that `cvfctl export` prints. The answer says
+    /// for each definition what became of it. Options: dry_run (b): only tell; start (b): start them afterwards.
+    #[zbus(out_args("outcome"))]
+    pub(super) async fn import(&self, document: String, options: Dict) -> Result<Dict, BusError> {
+        let how: ImportOptions = self::options(&options, &["dry_run", "start"])?;
+        dict(
+            &self
+                .ask(move |engine| engine.import(&document, how))
+                .await?,
+        )
+    }
+
+    /// What can be made (types: by PF and personality) and under which limits (profiles). Options: queue_pairs (t):
+    /// how many more devices with so many each; 1 if absent.
+    #[zbus(out_args("types"))]
+    pub(super) async fn list_types(&self, options: Dict) -> Result<Dict, BusError> {
+        let TypesOptions { queue_pairs } = self::options(&options, &["queue_pairs"])?;
+        let queue_pairs = queue_pairs.unwrap_or(1);
+        dict(&self.ask(move |engine| engine.types(queue_pairs)).await?)
     }
 
     /// Takes a device away for good, and its definition with it. Options: force (b): cut a connected client off.

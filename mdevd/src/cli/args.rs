@@ -94,6 +94,44 @@ pub enum Command {
         #[arg(required = true, value_name = "ATTRIBUTE=VALUE", value_parser = attribute)]
         attributes: Vec<(&'static str, String)>,
     },
+    /// Change the definition of a device in an editor ($VISUAL, $EDITOR): at once where it runs, else for its next
+    /// start
+    Edit {
+        /// Device
+        name: String,
+        /// Take the whole definition from this file instead, - for standard input
+        #[arg(long, value_name = "FILE", conflicts_with = "patch")]
+        file: Option<PathBuf>,
+        /// Change these attributes instead: a JSON object, - to read it from standard input; null takes one away
+        #[arg(long, value_name = "JSON")]
+        patch: Option<String>,
+        /// Only tell what would change
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print definitions as a document that makes them again, here or on another host
+    Export {
+        /// Devices [default: all that are defined]
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Define what a document says: all of it, or nothing
+    Import {
+        /// File that 'export' has printed, - for standard input
+        file: PathBuf,
+        /// Only tell what would be defined
+        #[arg(long)]
+        dry_run: bool,
+        /// Start the devices afterwards
+        #[arg(long, conflicts_with = "dry_run")]
+        start: bool,
+    },
+    /// Show what can be made and how many more of it
+    Types {
+        /// With so many queue pairs each [default: 1]
+        #[arg(long, value_name = "N", value_parser = number(1, MAX_QUEUE_PAIRS))]
+        queue_pairs: Option<u64>,
+    },
     /// Ask the guest's driver to announce its addresses to the network
     Announce {
         /// Device

@@ -7,7 +7,9 @@ use zbus::zvariant::Value;
 
 use super::args::{Args, Command, Create, PfCommand, PolicyCommand, shell};
 use super::terminal::Terminal;
-use super::{Answer, Failure, address, capture, lifecycle, monitor, policy, render, service};
+use super::{
+    Answer, Failure, address, capture, edit, exchange, lifecycle, monitor, policy, render, service,
+};
 use crate::bus::{CallError, ManagerClient, Options};
 use crate::engine::{DeviceView, ErrorKind, hints};
 use crate::limits::CALL_DEADLINE;
@@ -47,6 +49,23 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
                 options.insert("replace", Value::from(true));
             }
             answer(client.define(&name, options).await?, render::created)
+        }
+        Command::Edit {
+            name,
+            file,
+            patch,
+            dry_run,
+        } => {
+            let from = match (file, patch) {
+                (Some(file), _) => edit::From::File(file),
+                (None, Some(patch)) => edit::From::Patch(patch),
+                (None, None) => edit::From::Editor,
+            };
+            edit::run(&client, &name, from, dry_run).await
+        }
+        Command::Export { names } => exchange::export(&client, &names).await,
+        Command::Types { queue_pairs } => {
+            Ok(exchange::types(&client, terminal, queue_pairs).await?)
         }
         Command::Undefine { name } => answer(client.undefine(&name).await?, lifecycle::ended),
         Command::Destroy { name, force } => {
@@ -137,6 +156,7 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
         Command::Completion { .. }
         | Command::Version
         | Command::Start { .. }
+        | Command::Import { .. }
         | Command::Stop { .. }
         | Command::Doctor(_)
         | Command::Top(_)

@@ -49,6 +49,25 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "cvfctl set web1 start=auto order=10",
         ],
     ),
+    (
+        "edit",
+        &[
+            "cvfctl edit web1",
+            "cvfctl edit web1 --patch '{\"mtu\":9000,\"vlan\":null}'",
+        ],
+    ),
+    (
+        "export",
+        &["cvfctl export > devices.json", "cvfctl export web1 web2"],
+    ),
+    (
+        "import",
+        &[
+            "cvfctl import devices.json --dry-run",
+            "cvfctl import devices.json --start",
+        ],
+    ),
+    ("types", &["cvfctl types", "cvfctl types --queue-pairs 4"]),
     ("announce", &["cvfctl announce web1"]),
     ("list", &["cvfctl list", "cvfctl list --json"]),
     (

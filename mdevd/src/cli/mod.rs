@@ -8,6 +8,8 @@ mod capture;
 mod clock;
 mod commands;
 mod doctor;
+mod edit;
+mod exchange;
 mod exit;
 mod frame;
 mod help;
@@ -30,7 +32,8 @@ pub use args::{Args, Command};
 pub use exit::{DONE, MEANINGS, REFUSED, TIMED_OUT, UNREACHABLE, USAGE};
 pub use help::command;
 
-use crate::bus::CallError;
+use crate::bus::{CallError, ManagerClient};
+use crate::limits::CALL_DEADLINE;
 
 /// What a command has to say, for scripts and for people.
 struct Answer {
@@ -121,6 +124,16 @@ async fn run(args: Args) -> Result<u8, Failure> {
         Command::Stop { names, force } => {
             let how = lifecycle::How::Stop { force };
             lifecycle::each(how, &names, args.address, args.timeout, json).await?
+        }
+        Command::Import {
+            file,
+            dry_run,
+            start,
+        } => {
+            let socket = address::socket(args.address).map_err(Failure::usage)?;
+            let limit = args.timeout.unwrap_or(CALL_DEADLINE);
+            let client = ManagerClient::connect_within(&socket, limit).await?;
+            exchange::import(&client, &file, dry_run, start).await?
         }
         Command::Man { dir } => (man::write(dir.as_deref())?, DONE),
         _ => (commands::run(args).await?, DONE),

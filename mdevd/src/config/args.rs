@@ -55,6 +55,10 @@ pub struct Args {
     /// Offer counters for Prometheus here: off, ADDRESS:PORT, or unix:PATH [default: off]
     #[arg(long, value_name = "WHERE")]
     pub metrics_listen: Option<MetricsListen>,
+    /// Ask and tell the scripts here before and after commands on devices [default: /etc/mdevd/callouts.d, or
+    /// XDG_CONFIG_HOME/mdevd/callouts.d without root]
+    #[arg(long, value_name = "DIR")]
+    pub callout_dir: Option<PathBuf>,
     /// Take this to be the boot of the host instead of what the kernel tells: for tests
     #[arg(long, value_name = "UUID", hide = true)]
     pub boot_id: Option<BootId>,

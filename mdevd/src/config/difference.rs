@@ -19,7 +19,7 @@ macro_rules! field {
     };
 }
 
-const FIELDS: [Field; 14] = [
+const FIELDS: [Field; 16] = [
     field!("state-dir", state_dir),
     field!("runtime-dir", runtime_dir),
     field!("log", log),
@@ -29,6 +29,8 @@ const FIELDS: [Field; 14] = [
     field!("socket-mode", sockets.mode),
     field!("metrics-listen", metrics),
     field!("rate-groups", rate_groups),
+    field!("callout-dir", callouts.dir),
+    field!("callout-timeout", callouts.deadline),
     field!("profile-dir", profile_dir),
     field!("default-profile", default_profile),
     field!("system-bus", system_bus),

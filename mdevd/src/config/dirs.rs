@@ -49,6 +49,11 @@ pub fn default_profile_dir() -> Option<PathBuf> {
         .map(|dir| dir.join("mdevd/profiles"))
 }
 
+/// Callouts: `/etc/mdevd/callouts.d` for root, below `XDG_CONFIG_HOME` for others. Need not exist.
+pub fn default_callout_dir() -> Option<PathBuf> {
+    default_profile_dir().map(|profiles| profiles.with_file_name("callouts.d"))
+}
+
 fn absolute(variable: &str) -> Option<PathBuf> {
     env::var_os(variable)
         .map(PathBuf::from)

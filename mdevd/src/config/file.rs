@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -10,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::pf::{self, PfConfig};
 use super::section::{Source, scalar};
 use super::{ConfigError, MetricsListen, RateGroups, SystemBus};
+use crate::callouts::parse_deadline;
 use crate::engine::{SocketAccess, parse_mode};
 use crate::limits::MAX_CONFIG;
 use crate::logs::{self, LogFormat};
@@ -23,6 +25,8 @@ pub(super) struct FileConfig {
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) metrics: Option<MetricsListen>,
+    pub(super) callout_dir: Option<PathBuf>,
+    pub(super) callout_timeout: Option<Duration>,
     pub(super) profile_dir: Option<PathBuf>,
     pub(super) default_profile: Option<String>,
     pub(super) sockets: SocketAccess,
@@ -32,7 +36,7 @@ pub(super) struct FileConfig {
     pub(super) pfs: Vec<PfConfig>,
 }
 
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 16] = [
     "state-dir",
     "runtime-dir",
     "log",
@@ -46,6 +50,8 @@ pub(super) const KEYS: [&str; 14] = [
     "bus-admin-group",
     "metrics-listen",
     "rate-groups",
+    "callout-dir",
+    "callout-timeout",
     "pf",
 ];
 
@@ -86,6 +92,8 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<FileConfig, ConfigError> 
         log_format: word(source, table, "log-format", str::parse)?,
         metrics: word(source, table, "metrics-listen", str::parse)?,
         rate_groups: word(source, table, "rate-groups", str::parse)?,
+        callout_dir: directory(source, table, "callout-dir")?,
+        callout_timeout: seconds(source, table, "callout-timeout")?,
         profile_dir: directory(source, table, "profile-dir")?,
         default_profile: word(source, table, "default-profile", |name| {
             Ok::<_, String>(name.to_owned())
@@ -128,6 +136,20 @@ fn word<T>(
         Ok(value) => Ok(Some(value)),
         Err(why) => Err(source.complain(Some(at), format!("{key} '{text}': {why}"))),
     }
+}
+
+/// Whole seconds of a callout.
+fn seconds(
+    source: Source<'_>,
+    table: &DeTable<'_>,
+    key: &str,
+) -> Result<Option<Duration>, ConfigError> {
+    let Some(value) = table.get(key) else {
+        return Ok(None);
+    };
+    let complain = |why| source.complain(Some(value.span()), format!("{key}: {why}"));
+    let text = scalar(value).map_err(complain)?;
+    parse_deadline(&text).map(Some).map_err(complain)
 }
 
 fn directory(

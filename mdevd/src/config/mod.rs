@@ -15,14 +15,16 @@ use std::path::PathBuf;
 pub use args::Args;
 pub use bus::SystemBus;
 pub use dirs::{
-    BUS_SOCKET, DEVICE_DIR, default_profile_dir, default_runtime_dir, default_state_dir,
+    BUS_SOCKET, DEVICE_DIR, default_callout_dir, default_profile_dir, default_runtime_dir,
+    default_state_dir,
 };
 pub use groups::RateGroups;
 pub use metrics::MetricsListen;
 pub use pf::{PfConfig, Uplink};
 
+use crate::callouts::CalloutConfig;
 use crate::engine::SocketAccess;
-use crate::limits::{MAX_PFS, MAX_SHOWN};
+use crate::limits::{CALLOUT_DEADLINE, MAX_PFS, MAX_SHOWN};
 use crate::logs::{self, LogFormat};
 use crate::profiles;
 
@@ -83,6 +85,8 @@ pub struct Config {
     pub bus_admin_group: Option<String>,
     /// In which form.
     pub log_format: LogFormat,
+    /// Scripts that are asked before commands on devices.
+    pub callouts: CalloutConfig,
     /// Where counters are offered.
     pub metrics: MetricsListen,
     /// Devices that share a rate.
@@ -139,6 +143,15 @@ impl Config {
             runtime_dir: absolute(runtime_dir),
             log: given.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
+            callouts: CalloutConfig {
+                dir: args
+                    .callout_dir
+                    .clone()
+                    .or(file.callout_dir)
+                    .or_else(default_callout_dir)
+                    .map(absolute),
+                deadline: file.callout_timeout.unwrap_or(CALLOUT_DEADLINE),
+            },
             metrics: args
                 .metrics_listen
                 .clone()
@@ -211,6 +224,11 @@ impl std::fmt::Display for Config {
         writeln!(f, "system-bus = {}", self.system_bus.word())?;
         let group = self.bus_admin_group.as_deref().unwrap_or("none");
         writeln!(f, "bus-admin-group = {group}")?;
+        if let Some(dir) = &self.callouts.dir {
+            writeln!(f, "callout-dir = {}", dir.display())?;
+        }
+        let seconds = self.callouts.deadline.as_secs();
+        writeln!(f, "callout-timeout = {seconds}")?;
         writeln!(f, "metrics-listen = {}", self.metrics)?;
         writeln!(f, "rate-groups = {}", self.rate_groups)?;
         self.pfs.iter().try_for_each(|pf| writeln!(f, "pf = {pf}"))

@@ -75,7 +75,7 @@ fn complaints_name_file_line_and_the_nearest_key() {
         refusal("log = \"info\"\nstate_dir = \"/x\"\n"),
         "m.toml:2: there is no key 'state_dir'; did you mean 'state-dir'? (keys: state-dir, \
          runtime-dir, log, log-format, profile-dir, default-profile, socket-owner, socket-group, socket-mode, system-bus, \
-         bus-admin-group, metrics-listen, rate-groups, pf)"
+         bus-admin-group, metrics-listen, rate-groups, callout-dir, callout-timeout, pf)"
     );
     let pf = refusal("[[pf]]\nname = \"a\"\n\nqueue-pair = 3\n");
     assert!(

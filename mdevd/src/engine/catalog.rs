@@ -20,7 +20,9 @@ use super::definition::{Definition, SocketAccess};
 use super::entry::{Entry, Failed, Live};
 use super::error::{EngineError, shown};
 use super::events::{Events, Happening};
-use super::lifecycle::{Action, BootId, DefineRequest, Ended, Hooks, Life};
+use super::lifecycle::{
+    Action, BootId, DefineRequest, Ended, Exported, Hooks, ImportOptions, Imported, Life, Types,
+};
 use super::overrides::Overrides;
 use super::policy::{ExplainRequest, Explained};
 use super::request::{CreateRequest, Draft};
@@ -546,6 +548,18 @@ impl Engine for Catalog {
 
     fn stop_device(&self, name: &str, force: bool) -> Result<Ended, EngineError> {
         self.stop_one(name, force)
+    }
+
+    fn export(&self, names: &[String], after: &str, limit: usize) -> Result<Exported, EngineError> {
+        self.exported(names, after, limit)
+    }
+
+    fn import(&self, document: &str, options: ImportOptions) -> Result<Imported, EngineError> {
+        self.import_all(document, options)
+    }
+
+    fn types(&self, queue_pairs: u64) -> Result<Types, EngineError> {
+        self.what_fits(queue_pairs)
     }
 
     fn set(&self, name: &str, request: SetRequest) -> Result<Changed, EngineError> {

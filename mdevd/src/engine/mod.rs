@@ -42,8 +42,9 @@ pub use definition::{
 pub use error::{EngineError, ErrorKind};
 pub use events::{Event, Events, Happening, Heard, Listener};
 pub use lifecycle::{
-    Action, BootId, DefineRequest, Ended, Hooks, Life, LifeDraft, LifeOutcome, LifeRequest, Moment,
-    Start,
+    Action, BootId, DefineRequest, Ended, Exported, FORMAT, Hooks, ImportOptions, ImportOutcome,
+    Imported, ImportedDevice, Life, LifeDraft, LifeOutcome, LifeRequest, Moment, ProfileLimits,
+    Start, TypeView, Types, VERSION,
 };
 pub use overrides::{Asked, Overrides};
 pub use policy::{ExplainRequest, Explained};
@@ -102,6 +103,25 @@ pub trait Engine: Send + Sync + 'static {
     /// [`ErrorKind::Busy`] with a client connected and no `force`; [`ErrorKind::NotFound`];
     /// [`ErrorKind::StoreFailed`].
     fn stop_device(&self, name: &str, force: bool) -> Result<Ended, EngineError>;
+
+    /// Up to `limit` definitions with names after `after`, of everything persistent; or those of `names`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`]: one of the names.
+    fn export(&self, names: &[String], after: &str, limit: usize) -> Result<Exported, EngineError>;
+
+    /// Defines what a document says: all of it, or nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`]: it is no document; [`ErrorKind::StoreFailed`]. What is wrong with single
+    /// definitions is in the answer.
+    fn import(&self, document: &str, options: ImportOptions) -> Result<Imported, EngineError>;
+
+    /// What can be made, and how many more with so many queue pairs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`].
+    fn types(&self, queue_pairs: u64) -> Result<Types, EngineError>;
 
     /// Changes attributes of a device while it runs: on return they are stored and in force.
     ///

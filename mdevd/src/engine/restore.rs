@@ -110,9 +110,13 @@ impl Catalog {
         if !back {
             return Entry::Defined(definition.into());
         }
-        let composed = self
-            .before(Action::Start, &definition)
-            .and_then(|()| self.recompose(&mut definition));
+        // What ran in this boot has not been stopped since, and its start was let be: its VM wants it back.
+        let starts = !definition.life.boot.is_some_and(|boot| boot.is(self.boot));
+        let asked = match starts {
+            true => self.before(Action::Start, &definition),
+            false => Ok(()),
+        };
+        let composed = asked.and_then(|()| self.recompose(&mut definition));
         let done = composed.is_ok();
         let spare = definition.clone();
         let entry = match composed {
@@ -122,7 +126,9 @@ impl Catalog {
                 failed(Some(definition), error.to_string())
             }
         };
-        self.after(Action::Start, &spare, done);
+        if starts {
+            self.after(Action::Start, &spare, done);
+        }
         entry
     }
 

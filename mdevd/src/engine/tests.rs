@@ -11,6 +11,7 @@ use crate::store::{MemoryStore, Store};
 
 mod alter;
 mod events;
+mod exchange;
 mod identity;
 mod lifecycle;
 mod persistence;

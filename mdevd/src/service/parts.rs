@@ -1,8 +1,9 @@
 //! Parts of the daemon that take a new configuration while it runs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::reload::{Part, Prepared};
+use crate::callouts::Callouts;
 use crate::config::Config;
 use crate::engine::{Catalog, Engine};
 use crate::logs::{self, LogControl};
@@ -26,8 +27,24 @@ impl Part for LogLevel {
     }
 }
 
+/// Scripts that are asked and told.
+pub struct CalloutSettings(pub Arc<Callouts>);
+
+impl Part for CalloutSettings {
+    fn keys(&self) -> &'static [&'static str] {
+        &["callout-dir", "callout-timeout"]
+    }
+
+    fn prepare(&self, new: &Config) -> Result<Prepared, String> {
+        let (callouts, config) = (self.0.clone(), new.callouts.clone());
+        Ok(Prepared::to(move |_| callouts.configure(config)))
+    }
+}
+
 /// Who may connect to devices that do not say so themselves. Those that are there keep what they have.
-pub struct SocketDefaults(pub Arc<Catalog>);
+///
+/// The catalog holds the daemon around it, and the daemon this: it would never be closed if this held it.
+pub struct SocketDefaults(pub Weak<Catalog>);
 
 impl Part for SocketDefaults {
     fn keys(&self) -> &'static [&'static str] {
@@ -36,12 +53,16 @@ impl Part for SocketDefaults {
 
     fn prepare(&self, new: &Config) -> Result<Prepared, String> {
         let (catalog, sockets) = (self.0.clone(), new.sockets.clone());
-        Ok(Prepared::to(move |_| catalog.set_socket_defaults(sockets)))
+        Ok(Prepared::to(move |_| {
+            if let Some(catalog) = catalog.upgrade() {
+                catalog.set_socket_defaults(sockets);
+            }
+        }))
     }
 }
 
 /// The files of profiles. Each is taken or refused for itself, as by `cvfctl policy reload`.
-pub struct ProfileFiles(pub Arc<Catalog>);
+pub struct ProfileFiles(pub Weak<Catalog>);
 
 impl Part for ProfileFiles {
     fn keys(&self) -> &'static [&'static str] {
@@ -51,6 +72,9 @@ impl Part for ProfileFiles {
     fn prepare(&self, _: &Config) -> Result<Prepared, String> {
         let catalog = self.0.clone();
         Ok(Prepared::to(move |outcome| {
+            let Some(catalog) = catalog.upgrade() else {
+                return;
+            };
             let profiles = catalog.reload_profiles();
             let new = profiles.changed.iter().chain(&profiles.added);
             outcome

@@ -69,6 +69,12 @@ fn a_kill_at_any_step_of_the_daemons_life_loses_nothing() {
         "destroy: marked",
         "destroy: removed",
         "destroy: retired",
+        "define: reserved",
+        "define: stored",
+        "start: composed",
+        "start: stored",
+        "stop: marked",
+        "stop: stored",
     ] {
         assert!(
             places.iter().any(|seen| seen == place),

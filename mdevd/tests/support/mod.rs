@@ -47,6 +47,11 @@ impl House {
         self.dir.path().join("profiles")
     }
 
+    /// Where it looks for callouts; made by who puts some there.
+    pub fn callouts(&self) -> PathBuf {
+        self.dir.path().join("callouts.d")
+    }
+
     pub fn bus(&self) -> PathBuf {
         self.runtime().join("mdevd.sock")
     }
@@ -60,7 +65,9 @@ impl House {
             .arg("--runtime-dir")
             .arg(self.runtime())
             .arg("--profile-dir")
-            .arg(self.profiles());
+            .arg(self.profiles())
+            .arg("--callout-dir")
+            .arg(self.callouts());
         // What a test is about is not what a profile lets be, unless it says so.
         if !args.contains(&"--default-profile") {
             command.args(["--default-profile", "lab"]);

@@ -64,6 +64,9 @@ impl Call<'_> {
 
     /// What a call of the manager is about: the device that it names, or the daemon.
     fn about(&self) -> String {
+        if self.member == "Import" {
+            return "the daemon".to_owned();
+        }
         self.args::<(String, Dict)>()
             .map_or_else(|_| "the daemon".to_owned(), |(name, _)| name)
     }
@@ -127,7 +130,8 @@ impl Face {
                 .to_owned(),
         };
         let large = match (interface.as_str(), member) {
-            (OBJECT_MANAGER | INTROSPECTABLE, _) | (_, "List" | "ListPfs" | "ListStats") => {
+            (OBJECT_MANAGER | INTROSPECTABLE, _)
+            | (_, "List" | "ListPfs" | "ListStats" | "Export") => {
                 Some(self.large.acquire().await.map_err(|_| closed())?)
             }
             _ => None,
@@ -218,6 +222,15 @@ impl Face {
                 let (after, limit, options): (String, u32, Dict) = call.args()?;
                 call.reply(&manager.list(after, limit, options).await?)
             }
+            "Export" => {
+                let (after, limit, options): (String, u32, Dict) = call.args()?;
+                call.reply(&manager.export(after, limit, options).await?)
+            }
+            "Import" => {
+                let (document, options): (String, Dict) = call.args()?;
+                call.reply(&manager.import(document, options).await?)
+            }
+            "ListTypes" => call.reply(&manager.list_types(call.args()?).await?),
             "ListPfs" => call.reply(&manager.list_pfs(call.args()?).await?),
             "ShowPf" => {
                 let (name, options): (String, Dict) = call.args()?;

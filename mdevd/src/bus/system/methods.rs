@@ -43,7 +43,7 @@ const fn read(name: &'static str) -> Method {
 }
 
 /// Of `io.mdevd1.Manager`.
-pub(super) const MANAGER: [Method; 24] = [
+pub(super) const MANAGER: [Method; 27] = [
     method("Create", Right::Manage, "create"),
     method("Destroy", Right::Manage, "destroy"),
     method("Define", Right::Manage, "define"),
@@ -53,6 +53,9 @@ pub(super) const MANAGER: [Method; 24] = [
     method("Set", Right::Change, "change"),
     method("Announce", Right::Change, "announce"),
     method("Capture", Right::Capture, "capture"),
+    read("Export"),
+    method("Import", Right::Manage, "import definitions into"),
+    read("ListTypes"),
     read("List"),
     read("Show"),
     read("Stats"),

@@ -55,7 +55,7 @@ impl Catalog {
         if request.replace {
             return self.replace(names, entry, &existing, &draft);
         }
-        if let Some(refusal) = another(&draft, &existing) {
+        if let Some(refusal) = another(ATTEMPTED, &draft, &existing) {
             return Err(refusal);
         }
         if existing.life.transient {
@@ -70,13 +70,13 @@ impl Catalog {
     /// Checks and stores a reserved definition, or only checks.
     fn store_new(&self, definition: Definition, dry_run: bool) -> Result<Created, EngineError> {
         if dry_run {
-            self.checked(&definition)?;
+            self.checked(ATTEMPTED, &definition)?;
             return Ok(told(Outcome::WouldDefine, &definition));
         }
         crash::point("define: reserved");
         let stored = self
             .before(Action::Define, &definition)
-            .and_then(|()| self.checked(&definition))
+            .and_then(|()| self.checked(ATTEMPTED, &definition))
             .and_then(|()| {
                 let stored = self.store.put(&definition);
                 stored.map_err(|why| store_failed(ATTEMPTED, &definition.name, &why))
@@ -97,25 +97,33 @@ impl Catalog {
     }
 
     /// All that a creation would be checked for, apart from what must be free for it.
-    pub(super) fn checked(&self, definition: &Definition) -> Result<(), EngineError> {
-        self.admitted(ATTEMPTED, definition)?;
+    pub(super) fn checked(
+        &self,
+        attempted: &'static str,
+        definition: &Definition,
+    ) -> Result<(), EngineError> {
+        self.admitted(attempted, definition)?;
         match Access::resolve(&definition.socket) {
             Ok(_) => Ok(()),
             Err(error) => {
                 let name = &definition.name;
                 Err(socket_error(name, &error)
-                    .attempting(ATTEMPTED)
-                    .on(ATTEMPTED, name))
+                    .attempting(attempted)
+                    .on(attempted, name))
             }
         }
     }
 }
 
 /// Why what was asked for is not what is defined, if it is not.
-fn another(draft: &Draft, existing: &Definition) -> Option<EngineError> {
+pub(super) fn another(
+    attempted: &'static str,
+    draft: &Draft,
+    existing: &Definition,
+) -> Option<EngineError> {
     let (attribute, is, asked) = draft.difference(existing)?;
     Some(EngineError::Refused {
-        attempted: ATTEMPTED,
+        attempted,
         name: existing.name.clone(),
         kind: ErrorKind::AlreadyExists,
         why: format!(

@@ -44,7 +44,6 @@ pub struct Life {
     pub running: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 const fn is_zero(order: &i32) -> bool {
     *order == 0
 }

@@ -34,7 +34,7 @@ impl Catalog {
         drop(names);
         let stored = self
             .before(Action::Define, &kept)
-            .and_then(|()| self.checked(&kept))
+            .and_then(|()| self.checked("define", &kept))
             .and_then(|()| {
                 let stored = self.store.put(&kept);
                 stored.map_err(|why| store_failed("define", &name, &why))

@@ -27,6 +27,10 @@ impl Catalog {
             Some(pf) => self.choose_pf(Some(pf))?,
             None => existing.pf.clone(),
         };
+        let life = draft
+            .life
+            .set_upon(existing.life)
+            .map_err(|error| error.on("define", &existing.name))?;
         let to = self.definition_of(
             draft,
             Base {
@@ -35,7 +39,7 @@ impl Catalog {
                 sequence: existing.sequence,
                 pf,
                 mac: draft.mac.unwrap_or(existing.mac),
-                life: draft.life.upon(existing.life),
+                life,
             },
         );
         let changes = differences(existing, &to);
@@ -56,7 +60,7 @@ impl Catalog {
             }
         }
         if entry.live().is_none() {
-            self.checked(&to)?;
+            self.checked("define", &to)?;
         }
         let answer = Changed {
             name: existing.name.clone(),

@@ -22,6 +22,10 @@ enum Event {
     Create(String, Value),
     /// It asks for one to go.
     Destroy(String),
+    /// It asks for what it has made to become so.
+    Change(String, Value),
+    /// It was told that it is.
+    Changed(String),
     /// It was told that it is done, and by a creation which uuid, MAC, PF and socket there are.
     Done(String, Option<Value>),
     /// It was told no.
@@ -31,6 +35,7 @@ enum Event {
 /// What a device that is asked for so will be shown as, apart from what the daemon chooses.
 fn asked(request: &CreateRequest) -> Value {
     json!({
+        "state": "ready",
         "queue_pairs": request.queue_pairs,
         "mtu": request.mtu,
         "vlan": request.vlan,
@@ -118,6 +123,39 @@ impl Told {
         )
     }
 
+    /// A whole life without a creation: defined, started, stopped, undefined.
+    async fn life(&self, name: &str, dice: &mut Dice) -> bool {
+        let request = dice.request(name);
+        let (manager, options) = (&self.manager, options(&request));
+        let become_so = |state: &str| {
+            let mut asked = asked(&request);
+            asked["state"] = state.into();
+            self.tell(Event::Change(name.to_owned(), asked));
+        };
+        let done = |answer: Result<Value, CallError>| match answer {
+            Ok(_) => {
+                self.tell(Event::Changed(name.to_owned()));
+                true
+            }
+            Err(CallError::Refused { message, .. }) => panic!("'{name}' was refused: {message}"),
+            Err(_) => false,
+        };
+        become_so("defined");
+        if !done(manager.define(name, options).await) {
+            return false;
+        }
+        become_so("ready");
+        if !done(manager.start(name).await) {
+            return false;
+        }
+        become_so("defined");
+        if !done(manager.stop(name, false).await) {
+            return false;
+        }
+        self.tell(Event::Destroy(name.to_owned()));
+        done(manager.undefine(name).await)
+    }
+
     async fn anything(&self, name: &str, dice: &mut Dice) -> bool {
         match dice.below(5) {
             0 | 1 => self.destroy(name).await,
@@ -157,16 +195,18 @@ pub fn prepare(house: &House, judge: &mut Judge) {
         let there = one.manager.show("old").await.is_ok();
         assert!(there || one.create("old", &mut Dice(1)).await);
         assert!(one.destroy("new").await);
+        assert!(one.destroy("def").await);
     });
 }
 
-/// A creation, a change and a destruction, as far as the daemon lives.
+/// A creation, a change, a destruction and a defined device's life, as far as the daemon lives.
 pub fn one_of_each(house: &House, judge: &mut Judge, seed: u64) {
     watched(house, judge, async |events| {
         let one = Told::connect(house, events).await;
         let _ = one.create("new", &mut Dice(seed)).await
             && one.set("new", false).await
-            && one.destroy("old").await;
+            && one.destroy("old").await
+            && one.life("def", &mut Dice(seed + 1000)).await;
     });
 }
 
@@ -210,6 +250,8 @@ impl Known<'_> {
                 }
                 self.judge.acknowledged(&name);
             }
+            Event::Change(name, becomes) => self.judge.begun(&name, Some(becomes)),
+            Event::Changed(name) => self.judge.acknowledged(&name),
             Event::Refused(name) => self.judge.refused(&name),
         }
     }

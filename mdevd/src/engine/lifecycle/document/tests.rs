@@ -3,7 +3,9 @@ use serde_json::json;
 use super::super::super::definition::{
     Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess,
 };
-use super::super::super::{Draft, GroupShare, Overrides, RateLimits, VlanProtocol, VlanTag};
+use super::super::super::{
+    Draft, GroupShare, Overrides, RateLimits, Tuning, VlanProtocol, VlanTag,
+};
 use super::super::{Life, Start};
 use super::*;
 
@@ -29,6 +31,12 @@ fn full() -> Definition {
             tx_share: Some(3),
         },
         vlan_tag: VlanTag::default(),
+        tuning: Tuning {
+            queue_pairs: None,
+            rss_key: Some("01".repeat(40).parse().expect("a key")),
+            rss_table: Some("0,1,1,0".parse().expect("a table")),
+            features: Some("-MRG_RXBUF".parse().expect("features")),
+        },
         overrides: Overrides {
             trust: Some(true),
             multicast: Some(false),

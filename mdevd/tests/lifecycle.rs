@@ -1,0 +1,261 @@
+//! The life cycle on a real daemon: definitions, boots of the host, editing, documents, callouts.
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::{House, Said};
+
+const HERE: [&str; 2] = ["--boot-id", "00000000-0000-0000-0000-000000000001"];
+const LATER: [&str; 2] = ["--boot-id", "00000000-0000-0000-0000-000000000002"];
+
+fn states(list: &Value) -> Vec<(&str, &str)> {
+    let devices = list.as_array().expect("a list").iter();
+    let each = devices.map(|device| {
+        let text = |key: &str| device[key].as_str().expect("a text");
+        (text("name"), text("state"))
+    });
+    each.collect()
+}
+
+#[test]
+fn a_boot_of_the_host_drops_what_is_transient_and_starts_what_is_auto() {
+    let house = House::new();
+    let daemon = house.start(&HERE);
+    daemon.json(&["create", "transient"]);
+    daemon.json(&["create", "kept", "--persistent"]);
+    daemon.json(&["define", "auto", "--start", "auto", "--order", "-1"]);
+    daemon.json(&["define", "manual"]);
+    daemon.json(&["start", "manual"]);
+    daemon.kill();
+    let daemon = house.start(&HERE);
+    let list = daemon.json(&["list"]);
+    let all = [
+        ("auto", "ready"),
+        ("kept", "ready"),
+        ("manual", "ready"),
+        ("transient", "ready"),
+    ];
+    assert_eq!(states(&list), all);
+    daemon.stop();
+    let daemon = house.start(&LATER);
+    let list = daemon.json(&["list"]);
+    assert_eq!(
+        states(&list),
+        [("auto", "ready"), ("kept", "ready"), ("manual", "defined")]
+    );
+    let socket = daemon.json(&["show", "kept"])["socket"].clone();
+    UnixStream::connect(socket.as_str().expect("a path")).expect("it listens");
+    let log = daemon.stop();
+    assert!(
+        log.contains("dropped: it was transient") && log.contains("dropped=1"),
+        "{log}"
+    );
+}
+
+#[test]
+fn several_are_started_and_stopped_and_none_keeps_the_others_from_it() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    daemon.json(&["define", "a"]);
+    daemon.json(&["define", "b"]);
+    let said = daemon.cvfctl(&["start", "a", "x", "b"]);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (1, "a started\nb started\n")
+    );
+    assert!(
+        said.err
+            .contains("cannot start 'x': there is no device 'x'"),
+        "{said:?}"
+    );
+    let said = daemon.cvfctl(&["--json", "stop", "a", "x", "b"]);
+    let answer: Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(said.code, 1);
+    assert_eq!(answer[0]["result"], "stopped");
+    assert_eq!(answer[1]["error"]["kind"], "not-found");
+    assert_eq!(daemon.json(&["stop", "b"])["result"], "already");
+    let said = daemon.cvfctl(&["undefine", "a"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "a undefined\n"));
+}
+
+/// `cvfctl edit` with a program in the editor's place.
+fn edit(house: &House, editor: &str, args: &[&str]) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cvfctl"));
+    command
+        .arg("--address")
+        .arg(house.bus())
+        .arg("edit")
+        .args(args)
+        .env("VISUAL", editor)
+        .env("TMPDIR", house.dir.path());
+    Said::of(command.output().expect("it runs"))
+}
+
+fn left(house: &House) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(house.dir.path())
+        .expect("a directory")
+        .flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths
+        .filter(|path| path.to_string_lossy().contains("cvfctl-"))
+        .collect()
+}
+
+#[test]
+fn an_edited_definition_is_taken_whole_or_kept_for_another_try() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    daemon.json(&["define", "a", "--queue-pairs", "2"]);
+    let said = edit(&house, "true", &["a"]);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (0, "a is as it was: nothing was changed\n")
+    );
+    let said = edit(&house, "sed -i 's/\"mtu\": 1500/\"mtu\": 9000/'", &["a"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("9000 (was 1500)"), "{said:?}");
+    assert_eq!(daemon.json(&["show", "a"])["mtu"], 9000);
+    assert_eq!(
+        left(&house),
+        [""; 0].map(std::path::PathBuf::from),
+        "nothing is left behind"
+    );
+
+    let said = edit(&house, "sed -i 's/\"mtu\": 9000/\"mtu\": 1/'", &["a"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    let [path] = &left(&house)[..] else {
+        panic!("{:?}", left(&house))
+    };
+    assert!(
+        said.err.contains("mtu \"1\" cannot be") && said.err.contains(&path.display().to_string()),
+        "{said:?}"
+    );
+    let mode = std::fs::metadata(path).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    std::fs::remove_file(path).expect("removed");
+    let said = edit(&house, "printf '{' >", &["a"]);
+    assert!(said.code == 2 && said.err.contains("not JSON"), "{said:?}");
+    let said = edit(&house, "false", &["a"]);
+    assert!(
+        said.code == 1 && said.err.contains("nothing was changed"),
+        "{said:?}"
+    );
+    assert_eq!(daemon.json(&["show", "a"])["mtu"], 9000);
+
+    daemon.json(&["start", "a"]);
+    let said = daemon.cvfctl(&[
+        "edit",
+        "a",
+        "--patch",
+        "{\"queue_pairs\": 4, \"mtu\": 1500}",
+    ]);
+    assert!(
+        said.code == 1
+            && said
+                .err
+                .contains("queue-pairs changes only while it is stopped"),
+        "{said:?}"
+    );
+    assert_eq!(daemon.json(&["show", "a"])["mtu"], 9000, "nothing of it");
+    let patch = ["edit", "a", "--patch", "{\"vlan\": 7}"];
+    assert_eq!(daemon.json(&patch)["result"], "replaced");
+    assert_eq!(daemon.json(&patch)["result"], "already");
+    assert_eq!(daemon.json(&["show", "a"])["vlan"], 7);
+    let patch = ["edit", "a", "--patch", "{\"vlan\": null}", "--dry-run"];
+    assert_eq!(daemon.json(&patch)["result"], "would-replace");
+    let said = daemon.cvfctl(&["edit", "a", "--patch", "{\"name\": \"b\"}"]);
+    assert!(
+        said.code == 2 && said.err.contains("cannot become"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_document_goes_to_another_daemon_and_is_refused_whole() {
+    let (house, other) = (House::new(), House::new());
+    let daemon = house.start(&[]);
+    for n in 0..3 {
+        let (name, order) = (format!("d{n}"), format!("{}", 2 - n));
+        daemon.json(&[
+            "define",
+            &name,
+            "--order",
+            &order,
+            "--start",
+            "auto",
+            "--tx-mbit",
+            "5",
+        ]);
+    }
+    let said = daemon.cvfctl(&["export"]);
+    let file = house.dir.path().join("devices.json");
+    std::fs::write(&file, &said.out).expect("written");
+    let file = file.display().to_string();
+    let second = other.start(&[]);
+    assert_eq!(
+        second.json(&["import", &file, "--dry-run"])["devices"][0]["result"],
+        "would-define"
+    );
+    let said = second.cvfctl(&["import", &file, "--start"]);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (
+            0,
+            "d0 defined, started\nd1 defined, started\nd2 defined, started\n"
+        ),
+        "{said:?}"
+    );
+    assert_eq!(second.json(&["export"]), daemon.json(&["export"]));
+    let mut document = daemon.json(&["export", "d0"]);
+    document["definitions"][0]["name"] = json!("new");
+    std::fs::write(&file, document.to_string()).expect("written");
+    let said = second.cvfctl(&["import", &file]);
+    assert_eq!(said.code, 1);
+    assert!(
+        said.out
+            .contains("new refused: cannot import 'new' with MAC"),
+        "{said:?}"
+    );
+    assert!(said.out.contains("nothing was stored"), "{said:?}");
+    assert_eq!(states(&second.json(&["list"])).len(), 3);
+    let types = second.json(&["types", "--queue-pairs", "2"]);
+    assert_eq!(types["types"][0]["queue_pairs"], 2);
+    assert!(types["types"][0]["free"].as_u64() < types["types"][0]["total"].as_u64());
+}
+
+#[test]
+fn callouts_are_asked_by_the_daemon_and_at_a_boot() {
+    let house = House::new();
+    std::fs::create_dir(house.callouts()).expect("made");
+    let said = house.dir.path().join("said");
+    let script = house.callouts().join("10-rule");
+    let text = format!(
+        "#!/bin/sh\necho \"$4 $6 ${{14}}\" >> {}\n[ ${{14}} != bad ] || {{ echo 'not this name' >&2; exit 1; }}\n",
+        said.display()
+    );
+    std::fs::write(&script, text).expect("written");
+    for path in [&script, &house.callouts()] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("set");
+    }
+    let daemon = house.start(&HERE);
+    daemon.json(&["define", "good", "--start", "auto"]);
+    let refused = daemon.cvfctl(&["define", "bad"]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.err.contains("10-rule: not this name"),
+        "{refused:?}"
+    );
+    daemon.stop();
+    std::fs::remove_file(&said).expect("said");
+    let daemon = house.start(&LATER);
+    assert_eq!(daemon.json(&["show", "good"])["state"], "ready");
+    let lines = std::fs::read_to_string(&said).expect("said");
+    assert!(
+        lines.starts_with("pre start good\npost start good\n"),
+        "{lines}"
+    );
+}
