@@ -7,7 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use support::{House, cvfctl};
+use serde_json::Value;
+use support::{House, Said, cvfctl};
 
 #[test]
 fn create_prints_what_a_vm_needs_and_again_is_already() {
@@ -562,4 +563,50 @@ fn a_made_mac_is_stable_for_its_name() {
         (&again["mac"], &again["uuid"])
     );
     assert_eq!(again["result"], "created");
+}
+
+#[test]
+fn a_reload_that_refuses_a_file_fails_and_puts_the_others_in_force() {
+    let house = House::new();
+    std::fs::create_dir_all(house.profiles()).expect("a directory");
+    let daemon = house.start(&[]);
+    let write = |name: &str, text: &str| {
+        std::fs::write(house.profiles().join(name), text).expect("written");
+    };
+    write("good.toml", "");
+    assert_eq!(daemon.cvfctl(&["policy", "reload"]).code, 0);
+    write("bad.toml", "[shape]\nmax-mtu = 3\n");
+    write("other.toml", "");
+    let said = daemon.cvfctl(&["policy", "reload"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(
+        said.out.contains("new: other") && said.out.contains("bad.toml:2:"),
+        "{said:?}"
+    );
+    daemon.stop();
+    let said = Said::of(house.run(&["--default-profile", "bad"]));
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(
+        said.err.contains("and start again") && !said.err.contains("policy reload"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn vlans_of_a_trunk_are_listed_and_none_is_a_vlan_too() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    daemon.json(&["create", "vm1", "--trunk", "10,200-299"]);
+    daemon.json(&["create", "vm2", "--vlan", "none"]);
+    daemon.json(&["create", "vm3", "--trunk", "none"]);
+    let text = daemon.cvfctl(&["list"]).out;
+    assert!(text.contains("trunk 10,200-299"), "{text}");
+    let list = daemon.json(&["list"]);
+    assert_eq!(
+        (&list[0]["trunk"], &list[1]["vlan"]),
+        (&"10,200-299".into(), &Value::Null)
+    );
+    assert_eq!(list[2]["trunk"], Value::Null);
+    let said = daemon.cvfctl(&["create", "vm4", "--vlan", "0"]);
+    assert_eq!(said.code, 2, "{said:?}");
 }

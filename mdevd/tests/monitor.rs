@@ -129,6 +129,7 @@ fn it_ends_after_a_count_or_a_time_and_says_which() {
         ["--count", "0"],
         ["--count", "x"],
         ["--timeout", "-1"],
+        ["--timeout", "0"],
         ["--timeout", "x"],
     ] {
         let args: Vec<_> = ["monitor"].iter().chain(&wrong).copied().collect();

@@ -350,8 +350,8 @@ pub struct Create {
     /// Largest frame payload in bytes [default: 1500]
     #[arg(long, value_name = "BYTES", value_parser = number(MIN_MTU, MAX_MTU))]
     pub mtu: Option<u64>,
-    /// Access VLAN [default: none]
-    #[arg(long, value_name = "ID", value_parser = number(1, MAX_VLAN))]
+    /// Access VLAN, or none [default: none]
+    #[arg(long, value_name = "ID", value_parser = vlan)]
     pub vlan: Option<u64>,
     /// Priority in the tags of that VLAN, 0 to 7 [default: that of the guest's priority tag, else 0]
     #[arg(long, value_name = "N", value_parser = number(0, 7), requires = "vlan")]
@@ -438,6 +438,18 @@ pub struct Create {
     /// Place among those that it starts, lower first [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub order: Option<i64>,
+}
+
+/// An access VLAN; 0 stands for none.
+fn vlan(text: &str) -> Result<u64, String> {
+    let found = text
+        .parse()
+        .ok()
+        .filter(|id| (1..=u64::from(MAX_VLAN)).contains(id));
+    match text {
+        "none" => Ok(0),
+        _ => found.ok_or_else(|| format!("it is a number from 1 to {MAX_VLAN}, or none")),
+    }
 }
 
 /// The words of a decision.

@@ -27,7 +27,11 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
         command => command,
     };
     let socket = address::socket(args.address).map_err(Failure::usage)?;
-    let limit = args.timeout.unwrap_or(CALL_DEADLINE);
+    // `monitor` has a --timeout of its own, which is not about answers.
+    let limit = match command {
+        Command::Monitor(_) => CALL_DEADLINE,
+        _ => args.timeout.unwrap_or(CALL_DEADLINE),
+    };
     let connected = ManagerClient::connect_within(&socket, limit).await;
     if let Command::Version = command {
         return version(connected).await;
@@ -215,7 +219,7 @@ fn options(create: Create) -> Options {
     let numbers = [
         ("queue_pairs", create.queue_pairs),
         ("mtu", create.mtu),
-        ("vlan", create.vlan),
+        ("vlan", create.vlan.filter(|vlan| *vlan != 0)),
         ("vlan_qos", create.vlan_qos),
         ("tx_mbit", create.tx_mbit),
         ("rx_mbit", create.rx_mbit),

@@ -56,6 +56,9 @@ pub(super) fn created(made: &Created) -> String {
     lines.line("mac", &made.mac);
     lines.line("pf", &made.pf);
     lines.line("profile", &made.profile);
+    for (key, value) in &made.attributes {
+        lines.line(&key.replace('_', " "), value);
+    }
     if !made.socket.is_empty() {
         lines.line("socket", &made.socket);
         lines.line("qemu", qemu_option(&made.qemu));
@@ -116,6 +119,28 @@ fn starts(device: &DeviceSummary) -> String {
     }
 }
 
+/// VLANs that a list has room for.
+const MAX_VLANS_TOLD: usize = 20;
+
+/// The access VLAN, or those of the trunk.
+fn vlans(device: &DeviceSummary) -> String {
+    match (device.vlan, &device.trunk) {
+        (Some(vlan), _) => vlan.to_string(),
+        (None, Some(trunk)) if trunk.len() > MAX_VLANS_TOLD => {
+            let cut = trunk
+                .char_indices()
+                .take_while(|(at, _)| *at < MAX_VLANS_TOLD);
+            let cut = cut
+                .filter(|(_, c)| *c == ',')
+                .last()
+                .map_or(0, |(at, _)| at);
+            format!("trunk {},...", &trunk[..cut])
+        }
+        (None, Some(trunk)) => format!("trunk {trunk}"),
+        (None, None) => "-".to_owned(),
+    }
+}
+
 /// Answer to `list`.
 pub(super) fn list(terminal: Terminal, devices: &[DeviceSummary]) -> String {
     if devices.is_empty() {
@@ -131,10 +156,7 @@ pub(super) fn list(terminal: Terminal, devices: &[DeviceSummary]) -> String {
                 text(&d.personality),
                 number(d.queue_pairs),
                 text(&d.mac),
-                text(
-                    d.vlan
-                        .map_or_else(|| "-".to_owned(), |vlan| vlan.to_string()),
-                ),
+                text(vlans(d)),
                 text(or_dash(&d.link)),
                 text(or_dash(&starts(d))),
                 text(d.reason.as_deref().unwrap_or(&d.driver)),
@@ -203,7 +225,7 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
         lines.line("mac", &d.mac);
         lines.line("mtu", d.mtu.to_string());
         lines.line("vlan", vlan(view));
-        if let Some(trunk) = &view.trunk {
+        if let Some(trunk) = &d.trunk {
             lines.line("trunk", trunk);
         }
         for (label, rate) in rates(&view.rates) {

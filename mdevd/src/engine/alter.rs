@@ -71,6 +71,7 @@ impl Catalog {
         if to.mac != from.mac {
             names.macs.insert(to.mac, name.clone());
         }
+        names.pending.insert(name.clone(), to.profile.clone());
         let changing = Entry::Changing("changing", entry.live().cloned());
         names.entries.insert(name.clone(), changing);
         drop(names);
@@ -142,6 +143,14 @@ impl Catalog {
         })
     }
 
+    /// Frees an address that the device does not have.
+    fn free(&self, name: &str, mac: MacAddr) {
+        let mut names = self.names.lock();
+        if names.macs.get(&mac).is_some_and(|owner| owner == name) {
+            names.macs.remove(&mac);
+        }
+    }
+
     /// Stores and applies, or neither.
     fn apply(
         &self,
@@ -168,10 +177,7 @@ impl Catalog {
     /// Lists the device as it is now, and frees an address that it does not have.
     fn settle_change(&self, name: &str, entry: Entry, free: Option<MacAddr>, told: Happening) {
         if let Some(mac) = free {
-            let mut names = self.names.lock();
-            if names.macs.get(&mac).is_some_and(|owner| owner == name) {
-                names.macs.remove(&mac);
-            }
+            self.free(name, mac);
         }
         self.conclude_telling(name, Some(entry), None, told);
     }

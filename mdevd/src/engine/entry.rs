@@ -35,6 +35,16 @@ pub(super) struct Failed {
     pub(super) reason: String,
 }
 
+impl Failed {
+    /// The same once more.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            definition: self.definition.clone(),
+            reason: self.reason.clone(),
+        }
+    }
+}
+
 impl Entry {
     pub(super) fn definition(&self) -> Option<&Definition> {
         match self {
@@ -119,7 +129,6 @@ impl Entry {
             tx_share: None,
             vlan_qos: None,
             vlan_protocol: None,
-            trunk: None,
             rates: RateLimits::default(),
             overrides: Overrides::default(),
             in_force: Vec::new(),
@@ -145,7 +154,6 @@ impl Entry {
             let tag = definition.vlan.map(|_| definition.vlan_tag);
             view.vlan_qos = tag.and_then(|tag| tag.qos);
             view.vlan_protocol = tag.map(|tag| tag.protocol.word().to_owned());
-            view.trunk = definition.trunk.as_ref().map(ToString::to_string);
             view.rates = definition.rates;
             view.overrides = definition.overrides;
             view.notes = hints::notes(definition);
@@ -184,6 +192,7 @@ fn blank(name: &str) -> DeviceSummary {
         mac: String::new(),
         mtu: 0,
         vlan: None,
+        trunk: None,
         profile: String::new(),
         socket: String::new(),
         driver: String::new(),
@@ -204,6 +213,7 @@ pub(super) fn defined(definition: &Definition) -> DeviceSummary {
         mac: definition.mac.to_string(),
         mtu: definition.mtu,
         vlan: definition.vlan,
+        trunk: definition.trunk.as_ref().map(ToString::to_string),
         profile: definition.profile.clone(),
         persistent: !definition.life.transient,
         start: definition.life.start.word().to_owned(),

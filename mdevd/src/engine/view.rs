@@ -67,6 +67,9 @@ pub struct Created {
     /// What is otherwise than it was defined before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// Every other attribute that it would have, by its name on the bus; empty where it was made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
     /// What the operator should know about this choice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -141,6 +144,9 @@ pub struct DeviceSummary {
     /// Access VLAN.
     #[serde(default, skip_serializing_if = "none")]
     pub vlan: Option<u16>,
+    /// VLANs that it is confined to, if given.
+    #[serde(default, skip_serializing_if = "none")]
+    pub trunk: Option<String>,
     /// Profile.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub profile: String,
@@ -356,9 +362,6 @@ pub struct DeviceView {
     /// Kind of those tags, where there is one: a word of [`super::VlanProtocol`].
     #[serde(default, skip_serializing_if = "none")]
     pub vlan_protocol: Option<String>,
-    /// VLANs that it is confined to, if given.
-    #[serde(default, skip_serializing_if = "none")]
-    pub trunk: Option<String>,
     /// Rates that it was given beside its profile's.
     #[serde(default, skip_serializing_if = "RateLimits::is_none")]
     pub rates: RateLimits,

@@ -62,6 +62,15 @@ impl CtlOutput {
         serde_json::from_str(text).with_context(|| format!("no JSON: {text:?}"))
     }
 
+    /// The object it printed, whether it succeeded or did a part only.
+    ///
+    /// # Errors
+    /// It printed none.
+    pub fn report(&self) -> Result<Value> {
+        let text = self.output.stdout.trim();
+        serde_json::from_str(text).with_context(|| format!("no JSON: {text:?}"))
+    }
+
     /// The refusal; an error if cvfctl succeeded, or gave no reason, or crashed.
     ///
     /// # Errors

@@ -118,7 +118,9 @@ fn reload(rig: &Rig) -> Result<()> {
             "{report}"
         );
         fs::write(&file, "[shape]\nmax-mtu = 3\n")?;
-        let refused = rig.daemon.ctl(&["policy", "reload"])?;
+        let output = rig.daemon.try_ctl(&["policy", "reload"])?;
+        ensure!(!output.is_ok(), "a file was refused");
+        let refused = output.report()?;
         let place = format!("{}:2:", file.display());
         let fault = refused["refused"][0].as_str().unwrap_or_default();
         ensure!(fault.starts_with(&place), "{refused}");

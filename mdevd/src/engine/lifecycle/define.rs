@@ -152,6 +152,7 @@ pub(super) fn told(result: Outcome, definition: &Definition) -> Created {
         socket: String::new(),
         qemu: String::new(),
         changes: Vec::new(),
+        attributes: std::collections::BTreeMap::new(),
         notes,
     }
 }
