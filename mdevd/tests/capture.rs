@@ -12,7 +12,7 @@ use mdevd::pcapng::{Block, Blocks, Statistics};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::schema::{check, published};
-use support::{Daemon, House, Said};
+use support::{Daemon, House, Said, tools};
 
 /// What a capture's statistics are; `None`: it has none, or not whole blocks only.
 fn statistics(bytes: &[u8]) -> Option<Statistics> {
@@ -235,14 +235,12 @@ fn a_file_is_its_owners_and_the_answer_says_what_is_in_it() {
     tcpdump_reads(&path);
 }
 
-/// Where it is installed.
-#[allow(clippy::print_stderr)]
 fn tcpdump_reads(path: &Path) {
-    let Ok(output) = Command::new("tcpdump").arg("-r").arg(path).output() else {
-        eprintln!("skipped: there is no tcpdump");
+    let Some(tcpdump) = tools::program("tcpdump", "tcpdump") else {
         return;
     };
-    let said = Said::of(output);
+    let output = Command::new(tcpdump).arg("-r").arg(path).output();
+    let said = Said::of(output.expect("tcpdump runs"));
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.err.contains("EN10MB"), "{said:?}");
 }

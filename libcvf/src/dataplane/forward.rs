@@ -134,10 +134,12 @@ impl Fabric {
         let Scratch { desk, view } = scratch;
         let (snapshot, ports, version) = self.view(view);
         desk.time.forget();
+        // Asked once, so that a burst is watched from its begin to its end or not at all.
+        let policed = sender.map_or(Policed::default(), Port::policed);
         if let Some(port) = sender
-            && port.policed().any(Policed::BEFORE)
+            && policed.any(Policed::BEFORE)
         {
-            self.police(port, burst, counters, desk);
+            self.police((port, policed), burst, counters, desk);
         }
         let plain = burst.usuals();
         let mut batch = Batch {
@@ -154,7 +156,7 @@ impl Fabric {
             ahead: Ahead::default(),
         };
         let known = version != 0 && route.version == version;
-        if known && !batch.policed().detours(route.flow.ethertype()) {
+        if known && !policed.detours(route.flow.ethertype()) {
             let run = run(batch.burst, 0, route.flow);
             if run.count == batch.burst.len() {
                 (batch.longest, batch.looks_ahead) = (run.longest, true);

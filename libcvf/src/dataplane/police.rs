@@ -105,12 +105,12 @@ impl Fabric {
     #[inline(never)]
     pub(super) fn police(
         &self,
-        port: &Port,
+        (port, policed): (&Port, Policed),
         burst: &mut Burst<'_>,
         counters: &QueueCounters,
         desk: &mut Desk,
     ) {
-        if port.policed().any(Policed::TAPPED) {
+        if policed.any(Policed::TAPPED) {
             desk.fates.begin();
         }
         let mut sound = burst.usuals();

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-/// Packages with programs that are not ours and judge what we ship: units, and the text of metrics.
-const JUDGES: [&str; 2] = ["systemd", "python3-prometheus-client"];
+/// Packages with programs that are not ours and judge what we ship: units, the text of metrics, captures.
+const JUDGES: [&str; 3] = ["systemd", "python3-prometheus-client", "tcpdump"];
 
 /// Seconds of fuzzing per target, beyond the corpus.
 const FUZZ_SECONDS: u64 = 5;
