@@ -13,7 +13,7 @@ fn every_answer_is_as_documented() {
     let house = House::new();
     let daemon = house.start(&[]);
     let schema = published();
-    let commands: [(&str, &[&str]); 36] = [
+    let commands: [(&str, &[&str]); 40] = [
         ("create", &["create", "vm1", "--queue-pairs", "2"]),
         ("create", &["create", "vm1", "--queue-pairs", "2"]),
         (
@@ -21,6 +21,27 @@ fn every_answer_is_as_documented() {
             &["create", "vm2", "--vlan", "7", "--doorbells", "mapped"],
         ),
         ("set", &["set", "vm1", "link=down"]),
+        (
+            "create",
+            &[
+                "create",
+                "vm3",
+                "--queue-pairs",
+                "4",
+                "--rss-table",
+                "0,1,2,1",
+                "--features=-mrg_rxbuf,-in_order",
+            ],
+        ),
+        (
+            "set",
+            &["set", "vm3", "queue-pairs=3", "features=-rss", "--dry-run"],
+        ),
+        (
+            "set",
+            &["set", "vm3", "queue-pairs=3", "vlan=7", "vlan-qos=5"],
+        ),
+        ("show", &["show", "vm3"]),
         ("list", &["list"]),
         ("show", &["show", "vm1"]),
         ("show", &["show", "vm1", "vm2"]),
@@ -61,6 +82,13 @@ fn every_answer_is_as_documented() {
             panic!("cvfctl {}: {why}", args.join(" "));
         }
     }
+    let shown = daemon.json(&["show", "vm3"]);
+    assert_eq!(
+        (&shown["queue_pairs"], &shown["queue_pairs_limit"]),
+        (&json!(4), &json!(3))
+    );
+    assert_eq!(shown["rss_table"], "0,1,2,1");
+    assert_eq!(shown["features_withheld"], "-MRG_RXBUF,-IN_ORDER");
     // A failed device, one whose socket is gone, and no daemon.
     std::fs::remove_file(house.runtime().join("cvf/vm1.sock")).expect("removed");
     check(&schema, "devices", &daemon.json(&["list"])).expect("documented");
@@ -80,6 +108,9 @@ fn every_answer_is_as_documented() {
         &["--json", "show", "nobody"][..],
         &["--json", "announce", "vm1"],
         &["--json", "set", "vm1", "link=upp"],
+        &["--json", "set", "vm3", "queue-pairs=5"],
+        &["--json", "set", "vm3", "rss-table=0,3"],
+        &["--json", "set", "vm3", "features=-version_1", "--dry-run"],
         &["--json", "frobnicate"],
     ] {
         let said = daemon.cvfctl(wrong);

@@ -161,10 +161,10 @@ impl Steering {
         }
     }
 
-    /// The hash chooses. A table that is no power of two, or names a queue beyond `pairs`, is the
-    /// caller's mistake: frames go to the first queue then.
+    /// The hash chooses. Queues beyond `pairs` are folded into those. A table that is no power of two is the caller's
+    /// mistake: frames go to the first queue then.
     pub(super) fn table(settings: &RssSettings, pairs: u16) -> Self {
-        let within = |queue: u16| if queue < pairs { queue } else { 0 };
+        let within = |queue: u16| queue % pairs.max(1);
         let entries = settings.table.iter().map(|queue| within(*queue));
         let table: Box<[u16]> = if settings.table.len().is_power_of_two() {
             entries.collect()

@@ -61,8 +61,9 @@ impl Port {
     pub fn set_hash(&self, settings: HashSettings) {
         let mut wishes = self.wishes.lock();
         wishes.hash = Some(settings);
-        wishes.pairs = self.active_pairs();
-        wishes.rss = None;
+        if let Some(rss) = wishes.rss.take() {
+            wishes.pairs = rss.pairs;
+        }
         self.renew_steering(&wishes);
     }
 
@@ -154,3 +155,6 @@ impl Port {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

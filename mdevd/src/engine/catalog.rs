@@ -378,6 +378,7 @@ impl Catalog {
                         drop(names);
                         return self.would(&existing, Outcome::WouldStart);
                     }
+                    names.pending.insert(name.clone(), existing.profile.clone());
                     names
                         .entries
                         .insert(name.clone(), Entry::Changing("starting", None));

@@ -35,16 +35,6 @@ pub(super) struct Failed {
     pub(super) reason: String,
 }
 
-impl Failed {
-    /// The same once more.
-    pub(super) fn again(&self) -> Self {
-        Self {
-            definition: self.definition.clone(),
-            reason: self.reason.clone(),
-        }
-    }
-}
-
 impl Entry {
     pub(super) fn definition(&self) -> Option<&Definition> {
         match self {

@@ -33,6 +33,8 @@ impl Catalog {
         let definition = definition.ok_or_else(|| unreadable_for(ATTEMPTED, name))?;
         names.free_mac(ATTEMPTED, name, definition.mac)?;
         names.macs.insert(definition.mac, name.to_owned());
+        let profile = definition.profile.clone();
+        names.pending.insert(name.to_owned(), profile);
         names
             .entries
             .insert(name.to_owned(), Entry::Changing("starting", None));
