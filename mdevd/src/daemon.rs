@@ -21,7 +21,9 @@ use crate::limits::{FILES_PER_DEVICE, PULSE_PATIENCE};
 use crate::logs::LogControl;
 use crate::metrics::{MetricsError, MetricsServer};
 use crate::profiles::{NoProfile, Profiles};
-use crate::service::{self, ActivationError, Around, LogLevel, Reloader, SocketDefaults, Watchdog};
+use crate::service::{
+    self, ActivationError, Around, LogLevel, ProfileFiles, Reloader, SocketDefaults, Watchdog,
+};
 use crate::session::Place;
 use crate::store::{DirLock, LockError, RedbStore, StoreError};
 
@@ -178,6 +180,7 @@ fn reloader(args: Args, in_force: Config, logs: LogControl, catalog: &Arc<Catalo
     let parts: Vec<Arc<dyn service::Part>> = vec![
         Arc::new(LogLevel(logs)),
         Arc::new(SocketDefaults(catalog.clone())),
+        Arc::new(ProfileFiles(catalog.clone())),
     ];
     Reloader::new(args, in_force, parts)
 }

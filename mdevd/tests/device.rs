@@ -270,3 +270,48 @@ fn many_devices_cost_no_thread_each() {
     assert_eq!(identity(&mut connect(&first)), [0xf4, 0x1a, 0x41, 0x10]);
     drop(clients);
 }
+
+/// Connects as another user, and says what came of it.
+fn connect_as(uid: u32, socket: &Path) -> String {
+    // In Debian's base, and unlike this test's program where everybody may run it.
+    let program = "use IO::Socket::UNIX; \
+                   print IO::Socket::UNIX->new(Peer => $ARGV[0]) ? 'connected' : $!";
+    let output = std::process::Command::new("setpriv")
+        .args([format!("--reuid={uid}"), format!("--regid={uid}")])
+        .args(["--clear-groups", "perl", "-e", program])
+        .arg(socket)
+        .output()
+        .expect("setpriv runs");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[test]
+fn another_users_socket_cannot_be_connected_to() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("not run: becoming another user needs root");
+        assert!(std::env::var_os("CI").is_none(), "CI runs as root");
+        return;
+    }
+    let house = House::new();
+    house.let_all_in();
+    let daemon = house.start(&[]);
+    let [one, other] = ["61001", "61002"].map(|uid| {
+        create(
+            &daemon,
+            &[
+                &format!("of-{uid}"),
+                "--socket-owner",
+                uid,
+                "--socket-group",
+                uid,
+            ],
+        )
+    });
+    assert_eq!(connect_as(61_001, &one), "connected");
+    assert_eq!(connect_as(61_001, &other), "Permission denied");
+    assert_eq!(connect_as(61_002, &one), "Permission denied");
+    assert_eq!(connect_as(61_002, &other), "connected");
+    assert_eq!(connect_as(65_534, &one), "Permission denied");
+    let control = house.runtime().join("mdevd.sock");
+    assert_eq!(connect_as(61_001, &control), "Permission denied");
+}

@@ -217,7 +217,7 @@ fn a_reload_changes_what_can_live_and_names_what_waits() {
     assert!(said.err.contains("what was in force stays"), "{said:?}");
     let json = daemon.cvfctl(&["--json", "reload"]);
     assert!(
-        json.out.contains("\"kind\":\"invalid-argument\""),
+        json.out.contains("\"kind\":\"bad-configuration\""),
         "{json:?}"
     );
     assert_eq!(mode(&daemon.json(&["create", "later"])), 0o600, "as before");
@@ -226,6 +226,30 @@ fn a_reload_changes_what_can_live_and_names_what_waits() {
     assert!(
         log.contains("created") && log.contains("device=\"after\""),
         "at this one: {log}"
+    );
+}
+
+#[test]
+fn a_reload_reads_profiles_one_by_one() {
+    let house = House::new();
+    let file = house.file("log = \"info\"\n");
+    let profiles = house.profiles();
+    fs::create_dir_all(&profiles).expect("made");
+    let daemon = house.start(&["--config", &file]);
+    let nothing = daemon.cvfctl(&["reload"]).out;
+    assert!(nothing.contains("nothing has changed"), "{nothing}");
+    let good = "description = \"one of ours\"\n";
+    fs::write(profiles.join("ours.toml"), good).expect("written");
+    fs::write(profiles.join("torn.toml"), "description = \n").expect("written");
+    let outcome = daemon.json(&["reload"]);
+    assert_eq!(outcome["changed"], serde_json::json!(["profile ours"]));
+    let refused = outcome["refused"].as_array().expect("a list");
+    assert_eq!(refused.len(), 1);
+    let why = refused[0].as_str().expect("a text");
+    assert!(why.contains("torn.toml:1:"), "{why}");
+    assert_eq!(
+        daemon.json(&["policy", "show", "ours"])["description"],
+        "one of ours"
     );
 }
 

@@ -9,8 +9,9 @@ use crate::engine::Reloaded;
 pub(super) fn reloaded(outcome: &Reloaded) -> String {
     let mut out = match &outcome.file {
         Some(file) => format!("{} was read\n", printable(file)),
-        None => "the daemon was started without a configuration file; there is nothing to read\n"
-            .to_owned(),
+        None => {
+            "the daemon was started without a configuration file; profiles were read\n".to_owned()
+        }
     };
     let mut list = |what: &str, keys: &[String]| {
         if !keys.is_empty() {
@@ -20,7 +21,18 @@ pub(super) fn reloaded(outcome: &Reloaded) -> String {
     };
     list("in force now", &outcome.changed);
     list("needs a restart", &outcome.restart);
-    if outcome.changed.is_empty() && outcome.restart.is_empty() {
+    for refused in &outcome.refused {
+        let _ = writeln!(out, "  refused: {}", printable(refused));
+    }
+    for note in &outcome.notes {
+        let _ = writeln!(out, "  note: {}", printable(note));
+    }
+    if *outcome
+        == (Reloaded {
+            file: outcome.file.clone(),
+            ..Reloaded::default()
+        })
+    {
         out.push_str("  nothing has changed\n");
     }
     out

@@ -31,13 +31,15 @@ pub enum ErrorKind {
     Stopping,
     /// The device, or the driver in the guest, is not in a state to do it.
     NotReady,
+    /// The daemon's configuration cannot be used as it is.
+    BadConfiguration,
     /// A fault of the daemon itself.
     Internal,
 }
 
 impl ErrorKind {
     /// All kinds.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AlreadyExists,
         Self::NotFound,
         Self::Busy,
@@ -50,6 +52,7 @@ impl ErrorKind {
         Self::Stalled,
         Self::Stopping,
         Self::NotReady,
+        Self::BadConfiguration,
         Self::Internal,
     ];
 
@@ -68,6 +71,7 @@ impl ErrorKind {
             Self::Stalled => "io.mdevd1.Error.Stalled",
             Self::Stopping => "io.mdevd1.Error.Stopping",
             Self::NotReady => "io.mdevd1.Error.NotReady",
+            Self::BadConfiguration => "io.mdevd1.Error.BadConfiguration",
             Self::Internal => "io.mdevd1.Error.Internal",
         }
     }
@@ -87,6 +91,7 @@ impl ErrorKind {
             Self::Stalled => "stalled",
             Self::Stopping => "stopping",
             Self::NotReady => "not-ready",
+            Self::BadConfiguration => "bad-configuration",
             Self::Internal => "internal",
         }
     }

@@ -7,7 +7,8 @@ use super::error::{EngineError, ErrorKind};
 /// What the engine asks of the daemon around it. Callable from any thread; may block for the time that
 /// reading files takes.
 pub trait Service: Send + Sync + 'static {
-    /// Reads the configuration again; all of it is in force afterwards, or nothing of it.
+    /// Reads the configuration again; all of its file is in force afterwards, or nothing of it. Files of
+    /// profiles are taken or refused one by one.
     ///
     /// # Errors
     /// A sentence about what is wrong, with file and line.
@@ -27,6 +28,12 @@ pub struct Reloaded {
     /// Keys whose new values wait for a restart; the old ones are in force until then.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restart: Vec<String>,
+    /// Files of profiles that were refused, with line and reason; the profiles stay as they were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
+    /// What devices lost by it, or do not keep: a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The file that was read; none, if the daemon was started without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,

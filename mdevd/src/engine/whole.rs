@@ -30,7 +30,7 @@ impl Catalog {
         };
         service.reload().map_err(|why| {
             let why = format!("{why}; what was in force stays, mend it and repeat");
-            refuse(ErrorKind::InvalidArgument, why)
+            refuse(ErrorKind::BadConfiguration, why)
         })
     }
 

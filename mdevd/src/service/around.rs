@@ -34,6 +34,7 @@ impl Service for Around {
             Ok(done) => tracing::info!(
                 changed = done.changed.join(","),
                 needs_restart = done.restart.join(","),
+                refused = done.refused.join("; "),
                 "configuration read again"
             ),
             Err(why) => tracing::error!("the configuration stays as it was: {why}"),

@@ -11,7 +11,7 @@ mod watchdog;
 pub use activation::{ActivationError, CONTROL, control_socket};
 pub use around::Around;
 pub use notify::{alive, notify, ready, reloading};
-pub use parts::{LogLevel, SocketDefaults};
+pub use parts::{LogLevel, ProfileFiles, SocketDefaults};
 pub use reload::{Part, Prepared, Reloader};
 pub use watchdog::{Watchdog, interval};
 

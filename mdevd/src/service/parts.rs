@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::reload::{Part, Prepared};
 use crate::config::Config;
-use crate::engine::Catalog;
+use crate::engine::{Catalog, Engine};
 use crate::logs::{self, LogControl};
 
 /// What is logged.
@@ -18,7 +18,7 @@ impl Part for LogLevel {
     fn prepare(&self, new: &Config) -> Result<Prepared, String> {
         logs::check(&new.log)?;
         let (control, level) = (self.0.clone(), new.log.clone());
-        Ok(Prepared::to(move || {
+        Ok(Prepared::to(move |_| {
             if let Err(error) = control.set(&level) {
                 tracing::error!("{error}");
             }
@@ -36,6 +36,32 @@ impl Part for SocketDefaults {
 
     fn prepare(&self, new: &Config) -> Result<Prepared, String> {
         let (catalog, sockets) = (self.0.clone(), new.sockets.clone());
-        Ok(Prepared::to(move || catalog.set_socket_defaults(sockets)))
+        Ok(Prepared::to(move |_| catalog.set_socket_defaults(sockets)))
+    }
+}
+
+/// The files of profiles. Each is taken or refused for itself, as by `cvfctl policy reload`.
+pub struct ProfileFiles(pub Arc<Catalog>);
+
+impl Part for ProfileFiles {
+    fn keys(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn prepare(&self, _: &Config) -> Result<Prepared, String> {
+        let catalog = self.0.clone();
+        Ok(Prepared::to(move |outcome| {
+            let profiles = catalog.reload_profiles();
+            let new = profiles.changed.iter().chain(&profiles.added);
+            outcome
+                .changed
+                .extend(new.map(|name| format!("profile {name}")));
+            let gone = profiles.removed.iter();
+            outcome
+                .changed
+                .extend(gone.map(|name| format!("profile {name} is gone")));
+            outcome.refused.extend(profiles.refused);
+            outcome.notes.extend(profiles.notes);
+        }))
     }
 }

@@ -23,17 +23,16 @@ pub trait Part: Send + Sync {
 /// What a part is about to do.
 #[derive(Default)]
 pub struct Prepared {
-    /// What it changes beside keys of the configuration, each as a few words: "profile tenant".
-    pub changes: Vec<String>,
-    /// Puts it in force. Cannot fail.
-    pub commit: Option<Box<dyn FnOnce() + Send>>,
+    /// Puts it in force, and adds what it did beside keys of the configuration to the outcome. Cannot fail.
+    commit: Option<Commit>,
 }
 
+type Commit = Box<dyn FnOnce(&mut Reloaded) + Send>;
+
 impl Prepared {
-    /// Only `commit` is to be done.
-    pub fn to(commit: impl FnOnce() + Send + 'static) -> Self {
+    /// `commit` is to be done.
+    pub fn to(commit: impl FnOnce(&mut Reloaded) + Send + 'static) -> Self {
         Self {
-            changes: Vec::new(),
             commit: Some(Box::new(commit)),
         }
     }
@@ -83,11 +82,11 @@ impl Reloader {
                 .config
                 .as_ref()
                 .map(|file| file.display().to_string()),
+            ..Reloaded::default()
         };
         for part in prepared {
-            outcome.changed.extend(part.changes);
             if let Some(commit) = part.commit {
-                commit();
+                commit(&mut outcome);
             }
         }
         Ok(outcome)

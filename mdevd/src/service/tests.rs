@@ -142,11 +142,10 @@ impl Part for Arc<Counting> {
 
     fn prepare(&self, _: &Config) -> Result<Prepared, String> {
         let part = self.clone();
-        let mut prepared = Prepared::to(move || {
+        Ok(Prepared::to(move |outcome| {
             part.1.fetch_add(1, Ordering::Relaxed);
-        });
-        prepared.changes.push("profile x".to_owned());
-        Ok(prepared)
+            outcome.changed.push("profile x".to_owned());
+        }))
     }
 }
 

@@ -27,6 +27,13 @@ impl House {
         }
     }
 
+    /// Lets other users reach the directories in it that let them.
+    pub fn let_all_in(&self) {
+        use std::os::unix::fs::PermissionsExt;
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.dir.path(), open).expect("opened");
+    }
+
     pub fn state(&self) -> PathBuf {
         self.dir.path().join("state")
     }

@@ -55,11 +55,11 @@ pub(super) const MANAGER: [Method; 19] = [
     read("ShowProfile"),
     read("Explain"),
     method("ReloadProfiles", Right::Manage, "reload the profiles of"),
+    read("Watch"),
+    read("Unwatch"),
     method("Reload", Right::Manage, "reload the configuration of"),
     method("Shutdown", Right::Manage, "stop"),
     read("Version"),
-    read("Watch"),
-    read("Unwatch"),
 ];
 
 /// Of `io.mdevd1.Device`.

@@ -52,6 +52,7 @@ fn every_value_of_the_example_is_a_good_one() {
         .map(|line| match (line.strip_prefix("# "), key(line)) {
             (Some(_), Some("socket-owner")) => "socket-owner = \"0\"",
             (Some(_), Some("socket-group")) => "socket-group = \"0\"",
+            (Some(_), Some("bus-admin-group")) => "bus-admin-group = \"0\"",
             (Some(bare), Some(_)) => bare,
             _ => line,
         });
