@@ -61,7 +61,7 @@ pub enum Command {
         /// Only tell what would change
         #[arg(long)]
         dry_run: bool,
-        /// What to change: link=up|down, profile=NAME, mac=MAC, mtu=BYTES, vlan=ID|none,
+        /// What to change: link=auto|up|down, profile=NAME, mac=MAC, mtu=BYTES, vlan=ID|none,
         /// trunk=ID,ID-ID|none, tx-mbit=N|none, rx-mbit=N|none, tx-frames=N|none, rx-frames=N|none,
         /// spoof-check=on|off|profile, trust=on|off|profile, promiscuous=allow|deny|profile,
         /// multicast=allow|deny|profile
@@ -280,7 +280,7 @@ pub struct Create {
     /// Most that it may receive, in frames per second [default: no limit]
     #[arg(long, value_name = "N", value_parser = rate)]
     pub rx_frames: Option<u64>,
-    /// Link that its guest's driver sees [default: up]
+    /// Link that its guest's driver sees; auto: that of its PF's uplink [default: up]
     #[arg(long, value_parser = words::<Link>())]
     pub link: Option<String>,
     /// What it may be and its guest may do: `cvfctl policy list` [default: the daemon's]

@@ -139,7 +139,7 @@ pub(super) fn pf(pf: &dyn PhysicalFunction, devices: u64) -> PfView {
             kind: uplink.kind.to_owned(),
             name: Some(uplink.name.clone()),
             bridge: uplink.bridge.clone(),
-            up: true,
+            up: uplink.carrier,
             rx: direction(&uplink.receive),
             tx: direction(&uplink.transmit),
         },

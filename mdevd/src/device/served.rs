@@ -19,8 +19,11 @@ use super::change;
 use super::errors::{change_error, socket_error};
 use super::gate::DeviceGate;
 use super::patrol::Patrol;
+use super::uplink::Followed;
 use super::{numbers, quiet};
-use crate::engine::{Client, Definition, Device, EngineError, Events, Health, LookUp, Stats};
+use crate::engine::{
+    Client, Definition, Device, EngineError, Events, Happening, Health, Link, LookUp, Stats,
+};
 use crate::limits::QUIESCE_DEADLINE;
 use crate::session::{Guest, Place, Visits, listen};
 
@@ -37,6 +40,7 @@ pub(super) struct ServedCvf {
     visits: Visits,
     events: Events,
     patrol: Patrol,
+    uplink: Followed,
     runtime: Handle,
     /// Devices of its PF.
     siblings: Arc<AtomicU64>,
@@ -67,6 +71,7 @@ impl ServedCvf {
         runtime: Handle,
         siblings: Arc<AtomicU64>,
         (patrol, events): (Patrol, Events),
+        uplink: Followed,
     ) -> Self {
         siblings.fetch_add(1, Ordering::Relaxed);
         let name = cvf.spec().name.clone();
@@ -81,9 +86,19 @@ impl ServedCvf {
             observer: Observer::new(),
             events,
             patrol,
+            uplink,
             runtime,
             siblings,
             stage: Mutex::new(Stage::Prepared(place)),
+        }
+    }
+
+    /// Shows its guest the link that its PF has now, if it is to follow that. Waits for a change that is under way.
+    pub(super) fn follow(&self) {
+        let now = self.now.lock();
+        if now.link == Link::Auto && self.cvf.set_link(self.uplink.is_up()) {
+            self.events
+                .publish(Happening::changed(&self.name, &["link"]));
         }
     }
 }
@@ -184,7 +199,8 @@ impl Device for ServedCvf {
 
     fn change(&self, to: &Definition, profile: &Arc<Profile>) -> Result<Vec<String>, EngineError> {
         let mut now = self.now.lock();
-        let changed = change::change(&self.cvf, &self.gate, (&now, to), profile);
+        let carrier = self.uplink.is_up();
+        let changed = change::change(&self.cvf, &self.gate, (&now, to), profile, carrier);
         let notes = changed.map_err(|error| change_error(&self.name, &error))?;
         to.clone_into(&mut now);
         Ok(notes)
@@ -195,7 +211,8 @@ impl Device for ServedCvf {
         let Some(profile) = look_up(&now.profile) else {
             return Ok(Vec::new());
         };
-        change::change(&self.cvf, &self.gate, (&now, &now), &profile)
+        let carrier = self.uplink.is_up();
+        change::change(&self.cvf, &self.gate, (&now, &now), &profile, carrier)
             .map_err(|error| change_error(&self.name, &error))
     }
 
