@@ -53,7 +53,7 @@ pub enum DaemonError {
     #[error(transparent)]
     Serve(#[from] ServeError),
     /// Devices would have no profile.
-    #[error("the default profile '{name}' cannot be: {why}")]
+    #[error("the default profile '{name}' cannot be: {}", start_anyway(why))]
     DefaultProfile {
         /// Its name.
         name: String,
@@ -72,6 +72,22 @@ pub enum DaemonError {
     /// Signals cannot be received, or a thread not be started.
     #[error("the system refused what the daemon needs: {0}")]
     System(#[from] io::Error),
+}
+
+/// Why there is no such profile, and what to do while no daemon runs.
+fn start_anyway(why: &NoProfile) -> String {
+    let else_ = "name another one (default-profile, --default-profile)";
+    match why {
+        NoProfile::Unknown { hint } => {
+            format!(
+                "there is no profile of that name{hint}; put its file into the profile directory, or {else_}"
+            )
+        }
+        NoProfile::Broken(fault) => format!(
+            "its file cannot be used: {fault}; mend it ('cvfctl policy check FILE' judges it without the daemon), or \
+             {else_}, and start again"
+        ),
+    }
 }
 
 /// A running daemon, before it serves.

@@ -262,8 +262,8 @@ pub struct Create {
     /// Largest frame payload in bytes [default: 1500]
     #[arg(long, value_name = "BYTES", value_parser = number(MIN_MTU, MAX_MTU))]
     pub mtu: Option<u64>,
-    /// Access VLAN [default: none]
-    #[arg(long, value_name = "ID", value_parser = number(1, MAX_VLAN))]
+    /// Access VLAN, or none [default: none]
+    #[arg(long, value_name = "ID", value_parser = vlan)]
     pub vlan: Option<u64>,
     /// Without an access VLAN, confine it to these, as in 10,200-299 [default: those of its profile]
     #[arg(long, value_name = "IDS", conflicts_with = "vlan")]
@@ -322,6 +322,18 @@ pub struct Create {
     /// Permissions of the socket [default: 0660]
     #[arg(long, value_name = "MODE", value_parser = mode)]
     pub socket_mode: Option<String>,
+}
+
+/// An access VLAN; 0 stands for none.
+fn vlan(text: &str) -> Result<u64, String> {
+    let found = text
+        .parse()
+        .ok()
+        .filter(|id| (1..=u64::from(MAX_VLAN)).contains(id));
+    match text {
+        "none" => Ok(0),
+        _ => found.ok_or_else(|| format!("it is a number from 1 to {MAX_VLAN}, or none")),
+    }
 }
 
 /// The words of a decision.

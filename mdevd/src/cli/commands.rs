@@ -23,7 +23,11 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
         command => command,
     };
     let socket = address::socket(args.address).map_err(Failure::usage)?;
-    let limit = args.timeout.unwrap_or(CALL_DEADLINE);
+    // `monitor` has a --timeout of its own, which is not about answers.
+    let limit = match command {
+        Command::Monitor(_) => CALL_DEADLINE,
+        _ => args.timeout.unwrap_or(CALL_DEADLINE),
+    };
     let connected = ManagerClient::connect_within(&socket, limit).await;
     if let Command::Version = command {
         return version(connected).await;
@@ -169,7 +173,7 @@ fn options(create: Create) -> Options {
     let numbers = [
         ("queue_pairs", create.queue_pairs),
         ("mtu", create.mtu),
-        ("vlan", create.vlan),
+        ("vlan", create.vlan.filter(|vlan| *vlan != 0)),
         ("tx_mbit", create.tx_mbit),
         ("rx_mbit", create.rx_mbit),
         ("tx_frames", create.tx_frames),

@@ -23,7 +23,7 @@ use std::io::{self, Write};
 use clap::FromArgMatches;
 use serde_json::{Value as Json, json};
 
-pub use args::{Args, Command};
+pub use args::{Args, Command, PolicyCommand};
 pub use exit::{DONE, MEANINGS, REFUSED, TIMED_OUT, UNREACHABLE, USAGE};
 pub use help::command;
 
@@ -104,6 +104,12 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
 async fn run(args: Args) -> Result<u8, Failure> {
     let terminal = terminal::Terminal::detect(&args.color);
     let json = args.json;
+    let reload = matches!(
+        args.command,
+        Command::Policy {
+            command: PolicyCommand::Reload
+        }
+    );
     let (answer, code) = match args.command {
         Command::Top(wanted) => {
             return top::run(terminal, wanted, args.address, args.timeout, json).await;
@@ -114,6 +120,12 @@ async fn run(args: Args) -> Result<u8, Failure> {
         Command::Man { dir } => (man::write(dir.as_deref())?, DONE),
         _ => (commands::run(args).await?, DONE),
     };
+    // What was good of a reload is in force, and told; what was not makes it fail.
+    let refused = reload
+        && answer.json["refused"]
+            .as_array()
+            .is_some_and(|r| !r.is_empty());
+    let code = if refused { REFUSED } else { code };
     // A command that has printed everything itself has nothing left to say.
     let printed = if answer.json.is_null() {
         print(&answer.text)

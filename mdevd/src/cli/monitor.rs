@@ -26,9 +26,14 @@ pub struct Monitor {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let refuse = || "write a number of seconds, as in 10 or 0.5".to_owned();
+    let refuse = || "write a number of seconds above 0, as in 10 or 0.5".to_owned();
     let seconds: f64 = text.parse().map_err(|_| refuse())?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| refuse())
+    let time = Duration::try_from_secs_f64(seconds).map_err(|_| refuse())?;
+    if time.is_zero() {
+        Err(refuse())
+    } else {
+        Ok(time)
+    }
 }
 
 /// Prints events until interrupted, or as long as `options` say.

@@ -50,6 +50,9 @@ pub(super) fn created(made: &Created) -> String {
     lines.line("mac", &made.mac);
     lines.line("pf", &made.pf);
     lines.line("profile", &made.profile);
+    for (key, value) in &made.attributes {
+        lines.line(&key.replace('_', " "), value);
+    }
     if !made.socket.is_empty() {
         lines.line("socket", &made.socket);
         lines.line("qemu", qemu_option(&made.qemu));
@@ -91,6 +94,28 @@ fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
 
+/// VLANs that a list has room for.
+const MAX_VLANS_TOLD: usize = 20;
+
+/// The access VLAN, or those of the trunk.
+fn vlans(device: &DeviceSummary) -> String {
+    match (device.vlan, &device.trunk) {
+        (Some(vlan), _) => vlan.to_string(),
+        (None, Some(trunk)) if trunk.len() > MAX_VLANS_TOLD => {
+            let cut = trunk
+                .char_indices()
+                .take_while(|(at, _)| *at < MAX_VLANS_TOLD);
+            let cut = cut
+                .filter(|(_, c)| *c == ',')
+                .last()
+                .map_or(0, |(at, _)| at);
+            format!("trunk {},...", &trunk[..cut])
+        }
+        (None, Some(trunk)) => format!("trunk {trunk}"),
+        (None, None) => "-".to_owned(),
+    }
+}
+
 /// Answer to `list`.
 pub(super) fn list(terminal: Terminal, devices: &[DeviceSummary]) -> String {
     if devices.is_empty() {
@@ -106,10 +131,7 @@ pub(super) fn list(terminal: Terminal, devices: &[DeviceSummary]) -> String {
                 text(&d.personality),
                 number(d.queue_pairs),
                 text(&d.mac),
-                text(
-                    d.vlan
-                        .map_or_else(|| "-".to_owned(), |vlan| vlan.to_string()),
-                ),
+                text(vlans(d)),
                 text(or_dash(&d.link)),
                 text(d.reason.as_deref().unwrap_or(&d.driver)),
             ]
@@ -156,7 +178,7 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
             d.vlan
                 .map_or_else(|| "none".to_owned(), |vlan| vlan.to_string()),
         );
-        if let Some(trunk) = &view.trunk {
+        if let Some(trunk) = &d.trunk {
             lines.line("trunk", trunk);
         }
         for (label, rate) in rates(&view.rates) {

@@ -195,6 +195,7 @@ fn a_failed_device_shows_its_reason_in_the_list() {
         mtu: 1500,
         profile: "lab".to_owned(),
         vlan: None,
+        trunk: None,
         socket: String::new(),
         driver: String::new(),
         link: String::new(),

@@ -50,6 +50,8 @@ pub(super) struct Names {
     pub(super) entries: BTreeMap<String, Entry>,
     pub(super) macs: HashMap<MacAddr, String>,
     pub(super) next_sequence: u64,
+    /// Profiles of devices that are being made or changed, which no list of devices shows yet.
+    pub(super) pending: HashMap<String, String>,
     pub(super) stopping: bool,
 }
 
@@ -138,6 +140,7 @@ impl Catalog {
         what: impl Into<Option<Happening>>,
     ) {
         let mut names = self.names.lock();
+        names.pending.remove(name);
         match entry {
             Some(entry) => {
                 names.entries.insert(name.to_owned(), entry);
@@ -186,16 +189,17 @@ impl Catalog {
                 .identity
                 .mac(&name, |mac| names.macs.contains_key(&mac)),
         };
+        let profile = draft.profile.as_deref();
+        let profile = profile.unwrap_or_else(|| self.profiles.default_name());
         let sequence = names.next_sequence;
         names.next_sequence += u64::from(!draft.dry_run);
         if !draft.dry_run {
             names.macs.insert(mac, name.clone());
+            names.pending.insert(name.clone(), profile.to_owned());
             names
                 .entries
                 .insert(name.clone(), Entry::Changing("creating", None));
         }
-        let profile = draft.profile.as_deref();
-        let profile = profile.unwrap_or_else(|| self.profiles.default_name());
         Ok(Definition {
             trunk: draft.trunk.clone(),
             rates: draft.rates,
@@ -300,6 +304,7 @@ impl Catalog {
                     .macs
                     .entry(existing.mac)
                     .or_insert_with(|| name.clone());
+                names.pending.insert(name.clone(), existing.profile.clone());
                 drop(names);
                 return self.revive(existing);
             }
@@ -310,7 +315,7 @@ impl Catalog {
         }
         crash::point("create: reserved");
         let mac = definition.mac;
-        let profile = self.admitted("create", &definition);
+        let profile = self.admitted_anew("create", &definition);
         let made = profile.and_then(|profile| Ok((self.bring_up(definition, &profile)?, profile)));
         match made {
             Ok((live, profile)) => {
@@ -337,7 +342,7 @@ impl Catalog {
 
     /// What would be made, if it could be.
     fn would(&self, definition: &Definition, result: Outcome) -> Result<Created, EngineError> {
-        self.admitted("create", definition)?;
+        self.admitted_anew("create", definition)?;
         self.backend.fits(definition)?;
         Ok(Created {
             result,
@@ -348,6 +353,11 @@ impl Catalog {
             profile: definition.profile.clone(),
             qemu: String::new(),
             socket: String::new(),
+            attributes: CreateRequest::KEYS
+                .into_iter()
+                .filter(|key| !["name", "mac", "pf", "profile", "dry_run"].contains(key))
+                .filter_map(|key| Some((key.to_owned(), definition.attribute(key)?)))
+                .collect(),
             notes: hints::notes(definition),
         })
     }
@@ -609,6 +619,7 @@ pub(super) fn created(result: Outcome, live: &Live) -> Created {
         profile: definition.profile.clone(),
         qemu: hints::qemu_device(&definition.name, &socket, None),
         socket,
+        attributes: BTreeMap::new(),
         notes: hints::notes(definition),
     }
 }

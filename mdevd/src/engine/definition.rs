@@ -204,6 +204,14 @@ impl Definition {
     /// The attribute of that name on the bus as text; `None`: there is none, or the device is without.
     pub(super) fn attribute(&self, key: &str) -> Option<String> {
         match key {
+            "personality" => Some(self.personality.word().to_owned()),
+            "queue_pairs" => Some(self.queue_pairs.to_string()),
+            "doorbells" => Some(self.doorbells.word().to_owned()),
+            "interrupts" => Some(self.interrupts.word().to_owned()),
+            "ring_format" => Some(self.ring_format.word().to_owned()),
+            "socket_owner" => self.socket.owner.clone(),
+            "socket_group" => self.socket.group.clone(),
+            "socket_mode" => Some(format!("{:04o}", self.socket.mode)),
             "link" => Some(self.link.word().to_owned()),
             "profile" => Some(self.profile.clone()),
             "mac" => Some(self.mac.to_string()),

@@ -33,6 +33,16 @@ pub(super) struct Failed {
     pub(super) reason: String,
 }
 
+impl Failed {
+    /// The same once more.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            definition: self.definition.clone(),
+            reason: self.reason.clone(),
+        }
+    }
+}
+
 impl Entry {
     pub(super) fn definition(&self) -> Option<&Definition> {
         match self {
@@ -107,7 +117,6 @@ impl Entry {
             qemu: String::new(),
             sequence: 0,
             link: String::new(),
-            trunk: None,
             rates: RateLimits::default(),
             overrides: Overrides::default(),
             in_force: Vec::new(),
@@ -123,7 +132,6 @@ impl Entry {
             view.socket_mode = format!("{:04o}", definition.socket.mode);
             view.sequence = definition.sequence;
             view.link = definition.link.word().to_owned();
-            view.trunk = definition.trunk.as_ref().map(ToString::to_string);
             view.rates = definition.rates;
             view.overrides = definition.overrides;
             view.notes = hints::notes(definition);
@@ -162,6 +170,7 @@ fn blank(name: &str) -> DeviceSummary {
         mac: String::new(),
         mtu: 0,
         vlan: None,
+        trunk: None,
         profile: String::new(),
         socket: String::new(),
         driver: String::new(),
@@ -179,6 +188,7 @@ pub(super) fn defined(definition: &Definition) -> DeviceSummary {
         mac: definition.mac.to_string(),
         mtu: definition.mtu,
         vlan: definition.vlan,
+        trunk: definition.trunk.as_ref().map(ToString::to_string),
         profile: definition.profile.clone(),
         ..blank(&definition.name)
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::set::SetRequest;
 use crate::limits::MAX_SHOWN;
 
 /// What sort of refusal: stable, for programs. The sentence is for people.
@@ -114,7 +115,8 @@ pub enum EngineError {
     /// Same name, another definition.
     #[error(
         "cannot create '{name}': it exists with {attribute} {existing}, and {attribute} {asked} was \
-         asked for; use another name, or destroy it first"
+         asked for; {}",
+        instead(name, attribute, asked)
     )]
     AlreadyExists {
         /// The device.
@@ -181,7 +183,8 @@ pub enum EngineError {
     },
     /// The address is another device's.
     #[error(
-        "cannot {attempted} '{name}' with MAC {mac}: '{other}' has that address; give another one, or none to have one made"
+        "cannot {attempted} '{name}' with MAC {mac}: '{other}' has that address; give another one{}",
+        if *attempted == "create" { ", or none to have one made" } else { "" }
     )]
     DuplicateMac {
         /// What was attempted.
@@ -271,6 +274,16 @@ pub enum EngineError {
         /// What happened.
         why: String,
     },
+}
+
+/// What to do where a device is there with another value of an attribute.
+fn instead(name: &str, attribute: &str, asked: &str) -> String {
+    let settable = SetRequest::KEYS.contains(&attribute.replace('-', "_").as_str());
+    if settable {
+        format!("'cvfctl set {name} {attribute}={asked}' changes it, or use another name")
+    } else {
+        "use another name, or destroy it first".to_owned()
+    }
 }
 
 impl EngineError {

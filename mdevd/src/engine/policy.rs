@@ -1,6 +1,7 @@
 //! Profiles in the catalog: who may have them, what they say, and what becomes of devices when they
 //! change.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -106,6 +107,28 @@ impl Catalog {
         Ok(profile)
     }
 
+    /// The same for a device that did not have that profile before. What is in force only for those that have it is
+    /// not given to others.
+    pub(super) fn admitted_anew(
+        &self,
+        attempted: &'static str,
+        definition: &Definition,
+    ) -> Result<Arc<Profile>, EngineError> {
+        let profile = self.admitted(attempted, definition)?;
+        match self.profiles.lost(&definition.profile) {
+            None => Ok(profile),
+            Some(file) => Err(EngineError::Denied {
+                attempted,
+                name: definition.name.clone(),
+                why: format!(
+                    "the file of profile '{}' ({file}) is gone, and the profile stays in force only for devices that \
+                     have it; put the file back and 'cvfctl policy reload', or give another profile",
+                    definition.profile
+                ),
+            }),
+        }
+    }
+
     /// The profile of a changed definition, where it lets the change be. What it did not let be before either is
     /// no reason to refuse another change: a device that must be taken off the network must not be held there by
     /// a profile that has become stricter.
@@ -119,7 +142,11 @@ impl Catalog {
         if from.profile == to.profile && judge::no_worse(&profile, from, to) {
             return Ok(profile);
         }
-        self.admitted("change", to)
+        if from.profile == to.profile {
+            self.admitted("change", to)
+        } else {
+            self.admitted_anew("change", to)
+        }
     }
 
     /// Gives a device that has just been listed what its profile says now, if that is not what it was
@@ -136,8 +163,11 @@ impl Catalog {
     fn users(&self) -> BTreeMap<String, u64> {
         let names = self.names.lock();
         let mut users = BTreeMap::new();
-        for definition in names.entries.values().filter_map(Entry::definition) {
-            *users.entry(definition.profile.clone()).or_default() += 1;
+        for (name, entry) in &names.entries {
+            let own = entry.definition().map(|definition| &definition.profile);
+            for profile in own.into_iter().chain(names.pending.get(name)) {
+                *users.entry(profile.clone()).or_default() += 1;
+            }
         }
         users
     }
@@ -238,8 +268,12 @@ impl Catalog {
 
     /// [`super::Engine::reload_profiles`].
     pub(super) fn renew_profiles(&self) -> Reloaded {
-        let users = self.users();
-        let mut report = self.profiles.reload(|name| users.contains_key(name));
+        // Counted when it is asked for first, which is when nobody can look a profile up: who has looked one up has
+        // its device listed, or marked as being made, before.
+        let users = OnceCell::new();
+        let mut report = self
+            .profiles
+            .reload(|name| users.get_or_init(|| self.users()).contains_key(name));
         let changed: BTreeSet<_> = report
             .changed
             .iter()

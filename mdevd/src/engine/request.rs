@@ -158,7 +158,8 @@ impl CreateRequest {
         if let Some(profile) = &self.profile {
             check_profile(profile)?;
         }
-        let trunk = self.trunk.as_deref().map(trunk).transpose()?;
+        let trunk = self.trunk.as_deref().filter(|trunk| *trunk != "none");
+        let trunk = trunk.map(self::trunk).transpose()?;
         if let (Some(trunk), Some(vlan)) = (&trunk, self.vlan) {
             let why = format!(
                 "a device with access VLAN {vlan} is in no other; leave one of the two out"

@@ -23,7 +23,7 @@ pub struct Restored {
 }
 
 /// A device, and the profile that it was composed with.
-type Composed = (Arc<dyn Device>, Arc<Profile>);
+pub(super) type Composed = (Arc<dyn Device>, Arc<Profile>);
 
 impl Catalog {
     /// Rebuilds what the store defines, in the order of creation. What cannot be rebuilt is kept as
@@ -84,7 +84,7 @@ impl Catalog {
 
     /// A device that was made before. What its profile does not let be any more is told and no reason to
     /// leave its VM without it.
-    fn recompose(&self, definition: &Definition) -> Result<Composed, EngineError> {
+    pub(super) fn recompose(&self, definition: &Definition) -> Result<Composed, EngineError> {
         let profile = self.profile_of(definition)?;
         if let Err(why) = judge::admit(&profile, definition) {
             let device = &definition.name;

@@ -48,6 +48,9 @@ pub struct Created {
     pub socket: String,
     /// Text of QEMU's `-device` option.
     pub qemu: String,
+    /// Every other attribute that it would have, by its name on the bus; empty where it was made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
     /// What the operator should know about this choice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -119,6 +122,9 @@ pub struct DeviceSummary {
     /// Access VLAN.
     #[serde(default, skip_serializing_if = "none")]
     pub vlan: Option<u16>,
+    /// VLANs that it is confined to, if given.
+    #[serde(default, skip_serializing_if = "none")]
+    pub trunk: Option<String>,
     /// Profile.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub profile: String,
@@ -307,9 +313,6 @@ pub struct DeviceView {
     /// Link as defined: a word of [`super::Link`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub link: String,
-    /// VLANs that it is confined to, if given.
-    #[serde(default, skip_serializing_if = "none")]
-    pub trunk: Option<String>,
     /// Rates that it was given beside its profile's.
     #[serde(default, skip_serializing_if = "RateLimits::is_none")]
     pub rates: RateLimits,

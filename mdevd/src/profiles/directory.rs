@@ -30,6 +30,7 @@ pub(super) fn read(dir: Option<&Path>) -> Found {
             text: shipped.text.into(),
             source: Source::Shipped,
             fault: None,
+            lost: false,
             profile: Arc::new(shipped.profile),
         };
         found.profiles.insert(known.profile.name.clone(), Ok(known));
@@ -87,5 +88,6 @@ fn read_file(name: &str, path: &Path) -> Result<Known, String> {
         text: text.into(),
         source: Source::File(path.to_owned()),
         fault: None,
+        lost: false,
     })
 }

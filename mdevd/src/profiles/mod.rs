@@ -51,13 +51,19 @@ pub struct Known {
     pub source: Source,
     /// Why what is there now is not in force.
     pub fault: Option<String>,
+    /// Its file is gone; it is in force for those that have it.
+    pub lost: bool,
 }
 
 impl Known {
     /// The same, in force although its file is gone.
     fn without_file(self) -> Self {
         let fault = Some(format!("{} is gone", self.source));
-        Self { fault, ..self }
+        Self {
+            fault,
+            lost: true,
+            ..self
+        }
     }
 }
 
@@ -145,6 +151,13 @@ impl Profiles {
         Err(NoProfile::Unknown {
             hint: nearest::hint(name, names),
         })
+    }
+
+    /// The file of that profile, if it is gone and the profile is in force only for those that have it.
+    pub fn lost(&self, name: &str) -> Option<String> {
+        let table = self.table.read();
+        let known = table.good.get(name)?;
+        known.lost.then(|| known.source.to_string())
     }
 
     /// All names in order, those whose file is broken with the reason instead of a profile.

@@ -56,7 +56,7 @@ fn every_attribute_changes_is_stored_and_comes_back() {
         );
         assert_eq!(s.mac, "02:00:00:00:00:09");
         assert_eq!(
-            (shown.link.as_str(), shown.trunk.as_deref()),
+            (shown.link.as_str(), shown.summary.trunk.as_deref()),
             ("down", None)
         );
         assert_eq!(shown.rates.rx_mbit, Some(1_000_000));

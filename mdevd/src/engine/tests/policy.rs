@@ -386,3 +386,139 @@ fn a_stricter_profile_keeps_nobody_from_taking_a_device_off_the_network() {
     };
     house.catalog.set("vm1", enough).expect("within it");
 }
+
+#[test]
+fn a_profile_whose_file_is_gone_is_for_those_that_have_it() {
+    let (house, dir) = house_of(&[("a.toml", "")]);
+    house.catalog.create(of("vm1", "a")).expect("created");
+    house.catalog.create(of("vm2", "lab")).expect("created");
+    fs::remove_file(dir.path().join("a.toml")).expect("removed");
+    assert_eq!(house.catalog.reload_profiles().kept, ["a"]);
+    let to = |text: &str| SetRequest {
+        profile: Some(text.to_owned()),
+        ..SetRequest::default()
+    };
+    let dry = CreateRequest {
+        dry_run: true,
+        ..of("vm3", "a")
+    };
+    for error in [
+        house.catalog.create(of("vm3", "a")).expect_err("gone"),
+        house.catalog.create(dry).expect_err("gone"),
+        house.catalog.set("vm2", to("a")).expect_err("gone"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        let text = error.to_string();
+        assert!(
+            text.contains("is gone") && text.contains("policy reload"),
+            "{text}"
+        );
+    }
+    // Who has it keeps it, and may be changed otherwise.
+    house.catalog.create(of("vm1", "a")).expect("already");
+    let slower = SetRequest {
+        rx_mbit: Some("5".to_owned()),
+        ..SetRequest::default()
+    };
+    house.catalog.set("vm1", slower).expect("changed");
+    fs::write(dir.path().join("a.toml"), "").expect("written");
+    house.catalog.reload_profiles();
+    house.catalog.create(of("vm3", "a")).expect("created");
+}
+
+#[test]
+fn a_device_that_could_not_be_rebuilt_is_mended_by_another_profile() {
+    let (house, dir) = house_of(&[("a.toml", "")]);
+    house.catalog.create(of("vm1", "a")).expect("created");
+    house.catalog.shut_down();
+    fs::remove_file(dir.path().join("a.toml")).expect("removed");
+    let profiles = Profiles::new(Some(dir.path()), "lab");
+    let next = catalog_with(&house.backend, &house.store, profiles);
+    next.restore().expect("restored");
+    let to = |profile: &str, dry_run| SetRequest {
+        profile: Some(profile.to_owned()),
+        dry_run,
+        ..SetRequest::default()
+    };
+    let same = next.set("vm1", to("a", false)).expect_err("it stays so");
+    assert_eq!(same.kind(), ErrorKind::NotReady);
+    let bad = next.set("vm1", to("nowhere", false)).expect_err("no such");
+    assert!(bad.to_string().contains("no profile of that name"), "{bad}");
+    let state = |catalog: &Catalog| catalog.show("vm1").expect("shown").summary.state;
+    assert_eq!(state(&next), State::Failed, "a refusal leaves it as it was");
+    let would = next.set("vm1", to("tenant", true)).expect("it would do");
+    assert!(would.changed && would.dry_run);
+    assert_eq!(state(&next), State::Failed);
+    let changed = next.set("vm1", to("tenant", false)).expect("mended");
+    assert_eq!(changed.changes[0].to, "tenant");
+    assert_eq!(state(&next), State::Ready);
+    next.shut_down();
+    let third = catalog(&house.backend, &house.store);
+    third.restore().expect("restored");
+    assert_eq!(state(&third), State::Ready, "and stored");
+}
+
+/// A profile that is removed while a device is being made with it stays in force for that device.
+#[test]
+fn a_reload_sees_devices_that_are_being_made() {
+    let (house, dir) = house_of(&[("a.toml", ""), ("b.toml", "")]);
+    house.catalog.create(of("vm2", "lab")).expect("created");
+    let making = |device: &str, profile: &str| {
+        let mut names = house.catalog.names.lock();
+        names.pending.insert(device.to_owned(), profile.to_owned());
+        if device == "vm1" {
+            let entry = super::super::entry::Entry::Changing("creating", None);
+            names.entries.insert(device.to_owned(), entry);
+        }
+    };
+    making("vm1", "a");
+    making("vm2", "b");
+    for file in ["a.toml", "b.toml"] {
+        fs::remove_file(dir.path().join(file)).expect("removed");
+    }
+    let report = house.catalog.reload_profiles();
+    assert_eq!(
+        (report.kept.len(), report.removed.len()),
+        (2, 0),
+        "{report:?}"
+    );
+    house.catalog.conclude("vm1", None, None);
+    house.catalog.conclude("vm2", None, None);
+    assert_eq!(house.catalog.reload_profiles().removed, ["a", "b"]);
+}
+
+#[test]
+fn whoever_asks_for_a_device_that_is_another_is_told_how_to_change_it() {
+    let (house, _dir) = house_of(&[]);
+    house.catalog.create(of("vm1", "lab")).expect("created");
+    let asked = |mtu, pairs| CreateRequest {
+        mtu,
+        queue_pairs: pairs,
+        ..of("vm1", "lab")
+    };
+    let error = house
+        .catalog
+        .create(asked(Some(1400), None))
+        .expect_err("another");
+    assert!(
+        error
+            .to_string()
+            .contains("'cvfctl set vm1 mtu=1400' changes it"),
+        "{error}"
+    );
+    let error = house
+        .catalog
+        .create(asked(None, Some(2)))
+        .expect_err("another");
+    assert!(error.to_string().contains("destroy it first"), "{error}");
+    let dry = CreateRequest {
+        dry_run: true,
+        trunk: Some("none".into()),
+        tx_mbit: Some(5),
+        ..of("vm9", "lab")
+    };
+    let would = house.catalog.create(dry).expect("it would do").attributes;
+    let has = |key: &str| would.get(key).map(String::as_str);
+    assert_eq!((has("mtu"), has("tx_mbit")), (Some("1500"), Some("5")));
+    assert_eq!((has("trust"), has("trunk")), (Some("profile"), None));
+}
