@@ -241,7 +241,9 @@ fn a_reload_reads_profiles_one_by_one() {
     let good = "description = \"one of ours\"\n";
     fs::write(profiles.join("ours.toml"), good).expect("written");
     fs::write(profiles.join("torn.toml"), "description = \n").expect("written");
-    let outcome = daemon.json(&["reload"]);
+    let said = daemon.cvfctl(&["--json", "reload"]);
+    assert_eq!(said.code, 1, "not all was taken: {said:?}");
+    let outcome: serde_json::Value = serde_json::from_str(&said.out).expect("an object");
     assert_eq!(outcome["changed"], serde_json::json!(["profile ours"]));
     let refused = outcome["refused"].as_array().expect("a list");
     assert_eq!(refused.len(), 1);
@@ -251,6 +253,8 @@ fn a_reload_reads_profiles_one_by_one() {
         daemon.json(&["policy", "show", "ours"])["description"],
         "one of ours"
     );
+    fs::remove_file(profiles.join("torn.toml")).expect("removed");
+    assert_eq!(daemon.cvfctl(&["reload"]).code, 0);
 }
 
 #[test]

@@ -3,10 +3,12 @@
 //! A back end owns an inventory, a data plane and the ways out. It does not know which personality
 //! sits on a slice.
 
+mod carrier;
 mod soft;
 mod sys;
 mod tap;
 
+pub use carrier::CarrierWatcher;
 pub use soft::{PfError, SoftPf, SoftPfConfig, UplinkConfig};
 pub use tap::{TapConfig, TapError};
 
@@ -24,6 +26,8 @@ pub struct UplinkState {
     pub name: String,
     /// The bridge it is in.
     pub bridge: Option<String>,
+    /// It is set up and has a carrier.
+    pub carrier: bool,
     /// Frames that came in from outside.
     pub receive: QueueStats,
     /// Frames that went out.
@@ -46,6 +50,16 @@ pub trait PhysicalFunction: Send + Sync {
 
     /// Its way out, if there is one.
     fn uplink(&self) -> Option<UplinkState>;
+
+    /// Whether frames can pass to the outside, as far as its way out says. Without one: true.
+    fn has_carrier(&self) -> bool {
+        true
+    }
+
+    /// Has `watcher` told of every change of [`PhysicalFunction::has_carrier`]. A PF has one watcher, the first.
+    fn watch_carrier(&self, watcher: CarrierWatcher) {
+        drop(watcher);
+    }
 
     /// Worker threads.
     fn workers(&self) -> u16;

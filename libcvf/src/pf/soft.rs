@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::tap::{Tap, TapConfig, TapError, TapReader};
-use super::{PhysicalFunction, UplinkState};
+use super::{CarrierWatcher, PhysicalFunction, UplinkState};
 use crate::dataplane::{Endpoint, Fabric};
 use crate::ledger::{Ledger, Request};
 use crate::limits::{MAX_FILTER_MACS, MAX_PF_QUEUE_PAIRS, MAX_WORKERS};
@@ -195,6 +195,16 @@ impl PhysicalFunction for SoftPf {
 
     fn uplink(&self) -> Option<UplinkState> {
         self.uplink.as_ref().map(|tap| tap.state())
+    }
+
+    fn has_carrier(&self) -> bool {
+        self.uplink.as_ref().is_none_or(|tap| tap.carrier().is_up())
+    }
+
+    fn watch_carrier(&self, watcher: CarrierWatcher) {
+        if let Some(tap) = &self.uplink {
+            tap.carrier().watch(watcher);
+        }
     }
 
     fn workers(&self) -> u16 {

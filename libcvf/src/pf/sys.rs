@@ -72,6 +72,19 @@ pub(super) fn up(name: &str) -> nix::Result<()> {
     Ok(())
 }
 
+/// True if the interface is set up and has a carrier.
+pub(super) fn carrier(name: &str) -> nix::Result<bool> {
+    let socket = control()?;
+    let mut request = request(name);
+    // SAFETY: the pointer is to a live local; the kernel fills in the flags, which are then read as that.
+    let flags = unsafe {
+        get_flags(socket.as_raw_fd(), &raw mut request)?;
+        libc::c_int::from(request.ifr_ifru.ifru_flags)
+    };
+    let wanted = libc::IFF_UP | libc::IFF_RUNNING;
+    Ok(flags & wanted == wanted)
+}
+
 /// Sets the interface's MTU.
 pub(super) fn mtu(name: &str, mtu: u16) -> nix::Result<()> {
     let socket = control()?;

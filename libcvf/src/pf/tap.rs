@@ -15,6 +15,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 
+use super::carrier::Carrier;
 use super::{UplinkState, sys};
 use crate::dataplane::{Drop, Fabric, QueueCounters, QueueStats, Route, Scratch, Uplink};
 use crate::limits::{BURST, MAX_FRAME, MAX_INTERFACE_NAME, MAX_SHOWN};
@@ -75,6 +76,7 @@ fn hint(errno: Errno) -> &'static str {
 pub struct Tap {
     config: TapConfig,
     fd: OwnedFd,
+    carrier: Carrier,
     receive: QueueCounters,
     transmit: QueueCounters,
 }
@@ -128,9 +130,14 @@ impl Tap {
         Ok(Self {
             config: config.clone(),
             fd,
+            carrier: Carrier::of(&config.name),
             receive,
             transmit,
         })
+    }
+
+    pub(super) const fn carrier(&self) -> &Carrier {
+        &self.carrier
     }
 
     pub(super) fn state(&self) -> UplinkState {
@@ -138,6 +145,7 @@ impl Tap {
             kind: "tap",
             name: self.config.name.clone(),
             bridge: self.config.bridge.clone(),
+            carrier: self.carrier.is_up(),
             receive: QueueStats::of(&self.receive),
             transmit: QueueStats::of(&self.transmit),
         }
@@ -213,9 +221,12 @@ fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
     let (mut scratch, mut lent) = (Scratch::default(), BurstBuffers::default());
     let mut route = Route::default();
     loop {
+        // Without news of its carrier the second is waited for twice.
+        let news = tap.carrier.news().unwrap_or(stop.as_fd());
         let mut fds = [
             PollFd::new(tap.fd.as_fd(), PollFlags::POLLIN),
             PollFd::new(stop.as_fd(), PollFlags::POLLIN),
+            PollFd::new(news, PollFlags::POLLIN),
         ];
         scratch.rest();
         let patience = scratch.desk.held.patience().map(TimeSpec::from_duration);
@@ -228,6 +239,9 @@ fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
         }
         if fds[1].any() == Some(true) {
             return;
+        }
+        if fds[2].any() == Some(true) {
+            tap.carrier.heard();
         }
         scratch.desk.held.expire(Instant::now());
         let mut frames = [(0, FrameMeta::default(), 0); BURST];
@@ -268,6 +282,7 @@ fn read_all(tap: &Tap, port: PortId, fabric: &Weak<Fabric>, stop: &EventFd) {
         }
         fabric.forward(port, &mut burst, &tap.receive, &mut route, &mut scratch);
         if gone {
+            tap.carrier.lost();
             return;
         }
     }

@@ -85,7 +85,7 @@ pub enum Command {
         /// Only tell what would change
         #[arg(long)]
         dry_run: bool,
-        /// What to change: link=up|down, profile=NAME, mac=MAC, mtu=BYTES, vlan=ID|none, vlan-qos=0-7|none,
+        /// What to change: link=auto|up|down, profile=NAME, mac=MAC, mtu=BYTES, vlan=ID|none, vlan-qos=0-7|none,
         /// vlan-protocol=802.1Q|802.1ad, trunk=ID,ID-ID|none, tx-mbit=N|none, rx-mbit=N|none,
         /// tx-frames=N|none, rx-frames=N|none, queue-pairs=N, rss-key=HEX|none, rss-table=0,1,...|equal|none,
         /// features=-NAME,...|none, group=NAME|none, tx-share=N|none, spoof-check=on|off|profile,
@@ -389,7 +389,7 @@ pub struct Create {
     /// What of that rate is guaranteed to it, in Mbit/s [default: nothing]
     #[arg(long, value_name = "N", value_parser = rate, requires = "group")]
     pub tx_share: Option<u64>,
-    /// Link that its guest's driver sees [default: up]
+    /// Link that its guest's driver sees; auto: that of its PF's uplink [default: up]
     #[arg(long, value_parser = words::<Link>())]
     pub link: Option<String>,
     /// What it may be and its guest may do: `cvfctl policy list` [default: the daemon's]

@@ -112,9 +112,10 @@ async fn run(args: Args) -> Result<u8, Failure> {
     let json = args.json;
     let reload = matches!(
         args.command,
-        Command::Policy {
-            command: PolicyCommand::Reload
-        }
+        Command::Reload
+            | Command::Policy {
+                command: PolicyCommand::Reload
+            }
     );
     let (answer, code) = match args.command {
         Command::Top(wanted) => {

@@ -266,7 +266,7 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
         }
     }
     if let Some(health) = &view.health {
-        health_lines(&mut lines, &d.mac, health);
+        health_lines(&mut lines, (&d.mac, &view.link), health);
         lines.line("qemu", qemu_option(&view.qemu));
     }
     notes(&mut lines.out, &view.notes);
@@ -361,7 +361,7 @@ fn runs(numbers: &[u16]) -> String {
     texts.collect::<Vec<_>>().join(",")
 }
 
-fn health_lines(lines: &mut Lines, defined_mac: &str, health: &Health) {
+fn health_lines(lines: &mut Lines, (defined_mac, link): (&str, &str), health: &Health) {
     let client = health
         .client
         .map_or_else(|| "none".to_owned(), |client| client.to_string());
@@ -377,7 +377,14 @@ fn health_lines(lines: &mut Lines, defined_mac: &str, health: &Health) {
         lines.line("last client", why);
     }
     lines.line("driver", &health.driver);
-    lines.line("link", if health.link_up { "up" } else { "down" });
+    let shown = if health.link_up { "up" } else { "down" };
+    lines.line(
+        "link",
+        match link {
+            "auto" => format!("{shown} (auto: as the uplink of its PF)"),
+            _ => shown.to_owned(),
+        },
+    );
     lines.line("active pairs", health.active_pairs.to_string());
     lines.line("receive queue", steering(&health.steering));
     if health.mac != defined_mac && !health.mac.is_empty() {

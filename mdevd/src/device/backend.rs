@@ -16,9 +16,10 @@ use super::groups::Groups;
 use super::patrol::Patrol;
 use super::policy::port_policy;
 use super::served::ServedCvf;
+use super::uplink::Followed;
 use super::{adapter, numbers};
 use crate::config::{PfConfig, Uplink};
-use crate::engine::{Backend, Definition, Device, EngineError, Events, Link, PfView};
+use crate::engine::{Backend, Definition, Device, EngineError, Events, PfView};
 use crate::session::{Access, Place};
 
 /// A PF cannot be started.
@@ -42,6 +43,7 @@ pub struct RealBackend {
 struct Pf {
     function: Arc<dyn PhysicalFunction>,
     devices: Arc<AtomicU64>,
+    uplink: Followed,
 }
 
 impl RealBackend {
@@ -58,6 +60,7 @@ impl RealBackend {
         let start = |config: &PfConfig| -> Result<Pf, BackendError> {
             let function: Arc<dyn PhysicalFunction> = SoftPf::start(soft(config))?;
             Ok(Pf {
+                uplink: Followed::start(function.clone(), &runtime),
                 function,
                 devices: Arc::default(),
             })
@@ -150,16 +153,14 @@ impl Backend for RealBackend {
         let cvf = Cvf::compose(pf.function.clone(), spec, gate.clone())
             .map_err(|error| compose_error(name, &error))?;
         gate.conduct().about(&cvf);
-        if definition.link == Link::Down {
-            cvf.set_link(false);
-        }
+        cvf.set_link(definition.link.shown(pf.uplink.is_up()));
         let description = adapter::describe(&cvf).map_err(|error| EngineError::Internal {
             attempted: "create",
             name: name.clone(),
             why: error.to_string(),
         })?;
         let (runtime, devices) = (self.runtime.clone(), pf.devices.clone());
-        Ok(Arc::new(ServedCvf::new(
+        let served = Arc::new(ServedCvf::new(
             cvf,
             (definition, gate, self.groups.clone()),
             Arc::new(description),
@@ -167,7 +168,10 @@ impl Backend for RealBackend {
             runtime,
             devices,
             (self.patrol.clone(), self.events.clone()),
-        )))
+            pf.uplink.clone(),
+        ));
+        pf.uplink.add(&served);
+        Ok(served)
     }
 
     fn fits(&self, definition: &Definition) -> Result<(), EngineError> {

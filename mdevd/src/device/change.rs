@@ -7,9 +7,9 @@ use policies::Profile;
 
 use super::gate::DeviceGate;
 use super::policy::port_policy;
-use crate::engine::{Definition, Link};
+use crate::engine::Definition;
 
-/// Goes from one definition to another under a profile. Says what the guest loses by it or has to do.
+/// Goes from one definition to another under a profile; `carrier` is that of its PF. Says what the guest loses by it or has to do.
 ///
 /// # Errors
 /// What refused; the device is as it was.
@@ -18,7 +18,7 @@ pub(super) fn change(
     gate: &DeviceGate,
     (from, to): (&Definition, &Definition),
     profile: &Arc<Profile>,
-    group: Option<GroupRate>,
+    (group, carrier): (Option<GroupRate>, bool),
 ) -> Result<Vec<String>, ChangeError> {
     let before = cvf.policy();
     let policy = PortPolicy {
@@ -45,7 +45,7 @@ pub(super) fn change(
         }
         return Err(error);
     }
-    cvf.set_link(to.link == Link::Up);
+    cvf.set_link(to.link.shown(carrier));
     gate.replace(profile, to.given());
     let mut notes = notes(cvf, from, to);
     let lost = cvf.reconsider();

@@ -18,6 +18,7 @@ mod policy;
 mod quiet;
 mod served;
 mod sys;
+mod uplink;
 
 pub use backend::{BackendError, RealBackend};
 pub(crate) use errors::socket_error;

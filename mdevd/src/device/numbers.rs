@@ -147,7 +147,7 @@ pub(super) fn pf(pf: &dyn PhysicalFunction, devices: u64, groups: Vec<GroupView>
             kind: uplink.kind.to_owned(),
             name: Some(uplink.name.clone()),
             bridge: uplink.bridge.clone(),
-            up: true,
+            up: uplink.carrier,
             rx: direction(&uplink.receive),
             tx: direction(&uplink.transmit),
         },

@@ -20,9 +20,11 @@ use super::errors::{change_error, socket_error};
 use super::gate::DeviceGate;
 use super::groups::Groups;
 use super::patrol::Patrol;
+use super::uplink::Followed;
 use super::{capture, change, numbers, quiet};
 use crate::engine::{
-    Capture, Client, Definition, Device, EngineError, Events, Health, LookUp, Stats,
+    Capture, Client, Definition, Device, EngineError, Events, Happening, Health, Link, LookUp,
+    Stats,
 };
 use crate::limits::QUIESCE_DEADLINE;
 use crate::session::{Guest, Place, Visits, listen};
@@ -41,6 +43,7 @@ pub(super) struct ServedCvf {
     visits: Visits,
     events: Events,
     patrol: Patrol,
+    uplink: Followed,
     runtime: Handle,
     /// Devices of its PF.
     siblings: Arc<AtomicU64>,
@@ -71,6 +74,7 @@ impl ServedCvf {
         runtime: Handle,
         siblings: Arc<AtomicU64>,
         (patrol, events): (Patrol, Events),
+        uplink: Followed,
     ) -> Self {
         siblings.fetch_add(1, Ordering::Relaxed);
         let name = cvf.spec().name.clone();
@@ -86,9 +90,19 @@ impl ServedCvf {
             observer: Observer::new(),
             events,
             patrol,
+            uplink,
             runtime,
             siblings,
             stage: Mutex::new(Stage::Prepared(place)),
+        }
+    }
+
+    /// Shows its guest the link that its PF has now, if it is to follow that. Waits for a change that is under way.
+    pub(super) fn follow(&self) {
+        let now = self.now.lock();
+        if now.link == Link::Auto && self.cvf.set_link(self.uplink.is_up()) {
+            self.events
+                .publish(Happening::changed(&self.name, &["link"]));
         }
     }
 }
@@ -189,8 +203,8 @@ impl Device for ServedCvf {
 
     fn change(&self, to: &Definition, profile: &Arc<Profile>) -> Result<Vec<String>, EngineError> {
         let mut now = self.now.lock();
-        let group = self.groups.place(to)?;
-        let changed = change::change(&self.cvf, &self.gate, (&now, to), profile, group);
+        let beside = (self.groups.place(to)?, self.uplink.is_up());
+        let changed = change::change(&self.cvf, &self.gate, (&now, to), profile, beside);
         let notes = changed.map_err(|error| change_error(&self.name, &error))?;
         to.clone_into(&mut now);
         Ok(notes)
@@ -201,8 +215,8 @@ impl Device for ServedCvf {
         let Some(profile) = look_up(&now.profile) else {
             return Ok(Vec::new());
         };
-        let group = self.groups.place(&now)?;
-        change::change(&self.cvf, &self.gate, (&now, &now), &profile, group)
+        let beside = (self.groups.place(&now)?, self.uplink.is_up());
+        change::change(&self.cvf, &self.gate, (&now, &now), &profile, beside)
             .map_err(|error| change_error(&self.name, &error))
     }
 

@@ -129,16 +129,28 @@ pub enum Link {
     Up,
     /// The cable is out.
     Down,
+    /// As that of its PF's uplink; up where there is none.
+    Auto,
 }
 
 impl Link {
     fn is_up(&self) -> bool {
         *self == Self::Up
     }
+
+    /// What the guest sees where its PF has a carrier, or has none.
+    pub const fn shown(self, carrier: bool) -> bool {
+        match self {
+            Self::Up => true,
+            Self::Down => false,
+            Self::Auto => carrier,
+        }
+    }
 }
 
 impl Word for Link {
-    const WORDS: &'static [(&'static str, Self)] = &[("up", Self::Up), ("down", Self::Down)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("up", Self::Up), ("down", Self::Down)];
 }
 
 /// One device, as defined.

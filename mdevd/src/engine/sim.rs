@@ -16,7 +16,7 @@ use policies::Profile;
 
 use super::backend::{Backend, Device, LookUp};
 use super::capture::Capture;
-use super::definition::{Definition, Link};
+use super::definition::Definition;
 use super::error::EngineError;
 use super::events::{Events, Happening};
 use super::view::{
@@ -216,7 +216,7 @@ impl Device for SimDevice {
             },
             client,
             mac: now.0.mac.to_string(),
-            link_up: now.0.link == Link::Up,
+            link_up: now.0.link.shown(true),
             ..Health::default()
         }
     }
