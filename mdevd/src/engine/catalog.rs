@@ -357,6 +357,8 @@ impl Catalog {
                         drop(names);
                         return self.would(&existing, Outcome::WouldStart);
                     }
+                    names.free_mac("create", &name, existing.mac)?;
+                    names.macs.insert(existing.mac, name.clone());
                     names
                         .entries
                         .insert(name.clone(), Entry::Changing("starting", None));
