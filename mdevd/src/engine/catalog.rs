@@ -378,6 +378,8 @@ impl Catalog {
                         drop(names);
                         return self.would(&existing, Outcome::WouldStart);
                     }
+                    names.free_mac("create", &name, existing.mac)?;
+                    names.macs.insert(existing.mac, name.clone());
                     names.pending.insert(name.clone(), existing.profile.clone());
                     names
                         .entries

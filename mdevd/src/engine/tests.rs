@@ -13,6 +13,7 @@ mod alter;
 mod events;
 mod exchange;
 mod identity;
+mod kept;
 mod lifecycle;
 mod persistence;
 mod policy;

@@ -29,12 +29,26 @@ pub struct DefineRequest {
     pub replace: bool,
 }
 
+impl DefineRequest {
+    /// Says nothing about what the device is.
+    fn is_bare(&self) -> bool {
+        let bare = CreateRequest {
+            name: self.device.name.clone(),
+            dry_run: self.device.dry_run,
+            life: self.device.life.clone(),
+            ..CreateRequest::default()
+        };
+        self.device == bare
+    }
+}
+
 impl Catalog {
     /// [`super::super::Engine::define`].
     pub(in crate::engine) fn define_device(
         &self,
         request: DefineRequest,
     ) -> Result<Created, EngineError> {
+        let bare = request.is_bare();
         let draft = request.device.check()?;
         let mut names = self.names.lock();
         let name = draft
@@ -52,10 +66,12 @@ impl Catalog {
         };
         let existing = entry.definition().cloned();
         let existing = existing.ok_or_else(|| unreadable_for(ATTEMPTED, &name))?;
-        if request.replace {
+        if request.replace && !existing.life.transient {
             return self.replace(names, entry, &existing, &draft);
         }
-        if let Some(refusal) = another(ATTEMPTED, &draft, &existing) {
+        // Who gives a transient device's name alone wants it kept as it is.
+        let refusal = another(ATTEMPTED, &draft, &existing);
+        if let Some(refusal) = refusal.filter(|_| !(bare && existing.life.transient)) {
             return Err(refusal);
         }
         if existing.life.transient {
@@ -122,13 +138,21 @@ pub(super) fn another(
     existing: &Definition,
 ) -> Option<EngineError> {
     let (attribute, is, asked) = draft.difference(existing)?;
+    let name = &existing.name;
+    let advice = if existing.life.transient {
+        format!(
+            "it is transient: keep it as it is first ('cvfctl define {name}'), or use another name"
+        )
+    } else {
+        "use another name, change it with 'cvfctl set', or put it in its place ('cvfctl define --replace')"
+            .to_owned()
+    };
     Some(EngineError::Refused {
         attempted,
-        name: existing.name.clone(),
+        name: name.clone(),
         kind: ErrorKind::AlreadyExists,
         why: format!(
-            "it exists with {attribute} {is}, and {attribute} {asked} was asked for; use another name, change it \
-             with 'cvfctl set', or repeat with --replace"
+            "it exists with {attribute} {is}, and {attribute} {asked} was asked for; {advice}"
         ),
     })
 }

@@ -39,6 +39,10 @@ impl Catalog {
         after: &str,
         limit: usize,
     ) -> Result<Exported, EngineError> {
+        if names.len() > MAX_PAGE {
+            let why = format!("{MAX_PAGE} names can be given at once; ask for them in parts");
+            return Err(EngineError::invalid("names", names.len(), why));
+        }
         if !names.is_empty() {
             let each = names.iter().map(|name| self.document_of(name));
             return Ok(Exported {

@@ -1,0 +1,91 @@
+//! Transient devices that are kept, addresses that two definitions claim, and what one answer may hold.
+
+use super::*;
+use crate::limits::MAX_PAGE;
+
+fn pairs(name: &str, queue_pairs: u64) -> CreateRequest {
+    CreateRequest {
+        queue_pairs: Some(queue_pairs),
+        ..CreateRequest::named(name)
+    }
+}
+
+fn define(device: CreateRequest, replace: bool) -> DefineRequest {
+    DefineRequest { device, replace }
+}
+
+#[test]
+fn a_transient_device_is_kept_by_its_name_alone_as_it_is() {
+    let house = house();
+    house.catalog.create(pairs("vm1", 4)).expect("created");
+    for replace in [false, true] {
+        let other = define(pairs("vm1", 2), replace);
+        let error = house.catalog.define(other).expect_err("another one");
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert!(error.to_string().contains("'cvfctl define vm1'"), "{error}");
+        let shown = house.catalog.show("vm1").expect("there").summary;
+        assert!(!shown.persistent && shown.queue_pairs == 4, "{shown:?}");
+    }
+    let kept = house.catalog.define(define(named("vm1"), false));
+    assert_eq!(kept.expect("kept").result, Outcome::Defined);
+    let shown = house.catalog.show("vm1").expect("there").summary;
+    assert!(shown.persistent && shown.queue_pairs == 4, "{shown:?}");
+    assert_eq!(shown.state, State::Ready, "it ran all the time");
+    // One that is defined is another matter: one queue pair is what was asked for.
+    let error = house
+        .catalog
+        .define(define(named("vm1"), false))
+        .expect_err("another one");
+    assert!(error.to_string().contains("--replace"), "{error}");
+}
+
+#[test]
+fn no_command_starts_a_definition_whose_address_is_another_devices() {
+    let house = house();
+    house.catalog.create(named("vm1")).expect("created");
+    house
+        .catalog
+        .define(define(named("vm2"), false))
+        .expect("defined");
+    // Nothing stores this; a copied record, or an old store, could have it.
+    let stored = |name: &str| {
+        let records = house.store.load().expect("readable");
+        let record = records.into_iter().find(|record| record.name == name);
+        record.expect("there").definition.expect("a definition")
+    };
+    let (first, mut second) = (stored("vm1"), stored("vm2"));
+    second.mac = first.mac;
+    house.store.put(&second).expect("stored");
+    house.catalog.shut_down();
+    let again = catalog(&house.backend, &house.store);
+    again.restore().expect("readable");
+    assert_eq!(
+        again.show("vm2").expect("there").summary.state,
+        State::Defined
+    );
+    for error in [
+        again.start("vm2").expect_err("refused"),
+        again.create(named("vm2")).expect_err("refused"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::DuplicateMac, "{error}");
+    }
+    assert_eq!(
+        again.show("vm2").expect("there").summary.state,
+        State::Defined
+    );
+}
+
+#[test]
+fn an_export_by_name_has_as_many_as_a_page() {
+    let house = house();
+    house.catalog.create(named("vm1")).expect("created");
+    let names = vec!["vm1".to_owned(); MAX_PAGE];
+    let page = house
+        .catalog
+        .export(&names, "", 1)
+        .expect("as many as that");
+    assert_eq!(page.definitions.len(), MAX_PAGE);
+    let names = vec!["vm1".to_owned(); MAX_PAGE + 1];
+    let error = house.catalog.export(&names, "", 1).expect_err("too many");
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+}

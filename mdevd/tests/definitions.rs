@@ -1,0 +1,345 @@
+//! Definitions and what runs of them, as an operator has them: by `cvfctl`, over restarts and boots.
+
+mod support;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::schema::{check, published};
+use support::{Daemon, House};
+
+const FIRST: &str = "00000000-0000-4000-8000-000000000001";
+const SECOND: &str = "00000000-0000-4000-8000-000000000002";
+
+/// An answer that is as the schema says.
+fn ask(daemon: &Daemon<'_>, args: &[&str]) -> Value {
+    let schema = published();
+    let answer = daemon.json(args);
+    let name = schema["x-commands"][args[0]].as_str().expect("documented");
+    if let Err(why) = check(&schema, name, &answer) {
+        panic!("cvfctl {}: {why}", args.join(" "));
+    }
+    answer
+}
+
+fn result(daemon: &Daemon<'_>, args: &[&str]) -> String {
+    let answer = ask(daemon, args);
+    answer["result"].as_str().expect("a word").to_owned()
+}
+
+/// Every device with its state.
+fn states(daemon: &Daemon<'_>) -> Value {
+    let all = ask(daemon, &["list"]);
+    let all = all.as_array().expect("a list").iter();
+    let each = all.map(|d| {
+        (
+            d["name"].as_str().expect("a name").to_owned(),
+            d["state"].clone(),
+        )
+    });
+    Value::Object(each.collect())
+}
+
+#[test]
+fn every_command_says_what_it_did_or_already() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    for (args, expected) in [
+        (&["define", "vm1", "--queue-pairs", "2"][..], "defined"),
+        (&["define", "vm1", "--queue-pairs", "2"], "already"),
+        (&["start", "vm1"], "started"),
+        (&["start", "vm1"], "already"),
+        (&["stop", "vm1"], "stopped"),
+        (&["stop", "vm1"], "already"),
+        (&["create", "vm1", "--queue-pairs", "2"], "started"),
+        (&["create", "vm1", "--queue-pairs", "2"], "already"),
+        (&["undefine", "vm1"], "undefined"),
+        (&["undefine", "vm1"], "already"),
+        (&["create", "vm2", "--persistent"], "created"),
+        (&["destroy", "vm2"], "destroyed"),
+    ] {
+        assert_eq!(result(&daemon, args), expected, "{args:?}");
+    }
+    assert_eq!(states(&daemon), json!({ "vm1": "ready" }), "it runs on");
+    let stopped = ask(&daemon, &["stop", "vm1"]);
+    assert_eq!(stopped["defined"], false, "and is gone when it stops");
+    assert_eq!(states(&daemon), json!({}));
+    // Of several, one that is refused keeps none of the others.
+    ask(&daemon, &["define", "vm1"]);
+    let said = daemon.cvfctl(&["--json", "start", "vm1", "vm3"]);
+    let answer: Value = serde_json::from_str(&said.out).expect("JSON");
+    check(&published(), "started", &answer).expect("documented");
+    assert_eq!(
+        (said.code, &answer[0]["result"]),
+        (1, &json!("started")),
+        "{said:?}"
+    );
+    assert_eq!(answer[1]["error"]["kind"], "not-found");
+    let said = daemon.cvfctl(&["start", "vmm1"]);
+    assert!(said.err.contains("did you mean 'vm1'"), "{said:?}");
+}
+
+#[test]
+fn what_comes_back_after_a_kill_a_restart_and_a_boot() {
+    let house = House::new();
+    let daemon = house.start(&["--boot-id", FIRST]);
+    ask(&daemon, &["create", "transient"]);
+    ask(&daemon, &["create", "kept", "--persistent"]);
+    for (name, start) in [("auto", "auto"), ("manual", "manual"), ("rests", "manual")] {
+        ask(&daemon, &["define", name, "--start", start]);
+    }
+    ask(&daemon, &["start", "manual"]);
+    ask(&daemon, &["stop", "kept"]);
+    daemon.kill();
+    let same = json!({
+        "auto": "ready", "kept": "defined", "manual": "ready", "rests": "defined", "transient": "ready",
+    });
+    let daemon = house.start(&["--boot-id", FIRST]);
+    assert_eq!(states(&daemon), same);
+    daemon.stop();
+    let daemon = house.start(&["--boot-id", FIRST]);
+    assert_eq!(states(&daemon), same);
+    daemon.kill();
+    let daemon = house.start(&["--boot-id", SECOND]);
+    let other =
+        json!({ "auto": "ready", "kept": "ready", "manual": "defined", "rests": "defined" });
+    assert_eq!(states(&daemon), other);
+    let log = daemon.stop();
+    assert!(
+        log.contains("transient") && log.contains("dropped"),
+        "{log}"
+    );
+}
+
+fn script(dir: &Path, name: &str, text: &str) {
+    fs::create_dir_all(dir).expect("a directory");
+    let path = dir.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("written");
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("executable");
+}
+
+#[test]
+fn callouts_are_asked_and_told() {
+    let house = House::new();
+    let told = house.runtime().with_file_name("told");
+    let say = format!(
+        "echo \"$4 $6 $8 ${{14}} $(cat | grep -c '\\\"mtu\\\":1500')\" >> {}",
+        told.display()
+    );
+    script(&house.callouts(), "10-record", &say);
+    let daemon = house.start(&[]);
+    ask(&daemon, &["define", "vm1"]);
+    ask(&daemon, &["start", "vm1"]);
+    let expected = "pre define none vm1 1\npost define success vm1 1\n";
+    daemon.until("it was told", || {
+        let text = fs::read_to_string(&told).unwrap_or_default();
+        text.contains(expected) && text.contains("notify start success vm1 1\n")
+    });
+    script(
+        &house.callouts(),
+        "20-refuse",
+        "[ \"$4\" != pre ] || { echo 'not on a Sunday' >&2; exit 3; }",
+    );
+    let said = daemon.cvfctl(&["stop", "vm1"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("20-refuse: not on a Sunday"), "{said:?}");
+    assert_eq!(
+        states(&daemon),
+        json!({ "vm1": "ready" }),
+        "nothing was done"
+    );
+    daemon.until("the refusal was told, too", || {
+        fs::read_to_string(&told)
+            .unwrap_or_default()
+            .contains("post stop failure vm1 1\n")
+    });
+    // What others could have written is not run, and not skipped either.
+    let refuse = house.callouts().join("20-refuse");
+    fs::set_permissions(&refuse, Permissions::from_mode(0o777)).expect("set");
+    let said = daemon.cvfctl(&["stop", "vm1"]);
+    assert!(
+        said.code == 1 && said.err.contains("chmod go-w"),
+        "{said:?}"
+    );
+    fs::remove_file(&refuse).expect("removed");
+    assert_eq!(result(&daemon, &["stop", "vm1"]), "stopped");
+}
+
+#[test]
+fn definitions_go_to_another_host_whole_or_not_at_all() {
+    let here = House::new();
+    let daemon = here.start(&[]);
+    ask(
+        &daemon,
+        &[
+            "define", "a", "--vlan", "7", "--start", "auto", "--order", "-5",
+        ],
+    );
+    ask(
+        &daemon,
+        &[
+            "define",
+            "b",
+            "--queue-pairs",
+            "4",
+            "--tx-mbit",
+            "100",
+            "--link",
+            "down",
+        ],
+    );
+    ask(&daemon, &["create", "transient"]);
+    let document = ask(&daemon, &["export"]);
+    let names: Vec<_> = document["definitions"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|d| &d["name"])
+        .collect();
+    assert_eq!(names, ["a", "b"], "what is transient is not defined");
+    let printed = daemon.cvfctl(&["export"]).out;
+    assert_eq!(
+        serde_json::from_str::<Value>(&printed).expect("JSON"),
+        document
+    );
+
+    let there = House::new();
+    let other = there.start(&[]);
+    let file = there.file(&printed);
+    let would = ask(&other, &["import", &file, "--dry-run"]);
+    assert_eq!(would["ok"], true);
+    assert_eq!(states(&other), json!({}), "only told");
+    // One that cannot be keeps all of them out.
+    ask(&other, &["define", "b", "--queue-pairs", "8"]);
+    let said = other.cvfctl(&["--json", "import", &file]);
+    let answer: Value = serde_json::from_str(&said.out).expect("JSON");
+    check(&published(), "imported", &answer).expect("documented");
+    assert_eq!((said.code, &answer["ok"]), (1, &json!(false)), "{said:?}");
+    assert_eq!(states(&other), json!({ "b": "defined" }), "a is not there");
+    ask(&other, &["undefine", "b"]);
+    let done = ask(&other, &["import", &file, "--start"]);
+    assert_eq!(done["ok"], true);
+    assert_eq!(states(&other), json!({ "a": "ready", "b": "ready" }));
+    assert_eq!(ask(&other, &["export"]), document, "the same, all of it");
+    let again = ask(&other, &["import", &file]);
+    assert!(
+        again["devices"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .all(|d| d["result"] == "already"),
+        "{again}"
+    );
+    for broken in [
+        "",
+        "[]",
+        "{\"format\":\"x\",\"version\":1,\"definitions\":[]}",
+    ] {
+        let file = there.file(broken);
+        let said = other.cvfctl(&["import", &file]);
+        assert!(
+            said.code != 0 && said.err.starts_with("cvfctl: "),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn what_fits_is_what_can_be_started() {
+    let house = House::new();
+    let daemon = house.start(&["--pf", "soft:soft0,queue-pairs=16"]);
+    let free = |daemon: &Daemon<'_>| {
+        ask(daemon, &["types", "--queue-pairs", "5"])["types"][0]["free"].clone()
+    };
+    assert_eq!(free(&daemon), 3);
+    ask(&daemon, &["define", "a", "--queue-pairs", "5"]);
+    assert_eq!(free(&daemon), 3, "what is not started takes nothing");
+    for (name, left) in [("a", 2), ("b", 1), ("c", 0)] {
+        ask(&daemon, &["define", name, "--queue-pairs", "5"]);
+        ask(&daemon, &["start", name]);
+        assert_eq!(free(&daemon), left);
+    }
+    ask(&daemon, &["define", "d", "--queue-pairs", "5"]);
+    let said = daemon.cvfctl(&["--json", "start", "d"]);
+    assert!(
+        said.code == 1 && said.out.contains("no-resources"),
+        "{said:?}"
+    );
+    assert_eq!(states(&daemon)["d"], "defined");
+}
+
+#[test]
+fn a_definition_is_edited() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    ask(&daemon, &["define", "vm1", "--queue-pairs", "2"]);
+    let editor = |text: &str| {
+        let dir = house.runtime().with_file_name("editors");
+        script(&dir, "editor", text);
+        dir.join("editor").display().to_string()
+    };
+    let edit = |editor: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_cvfctl"))
+            .args(["--json", "edit", "vm1"])
+            .env("MDEVD_ADDRESS", house.bus())
+            .env("TMPDIR", house.runtime().parent().expect("a directory"))
+            .env("EDITOR", editor)
+            .env_remove("VISUAL")
+            .output()
+            .expect("cvfctl runs");
+        let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (output.status.code(), answer)
+    };
+    let kept = |answer: &Value| {
+        let message = answer["error"]["message"]
+            .as_str()
+            .expect("a sentence")
+            .to_owned();
+        let path = message
+            .split(['\n', ' '])
+            .find(|word| word.ends_with(".json"))
+            .map(str::to_owned);
+        (
+            message.clone(),
+            path.unwrap_or_else(|| panic!("no file in: {message}")),
+        )
+    };
+    let (code, answer) = edit("true");
+    assert_eq!(
+        (code, &answer["result"]),
+        (Some(0), &json!("already")),
+        "{answer}"
+    );
+    let (code, answer) = edit(&editor("sed -i 's/1500/9000/' \"$1\""));
+    assert_eq!(
+        (code, &answer["result"]),
+        (Some(0), &json!("replaced")),
+        "{answer}"
+    );
+    check(&published(), "edited", &answer).expect("documented");
+    assert_eq!(daemon.json(&["show", "vm1"])["mtu"], 9000);
+    // Broken, or wrong: the reason, and the text is not lost.
+    let (code, answer) = edit(&editor("echo '{' > \"$1\""));
+    assert_ne!(code, Some(0), "{answer}");
+    assert_eq!(fs::read_to_string(kept(&answer).1).expect("kept"), "{\n");
+    let (_, answer) = edit(&editor("sed -i 's/\"mtu\"/\"mtuu\"/' \"$1\""));
+    assert!(kept(&answer).0.contains("did you mean 'mtu'"), "{answer}");
+    let (_, path) = kept(&answer);
+    let mode = fs::metadata(&path).expect("kept").permissions().mode();
+    assert_eq!(mode & 0o077, 0, "nobody else reads it");
+    // What runs changes as far as it can.
+    ask(&daemon, &["start", "vm1"]);
+    let (_, answer) = edit(&editor("sed -i 's/9000/1400/' \"$1\""));
+    assert_eq!(answer["result"], "replaced", "{answer}");
+    let (_, answer) = edit(&editor(
+        "sed -i 's/\"queue_pairs\": 2/\"queue_pairs\": 4/' \"$1\"",
+    ));
+    let (message, _) = kept(&answer);
+    assert!(
+        message.contains("queue-pairs") && message.contains("cvfctl stop vm1"),
+        "{message}"
+    );
+    assert_eq!(states(&daemon), json!({ "vm1": "ready" }));
+}
