@@ -167,8 +167,11 @@ impl Backend for RealBackend {
             place,
             runtime,
             devices,
-            (self.patrol.clone(), self.events.clone()),
-            pf.uplink.clone(),
+            (
+                self.patrol.clone(),
+                self.events.clone(),
+                pf.uplink.clone(),
+            ),
         ));
         pf.uplink.add(&served);
         Ok(served)

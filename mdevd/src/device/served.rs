@@ -73,8 +73,7 @@ impl ServedCvf {
         place: Place,
         runtime: Handle,
         siblings: Arc<AtomicU64>,
-        (patrol, events): (Patrol, Events),
-        uplink: Followed,
+        (patrol, events, uplink): (Patrol, Events, Followed),
     ) -> Self {
         siblings.fetch_add(1, Ordering::Relaxed);
         let name = cvf.spec().name.clone();

@@ -42,7 +42,7 @@ impl Catalog {
             dry_run,
             ..Changed::default()
         };
-        self.become_other(names, entry, to, answer, Action::Set)
+        self.become_other(names, entry, &to, answer, Action::Set)
     }
 
     /// Makes `entry` be `to`, for which `answer` has the changes: in force at once where it runs; tried at once where
@@ -51,7 +51,7 @@ impl Catalog {
         &self,
         mut names: MutexGuard<'_, Names>,
         entry: Entry,
-        to: Definition,
+        to: &Definition,
         mut answer: Changed,
         action: Action,
     ) -> Result<Changed, EngineError> {
@@ -62,8 +62,8 @@ impl Catalog {
         if !answer.changed || answer.dry_run {
             drop(names);
             if answer.changed {
-                self.admitted_change(&from, &to)?;
-                let takes = self.backend.takes(&to);
+                self.admitted_change(&from, to)?;
+                let takes = self.backend.takes(to);
                 takes.map_err(|error| error.on(ATTEMPTED, &name))?;
             }
             return Ok(answer);
@@ -77,8 +77,8 @@ impl Catalog {
         drop(names);
         crash::point("set: checked");
         let became = self
-            .before(action, &to)
-            .and_then(|()| self.remade(&entry, &from, &to));
+            .before(action, to)
+            .and_then(|()| self.remade(&entry, &from, to));
         let done = became.is_ok();
         match became {
             Ok((next, notes, profile)) => {
@@ -94,14 +94,14 @@ impl Catalog {
                     self.refresh(live, profile);
                 }
                 crash::point("set: done");
-                self.after(action, &to, done);
+                self.after(action, to, done);
                 Ok(answer)
             }
             Err(error) => {
                 let free = Some(to.mac).filter(|mac| *mac != from.mac);
                 let told = Happening::changed(&name, &["state"]);
                 self.settle_change(&name, entry, free, told);
-                self.after(action, &to, done);
+                self.after(action, to, done);
                 Err(error)
             }
         }

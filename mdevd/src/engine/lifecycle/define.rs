@@ -62,7 +62,7 @@ impl Catalog {
                 .reserve(&mut names, name, &draft, life, "defining")
                 .map_err(|error| error.attempting(ATTEMPTED))?;
             drop(names);
-            return self.store_new(definition, draft.dry_run);
+            return self.store_new(&definition, draft.dry_run);
         };
         let existing = entry.definition().cloned();
         let existing = existing.ok_or_else(|| unreadable_for(ATTEMPTED, &name))?;
@@ -84,32 +84,32 @@ impl Catalog {
     }
 
     /// Checks and stores a reserved definition, or only checks.
-    fn store_new(&self, definition: Definition, dry_run: bool) -> Result<Created, EngineError> {
+    fn store_new(&self, definition: &Definition, dry_run: bool) -> Result<Created, EngineError> {
         if dry_run {
-            self.checked(ATTEMPTED, &definition)?;
-            return Ok(told(Outcome::WouldDefine, &definition));
+            self.checked(ATTEMPTED, definition)?;
+            return Ok(told(Outcome::WouldDefine, definition));
         }
         crash::point("define: reserved");
         let stored = self
-            .before(Action::Define, &definition)
-            .and_then(|()| self.checked(ATTEMPTED, &definition))
+            .before(Action::Define, definition)
+            .and_then(|()| self.checked(ATTEMPTED, definition))
             .and_then(|()| {
-                let stored = self.store.put(&definition);
+                let stored = self.store.put(definition);
                 stored.map_err(|why| store_failed(ATTEMPTED, &definition.name, &why))
             });
         let name = definition.name.clone();
         match &stored {
             Ok(()) => {
                 crash::point("define: stored");
-                let told = Happening::defined(&definition);
+                let told = Happening::defined(definition);
                 let entry = Entry::Defined(definition.clone().into());
                 self.conclude_telling(&name, Some(entry), None, told);
                 tracing::info!(device = name, uuid = %definition.uuid, "defined");
             }
             Err(_) => self.conclude(&name, None, Some(definition.mac)),
         }
-        self.after(Action::Define, &definition, stored.is_ok());
-        stored.map(|()| told(Outcome::Defined, &definition))
+        self.after(Action::Define, definition, stored.is_ok());
+        stored.map(|()| told(Outcome::Defined, definition))
     }
 
     /// All that a creation would be checked for, apart from what must be free for it.

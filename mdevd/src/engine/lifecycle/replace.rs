@@ -69,7 +69,7 @@ impl Catalog {
             changes,
             notes: Vec::new(),
         };
-        let done = self.become_other(names, entry, to.clone(), answer, Action::Define)?;
+        let done = self.become_other(names, entry, &to, answer, Action::Define)?;
         let result = match (done.changed, done.dry_run) {
             (false, _) => Outcome::Already,
             (true, true) => Outcome::WouldReplace,

@@ -150,9 +150,10 @@ fn an_import_is_all_or_nothing() {
         );
     }
     house.store.break_writes(true);
-    let failed = house
-        .catalog
-        .import(&document(&[good.clone()]), ImportOptions::default());
+    let failed = house.catalog.import(
+        &document(std::slice::from_ref(&good)),
+        ImportOptions::default(),
+    );
     assert_eq!(
         failed.expect_err("not stored").kind(),
         ErrorKind::StoreFailed
