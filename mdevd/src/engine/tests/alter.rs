@@ -332,7 +332,8 @@ fn queues_and_features_are_set_within_the_slice() {
         }
     }
     let key = "0a".repeat(40);
-    let changes: [(&[(&str, &str)], &[&str]); 4] = [
+    type Row<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let changes: [Row<'_>; 4] = [
         (
             &[("queue_pairs", "2"), ("rss_table", "equal")],
             &["queue-pairs 4 -> 2", "rss-table 0,3 -> equal"],
