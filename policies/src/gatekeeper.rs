@@ -40,7 +40,11 @@ pub struct ProfileGatekeeper {
 impl ProfileGatekeeper {
     /// Decides by this profile.
     pub fn new(profile: Arc<Profile>) -> Self {
-        Self::of(&profile, Given::default())
+        Self {
+            plain: profile.clone(),
+            profile,
+            given: Given::default(),
+        }
     }
 
     /// Decides by this profile and what a device was given beside it.
