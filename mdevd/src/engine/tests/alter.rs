@@ -298,6 +298,7 @@ fn tags_go_with_their_vlan() {
 
 #[test]
 fn queues_and_features_are_set_within_the_slice() {
+    type Asked<'a> = &'a [(&'a str, &'a str)];
     let house = house_with(4);
     let request = CreateRequest {
         queue_pairs: Some(4),
@@ -332,7 +333,7 @@ fn queues_and_features_are_set_within_the_slice() {
         }
     }
     let key = "0a".repeat(40);
-    let changes: [(&[(&str, &str)], &[&str]); 4] = [
+    let changes: [(Asked<'_>, &[&str]); 4] = [
         (
             &[("queue_pairs", "2"), ("rss_table", "equal")],
             &["queue-pairs 4 -> 2", "rss-table 0,3 -> equal"],
