@@ -167,11 +167,7 @@ impl Backend for RealBackend {
             place,
             runtime,
             devices,
-            (
-                self.patrol.clone(),
-                self.events.clone(),
-                pf.uplink.clone(),
-            ),
+            (self.patrol.clone(), self.events.clone(), pf.uplink.clone()),
         ));
         pf.uplink.add(&served);
         Ok(served)
