@@ -349,7 +349,7 @@ fn wrong_usage_is_explained_with_code_2() {
         (&["create", "--mtu", "x"], "write a number from 68 to 65521"),
         (
             &["create", "--vlan", "0x5"],
-            "write a number from 1 to 4094",
+            "a number from 1 to 4094, or none",
         ),
         (&["create", "--personality", "virtio-nte"], "virtio-net"),
         (&["create", "--doorbells", "rung"], "trapped, mapped"),

@@ -302,7 +302,7 @@ pub enum EngineError {
 
 /// What to do where a device is there with another value of an attribute.
 fn instead(name: &str, attribute: &str, asked: &str) -> String {
-    let settable = SetRequest::KEYS.contains(&attribute.replace('-', "_").as_str());
+    let settable = SetRequest::changes_as_made(&attribute.replace('-', "_"));
     if settable {
         format!("'cvfctl set {name} {attribute}={asked}' changes it, or use another name")
     } else {

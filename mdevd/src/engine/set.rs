@@ -220,6 +220,12 @@ impl SetRequest {
         "multicast",
     ];
 
+    /// Whether `set` can make of a device what another value of this attribute at its creation would have. How many
+    /// queue pairs its slice has it cannot: it limits how many of them are used.
+    pub(super) fn changes_as_made(key: &str) -> bool {
+        key != "queue_pairs" && Self::KEYS.contains(&key)
+    }
+
     /// Checks every attribute by itself.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ impl Catalog {
         );
         let changes = differences(existing, &to);
         if entry.live().is_some() {
-            let live = |key: &str| SetRequest::KEYS.contains(&key.replace('-', "_").as_str());
+            let live = |key: &str| SetRequest::changes_as_made(&key.replace('-', "_"));
             if let Some(change) = changes.iter().find(|change| !live(&change.attribute)) {
                 let name = &existing.name;
                 return Err(EngineError::Refused {
