@@ -146,6 +146,9 @@ fn units_and_daemon_agree() {
         limit.parse::<u64>().expect("a number") >= files,
         "{files} files for all devices"
     );
+    // The number of this boot and the kernel's word about links are not hidden from it.
+    assert!(!service.contains("ProcSubset="));
+    assert!(service.lines().any(|line| line.starts_with("RestrictAddressFamilies=") && line.contains("AF_NETLINK")));
     // What a reload in the unit calls is a command.
     assert!(support::cvfctl(Path::new("/nonexistent"), &["help", "reload"]).code == 0);
 }

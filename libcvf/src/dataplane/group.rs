@@ -184,7 +184,7 @@ impl RateGroup {
             now: at.now,
             burst: ticks(BURST),
         };
-        if share.is_some_and(|share| share.take(at, bytes).is_some()) {
+        if share.is_some_and(|share| share.take(own, bytes).is_some()) {
             self.bytes.owe(own, bytes);
             return true;
         }

@@ -1,9 +1,9 @@
 //! `cvfctl capture`: what a device sends and receives, as pcapng or as lines for people.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -173,7 +173,14 @@ fn failed(error: &impl ToString) -> Failure {
 fn create(path: &Path) -> Result<File, Failure> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(path).map_err(|error| Failure {
+    let file = options.open(path).and_then(|file| {
+        // One that was there may be open to others. What is no file, as a terminal, is left alone.
+        if file.metadata()?.is_file() {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+        }
+        Ok(file)
+    });
+    file.map_err(|error| Failure {
         code: REFUSED,
         kind: "failed".to_owned(),
         message: format!("cannot write {}: {error}", path.display()),

@@ -154,6 +154,8 @@ impl Drop for Running {
 struct Output {
     pipe: pipe::Sender,
     bytes: Vec<u8>,
+    /// The bell was heard while something else was waited for.
+    rang: bool,
 }
 
 /// Why a capture ends before all is said.
@@ -196,7 +198,7 @@ impl Output {
                         Err(_) => return Err(Cut::Left),
                     }
                 }
-                () = rung(bell) => {}
+                () = rung(bell) => self.rang = true,
                 () = Until(over).wait() => return Err(Cut::Stuck),
             }
         }
@@ -222,6 +224,7 @@ async fn run(mut running: Running, bell: Bell, pipe: pipe::Sender) {
     let mut output = Output {
         pipe,
         bytes: Vec::with_capacity(2 * CAPTURE_WRITE),
+        rang: false,
     };
     pcapng::section(&mut output.bytes);
     let interface = pcapng::Interface {
@@ -293,7 +296,7 @@ async fn forward(
 async fn await_frames(
     running: &Running,
     bell: &Bell,
-    output: &Output,
+    output: &mut Output,
     until: Until,
 ) -> Result<Option<&'static str>, Cut> {
     let time = "its time is over";
@@ -301,12 +304,15 @@ async fn await_frames(
     if over().is_some() {
         return Ok(over());
     }
-    tokio::select! {
+    // The first frame of those that wait may have rung while others were written.
+    if !std::mem::take(&mut output.rang) {
+        tokio::select! {
         biased;
         // Nothing but its reader's leaving makes a pipe fail.
         _ = output.pipe.ready(Interest::ERROR) => return Err(Cut::Left),
         () = until.wait() => return Ok(Some(time)),
         () = rung(bell) => {}
+        }
     }
     if over().is_some() {
         return Ok(over());

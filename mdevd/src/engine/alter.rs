@@ -65,6 +65,7 @@ impl Catalog {
                 self.admitted_change(&from, to)?;
                 let takes = self.backend.takes(to);
                 takes.map_err(|error| error.on(ATTEMPTED, &name))?;
+                Self::socket_is_someones(ATTEMPTED, to)?;
             }
             return Ok(answer);
         }
@@ -123,6 +124,9 @@ impl Catalog {
             return Ok((Entry::Live(Arc::new(next)), notes, Some(profile)));
         }
         self.admitted_change(from, to)?;
+        let takes = self.backend.takes(to);
+        takes.map_err(|error| error.on(ATTEMPTED, &to.name))?;
+        Self::socket_is_someones(ATTEMPTED, to)?;
         let stored = self.store.put(to);
         stored.map_err(|why| store_failed(ATTEMPTED, &to.name, &why))?;
         crash::point("set: stored");
@@ -130,7 +134,11 @@ impl Catalog {
             let note = "it is not started: this is what it will be".to_owned();
             return Ok((Entry::Defined(to.clone().into()), vec![note], None));
         };
-        Ok(match self.launch(to.clone(), true) {
+        let launched = self
+            .before(Action::Start, to)
+            .and_then(|()| self.launch(to.clone(), true));
+        self.after(Action::Start, to, launched.is_ok());
+        Ok(match launched {
             Ok((live, profile)) => {
                 let note = "it had failed; with this change it runs".to_owned();
                 (Entry::Live(live), vec![note], Some(profile))

@@ -118,7 +118,17 @@ impl Catalog {
         attempted: &'static str,
         definition: &Definition,
     ) -> Result<(), EngineError> {
-        self.admitted(attempted, definition)?;
+        self.admitted_anew(attempted, definition)?;
+        let takes = self.backend.takes(definition);
+        takes.map_err(|error| error.on(attempted, &definition.name))?;
+        Self::socket_is_someones(attempted, definition)
+    }
+
+    /// Looks up who may connect; may ask other hosts, so never under a lock.
+    pub(in crate::engine) fn socket_is_someones(
+        attempted: &'static str,
+        definition: &Definition,
+    ) -> Result<(), EngineError> {
         match Access::resolve(&definition.socket) {
             Ok(_) => Ok(()),
             Err(error) => {

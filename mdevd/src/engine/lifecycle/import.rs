@@ -113,6 +113,7 @@ impl Catalog {
                 let mac = definition.mac;
                 if !options.dry_run {
                     self.conclude(&definition.name.clone(), None, Some(mac));
+                    self.after(Action::Define, definition, false);
                 }
                 piece.refuse(error.attempting(ATTEMPTED));
             }

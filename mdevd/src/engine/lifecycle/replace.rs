@@ -31,7 +31,7 @@ impl Catalog {
             .life
             .set_upon(existing.life)
             .map_err(|error| error.on("define", &existing.name))?;
-        let to = self.definition_of(
+        let mut to = self.definition_of(
             draft,
             Base {
                 name: existing.name.clone(),
@@ -42,6 +42,9 @@ impl Catalog {
                 life,
             },
         );
+        // A document says what makes the device: how many of its pairs are used is not in it.
+        let limit = existing.tuning.queue_pairs;
+        to.tuning.queue_pairs = limit.filter(|limit| *limit < to.queue_pairs);
         let changes = differences(existing, &to);
         if entry.live().is_some() {
             let live = |key: &str| SetRequest::changes_as_made(&key.replace('-', "_"));
@@ -58,9 +61,6 @@ impl Catalog {
                     ),
                 });
             }
-        }
-        if entry.live().is_none() {
-            self.checked("define", &to)?;
         }
         let answer = Changed {
             name: existing.name.clone(),

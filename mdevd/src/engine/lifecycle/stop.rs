@@ -46,7 +46,10 @@ impl Catalog {
         crash::point("stop: marked");
         let mut kept = definition;
         kept.life = kept.life.stopped(self.boot);
-        let stored = self.before(Action::Stop, &kept).and_then(|()| {
+        let asked = self.before(Action::Stop, &kept);
+        // A VM may have connected while somebody was asked.
+        let unused = asked.and_then(|()| unused(ATTEMPTED, &entry, force));
+        let stored = unused.and_then(|()| {
             let stored = self.store.put(&kept);
             stored.map_err(|why| store_failed(ATTEMPTED, name, &why))
         });
@@ -109,7 +112,8 @@ impl Catalog {
             Some(definition) => self.before(action, definition),
             None => Ok(()),
         };
-        let removed = asked.and_then(|()| {
+        let unused = asked.and_then(|()| unused(action.word(), entry, force));
+        let removed = unused.and_then(|()| {
             let removed = self.store.remove(name);
             removed.map_err(|why| store_failed(action.word(), name, &why))
         });
