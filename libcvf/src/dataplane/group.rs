@@ -14,13 +14,21 @@ use crate::ring::Frames;
 /// How long a group's rate may be used that was not used before.
 const BURST: Duration = Duration::from_millis(100);
 
+const MEGA: u64 = 1_000_000;
+
+/// Bits in the unit that operators give rates in.
+fn mbit(bits: u64) -> f64 {
+    bits as f64 / MEGA as f64
+}
+
 /// Why a port cannot be in a group as it was to be, or a group cannot have a rate. Nothing has changed then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
     /// Shares above the group's rate.
     #[error(
-        "group '{group}' sends {rate} bit/s at most, of which {others} are guaranteed to other devices, and {asked} were \
-         to be guaranteed to this one: ask for a smaller share, or give the group a higher rate"
+        "group '{group}' sends {} Mbit/s at most, of which {} are guaranteed to other devices, and {} were to be guaranteed to \
+         this one: ask for no more than {}, or give the group a higher rate",
+        mbit(*rate), mbit(*others), mbit(*asked), mbit(rate.saturating_sub(*others))
     )]
     Share {
         /// The group.
@@ -34,8 +42,9 @@ pub enum GroupError {
     },
     /// A rate below what is guaranteed.
     #[error(
-        "group '{group}' was to send {rate} bit/s at most, and guarantees {guaranteed} to its devices: take \
-         shares away first, or give it a higher rate"
+        "group '{group}' was to send {} Mbit/s at most, and guarantees {} to its devices: take shares away first, or give it a \
+         higher rate",
+        mbit(*rate), mbit(*guaranteed)
     )]
     Rate {
         /// The group.

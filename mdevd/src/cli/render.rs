@@ -257,11 +257,14 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
         lines.line("ring format", &view.ring_format);
         // One that could not be composed has none.
         if !d.socket.is_empty() {
-            let owner = view.socket_owner.as_deref().unwrap_or("daemon");
-            let group = view.socket_group.as_deref().unwrap_or("daemon");
+            let owner = view.socket_owner.as_deref().unwrap_or("the daemon's");
+            let group = view.socket_group.as_deref().unwrap_or("the daemon's");
             lines.line(
                 "socket",
-                format!("{} ({owner}:{group} {})", d.socket, view.socket_mode),
+                format!(
+                    "{} (user {owner}, group {group}, {})",
+                    d.socket, view.socket_mode
+                ),
             );
         }
     }

@@ -301,7 +301,7 @@ pub enum EngineError {
 }
 
 /// What to do where a device is there with another value of an attribute.
-fn instead(name: &str, attribute: &str, asked: &str) -> String {
+pub(super) fn instead(name: &str, attribute: &str, asked: &str) -> String {
     let settable = SetRequest::changes_as_made(&attribute.replace('-', "_"));
     if settable {
         format!("'cvfctl set {name} {attribute}={asked}' changes it, or use another name")

@@ -71,8 +71,8 @@ fn no_more_is_guaranteed_than_there_is() {
     let refused = group.admit(&b, Some(401)).expect_err("there is not");
     assert_eq!(
         refused.to_string(),
-        "group 'web' sends 1000 bit/s at most, of which 600 are guaranteed to other devices, and 401 were to be \
-         guaranteed to this one: ask for a smaller share, or give the group a higher rate"
+        "group 'web' sends 0.001 Mbit/s at most, of which 0.0006 are guaranteed to other devices, and 0.000401 were to be \
+         guaranteed to this one: ask for no more than 0.0004, or give the group a higher rate"
     );
     assert_eq!(group.census(), (1000, 600, 1), "nothing has changed");
     group.admit(&b, Some(400)).expect("there is enough");

@@ -85,7 +85,7 @@ fn a_reload_takes_other_rates_and_refuses_what_would_break_a_promise() {
     let part = GroupRates(groups.clone());
     let first = member(&groups, &definition("vm1", "web", Some(800))).expect("composed");
     for (text, expected) in [
-        ("web=799", "guarantees 800000000 to its devices"),
+        ("web=799", "guarantees 800 to its devices"),
         ("db=5", "group 'web' has 1 devices on PF soft0"),
     ] {
         let why = part.prepare(&config(text)).err().expect(text);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::super::catalog::{Catalog, Names, store_failed, unreadable_for};
 use super::super::definition::Definition;
 use super::super::entry::Entry;
-use super::super::error::{EngineError, ErrorKind};
+use super::super::error::{EngineError, ErrorKind, instead};
 use super::super::events::Happening;
 use super::super::hints;
 use super::super::request::{CreateRequest, Draft};
@@ -154,8 +154,8 @@ pub(super) fn another(
             "it is transient: keep it as it is first ('cvfctl define {name}'), or use another name"
         )
     } else {
-        "use another name, change it with 'cvfctl set', or put it in its place ('cvfctl define --replace')"
-            .to_owned()
+        let instead = instead(name, &attribute.replace('_', "-"), &asked.to_string());
+        format!("{instead}, or put it in its place ('cvfctl define --replace')")
     };
     Some(EngineError::Refused {
         attempted,
