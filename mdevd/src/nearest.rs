@@ -9,7 +9,8 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         // Nothing nearer than the lengths are apart: most need not be compared.
         .filter(|candidate| candidate.chars().count().abs_diff(length) <= allowed)
         .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
-        .filter(|&(distance, _)| distance <= allowed)
+        // Words of a few letters are near to whatever else is short.
+        .filter(|&(distance, _)| distance <= allowed && 2 * distance <= length.max(3))
         .min_by_key(|&(distance, candidate)| (distance, candidate.len()))
         .map(|(_, candidate)| candidate)
 }
@@ -30,6 +31,8 @@ mod tests {
         assert_eq!(nearest("wrokers", known), Some("workers"));
         assert_eq!(nearest("zzzzzzzz", known), None);
         assert_eq!(hint("uplnk", known), "; did you mean 'uplink'?");
+        assert_eq!(nearest("d9", ["gx", "d9a"]), Some("d9a"));
+        assert_eq!(nearest("d9", ["gx", "w2"]), None);
         assert_eq!(hint("", []), "");
     }
 }

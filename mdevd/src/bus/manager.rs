@@ -55,15 +55,21 @@ impl Manager {
     }
 }
 
-/// A daemon that was asked to stop and will, once its answer has left.
+/// A daemon that was asked to stop and refuses commands since: it stops when this is dropped, whoever asked and left.
 pub(super) struct Stop(Arc<dyn Engine>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
 
 impl Stop {
     /// Once `sent` has come to pass, or a moment has.
     fn after(self, sent: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(async move {
             let _ = tokio::time::timeout(FAREWELL_DEADLINE, sent).await;
-            self.0.stop();
+            drop(self);
         });
     }
 
@@ -77,14 +83,16 @@ impl Manager {
     /// Has the engine prepare to stop: the answer, and what then stops it.
     pub(super) async fn farewell(&self, options: Dict) -> Result<(Dict, Stop), BusError> {
         let DestroyOptions { force } = self::options(&options, &["force"])?;
-        let census = self.ask(move |engine| engine.prepare_stop(force)).await?;
+        let stop = self.engine.clone();
+        let prepared = self.ask(move |engine| Ok((engine.prepare_stop(force)?, Stop(stop))));
+        let (census, stop) = prepared.await?;
         tracing::info!(force, "asked to stop: {}", census.status());
         let outcome = dict(&StopView {
             result: "stopping",
             devices: census.devices,
             connected: census.connected,
         })?;
-        Ok((outcome, Stop(self.engine.clone())))
+        Ok((outcome, stop))
     }
 }
 

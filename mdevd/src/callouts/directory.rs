@@ -17,7 +17,12 @@ use crate::limits::MAX_CALLOUTS;
 /// daemon; or there are too many. Nothing is skipped, for what is skipped does not refuse.
 pub(super) fn scripts(dir: &Path) -> Result<Vec<PathBuf>, String> {
     let shown = dir.display();
-    let about = match std::fs::metadata(dir) {
+    let about = match std::fs::symlink_metadata(dir) {
+        Ok(about) if about.is_symlink() => {
+            return Err(format!(
+                "the callout directory {shown} is a symbolic link, and is not followed; name the directory itself"
+            ));
+        }
         Ok(about) => about,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(format!("the callout directory {shown}: {error}")),

@@ -11,7 +11,7 @@ use super::{
     Answer, Failure, address, capture, edit, exchange, lifecycle, monitor, policy, render, service,
 };
 use crate::bus::{CallError, ManagerClient, Options};
-use crate::engine::{DeviceView, ErrorKind, hints};
+use crate::engine::{DeviceView, ErrorKind, State, hints};
 use crate::limits::CALL_DEADLINE;
 
 /// Devices asked for at once.
@@ -283,8 +283,11 @@ fn recipe(json: Json, memory: &str, qemu: bool) -> Result<Answer, Failure> {
     let views: Vec<DeviceView> = crate::bus::typed(json)?;
     if let Some(DeviceView { summary, .. }) = views.iter().find(|v| v.summary.socket.is_empty()) {
         let (name, state) = (&summary.name, summary.state.word());
-        let state = summary.reason.as_deref().unwrap_or(state);
-        let message = format!("'{name}' has no socket to connect a VM to: {state}");
+        let why = match summary.state {
+            State::Defined => format!("it is not started; 'cvfctl start {name}' starts it"),
+            _ => summary.reason.as_deref().unwrap_or(state).to_owned(),
+        };
+        let message = format!("'{name}' has no socket to connect a VM to: {why}");
         return Err(Failure {
             code: super::REFUSED,
             kind: ErrorKind::NotReady.kebab().to_owned(),

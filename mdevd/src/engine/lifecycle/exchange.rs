@@ -6,9 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::super::catalog::Catalog;
+use super::super::entry::Entry;
 use super::super::error::EngineError;
 use crate::limits::{MAX_IMPORT, MAX_IMPORTED, MAX_PAGE};
 
+/// So many devices that are being made or started are waited for in one page; more are left out.
+const UNSETTLED: usize = 8;
 /// What a document calls itself.
 pub const FORMAT: &str = "mdevd-definitions";
 /// Its version.
@@ -55,7 +58,16 @@ impl Catalog {
             after => Bound::Excluded(after),
         };
         let limit = limit.clamp(1, MAX_PAGE);
-        let names = self.names.lock();
+        let mut names = self.names.lock();
+        // What is being made or started has no definition to show for a moment; an export without it would not be whole.
+        for _ in 0..UNSETTLED {
+            let mut range = names.entries.range::<str, _>((after, Bound::Unbounded));
+            let busy = range.find(|(_, entry)| matches!(entry, Entry::Changing(_, None)));
+            let Some(name) = busy.map(|(name, _)| name.clone()) else {
+                break;
+            };
+            names = self.settle(names, &name, "export")?;
+        }
         let range = names.entries.range::<str, _>((after, Bound::Unbounded));
         let kept = range.filter_map(|(name, entry)| {
             let definition = entry.definition()?;
@@ -71,7 +83,10 @@ impl Catalog {
     }
 
     fn document_of(&self, name: &str) -> Result<Map<String, Value>, EngineError> {
-        let entry = self.entry(name).map_err(|error| error.on("export", name))?;
+        let names = self.settle(self.names.lock(), name, "export")?;
+        let Some(entry) = names.entries.get(name) else {
+            return Err(names.no_device(name).on("export", name));
+        };
         let document = entry.definition().map(super::super::Definition::document);
         document.ok_or_else(|| super::super::catalog::unreadable_for("export", name))
     }

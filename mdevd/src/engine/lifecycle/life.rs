@@ -169,7 +169,7 @@ impl LifeDraft {
             return Ok(Life::persistent(start, self.order.unwrap_or(0)).started(now));
         }
         let why = "a device that is made by 'create' ends with this boot of the host and is not started by the \
-                   daemon; say persistent, too, or define it";
+                   daemon; say persistent, too (--persistent), or define it";
         match (self.start, self.order) {
             (None, None) => Ok(Life::transient(now)),
             (Some(start), _) => Err(EngineError::invalid("start", start.word(), why)),
