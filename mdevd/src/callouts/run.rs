@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
 use crate::limits::{CALLOUT_LAST_WORDS, MAX_CALLOUT_TEXT};
@@ -52,50 +52,51 @@ pub(super) async fn run(script: &Path, call: &Call, address: &Path, deadline: Du
         Ok(child) => child,
         Err(error) => return Ended::Refused(format!("it cannot be started: {error}")),
     };
-    let group = child.id().and_then(|pid| i32::try_from(pid).ok());
+    let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (mut said, mut ignored) = (Vec::new(), Vec::new());
-    let ended = timeout(
-        deadline,
-        converse(&mut child, &call.input, &mut said, &mut ignored),
-    );
-    match ended.await {
-        Ok(Ok(status)) if status.success() => Ended::Well,
-        Ok(Ok(status)) => Ended::Refused(reason(status, &said)),
-        Ok(Err(error)) => Ended::Refused(format!("it cannot be waited for: {error}")),
-        Err(_) => {
-            // Not waited for yet: the number is still its own.
-            if let Some(group) = group {
-                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    let status = {
+        let write = feed(stdin, call.input.as_bytes());
+        let talk = async { tokio::join!(write, drain(out, &mut ignored), drain(err, &mut said)) };
+        tokio::pin!(talk);
+        let mut over = false;
+        let end = async {
+            tokio::select! {
+                _ = &mut talk => over = true,
+                status = child.wait() => return status,
             }
-            let _ = child.wait().await;
-            Ended::Late
+            child.wait().await
+        };
+        let Ok(status) = timeout(deadline, end).await else {
+            kill(&mut child).await;
+            return Ended::Late;
+        };
+        if !over {
+            // What it started and left may hold the pipes open for ever.
+            let _ = timeout(CALLOUT_LAST_WORDS, talk).await;
         }
+        status
+    };
+    match status {
+        Ok(status) if status.success() => Ended::Well,
+        Ok(status) => Ended::Refused(reason(status, &said)),
+        Err(error) => Ended::Refused(format!("it cannot be waited for: {error}")),
     }
 }
 
-/// Gives it its input and takes what it says until it ends.
-async fn converse(
-    child: &mut Child,
-    input: &str,
-    said: &mut Vec<u8>,
-    ignored: &mut Vec<u8>,
-) -> std::io::Result<ExitStatus> {
-    let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let write = async {
-        if let Some(mut stdin) = stdin {
-            // One that does not read it has ended, or needs nothing to know.
-            let _ = stdin.write_all(input.as_bytes()).await;
-        }
-    };
-    let listen = async { tokio::join!(write, drain(out, ignored), drain(err, said)) };
-    tokio::pin!(listen);
-    tokio::select! {
-        _ = &mut listen => child.wait().await,
-        status = child.wait() => {
-            // What it started and left may hold the pipes open for ever.
-            let _ = timeout(CALLOUT_LAST_WORDS, &mut listen).await;
-            status
-        }
+/// Ends it and everything in its process group. What the kernel does not let go of is left to the runtime.
+async fn kill(child: &mut Child) {
+    // While it has not been waited for, the number is its own.
+    if let Some(group) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    }
+    let _ = child.start_kill();
+    let _ = timeout(CALLOUT_LAST_WORDS, child.wait()).await;
+}
+
+/// Gives it its input. One that does not read it has ended, or needs nothing to know.
+async fn feed(stdin: Option<ChildStdin>, input: &[u8]) {
+    if let Some(mut stdin) = stdin {
+        let _ = stdin.write_all(input).await;
     }
 }
 
