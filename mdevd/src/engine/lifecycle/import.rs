@@ -105,18 +105,22 @@ impl Catalog {
                 continue;
             };
             let checked = self.checked(ATTEMPTED, definition);
-            let asked = checked.and_then(|()| match options.dry_run {
-                true => Ok(()),
-                false => self.before(Action::Define, definition),
+            let ask = checked.is_ok() && !options.dry_run;
+            let asked = checked.and_then(|()| match ask {
+                true => self.before(Action::Define, definition),
+                false => Ok(()),
             });
-            if let Err(error) = asked {
-                let mac = definition.mac;
-                if !options.dry_run {
-                    self.conclude(&definition.name.clone(), None, Some(mac));
-                    self.after(Action::Define, definition, false);
-                }
-                piece.refuse(error.attempting(ATTEMPTED));
+            let Err(error) = asked else {
+                continue;
+            };
+            if !options.dry_run {
+                self.conclude(&definition.name, None, Some(definition.mac));
             }
+            // Those that accepted it are told that it came to nothing.
+            if ask {
+                self.after(Action::Define, definition, false);
+            }
+            piece.refuse(error.attempting(ATTEMPTED));
         }
         let ok = !pieces
             .iter()
