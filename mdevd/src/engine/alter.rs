@@ -69,12 +69,7 @@ impl Catalog {
             }
             return Ok(answer);
         }
-        if to.mac != from.mac {
-            names.macs.insert(to.mac, name.clone());
-        }
-        names.pending.insert(name.clone(), to.profile.clone());
-        let changing = Entry::Changing("changing", entry.live().cloned());
-        names.entries.insert(name.clone(), changing);
+        names.mark(to, "changing", entry.live().cloned());
         drop(names);
         crash::point("set: checked");
         let became = self

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use libcvf::control::MacAddr;
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
-use policies::Profile;
 
 use super::backend::Backend;
 use super::capture::{CaptureRequest, Places};
@@ -21,18 +20,16 @@ use super::entry::{Entry, Failed, Live};
 use super::error::{EngineError, shown};
 use super::events::{Events, Happening};
 use super::lifecycle::{
-    Action, BootId, DefineRequest, Ended, Exported, Hooks, ImportOptions, Imported, Life, Types,
+    BootId, DefineRequest, Ended, Exported, Hooks, ImportOptions, Imported, Types,
 };
-use super::overrides::Overrides;
 use super::policy::{ExplainRequest, Explained};
-use super::request::{CreateRequest, Draft};
+use super::request::CreateRequest;
 use super::sample::Sample;
 use super::service::{Census, Reloaded, Service};
 use super::set::{Changed, SetRequest};
 use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats, StatsPage};
 use super::{Engine, hints};
-use crate::crash;
-use crate::limits::{CHANGE_DEADLINE, MAX_DEVICES, MAX_PAGE, MAX_PAGE_PAIRS};
+use crate::limits::{CHANGE_DEADLINE, MAX_PAGE, MAX_PAGE_PAIRS};
 use crate::names::{HostId, Identity};
 use crate::nearest;
 use crate::profiles::{ProfileDetail, ProfileSummary, Profiles, Reloaded as ProfilesReloaded};
@@ -45,22 +42,12 @@ pub struct Catalog {
     pub(super) profiles: Arc<Profiles>,
     pub(super) boot: BootId,
     pub(super) hooks: Option<Arc<dyn Hooks>>,
-    identity: Identity,
-    defaults: RwLock<SocketAccess>,
+    pub(super) identity: Identity,
+    pub(super) defaults: RwLock<SocketAccess>,
     pub(super) service: OnceLock<Arc<dyn Service>>,
     pub(super) names: Mutex<Names>,
     settled: Condvar,
     captures: Places,
-}
-
-/// What a definition is made from beside what was asked for.
-pub(super) struct Base {
-    pub(super) name: String,
-    pub(super) uuid: uuid::Uuid,
-    pub(super) sequence: u64,
-    pub(super) pf: String,
-    pub(super) mac: MacAddr,
-    pub(super) life: Life,
 }
 
 #[derive(Default)]
@@ -196,279 +183,6 @@ impl Catalog {
         self.settled.notify_all();
     }
 
-    /// Turns a draft into a definition with a name, a MAC and a place of its own, all reserved.
-    pub(super) fn reserve(
-        &self,
-        names: &mut Names,
-        name: String,
-        draft: &Draft,
-        life: Life,
-        doing: &'static str,
-    ) -> Result<Definition, EngineError> {
-        if names.entries.len() >= MAX_DEVICES {
-            let why = format!("{MAX_DEVICES} devices are defined, and that is the limit");
-            return Err(EngineError::NoResources { name, why });
-        }
-        let pf = self.choose_pf(draft.pf.as_deref())?;
-        let mac = match draft.mac {
-            Some(mac) => match names.macs.get(&mac) {
-                Some(other) => {
-                    let (other, mac) = (other.clone(), mac.to_string());
-                    return Err(EngineError::DuplicateMac {
-                        attempted: "create",
-                        name,
-                        mac,
-                        other,
-                    });
-                }
-                None => mac,
-            },
-            None => self
-                .identity
-                .mac(&name, |mac| names.macs.contains_key(&mac)),
-        };
-        let profile = draft.profile.as_deref();
-        let profile = profile.unwrap_or_else(|| self.profiles.default_name());
-        let sequence = names.next_sequence;
-        names.next_sequence += u64::from(!draft.dry_run);
-        if !draft.dry_run {
-            names.macs.insert(mac, name.clone());
-            names.pending.insert(name.clone(), profile.to_owned());
-            names
-                .entries
-                .insert(name.clone(), Entry::Changing(doing, None));
-        }
-        let uuid = self.identity.uuid(&name);
-        Ok(self.definition_of(
-            draft,
-            Base {
-                name,
-                uuid,
-                sequence,
-                pf,
-                mac,
-                life,
-            },
-        ))
-    }
-
-    /// What a draft makes of something.
-    pub(super) fn definition_of(&self, draft: &Draft, base: Base) -> Definition {
-        let profile = draft.profile.as_deref();
-        let profile = profile.unwrap_or_else(|| self.profiles.default_name());
-        let Base {
-            name,
-            uuid,
-            sequence,
-            pf,
-            mac,
-            life,
-        } = base;
-        Definition {
-            vlan_tag: draft.vlan_tag,
-            trunk: draft.trunk.clone(),
-            rates: draft.rates,
-            share: draft.share.clone(),
-            overrides: {
-                let mut overrides = Overrides::default();
-                for &(key, to) in &draft.overrides {
-                    overrides.set(key, to);
-                }
-                overrides
-            },
-            tuning: draft.tuning.clone(),
-            link: draft.link.unwrap_or_default(),
-            profile: profile.to_owned(),
-            uuid,
-            name,
-            sequence,
-            pf,
-            life,
-            personality: draft.personality,
-            queue_pairs: draft.queue_pairs,
-            mac,
-            mtu: draft.mtu,
-            vlan: draft.vlan,
-            doorbells: draft.doorbells,
-            interrupts: draft.interrupts,
-            ring_format: draft.ring_format,
-            socket: draft.access(&self.defaults.read()),
-        }
-    }
-
-    pub(super) fn choose_pf(&self, asked: Option<&str>) -> Result<String, EngineError> {
-        let mut pfs = self.backend.pfs().into_iter().map(|pf| pf.name);
-        match asked {
-            Some(asked) => self.pf(asked).map(|pf| pf.name),
-            None => pfs.next().ok_or_else(|| not_found("PF", "", [])),
-        }
-    }
-
-    /// Composes, stores and opens a reserved definition: all or nothing.
-    fn bring_up(
-        &self,
-        definition: Definition,
-        profile: &Arc<Profile>,
-    ) -> Result<Arc<Live>, EngineError> {
-        let device = self.backend.compose(&definition, profile)?;
-        crash::point("create: composed");
-        let undo = |error: EngineError| {
-            if let Err(late) = device.retire() {
-                tracing::warn!(device = definition.name, uuid = %definition.uuid, "{late}");
-            }
-            error
-        };
-        let stored = self.store.put(&definition);
-        stored.map_err(|why| undo(store_failed("create", &definition.name, &why)))?;
-        crash::point("create: stored");
-        device.open().map_err(|error| {
-            if let Err(why) = self.store.remove(&definition.name) {
-                tracing::error!(
-                    device = definition.name,
-                    uuid = %definition.uuid,
-                    "a refused definition stays stored: {why}"
-                );
-            }
-            undo(error)
-        })?;
-        crash::point("create: open");
-        Ok(Arc::new(Live { definition, device }))
-    }
-
-    /// [`Engine::create`].
-    fn make(&self, request: CreateRequest) -> Result<Created, EngineError> {
-        let draft = request.check()?;
-        let mut names = self.names.lock();
-        let name = draft
-            .name
-            .clone()
-            .unwrap_or_else(|| Self::generated_name(&names));
-        names = self.settle(names, &name, "create")?;
-        let definition = match names.entries.get(&name) {
-            None => {
-                let life = draft.life.of_created(self.boot)?;
-                self.reserve(&mut names, name.clone(), &draft, life, "creating")?
-            }
-            Some(entry) => {
-                let existing = entry.definition().cloned();
-                let existing = existing.ok_or_else(|| unreadable(&name))?;
-                if let Some((attribute, existing, asked)) = draft.difference(&existing) {
-                    return Err(EngineError::AlreadyExists {
-                        name,
-                        attribute,
-                        existing,
-                        asked,
-                    });
-                }
-                if let Entry::Live(live) = entry {
-                    let live = live.clone();
-                    if !(draft.life.persistent && existing.life.transient) {
-                        return Ok(created(Outcome::Already, &live));
-                    }
-                    if draft.dry_run {
-                        drop(names);
-                        return self.would(&existing, Outcome::WouldDefine);
-                    }
-                    let life = draft.life.of_created(self.boot)?;
-                    return self.promote(names, Entry::Live(live), life);
-                }
-                if let Entry::Defined(_) = entry {
-                    let entry = entry.clone();
-                    if draft.dry_run {
-                        drop(names);
-                        return self.would(&existing, Outcome::WouldStart);
-                    }
-                    names.free_mac("create", &name, existing.mac)?;
-                    names.macs.insert(existing.mac, name.clone());
-                    names.pending.insert(name.clone(), existing.profile.clone());
-                    names
-                        .entries
-                        .insert(name.clone(), Entry::Changing("starting", None));
-                    drop(names);
-                    return self.start_marked(entry, existing, Outcome::Started);
-                }
-                // It failed at the start; now is another attempt.
-                if draft.dry_run {
-                    drop(names);
-                    return self.would(&existing, Outcome::WouldCreate);
-                }
-                names
-                    .entries
-                    .insert(name.clone(), Entry::Changing("creating", None));
-                names
-                    .macs
-                    .entry(existing.mac)
-                    .or_insert_with(|| name.clone());
-                names.pending.insert(name.clone(), existing.profile.clone());
-                drop(names);
-                return self.revive(existing);
-            }
-        };
-        drop(names);
-        if draft.dry_run {
-            return self.would(&definition, Outcome::WouldCreate);
-        }
-        crash::point("create: reserved");
-        let (mac, asked) = (definition.mac, definition.clone());
-        let profile = self
-            .before(Action::Create, &definition)
-            .and_then(|()| self.admitted_anew("create", &definition));
-        let made = profile.and_then(|profile| Ok((self.bring_up(definition, &profile)?, profile)));
-        match made {
-            Ok((live, profile)) => {
-                let answer = created(Outcome::Created, &live);
-                let told = answer.happening();
-                let entry = Some(Entry::Live(live.clone()));
-                self.conclude_telling(&name, entry, None, told);
-                self.refresh(&live, &profile);
-                tracing::info!(
-                    device = name,
-                    uuid = answer.uuid,
-                    mac = answer.mac,
-                    pf = answer.pf,
-                    "created"
-                );
-                self.after(Action::Create, &asked, true);
-                Ok(answer)
-            }
-            Err(error) => {
-                self.conclude(&name, None, Some(mac));
-                self.after(Action::Create, &asked, false);
-                Err(error)
-            }
-        }
-    }
-
-    /// What would be made, if it could be.
-    fn would(&self, definition: &Definition, result: Outcome) -> Result<Created, EngineError> {
-        self.admitted_anew("create", definition)?;
-        self.backend.fits(definition)?;
-        Ok(Created {
-            result,
-            name: definition.name.clone(),
-            uuid: definition.uuid.to_string(),
-            mac: definition.mac.to_string(),
-            pf: definition.pf.clone(),
-            profile: definition.profile.clone(),
-            qemu: String::new(),
-            socket: String::new(),
-            changes: Vec::new(),
-            attributes: CreateRequest::KEYS
-                .into_iter()
-                .filter(|key| !["name", "mac", "pf", "profile", "dry_run"].contains(key))
-                .filter_map(|key| Some((key.to_owned(), definition.attribute(key)?)))
-                .collect(),
-            notes: hints::notes(definition),
-        })
-    }
-
-    pub(super) fn generated_name(names: &Names) -> String {
-        (names.next_sequence..)
-            .map(|n| format!("cvf{n}"))
-            .find(|name| !names.entries.contains_key(name))
-            .unwrap_or_default()
-    }
-
     /// The device of that name, composed, for a command that leaves its definition alone.
     fn live(&self, name: &str, attempted: &'static str) -> Result<Arc<Live>, EngineError> {
         let named = || name.to_owned();
@@ -529,6 +243,24 @@ impl Catalog {
 }
 
 impl Names {
+    /// Nobody else does anything to a device until it is concluded; meanwhile its profile counts as used, and its address as
+    /// its own if it is nobody's. `live` goes on meanwhile.
+    pub(super) fn mark(
+        &mut self,
+        definition: &Definition,
+        doing: &'static str,
+        live: Option<Arc<Live>>,
+    ) {
+        let name = &definition.name;
+        self.macs
+            .entry(definition.mac)
+            .or_insert_with(|| name.clone());
+        self.pending
+            .insert(name.clone(), definition.profile.clone());
+        self.entries
+            .insert(name.clone(), Entry::Changing(doing, live));
+    }
+
     pub(super) fn no_device(&self, name: &str) -> EngineError {
         not_found("device", name, self.entries.keys().map(String::as_str))
     }
@@ -720,23 +452,15 @@ pub(super) fn failed(definition: Option<Definition>, reason: String) -> Entry {
 }
 
 pub(super) fn created(result: Outcome, live: &Live) -> Created {
-    let (definition, socket) = (&live.definition, live.device.socket().display().to_string());
+    let socket = live.device.socket().display().to_string();
     Created {
-        result,
-        name: definition.name.clone(),
-        uuid: definition.uuid.to_string(),
-        mac: definition.mac.to_string(),
-        pf: definition.pf.clone(),
-        profile: definition.profile.clone(),
-        qemu: hints::qemu_device(&definition.name, &socket, None),
+        qemu: hints::qemu_device(&live.definition.name, &socket, None),
         socket,
-        changes: Vec::new(),
-        attributes: BTreeMap::new(),
-        notes: hints::notes(definition),
+        ..Created::of(result, &live.definition)
     }
 }
 
-fn not_found<'a>(
+pub(super) fn not_found<'a>(
     what: &'static str,
     name: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -772,7 +496,7 @@ pub(super) fn unreadable_for(attempted: &'static str, name: &str) -> EngineError
     }
 }
 
-fn unreadable(name: &str) -> EngineError {
+pub(super) fn unreadable(name: &str) -> EngineError {
     EngineError::AlreadyExists {
         name: name.to_owned(),
         attribute: "record",

@@ -12,6 +12,7 @@ mod attributes;
 mod backend;
 mod capture;
 mod catalog;
+mod create;
 mod definition;
 mod entry;
 mod error;
@@ -29,6 +30,7 @@ mod set;
 pub mod sim;
 mod spec;
 mod tuning;
+mod values;
 mod view;
 mod whole;
 
@@ -48,12 +50,13 @@ pub use lifecycle::{
 };
 pub use overrides::{Asked, Overrides};
 pub use policy::{ExplainRequest, Explained};
-pub use request::{CreateRequest, Draft, parse_mode};
+pub use request::{CreateRequest, Draft};
 pub use restore::Restored;
 pub use sample::Sample;
 pub use service::{Census, Reloaded, Service};
 pub use set::{Change, Changed, Changes, SetRequest};
 pub use tuning::{RssKey, RssTable, Tuning, Withheld};
+pub use values::parse_mode;
 pub use view::{
     Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, GroupView, Health,
     InForce, Memory, Outcome, Page, PairCounters, PfView, Refusal, Resource, State, Stats,

@@ -63,6 +63,15 @@ impl Overrides {
         }
     }
 
+    /// The same with what was asked for.
+    #[must_use]
+    pub(super) fn with(mut self, asked: &[Asked]) -> Self {
+        for &(key, to) in asked {
+            self.set(key, to);
+        }
+        self
+    }
+
     /// The word of the decision of that name; `None`: there is no such.
     pub fn word(&self, key: &str) -> Option<&'static str> {
         let at = Self::KEYS.iter().position(|(known, _)| *known == key)?;

@@ -15,7 +15,7 @@ use super::definition::Definition;
 use super::entry::{Entry, Live};
 use super::error::{EngineError, shown};
 use super::judge;
-use super::request::{mac, number};
+use super::values::{mac, number};
 use super::view::InForce;
 use crate::profiles::{NoProfile, ProfileDetail, ProfileSummary, Reloaded};
 

@@ -9,11 +9,11 @@ use super::definition::{Definition, Link};
 use super::error::EngineError;
 use super::lifecycle::{LifeDraft, order};
 use super::overrides::{Asked, Overrides};
-use super::request::{
+use super::tuning::{RssKey, RssTable, Withheld};
+use super::values::{
     check_profile, check_rate, check_share, check_tag, check_tuning, group, mac, number, qos,
     trunk, tuned, word,
 };
-use super::tuning::{RssKey, RssTable, Withheld};
 use crate::limits::MAX_RATE_MBIT;
 
 /// A request to change attributes of a device, as it came; what is absent stays. A value is a text or,
@@ -438,9 +438,7 @@ impl Changes {
             next.share.tx_share = share;
         }
         check_share(&next.share)?;
-        for &(key, to) in &self.overrides {
-            next.overrides.set(key, to);
-        }
+        next.overrides = next.overrides.with(&self.overrides);
         for &(key, rate) in &self.rates {
             next.rates.set(key, rate);
         }

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::RateLimits;
+use super::definition::Definition;
 use super::events::Happening;
+use super::hints;
 use super::overrides::Overrides;
 use super::set::Change;
 
@@ -76,6 +78,23 @@ pub struct Created {
 }
 
 impl Created {
+    /// About a definition that is not composed, or not yet.
+    pub(super) fn of(result: Outcome, definition: &Definition) -> Self {
+        Self {
+            result,
+            name: definition.name.clone(),
+            uuid: definition.uuid.to_string(),
+            mac: definition.mac.to_string(),
+            pf: definition.pf.clone(),
+            profile: definition.profile.clone(),
+            socket: String::new(),
+            qemu: String::new(),
+            changes: Vec::new(),
+            attributes: BTreeMap::new(),
+            notes: hints::notes(definition),
+        }
+    }
+
     /// What is told of it.
     pub(super) fn happening(&self) -> Happening {
         Happening::Created {

@@ -7,7 +7,6 @@ use super::super::definition::Definition;
 use super::super::entry::Entry;
 use super::super::error::{EngineError, ErrorKind, instead};
 use super::super::events::Happening;
-use super::super::hints;
 use super::super::request::{CreateRequest, Draft};
 use super::super::view::{Created, Outcome};
 use super::hooks::Action;
@@ -169,26 +168,14 @@ pub(super) fn another(
 
 /// The answer about a definition that is not composed.
 pub(super) fn told(result: Outcome, definition: &Definition) -> Created {
-    let mut notes = hints::notes(definition);
+    let mut told = Created::of(result, definition);
     if matches!(result, Outcome::Defined | Outcome::WouldDefine) {
-        notes.push(format!(
+        told.notes.push(format!(
             "nothing of PF {} is reserved for it before 'cvfctl start {}'",
             definition.pf, definition.name
         ));
     }
-    Created {
-        result,
-        name: definition.name.clone(),
-        uuid: definition.uuid.to_string(),
-        mac: definition.mac.to_string(),
-        pf: definition.pf.clone(),
-        profile: definition.profile.clone(),
-        socket: String::new(),
-        qemu: String::new(),
-        changes: Vec::new(),
-        attributes: std::collections::BTreeMap::new(),
-        notes,
-    }
+    told
 }
 
 impl Names {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::definition::Word;
 use super::super::error::EngineError;
-use super::super::request::word;
+use super::super::values::word;
 use super::boot::BootId;
 
 /// Whether a device is composed when the daemon starts in another boot of the host.

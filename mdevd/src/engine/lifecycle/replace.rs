@@ -2,7 +2,8 @@
 
 use parking_lot::MutexGuard;
 
-use super::super::catalog::{Base, Catalog, Names};
+use super::super::catalog::{Catalog, Names};
+use super::super::create::Base;
 use super::super::definition::Definition;
 use super::super::entry::Entry;
 use super::super::error::{EngineError, ErrorKind};

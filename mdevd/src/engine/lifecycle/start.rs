@@ -32,12 +32,7 @@ impl Catalog {
         let definition = entry.definition().cloned();
         let definition = definition.ok_or_else(|| unreadable_for(ATTEMPTED, name))?;
         names.free_mac(ATTEMPTED, name, definition.mac)?;
-        names.macs.insert(definition.mac, name.to_owned());
-        let profile = definition.profile.clone();
-        names.pending.insert(name.to_owned(), profile);
-        names
-            .entries
-            .insert(name.to_owned(), Entry::Changing("starting", None));
+        names.mark(&definition, "starting", None);
         drop(names);
         self.start_marked(entry, definition, Outcome::Started)
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::super::catalog::Catalog;
 use super::super::definition::{Personality, Word};
 use super::super::error::EngineError;
-use super::super::request::number;
+use super::super::values::number;
 use super::super::view::PfView;
 use crate::limits::MAX_DEVICES;
 
