@@ -14,10 +14,13 @@ use super::monitor::Monitor;
 use super::top::Sort;
 use crate::engine::hints::check_memory;
 use crate::engine::{
-    Doorbells, Interrupts, Link, Overrides, Personality, RingFormat, SetRequest, Start,
+    Doorbells, Interrupts, Link, OrNone, Overrides, Personality, RingFormat, SetRequest, Start,
     VlanProtocol, Word, parse_mode,
 };
-use crate::limits::{MAX_CALL_DEADLINE, MAX_INTERVAL, MIN_CALL_DEADLINE, MIN_INTERVAL};
+use crate::limits::{
+    MAX_CALL_DEADLINE, MAX_INTERVAL, MAX_RATE_FRAMES, MAX_RATE_MBIT, MIN_CALL_DEADLINE,
+    MIN_INTERVAL,
+};
 use crate::nearest;
 
 /// Composes virtual functions (CVFs) and shows how they fare
@@ -351,44 +354,47 @@ pub struct Create {
     #[arg(long, value_name = "BYTES", value_parser = number(MIN_MTU, MAX_MTU))]
     pub mtu: Option<u64>,
     /// Access VLAN, or none [default: none]
-    #[arg(long, value_name = "ID", value_parser = vlan)]
-    pub vlan: Option<u64>,
-    /// Priority in the tags of that VLAN, 0 to 7 [default: that of the guest's priority tag, else 0]
-    #[arg(long, value_name = "N", value_parser = number(0, 7), requires = "vlan")]
-    pub vlan_qos: Option<u64>,
+    #[arg(long, value_name = "ID", value_parser = or_none(1, MAX_VLAN.into()))]
+    pub vlan: Option<OrNone>,
+    /// Priority in the tags of that VLAN, 0 to 7, or none [default: none: that of the guest's priority tag, else 0]
+    #[arg(long, value_name = "N", value_parser = or_none(0, 7))]
+    pub vlan_qos: Option<OrNone>,
     /// Kind of those tags [default: 802.1Q]
-    #[arg(long, value_name = "PROTOCOL", value_parser = words::<VlanProtocol>(), ignore_case = true, requires = "vlan")]
+    #[arg(long, value_name = "PROTOCOL", value_parser = words::<VlanProtocol>(), ignore_case = true)]
     pub vlan_protocol: Option<String>,
-    /// Without an access VLAN, confine it to these, as in 10,200-299 [default: those of its profile]
-    #[arg(long, value_name = "IDS", conflicts_with = "vlan")]
+    /// Without an access VLAN, confine it to these, as in 10,200-299, or none [default: none: those of its profile]
+    #[arg(long, value_name = "IDS")]
     pub trunk: Option<String>,
-    /// Most that its guest may send, in Mbit/s [default: its profile's]
-    #[arg(long, value_name = "N", value_parser = rate)]
-    pub tx_mbit: Option<u64>,
-    /// Most that it may receive, in Mbit/s [default: its profile's]
-    #[arg(long, value_name = "N", value_parser = rate)]
-    pub rx_mbit: Option<u64>,
-    /// Most that its guest may send, in frames per second [default: its profile's]
-    #[arg(long, value_name = "N", value_parser = rate)]
-    pub tx_frames: Option<u64>,
-    /// Most that it may receive, in frames per second [default: no limit]
-    #[arg(long, value_name = "N", value_parser = rate)]
-    pub rx_frames: Option<u64>,
-    /// Key of the hash that chooses the receive queue: 40 bytes in hexadecimal [default: its guest's]
+    /// Most that its guest may send, in Mbit/s, or none [default: none: its profile's rate counts]
+    #[arg(long, value_name = "N", value_parser = or_none(1, MAX_RATE_MBIT.into()))]
+    pub tx_mbit: Option<OrNone>,
+    /// Most that it may receive, in Mbit/s, or none [default: none: its profile's rate counts]
+    #[arg(long, value_name = "N", value_parser = or_none(1, MAX_RATE_MBIT.into()))]
+    pub rx_mbit: Option<OrNone>,
+    /// Most that its guest may send, in frames per second, or none [default: none: its profile's rate counts]
+    #[arg(long, value_name = "N", value_parser = or_none(1, MAX_RATE_FRAMES.into()))]
+    pub tx_frames: Option<OrNone>,
+    /// Most that it may receive, in frames per second, or none [default: none]
+    #[arg(long, value_name = "N", value_parser = or_none(1, MAX_RATE_FRAMES.into()))]
+    pub rx_frames: Option<OrNone>,
+    /// Key of the hash that chooses the receive queue: 40 bytes in hexadecimal, or none [default: none: its
+    /// guest's]
     #[arg(long, value_name = "HEX")]
     pub rss_key: Option<String>,
-    /// Receive queues by that hash, as in 0,1,2,3, or equal [default: its guest's]
+    /// Receive queues by that hash, as in 0,1,2,3, or equal, or none [default: none: its guest's]
     #[arg(long, value_name = "QUEUES")]
     pub rss_table: Option<String>,
-    /// Features that its driver is not offered, as in -mrg_rxbuf,-rss [default: those of its profile]
+    /// Features that its driver is not offered, as in -mrg_rxbuf,-rss, or none [default: none but its
+    /// profile's]
     #[arg(long, value_name = "-NAME,...", allow_hyphen_values = true)]
     pub features: Option<String>,
-    /// Group of devices that share a rate; mdevd's configuration has them under rate-groups [default: none]
+    /// Group of devices that share a rate; mdevd's configuration has them under rate-groups
+    /// [default: none]
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
-    /// What of that rate is guaranteed to it, in Mbit/s [default: nothing]
-    #[arg(long, value_name = "N", value_parser = rate, requires = "group")]
-    pub tx_share: Option<u64>,
+    /// What of that rate is guaranteed to it, in Mbit/s, or none [default: none]
+    #[arg(long, value_name = "N", value_parser = or_none(1, MAX_RATE_MBIT.into()))]
+    pub tx_share: Option<OrNone>,
     /// Link that its guest's driver sees; auto: that of its PF's uplink [default: up]
     #[arg(long, value_parser = words::<Link>())]
     pub link: Option<String>,
@@ -440,15 +446,14 @@ pub struct Create {
     pub order: Option<i64>,
 }
 
-/// An access VLAN; 0 stands for none.
-fn vlan(text: &str) -> Result<u64, String> {
-    let found = text
-        .parse()
-        .ok()
-        .filter(|id| (1..=u64::from(MAX_VLAN)).contains(id));
-    match text {
-        "none" => Ok(0),
-        _ => found.ok_or_else(|| format!("it is a number from 1 to {MAX_VLAN}, or none")),
+/// Reads a number, or `none`. As with [`number`], the range is the daemon's to hold.
+fn or_none(
+    min: u32,
+    max: u32,
+) -> impl Fn(&str) -> Result<OrNone, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        text.parse()
+            .map_err(|_| format!("write a number from {min} to {max}, or none"))
     }
 }
 
@@ -492,10 +497,6 @@ fn number(
         text.parse()
             .map_err(|_| format!("write a number from {min} to {max}"))
     }
-}
-
-fn rate(text: &str) -> Result<u64, &'static str> {
-    text.parse().map_err(|_| "write a number from 1 on")
 }
 
 /// Seconds of a time limit.

@@ -11,7 +11,7 @@ use super::{
     Answer, Failure, address, capture, edit, exchange, lifecycle, monitor, policy, render, service,
 };
 use crate::bus::{CallError, ManagerClient, Options};
-use crate::engine::{DeviceView, ErrorKind, State, hints};
+use crate::engine::{DeviceView, ErrorKind, OrNone, State, hints};
 use crate::limits::CALL_DEADLINE;
 
 /// Devices asked for at once.
@@ -216,10 +216,9 @@ fn options(create: Create) -> Options {
         ("promiscuous", create.promiscuous),
         ("multicast", create.multicast),
     ];
-    let numbers = [
-        ("queue_pairs", create.queue_pairs),
-        ("mtu", create.mtu),
-        ("vlan", create.vlan.filter(|vlan| *vlan != 0)),
+    let numbers = [("queue_pairs", create.queue_pairs), ("mtu", create.mtu)];
+    let removable = [
+        ("vlan", create.vlan),
         ("vlan_qos", create.vlan_qos),
         ("tx_mbit", create.tx_mbit),
         ("rx_mbit", create.rx_mbit),
@@ -227,6 +226,13 @@ fn options(create: Create) -> Options {
         ("rx_frames", create.rx_frames),
         ("tx_share", create.tx_share),
     ];
+    let removable = removable.into_iter().filter_map(|(key, value)| {
+        let value = match value? {
+            OrNone::None => Value::from("none"),
+            OrNone::Number(number) => Value::from(number),
+        };
+        Some((key, value))
+    });
     let dry_run = create.dry_run.then(|| ("dry_run", Value::from(true)));
     let texts = texts
         .into_iter()
@@ -235,7 +241,12 @@ fn options(create: Create) -> Options {
         .into_iter()
         .filter_map(|(key, number)| Some((key, Value::from(number?))));
     let order = create.order.map(|order| ("order", Value::from(order)));
-    texts.chain(numbers).chain(order).chain(dry_run).collect()
+    texts
+        .chain(numbers)
+        .chain(removable)
+        .chain(order)
+        .chain(dry_run)
+        .collect()
 }
 
 async fn devices(client: &ManagerClient) -> Result<Vec<Json>, CallError> {

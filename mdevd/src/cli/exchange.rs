@@ -69,7 +69,18 @@ pub(super) async fn import(
     let options: Options = [("dry_run", dry_run.into()), ("start", start.into())]
         .into_iter()
         .collect();
-    let json = client.import(&text, options).await?;
+    let source = match file.to_str() {
+        Some("-") => "standard input".to_owned(),
+        _ => file.display().to_string(),
+    };
+    let json = client.import(&text, options).await.map_err(|error| {
+        let refused = matches!(error, CallError::Refused { .. });
+        let mut failure = Failure::from(error);
+        if refused {
+            failure.message = format!("{source}: {}", failure.message);
+        }
+        failure
+    })?;
     let imported: Imported = typed(json.clone())?;
     let unstarted = start && !dry_run && imported.devices.iter().any(|device| !device.started);
     let code = if imported.ok && !unstarted {
@@ -77,11 +88,11 @@ pub(super) async fn import(
     } else {
         REFUSED
     };
-    let text = told(&imported);
+    let text = told(&imported, &source);
     Ok((Answer { json, text }, code))
 }
 
-fn told(imported: &Imported) -> String {
+fn told(imported: &Imported, source: &str) -> String {
     let mut out = String::new();
     for device in &imported.devices {
         let ImportedDevice {
@@ -101,13 +112,18 @@ fn told(imported: &Imported) -> String {
         let reason = reason.as_ref().map(|reason| format!(": {reason}"));
         let reason = printable(reason.as_deref().unwrap_or_default());
         // Writing to a String cannot fail.
+        let name = if name.is_empty() { "(no name)" } else { name };
         let _ = writeln!(out, "{} {what}{started}{reason}", printable(name));
     }
-    out.push_str(match (imported.ok, imported.devices.is_empty()) {
-        (_, true) => "the document defines nothing\n",
-        (false, _) => "nothing was stored: mend what is refused, and import again\n",
-        (true, _) => "",
-    });
+    let source = printable(source);
+    let _ = match (imported.ok, imported.devices.is_empty()) {
+        (_, true) => writeln!(out, "{source} defines nothing"),
+        (false, _) => writeln!(
+            out,
+            "nothing was stored: mend what is refused in {source}, and import again"
+        ),
+        (true, _) => Ok(()),
+    };
     out
 }
 

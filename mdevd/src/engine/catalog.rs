@@ -499,7 +499,7 @@ pub(super) fn unreadable_for(attempted: &'static str, name: &str) -> EngineError
 pub(super) fn unreadable(name: &str) -> EngineError {
     EngineError::AlreadyExists {
         name: name.to_owned(),
-        attribute: "record",
+        attribute: "record".to_owned(),
         existing: "unreadable".to_owned(),
         asked: "a new one".to_owned(),
     }

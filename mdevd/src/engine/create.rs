@@ -7,7 +7,7 @@ use policies::Profile;
 
 use super::Engine;
 use super::catalog::{Catalog, Names, created, not_found, store_failed, unreadable};
-use super::definition::Definition;
+use super::definition::{Definition, SocketAccess};
 use super::entry::{Entry, Live};
 use super::error::EngineError;
 use super::lifecycle::{Action, Life};
@@ -25,6 +25,40 @@ pub(super) struct Base {
     pub(super) pf: String,
     pub(super) mac: MacAddr,
     pub(super) life: Life,
+    /// Where the draft names none.
+    pub(super) profile: String,
+    /// For what the draft does not say.
+    pub(super) socket: SocketAccess,
+}
+
+impl Draft {
+    /// What it makes of something.
+    pub(super) fn definition(&self, base: Base) -> Definition {
+        Definition {
+            vlan_tag: self.vlan_tag,
+            trunk: self.trunk.clone(),
+            rates: self.rates,
+            share: self.share.clone(),
+            overrides: Overrides::default().with(&self.overrides),
+            tuning: self.tuning.clone(),
+            link: self.link.unwrap_or_default(),
+            profile: self.profile.clone().unwrap_or(base.profile),
+            uuid: base.uuid,
+            name: base.name,
+            sequence: base.sequence,
+            pf: base.pf,
+            life: base.life,
+            personality: self.personality,
+            queue_pairs: self.queue_pairs,
+            mac: base.mac,
+            mtu: self.mtu,
+            vlan: self.vlan,
+            doorbells: self.doorbells,
+            interrupts: self.interrupts,
+            ring_format: self.ring_format,
+            socket: self.access(&base.socket),
+        }
+    }
 }
 
 impl Catalog {
@@ -68,43 +102,15 @@ impl Catalog {
             pf,
             mac,
             life,
+            profile: self.profiles.default_name().to_owned(),
+            socket: self.defaults.read().clone(),
         };
-        let definition = self.definition_of(draft, base);
+        let definition = draft.definition(base);
         if !draft.dry_run {
             names.next_sequence += 1;
             names.mark(&definition, doing, None);
         }
         Ok(definition)
-    }
-
-    /// What a draft makes of something.
-    pub(super) fn definition_of(&self, draft: &Draft, base: Base) -> Definition {
-        let profile = draft.profile.as_deref();
-        let profile = profile.unwrap_or_else(|| self.profiles.default_name());
-        Definition {
-            vlan_tag: draft.vlan_tag,
-            trunk: draft.trunk.clone(),
-            rates: draft.rates,
-            share: draft.share.clone(),
-            overrides: Overrides::default().with(&draft.overrides),
-            tuning: draft.tuning.clone(),
-            link: draft.link.unwrap_or_default(),
-            profile: profile.to_owned(),
-            uuid: base.uuid,
-            name: base.name,
-            sequence: base.sequence,
-            pf: base.pf,
-            life: base.life,
-            personality: draft.personality,
-            queue_pairs: draft.queue_pairs,
-            mac: base.mac,
-            mtu: draft.mtu,
-            vlan: draft.vlan,
-            doorbells: draft.doorbells,
-            interrupts: draft.interrupts,
-            ring_format: draft.ring_format,
-            socket: draft.access(&self.defaults.read()),
-        }
     }
 
     pub(super) fn choose_pf(&self, asked: Option<&str>) -> Result<String, EngineError> {

@@ -218,6 +218,7 @@ impl Definition {
     /// The attribute of that name on the bus as text; `None`: there is none, or the device is without.
     pub(super) fn attribute(&self, key: &str) -> Option<String> {
         match key {
+            "pf" => Some(self.pf.clone()),
             "personality" => Some(self.personality.word().to_owned()),
             "doorbells" => Some(self.doorbells.word().to_owned()),
             "interrupts" => Some(self.interrupts.word().to_owned()),

@@ -122,7 +122,7 @@ pub enum EngineError {
         /// The device.
         name: String,
         /// First attribute that differs.
-        attribute: &'static str,
+        attribute: String,
         /// Its value.
         existing: String,
         /// The value in the request.

@@ -20,6 +20,7 @@ pub mod events;
 pub mod hints;
 mod judge;
 mod lifecycle;
+mod or_none;
 mod overrides;
 mod policy;
 mod request;
@@ -48,6 +49,7 @@ pub use lifecycle::{
     Imported, ImportedDevice, Life, LifeDraft, LifeOutcome, LifeRequest, Moment, ProfileLimits,
     Start, TypeView, Types, VERSION,
 };
+pub use or_none::OrNone;
 pub use overrides::{Asked, Overrides};
 pub use policy::{ExplainRequest, Explained};
 pub use request::{CreateRequest, Draft};

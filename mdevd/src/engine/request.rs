@@ -5,16 +5,18 @@ use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 use serde::{Deserialize, Serialize};
 
 use super::attributes::{GroupShare, RateLimits, Trunk, VlanTag};
+use super::create::Base;
 use super::definition::{
-    Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess, Word,
+    Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess,
 };
 use super::error::EngineError;
 use super::lifecycle::{LifeDraft, LifeRequest};
+use super::or_none::{NONE, OrNone};
 use super::overrides::{Asked, Overrides};
 use super::tuning::Tuning;
 use super::values::{
     account, check_profile, check_rate, check_share, check_tag, check_tuning, group, mac, mode,
-    number, or_none, qos, tuned, tuned_otherwise, word,
+    number, qos, tuned, word,
 };
 use crate::limits::MAX_RATE_MBIT;
 use crate::names::check_name;
@@ -41,12 +43,12 @@ pub struct CreateRequest {
     /// MTU in bytes; 1500 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u64>,
-    /// Access VLAN; none if absent.
+    /// Access VLAN, or none, as if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub vlan: Option<u64>,
+    pub vlan: Option<OrNone>,
     /// Priority in the tags of its access VLAN, 0 to 7; the guest's if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub vlan_qos: Option<u64>,
+    pub vlan_qos: Option<OrNone>,
     /// Kind of those tags: a word of [`super::VlanProtocol`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vlan_protocol: Option<String>,
@@ -55,16 +57,16 @@ pub struct CreateRequest {
     pub trunk: Option<String>,
     /// Sent by the guest at most, in Mbit/s.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tx_mbit: Option<u64>,
+    pub tx_mbit: Option<OrNone>,
     /// Received by it at most, in Mbit/s.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rx_mbit: Option<u64>,
+    pub rx_mbit: Option<OrNone>,
     /// Sent by the guest at most, in frames per second.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tx_frames: Option<u64>,
+    pub tx_frames: Option<OrNone>,
     /// Received by it at most, in frames per second.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rx_frames: Option<u64>,
+    pub rx_frames: Option<OrNone>,
     /// Key of the hash that chooses the receive queue, in hexadecimal; its guest's if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rss_key: Option<String>,
@@ -79,7 +81,7 @@ pub struct CreateRequest {
     pub group: Option<String>,
     /// Of that rate guaranteed to it, in Mbit/s.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tx_share: Option<u64>,
+    pub tx_share: Option<OrNone>,
     /// A word of [`Link`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
@@ -122,6 +124,21 @@ pub struct CreateRequest {
     #[serde(flatten)]
     pub life: LifeRequest,
 }
+
+/// Attributes that are made, taken from the daemon, or about the command, where they are not said.
+const DAEMONS: [&str; 11] = [
+    "name",
+    "pf",
+    "mac",
+    "profile",
+    "link",
+    "dry_run",
+    "socket_owner",
+    "socket_group",
+    "socket_mode",
+    "start",
+    "persistent",
+];
 
 impl CreateRequest {
     /// Every attribute by its name on the bus.
@@ -171,6 +188,15 @@ impl CreateRequest {
         }
     }
 
+    /// Attributes that were said, be it that the device is to be without.
+    fn asked(&self) -> Vec<&'static str> {
+        let said = serde_json::to_value(self).unwrap_or_default();
+        let keys = Self::KEYS.into_iter();
+        let keys = keys.filter(|key| !["name", "dry_run", "persistent"].contains(key));
+        keys.filter(|key| said.get(key).is_some_and(|value| !value.is_null()))
+            .collect()
+    }
+
     /// Checks every attribute by itself and fills in the defaults that need no knowledge of others.
     ///
     /// # Errors
@@ -197,31 +223,40 @@ impl CreateRequest {
         if let Some(profile) = &self.profile {
             check_profile(profile)?;
         }
-        let trunk = self.trunk.as_deref().filter(|trunk| *trunk != "none");
-        let trunk = trunk.map(super::values::trunk).transpose()?;
-        if let (Some(trunk), Some(vlan)) = (&trunk, self.vlan) {
+        let asked = self.asked();
+        let text = |text: &Option<String>| text.clone().filter(|text| text != NONE);
+        let trunk = text(&self.trunk);
+        let trunk = trunk.as_deref().map(super::values::trunk).transpose()?;
+        let vlan = self.vlan.and_then(OrNone::number);
+        if let (Some(trunk), Some(vlan)) = (&trunk, vlan) {
             let why = format!(
                 "a device with access VLAN {vlan} is in no other; leave one of the two out"
             );
             return Err(EngineError::invalid("trunk", trunk, why));
         }
         let vlan_tag = VlanTag {
-            qos: self.vlan_qos.map(qos).transpose()?,
+            qos: self
+                .vlan_qos
+                .and_then(OrNone::number)
+                .map(qos)
+                .transpose()?,
             protocol: word("vlan_protocol", self.vlan_protocol.as_deref())?,
         };
-        check_tag(self.vlan.is_some(), vlan_tag)?;
+        check_tag(vlan.is_some(), vlan_tag)?;
         let mut rates = RateLimits::default();
-        let asked = [self.tx_mbit, self.rx_mbit, self.tx_frames, self.rx_frames];
-        for ((key, most), rate) in RateLimits::KEYS.into_iter().zip(asked) {
+        let each = [self.tx_mbit, self.rx_mbit, self.tx_frames, self.rx_frames];
+        for ((key, most), rate) in RateLimits::KEYS.into_iter().zip(each) {
+            let rate = rate.and_then(OrNone::number);
             rates.set(
                 key,
                 rate.map(|rate| check_rate(key, rate, most)).transpose()?,
             );
         }
         let share = GroupShare {
-            group: self.group.map(|name| group(&name)).transpose()?,
+            group: text(&self.group).map(|name| group(&name)).transpose()?,
             tx_share: self
                 .tx_share
+                .and_then(OrNone::number)
                 .map(|share| check_rate("tx_share", share, MAX_RATE_MBIT))
                 .transpose()?,
         };
@@ -229,13 +264,14 @@ impl CreateRequest {
         let pairs = self.queue_pairs.unwrap_or(1);
         let tuning = Tuning {
             queue_pairs: None,
-            rss_key: tuned("rss_key", self.rss_key.as_deref())?,
-            rss_table: tuned("rss_table", self.rss_table.as_deref())?,
-            features: tuned("features", self.features.as_deref())?,
+            rss_key: tuned("rss_key", text(&self.rss_key).as_deref())?,
+            rss_table: tuned("rss_table", text(&self.rss_table).as_deref())?,
+            features: tuned("features", text(&self.features).as_deref())?,
         };
         let link = self.link.as_deref().map(|text| word("link", Some(text)));
         let max_pairs = u64::from(MAX_QUEUE_PAIRS);
         Ok(Draft {
+            asked,
             vlan_tag,
             trunk,
             rates,
@@ -260,8 +296,7 @@ impl CreateRequest {
                 MIN_MTU.into(),
                 MAX_MTU.into(),
             )?,
-            vlan: self
-                .vlan
+            vlan: vlan
                 .map(|vlan| number("vlan", vlan, 1, MAX_VLAN.into()))
                 .transpose()?,
             mac: self.mac.as_deref().map(mac).transpose()?,
@@ -283,6 +318,8 @@ impl CreateRequest {
 /// A checked request: each attribute is possible by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
+    /// Attributes that were said; of the others the definition has the defaults.
+    pub asked: Vec<&'static str>,
     /// See [`CreateRequest::name`].
     pub name: Option<String>,
     /// See [`CreateRequest::pf`].
@@ -332,135 +369,41 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The first attribute in which `existing` is not what this asks for: (attribute, existing, asked).
-    ///
-    /// What was not asked for and is made or taken from the daemon's defaults (MAC, PF, socket
-    /// access) may be anything.
-    pub fn difference(&self, existing: &Definition) -> Option<(&'static str, String, String)> {
-        fn differ<T: PartialEq + ToString>(asked: &T, is: &T) -> Option<(String, String)> {
-            (asked != is).then(|| (is.to_string(), asked.to_string()))
-        }
-        let vlan = |v: Option<u16>| v.map_or_else(|| "none".to_owned(), |v| v.to_string());
-        let given = |asked: &Option<String>, is: &Option<String>| {
-            let is = is.clone().unwrap_or_else(|| "the daemon's".to_owned());
-            asked.as_ref().and_then(|asked| differ(asked, &is))
+    /// The same as a whole definition: what it does not say is to be as it is where nothing is said, apart from what
+    /// is made or taken from the daemon.
+    #[must_use]
+    pub fn whole(mut self) -> Self {
+        let said = |key: &&'static str| self.asked.contains(key) || !DAEMONS.contains(key);
+        self.asked = CreateRequest::KEYS.into_iter().filter(said).collect();
+        self
+    }
+
+    /// The first attribute in which `existing` is not what this asks for: (attribute, existing, asked). What was
+    /// not asked for may be anything.
+    pub fn difference(&self, existing: &Definition) -> Option<(String, String, String)> {
+        let asked = self.definition(Base {
+            name: existing.name.clone(),
+            uuid: existing.uuid,
+            sequence: existing.sequence,
+            pf: self.pf.clone().unwrap_or_else(|| existing.pf.clone()),
+            mac: self.mac.unwrap_or(existing.mac),
+            profile: existing.profile.clone(),
+            socket: existing.socket.clone(),
+            life: self.life.upon(existing.life),
+        });
+        let told = |definition: &Definition, key: &str| match key {
+            "queue_pairs" => definition.queue_pairs.to_string(),
+            key => definition.attribute(key).unwrap_or_else(|| {
+                let daemons = ["socket_owner", "socket_group"].contains(&key);
+                if daemons { "the daemon's" } else { NONE }.to_owned()
+            }),
         };
-        let mode = |mode: u32| format!("{mode:04o}");
-        let d = existing;
-        let rate = |key: &str| {
-            let asked = self.rates.get(key)?;
-            differ(&asked.to_string(), &or_none(d.rates.get(key).as_ref()))
-        };
-        let wanted = d.overrides.with(&self.overrides);
-        let decision = |key| differ(&wanted.word(key)?, &d.overrides.word(key)?);
-        [
-            ("pf", self.pf.as_ref().and_then(|pf| differ(pf, &d.pf))),
-            (
-                "personality",
-                differ(&self.personality.word(), &d.personality.word()),
-            ),
-            ("queue-pairs", differ(&self.queue_pairs, &d.queue_pairs)),
-            ("mac", self.mac.and_then(|mac| differ(&mac, &d.mac))),
-            ("mtu", differ(&self.mtu, &d.mtu)),
-            ("vlan", differ(&vlan(self.vlan), &vlan(d.vlan))),
-            (
-                "vlan-qos",
-                differ(
-                    &or_none(self.vlan_tag.qos.as_ref()),
-                    &or_none(d.vlan_tag.qos.as_ref()),
-                ),
-            ),
-            (
-                "vlan-protocol",
-                differ(&self.vlan_tag.protocol.word(), &d.vlan_tag.protocol.word()),
-            ),
-            (
-                "trunk",
-                self.trunk
-                    .as_ref()
-                    .and_then(|trunk| differ(&trunk.to_string(), &or_none(d.trunk.as_ref()))),
-            ),
-            ("tx-mbit", rate("tx_mbit")),
-            ("rx-mbit", rate("rx_mbit")),
-            ("tx-frames", rate("tx_frames")),
-            ("rx-frames", rate("rx_frames")),
-            (
-                "rss-key",
-                tuned_otherwise(self.tuning.rss_key.as_ref(), d.tuning.rss_key.as_ref()),
-            ),
-            (
-                "rss-table",
-                tuned_otherwise(self.tuning.rss_table.as_ref(), d.tuning.rss_table.as_ref()),
-            ),
-            (
-                "features",
-                tuned_otherwise(self.tuning.features.as_ref(), d.tuning.features.as_ref()),
-            ),
-            (
-                "group",
-                self.share
-                    .group
-                    .as_ref()
-                    .and_then(|group| differ(group, &or_none(d.share.group.as_ref()))),
-            ),
-            (
-                "tx-share",
-                self.share.tx_share.and_then(|share| {
-                    differ(&share.to_string(), &or_none(d.share.tx_share.as_ref()))
-                }),
-            ),
-            (
-                "link",
-                self.link
-                    .and_then(|link| differ(&link.word(), &d.link.word())),
-            ),
-            (
-                "profile",
-                self.profile
-                    .as_ref()
-                    .and_then(|profile| differ(profile, &d.profile)),
-            ),
-            ("spoof-check", decision("spoof_check")),
-            ("trust", decision("trust")),
-            ("promiscuous", decision("promiscuous")),
-            ("multicast", decision("multicast")),
-            (
-                "doorbells",
-                differ(&self.doorbells.word(), &d.doorbells.word()),
-            ),
-            (
-                "interrupts",
-                differ(&self.interrupts.word(), &d.interrupts.word()),
-            ),
-            (
-                "ring-format",
-                differ(&self.ring_format.word(), &d.ring_format.word()),
-            ),
-            ("socket-owner", given(&self.socket_owner, &d.socket.owner)),
-            ("socket-group", given(&self.socket_group, &d.socket.group)),
-            (
-                "socket-mode",
-                self.socket_mode
-                    .and_then(|m| differ(&mode(m), &mode(d.socket.mode))),
-            ),
-            (
-                "start",
-                // What is transient has none yet.
-                self.life
-                    .start
-                    .filter(|_| !d.life.transient)
-                    .and_then(|start| differ(&start.word(), &d.life.start.word())),
-            ),
-            (
-                "order",
-                self.life
-                    .order
-                    .filter(|_| !d.life.transient)
-                    .and_then(|order| differ(&order, &d.life.order)),
-            ),
-        ]
-        .into_iter()
-        .find_map(|(attribute, differs)| differs.map(|(is, asked)| (attribute, is, asked)))
+        // What is transient is not started by the daemon.
+        let counts = |key: &&&str| !(existing.life.transient && ["start", "order"].contains(*key));
+        self.asked.iter().filter(counts).find_map(|key| {
+            let (is, asked) = (told(existing, key), told(&asked, key));
+            (is != asked).then(|| (key.replace('_', "-"), is, asked))
+        })
     }
 
     /// Who may connect, with the daemon's `defaults` for what was not asked for.

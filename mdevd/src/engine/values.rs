@@ -51,14 +51,6 @@ pub(super) fn check_tag(has_vlan: bool, tag: VlanTag) -> Result<(), EngineError>
     Err(EngineError::invalid(attribute, value, why))
 }
 
-pub(super) fn tuned_otherwise<T: PartialEq + ToString>(
-    asked: Option<&T>,
-    is: Option<&T>,
-) -> Option<(String, String)> {
-    let asked = asked.filter(|asked| Some(*asked) != is)?;
-    Some((or_none(is), asked.to_string()))
-}
-
 /// A value that says itself what is wrong with it.
 pub(super) fn tuned<T: FromStr<Err = String>>(
     key: &str,

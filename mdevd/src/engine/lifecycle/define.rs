@@ -28,26 +28,12 @@ pub struct DefineRequest {
     pub replace: bool,
 }
 
-impl DefineRequest {
-    /// Says nothing about what the device is.
-    fn is_bare(&self) -> bool {
-        let bare = CreateRequest {
-            name: self.device.name.clone(),
-            dry_run: self.device.dry_run,
-            life: self.device.life.clone(),
-            ..CreateRequest::default()
-        };
-        self.device == bare
-    }
-}
-
 impl Catalog {
     /// [`super::super::Engine::define`].
     pub(in crate::engine) fn define_device(
         &self,
         request: DefineRequest,
     ) -> Result<Created, EngineError> {
-        let bare = request.is_bare();
         let draft = request.device.check()?;
         let mut names = self.names.lock();
         let name = draft
@@ -69,8 +55,7 @@ impl Catalog {
             return self.replace(names, entry, &existing, &draft);
         }
         // Who gives a transient device's name alone wants it kept as it is.
-        let refusal = another(ATTEMPTED, &draft, &existing);
-        if let Some(refusal) = refusal.filter(|_| !(bare && existing.life.transient)) {
+        if let Some(refusal) = another(ATTEMPTED, &draft, &existing) {
             return Err(refusal);
         }
         if existing.life.transient {
@@ -153,7 +138,7 @@ pub(super) fn another(
             "it is transient: keep it as it is first ('cvfctl define {name}'), or use another name"
         )
     } else {
-        let instead = instead(name, &attribute.replace('_', "-"), &asked.to_string());
+        let instead = instead(name, &attribute, &asked);
         format!("{instead}, or put it in its place ('cvfctl define --replace')")
     };
     Some(EngineError::Refused {

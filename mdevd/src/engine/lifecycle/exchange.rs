@@ -7,13 +7,16 @@ use serde_json::{Map, Value};
 
 use super::super::catalog::Catalog;
 use super::super::entry::Entry;
-use super::super::error::EngineError;
+use super::super::error::{EngineError, ErrorKind, shown};
 use crate::limits::{MAX_IMPORT, MAX_IMPORTED, MAX_PAGE};
+use crate::nearest;
 
 /// So many devices that are being made or started are waited for in one page; more are left out.
 const UNSETTLED: usize = 8;
 /// What a document calls itself.
 pub const FORMAT: &str = "mdevd-definitions";
+/// Its keys.
+const KEYS: [&str; 3] = ["format", "version", "definitions"];
 /// Its version.
 pub const VERSION: u64 = 1;
 
@@ -97,7 +100,11 @@ impl Catalog {
 /// # Errors
 /// [`EngineError::InvalidArgument`]: it is none, or too large.
 pub(super) fn parse(text: &str) -> Result<Document, EngineError> {
-    let refuse = |why: String| EngineError::invalid("document", "", why);
+    let refuse = |why: String| EngineError::Daemon {
+        attempted: "import the document",
+        kind: ErrorKind::InvalidArgument,
+        why,
+    };
     if text.len() > MAX_IMPORT {
         let why = format!(
             "it has {} bytes, and {MAX_IMPORT} can be taken at once; import it in parts",
@@ -106,10 +113,19 @@ pub(super) fn parse(text: &str) -> Result<Document, EngineError> {
         return Err(refuse(why));
     }
     let frame = "an object with format, version and definitions, as 'cvfctl export' prints";
-    let document: Document = serde_json::from_str(text)
-        .map_err(|error| refuse(format!("it is not {frame}: {error}")))?;
+    let no_frame = |error: serde_json::Error| refuse(format!("it is not {frame}: {error}"));
+    let keys: Map<String, Value> = serde_json::from_str(text).map_err(no_frame)?;
+    if let Some(key) = keys.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        let hint = nearest::hint(key, KEYS);
+        let stop = if hint.is_empty() { ";" } else { "" };
+        return Err(refuse(format!(
+            "it has '{}', which is no key of such a document{hint}{stop} take it out (it is {frame})",
+            shown(key)
+        )));
+    }
+    let document: Document = serde_json::from_str(text).map_err(no_frame)?;
     if document.format != FORMAT {
-        let found = super::super::error::shown(&document.format);
+        let found = shown(&document.format);
         let why = format!("it is a '{found}', and not {frame}");
         return Err(refuse(why));
     }

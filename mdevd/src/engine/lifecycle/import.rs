@@ -151,10 +151,20 @@ impl Catalog {
     ) -> Result<Vec<Piece>, EngineError> {
         let drafts: Vec<_> = documents
             .iter()
-            .map(|document| {
+            .enumerate()
+            .map(|(n, document)| {
                 let name = document.get("name").and_then(Value::as_str).unwrap_or("");
                 let draft = read(document).and_then(super::super::CreateRequest::check);
-                let draft = draft.map_err(|error| error.on(ATTEMPTED, name));
+                let draft = draft.and_then(|draft| match draft.name {
+                    Some(_) => Ok(draft),
+                    None => {
+                        let why = "a definition that is imported has a name; give it one";
+                        Err(EngineError::invalid("name", "", why))
+                    }
+                });
+                let nth = format!("definition {}", n + 1);
+                let on = if name.is_empty() { &nth } else { name };
+                let draft = draft.map_err(|error| error.on(ATTEMPTED, on));
                 (super::super::error::shown(name), draft)
             })
             .collect();
@@ -168,12 +178,9 @@ impl Catalog {
         }
         let (mut seen, mut macs) = (HashSet::new(), HashSet::new());
         let each = drafts.into_iter().map(|(name, draft)| {
-            let piece = draft.and_then(|mut draft| {
+            let piece = draft.and_then(|draft| {
+                let mut draft = draft.whole();
                 draft.dry_run = dry_run;
-                if draft.name.is_none() {
-                    let why = "a definition that is imported has a name";
-                    return Err(EngineError::invalid("name", "", why).on(ATTEMPTED, ""));
-                }
                 if !seen.insert(name.clone()) {
                     let why = "the document defines it twice";
                     return Err(EngineError::invalid("name", &name, why).on(ATTEMPTED, &name));

@@ -32,17 +32,16 @@ impl Catalog {
             .life
             .set_upon(existing.life)
             .map_err(|error| error.on("define", &existing.name))?;
-        let mut to = self.definition_of(
-            draft,
-            Base {
-                name: existing.name.clone(),
-                uuid: existing.uuid,
-                sequence: existing.sequence,
-                pf,
-                mac: draft.mac.unwrap_or(existing.mac),
-                life,
-            },
-        );
+        let mut to = draft.definition(Base {
+            name: existing.name.clone(),
+            uuid: existing.uuid,
+            sequence: existing.sequence,
+            pf,
+            mac: draft.mac.unwrap_or(existing.mac),
+            life,
+            profile: self.profiles.default_name().to_owned(),
+            socket: self.defaults.read().clone(),
+        });
         // A document says what makes the device: how many of its pairs are used is not in it.
         let limit = existing.tuning.queue_pairs;
         to.tuning.queue_pairs = limit.filter(|limit| *limit < to.queue_pairs);

@@ -286,8 +286,8 @@ fn threads_that_change_one_device_leave_store_and_device_alike() {
 fn tags_go_with_their_vlan() {
     let house = house();
     let request = CreateRequest {
-        vlan: Some(7),
-        vlan_qos: Some(3),
+        vlan: Some(7.into()),
+        vlan_qos: Some(3.into()),
         vlan_protocol: Some("802.1ad".into()),
         ..named("vm1")
     };
@@ -295,7 +295,7 @@ fn tags_go_with_their_vlan() {
     let again = house.catalog.create(request.clone()).expect("there");
     assert_eq!(again.result, Outcome::Already);
     let other = CreateRequest {
-        vlan_qos: Some(4),
+        vlan_qos: Some(4.into()),
         ..request
     };
     let error = house.catalog.create(other).expect_err("another");
@@ -312,7 +312,7 @@ fn tags_go_with_their_vlan() {
     let shown = house.catalog.show("vm1").expect("shown");
     assert_eq!((shown.vlan_qos, shown.vlan_protocol), (None, None));
     let bare = CreateRequest {
-        vlan_qos: Some(3),
+        vlan_qos: Some(3.into()),
         ..named("vm2")
     };
     let error = house.catalog.create(bare).expect_err("refused");

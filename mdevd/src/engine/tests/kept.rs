@@ -31,10 +31,11 @@ fn a_transient_device_is_kept_by_its_name_alone_as_it_is() {
     let shown = house.catalog.show("vm1").expect("there").summary;
     assert!(shown.persistent && shown.queue_pairs == 4, "{shown:?}");
     assert_eq!(shown.state, State::Ready, "it ran all the time");
-    // One that is defined is another matter: one queue pair is what was asked for.
+    let again = house.catalog.define(define(named("vm1"), false));
+    assert_eq!(again.expect("the same").result, Outcome::Already);
     let error = house
         .catalog
-        .define(define(named("vm1"), false))
+        .define(define(pairs("vm1", 1), false))
         .expect_err("another one");
     assert!(error.to_string().contains("--replace"), "{error}");
 }

@@ -475,7 +475,7 @@ fn what_is_set_on_a_defined_device_is_for_its_next_start() {
 fn a_definition_is_replaced_whole_and_a_running_one_as_far_as_set_can() {
     let house = house();
     let first = request("vm1", |r| {
-        r.vlan = Some(7);
+        r.vlan = Some(7.into());
         r.queue_pairs = Some(2);
         r.life.start = Some("auto".to_owned());
     });

@@ -249,7 +249,7 @@ fn a_device_whose_profile_is_not_there_waits_for_it() {
 fn requests_are_explained_for_a_device_or_for_one_that_might_be() {
     let (house, _profiles) = house_of(&[]);
     let request = CreateRequest {
-        vlan: Some(7),
+        vlan: Some(7.into()),
         ..of("vm1", "tenant")
     };
     let mac = house.catalog.create(request).expect("created").mac;
@@ -514,7 +514,7 @@ fn whoever_asks_for_a_device_that_is_another_is_told_how_to_change_it() {
     let dry = CreateRequest {
         dry_run: true,
         trunk: Some("none".into()),
-        tx_mbit: Some(5),
+        tx_mbit: Some(5.into()),
         ..of("vm9", "lab")
     };
     let would = house.catalog.create(dry).expect("it would do").attributes;

@@ -28,7 +28,7 @@ fn another_definition_under_the_same_name_names_what_differs() {
         ),
         (
             CreateRequest {
-                vlan: Some(5),
+                vlan: Some(5.into()),
                 ..named("vm1")
             },
             "vlan none, and vlan 5",
@@ -84,6 +84,72 @@ fn another_definition_under_the_same_name_names_what_differs() {
 }
 
 #[test]
+fn what_was_not_asked_for_does_not_differ() {
+    let house = house();
+    let whole = CreateRequest {
+        queue_pairs: Some(4),
+        mtu: Some(9000),
+        vlan: Some(5.into()),
+        vlan_qos: Some(3.into()),
+        vlan_protocol: Some("802.1ad".into()),
+        interrupts: Some("intx".into()),
+        ring_format: Some("any".into()),
+        tx_mbit: Some(500.into()),
+        features: Some("-rss".into()),
+        ..named("vm1")
+    };
+    house.catalog.create(whole.clone()).expect("created");
+    for request in [named("vm1"), whole] {
+        let again = house.catalog.create(request).expect("there");
+        assert_eq!(again.result, Outcome::Already);
+    }
+    let none = CreateRequest {
+        tx_mbit: Some(OrNone::None),
+        ..named("vm1")
+    };
+    let error = house.catalog.create(none).expect_err("it has a rate");
+    assert_eq!(
+        error.to_string(),
+        "cannot create 'vm1': it exists with tx-mbit 500, and tx-mbit none was asked for; 'cvfctl set vm1 \
+         tx-mbit=none' changes it, or use another name"
+    );
+}
+
+#[test]
+fn none_is_what_a_device_is_without_being_told() {
+    let house = house();
+    let none = || Some(OrNone::None);
+    let word = || Some("none".to_owned());
+    let request = CreateRequest {
+        vlan: none(),
+        vlan_qos: none(),
+        trunk: word(),
+        tx_mbit: none(),
+        rx_mbit: none(),
+        tx_frames: none(),
+        rx_frames: none(),
+        rss_key: word(),
+        rss_table: word(),
+        features: word(),
+        group: word(),
+        tx_share: none(),
+        ..named("vm1")
+    };
+    house.catalog.create(request.clone()).expect("created");
+    house.catalog.create(named("plain")).expect("created");
+    let stored = house.store.load().expect("readable");
+    let stored: Vec<_> = stored.into_iter().flat_map(|one| one.definition).collect();
+    let [one, other] = stored.as_slice() else {
+        panic!("two devices: {stored:?}")
+    };
+    for key in CreateRequest::KEYS.iter().filter(|key| **key != "mac") {
+        assert_eq!(one.attribute(key), other.attribute(key), "{key}");
+    }
+    let again = house.catalog.create(request).expect("there");
+    assert_eq!(again.result, Outcome::Already);
+}
+
+#[test]
 fn every_argument_is_checked_at_its_edges() {
     let house = house();
     let some = |text: &str| Some(text.to_owned());
@@ -97,11 +163,11 @@ fn every_argument_is_checked_at_its_edges() {
             ..named("b")
         },
         CreateRequest {
-            vlan: Some(1),
+            vlan: Some(1.into()),
             ..named("c")
         },
         CreateRequest {
-            vlan: Some(4094),
+            vlan: Some(4094.into()),
             ..named("d")
         },
         CreateRequest {
@@ -146,14 +212,14 @@ fn every_argument_is_checked_at_its_edges() {
         ),
         (
             CreateRequest {
-                vlan: Some(0),
+                vlan: Some(0.into()),
                 ..named("z")
             },
             "vlan",
         ),
         (
             CreateRequest {
-                vlan: Some(4095),
+                vlan: Some(4095.into()),
                 ..named("z")
             },
             "vlan",
