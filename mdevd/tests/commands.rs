@@ -41,7 +41,9 @@ fn create_prints_what_a_vm_needs_and_again_is_already() {
     ] {
         assert!(said.out.contains(part), "{part}: {said:?}");
     }
-    let other = daemon.cvfctl(&["create", "vm1"]);
+    let bare = daemon.json(&["create", "vm1"]);
+    assert_eq!(bare["result"], "already", "nothing else was asked for");
+    let other = daemon.cvfctl(&["create", "vm1", "--queue-pairs", "1"]);
     assert_eq!((other.code, other.out.as_str()), (1, ""));
     assert!(
         other.err.contains("queue-pairs 4, and queue-pairs 1"),
@@ -334,6 +336,55 @@ fn refusals_say_why_and_have_their_codes() {
         1,
         "nothing was made"
     );
+}
+
+#[test]
+fn who_has_a_vlan_with_another_protocol_is_named() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    daemon.json(&["create", "web", "--vlan", "5"]);
+    let said = daemon.cvfctl(&["create", "x", "--vlan", "5", "--vlan-protocol", "802.1ad"]);
+    let why = "VLAN 5 has vlan-protocol 802.1Q on PF soft0: 'web' has it so, and 802.1ad was asked for; ask for \
+               vlan-protocol 802.1Q, or for another VLAN\n";
+    assert_eq!(
+        (said.code, said.err),
+        (1, format!("cvfctl: cannot create 'x': {why}"))
+    );
+    daemon.json(&["create", "x", "--vlan", "6", "--vlan-protocol", "802.1ad"]);
+    let said = daemon.cvfctl(&["--json", "set", "x", "vlan=5"]);
+    let object: Value = serde_json::from_str(&said.out).expect("an object");
+    assert_eq!(
+        (said.code, &object["error"]["kind"]),
+        (1, &"conflict".into())
+    );
+    assert_eq!(
+        object["error"]["message"],
+        format!("cannot change 'x': {}", why.trim_end())
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_code_1_everywhere() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    daemon.json(&["create", "web", "--persistent"]);
+    let commands: [&[&str]; 3] = [
+        &["import", "/no/file"],
+        &["edit", "web", "--file", "/no/file"],
+        &["policy", "check", "/no/file"],
+    ];
+    for args in commands {
+        let json: Vec<_> = ["--json"].iter().chain(args).copied().collect();
+        let said = daemon.cvfctl(&json);
+        let object: Value = serde_json::from_str(&said.out).expect("an object");
+        assert_eq!(
+            (said.code, &object["error"]["kind"]),
+            (1, &"failed".into()),
+            "{args:?}"
+        );
+        let message = object["error"]["message"].as_str().expect("text");
+        assert!(message.starts_with("cannot read /no/file: "), "{message}");
+    }
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub(super) async fn export(client: &ManagerClient, names: &[String]) -> Result<A
 
 /// Text of a file, or of standard input.
 pub(super) fn read(file: &Path) -> Result<String, Failure> {
-    let fail = |why: String| Failure::usage(format!("cannot read {}: {why}", file.display()));
+    let fail = |why: String| Failure::io(format!("cannot read {}: {why}", file.display()));
     let mut text = String::new();
     let most = MAX_IMPORT as u64 + 1;
     let got = if file == Path::new("-") {
@@ -51,8 +51,9 @@ pub(super) fn read(file: &Path) -> Result<String, Failure> {
     };
     got.map_err(|error| fail(error.to_string()))?;
     if text.len() > MAX_IMPORT {
-        return Err(fail(format!(
-            "it is larger than {MAX_IMPORT} bytes; import it in parts"
+        return Err(Failure::usage(format!(
+            "cannot take {}: it is larger than {MAX_IMPORT} bytes; import it in parts",
+            file.display()
         )));
     }
     Ok(text)

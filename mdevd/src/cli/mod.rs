@@ -68,6 +68,17 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// A file, or the terminal, cannot be read or written.
+    fn io(message: impl Into<String>) -> Self {
+        Self {
+            code: REFUSED,
+            kind: "failed".to_owned(),
+            message: message.into(),
+        }
+    }
+}
+
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let (code, kind) = exit::of(&error);

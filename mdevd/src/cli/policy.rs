@@ -103,10 +103,19 @@ pub(super) fn check(files: &[std::path::PathBuf]) -> Result<Answer, Failure> {
         .filter_map(|(_, judged)| judged.as_ref().err().cloned())
         .collect();
     if !faults.is_empty() {
-        return Err(Failure {
-            code: REFUSED,
-            kind: "invalid-profile".to_owned(),
-            message: faults.join("\n"),
+        let unreadable = faults.iter().all(|fault| matches!(fault, Fault::File(_)));
+        let texts: Vec<_> = faults
+            .into_iter()
+            .map(|(Fault::File(text) | Fault::Profile(text))| text)
+            .collect();
+        let message = texts.join("\n");
+        return Err(match unreadable {
+            true => Failure::io(message),
+            false => Failure {
+                code: REFUSED,
+                kind: "invalid-profile".to_owned(),
+                message,
+            },
         });
     }
     let mut text = String::new();
@@ -121,9 +130,19 @@ pub(super) fn check(files: &[std::path::PathBuf]) -> Result<Answer, Failure> {
     Ok(Answer { json, text })
 }
 
-fn judge(file: &Path) -> Result<Profile, String> {
+/// What is wrong with a file that is to be a profile.
+#[derive(Clone)]
+enum Fault {
+    /// It cannot be read.
+    File(String),
+    /// It is none.
+    Profile(String),
+}
+
+fn judge(file: &Path) -> Result<Profile, Fault> {
     let shown = file.display().to_string();
-    let unreadable = |why: &dyn std::fmt::Display| format!("cannot read {shown}: {why}");
+    let unreadable =
+        |why: &dyn std::fmt::Display| Fault::File(format!("cannot read {shown}: {why}"));
     let name = file.file_stem().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| unreadable(&"it has no name that a profile can have"))?;
     let mut text = String::new();
@@ -133,7 +152,7 @@ fn judge(file: &Path) -> Result<Profile, String> {
                 .read_to_string(&mut text)
         })
         .map_err(|error| unreadable(&error))?;
-    Profile::parse(name, &text).map_err(|error| error.render(&shown))
+    Profile::parse(name, &text).map_err(|error| Fault::Profile(error.render(&shown)))
 }
 
 /// What of an explanation is for people.

@@ -1,8 +1,9 @@
 //! Errors of the parts as the engine's.
 
 use libcvf::cvf::{ChangeError, ComposeError, PolicyError};
+use libcvf::switch::SwitchError;
 
-use crate::engine::EngineError;
+use crate::engine::{EngineError, ErrorKind};
 use crate::session::PlaceError;
 
 /// What the engine says when a socket cannot be placed.
@@ -28,8 +29,27 @@ pub(crate) fn socket_error(name: &str, error: &PlaceError) -> EngineError {
     }
 }
 
+/// Where another device is in the way.
+fn conflict(attempted: &'static str, name: &str, error: &SwitchError) -> Option<EngineError> {
+    let held = matches!(
+        error,
+        SwitchError::OtherTags { .. } | SwitchError::AddressTaken { .. }
+    );
+    held.then(|| EngineError::Refused {
+        attempted,
+        name: name.to_owned(),
+        kind: ErrorKind::Conflict,
+        why: error.to_string(),
+    })
+}
+
 /// What it says when a device cannot be composed.
 pub(super) fn compose_error(name: &str, error: &ComposeError) -> EngineError {
+    if let ComposeError::Switch(error) = error
+        && let Some(conflict) = conflict("create", name, error)
+    {
+        return conflict;
+    }
     let (name, why) = (name.to_owned(), error.to_string());
     match error {
         ComposeError::Shortage(_) | ComposeError::Switch(_) | ComposeError::Doorbells(_) => {
@@ -48,6 +68,11 @@ pub(super) fn compose_error(name: &str, error: &ComposeError) -> EngineError {
 
 /// What it says when a device cannot be changed.
 pub(super) fn change_error(name: &str, error: &ChangeError) -> EngineError {
+    if let ChangeError::Switch(error) = error
+        && let Some(conflict) = conflict("change", name, error)
+    {
+        return conflict;
+    }
     let why = error.to_string();
     let error = match error {
         ChangeError::Mac(mac) => EngineError::invalid("mac", mac, why),

@@ -168,6 +168,7 @@ impl Catalog {
         stored.map_err(|why| store_failed(ATTEMPTED, &to.name, &why))?;
         crash::point("set: stored");
         let changed = live.device.change(to, &profile);
+        let changed = changed.map_err(|error| self.naming_holder(error, to));
         let notes = changed.inspect_err(|_| {
             if let Err(why) = self.store.put(from) {
                 let device = &to.name;

@@ -127,7 +127,7 @@ impl Catalog {
         definition: Definition,
         profile: &Arc<Profile>,
     ) -> Result<Arc<Live>, EngineError> {
-        let device = self.backend.compose(&definition, profile)?;
+        let device = self.composed(&definition, profile)?;
         crash::point("create: composed");
         let undo = |error: EngineError| {
             if let Err(late) = device.retire() {

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     InvalidArgument,
     /// The MAC address belongs to another device.
     DuplicateMac,
+    /// Another device has it otherwise, and both cannot be.
+    Conflict,
     /// Something else is at the socket's path.
     SocketTaken,
     /// The daemon's own rights do not suffice, or a rule forbids it.
@@ -40,13 +42,14 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AlreadyExists,
         Self::NotFound,
         Self::Busy,
         Self::NoResources,
         Self::InvalidArgument,
         Self::DuplicateMac,
+        Self::Conflict,
         Self::SocketTaken,
         Self::Denied,
         Self::StoreFailed,
@@ -66,6 +69,7 @@ impl ErrorKind {
             Self::NoResources => "io.mdevd1.Error.NoResources",
             Self::InvalidArgument => "io.mdevd1.Error.InvalidArgument",
             Self::DuplicateMac => "io.mdevd1.Error.DuplicateMac",
+            Self::Conflict => "io.mdevd1.Error.Conflict",
             Self::SocketTaken => "io.mdevd1.Error.SocketTaken",
             Self::Denied => "io.mdevd1.Error.Denied",
             Self::StoreFailed => "io.mdevd1.Error.StoreFailed",
@@ -86,6 +90,7 @@ impl ErrorKind {
             Self::NoResources => "no-resources",
             Self::InvalidArgument => "invalid-argument",
             Self::DuplicateMac => "duplicate-mac",
+            Self::Conflict => "conflict",
             Self::SocketTaken => "socket-taken",
             Self::Denied => "denied",
             Self::StoreFailed => "store-failed",
@@ -353,6 +358,7 @@ impl EngineError {
                 return refused(std::mem::take(name), ErrorKind::SocketTaken, why);
             }
             Self::Denied { attempted, .. }
+            | Self::Refused { attempted, .. }
             | Self::DuplicateMac { attempted, .. }
             | Self::StoreFailed { attempted, .. }
             | Self::NotReady { attempted, .. }

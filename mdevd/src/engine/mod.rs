@@ -12,6 +12,7 @@ mod attributes;
 mod backend;
 mod capture;
 mod catalog;
+mod conflict;
 mod create;
 mod definition;
 mod entry;

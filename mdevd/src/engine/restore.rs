@@ -147,7 +147,7 @@ impl Catalog {
         definition: &mut Definition,
     ) -> Result<Arc<dyn super::backend::Device>, EngineError> {
         let profile = self.profile_as_before(definition)?;
-        let device = self.backend.compose(definition, &profile)?;
+        let device = self.composed(definition, &profile)?;
         device.open()?;
         definition.life = definition.life.started(self.boot);
         Ok(device)

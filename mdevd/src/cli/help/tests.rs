@@ -59,3 +59,60 @@ fn the_exit_codes_are_those_of_the_guide() {
         assert!(help.contains(meaning), "{help}");
     }
 }
+
+/// Kinds that the source of `cvfctl` makes itself.
+fn own_kinds(dir: &std::path::Path, into: &mut std::collections::BTreeSet<String>) {
+    for entry in std::fs::read_dir(dir).expect("the source") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            own_kinds(&path, into);
+        } else if path.file_stem().is_some_and(|name| name != "tests") {
+            let text = std::fs::read_to_string(&path).expect("a file");
+            let after = text.split("kind: \"").skip(1);
+            into.extend(
+                after.filter_map(|rest| Some(rest.split_once("\".to_owned")?.0.to_owned())),
+            );
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_error_is_in_the_guide() {
+    use crate::bus::CallError;
+    use crate::engine::ErrorKind;
+    let guide = include_str!("../../../../docs/operators-guide.md");
+    let (_, table) = guide.split_once("## Errors\n").expect("the table");
+    let told: Vec<_> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" |"))
+        .flat_map(|(kinds, _)| kinds.split(", "))
+        .collect();
+    let mut kinds: std::collections::BTreeSet<_> =
+        ErrorKind::ALL.map(|kind| kind.kebab().to_owned()).into();
+    let calls = [
+        CallError::Refused {
+            kind: None,
+            message: String::new(),
+        },
+        CallError::Unreachable {
+            path: "/".into(),
+            why: String::new(),
+        },
+        CallError::TimedOut {
+            path: "/".into(),
+            method: String::new(),
+            limit: std::time::Duration::ZERO,
+        },
+        CallError::Strange(String::new()),
+    ];
+    kinds.extend(calls.iter().map(|error| exit::of(error).1.to_owned()));
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
+    own_kinds(&source, &mut kinds);
+    assert!(kinds.contains("invalid-profile") && kinds.contains("usage"));
+    for kind in &kinds {
+        assert!(told.contains(&kind.as_str()), "{kind}: {told:?}");
+    }
+    for kind in told.iter().filter(|kind| !["kind", "---"].contains(kind)) {
+        assert!(kinds.contains(*kind), "nothing says '{kind}'");
+    }
+}

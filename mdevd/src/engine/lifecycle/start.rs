@@ -90,7 +90,7 @@ impl Catalog {
         } else {
             self.admitted(ATTEMPTED, &definition)?
         };
-        let device = self.backend.compose(&definition, &profile)?;
+        let device = self.composed(&definition, &profile)?;
         crash::point("start: composed");
         let (name, uuid) = (definition.name.clone(), definition.uuid);
         let undo = |error: EngineError| {
