@@ -20,6 +20,8 @@ pub const MAX_SOCKET_PATH: usize = 107;
 pub const MAX_MEMORY_DIGITS: usize = 15;
 /// Longest text taken from a client for any one argument, in bytes.
 pub const MAX_TEXT: usize = 256;
+/// Names that are compared with one that is not there, to guess what was meant.
+pub const MAX_COMPARED: usize = 1024;
 /// Characters of such a text that are repeated in a refusal.
 pub const MAX_SHOWN: usize = 80;
 /// Most files with profiles that are read.

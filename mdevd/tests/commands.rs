@@ -388,6 +388,19 @@ fn a_file_that_cannot_be_read_is_code_1_everywhere() {
 }
 
 #[test]
+fn doctor_looks_where_the_daemon_keeps_its_definitions() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    let said = daemon.cvfctl(&["--json", "doctor"]);
+    let answer: Value = serde_json::from_str(&said.out).expect("an object");
+    let checks = answer["checks"].as_array().expect("a list");
+    let state = checks.iter().find(|check| check["name"] == "state-dir");
+    let found = state.expect("a check")["found"].as_str().expect("text");
+    let dir = house.state().display().to_string();
+    assert!(found.starts_with(&format!("{dir} ")), "{found}");
+}
+
+#[test]
 fn wrong_usage_is_explained_with_code_2() {
     let house = House::new();
     let wrong: [(&[&str], &str); 12] = [

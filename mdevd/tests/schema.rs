@@ -13,7 +13,7 @@ fn every_answer_is_as_documented() {
     let house = House::new();
     let daemon = house.start(&[]);
     let schema = published();
-    let commands: [(&str, &[&str]); 40] = [
+    let commands: [(&str, &[&str]); 41] = [
         ("create", &["create", "vm1", "--queue-pairs", "2"]),
         ("create", &["create", "vm1", "--queue-pairs", "2"]),
         (
@@ -56,6 +56,7 @@ fn every_answer_is_as_documented() {
         ("top", &["top", "--once", "--interval", "0.1"]),
         ("top", &["top", "--once", "--interval", "0.1", "--pairs"]),
         ("completion", &["completion", "fish"]),
+        ("man", &["man"]),
         ("destroy", &["destroy", "vm2"]),
         ("define", &["define", "vm4", "--order", "-2"]),
         ("define", &["define", "vm4", "--order", "-2"]),

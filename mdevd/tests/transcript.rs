@@ -13,6 +13,8 @@ const SECTION: &str = "## A session\n";
 const FENCE: &str = "```console\n";
 /// What stands for the runtime directory.
 const RUNTIME: &str = "/run/mdevd";
+/// What stands for the state directory.
+const STATE: &str = "/var/lib/mdevd";
 
 fn guide() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operators-guide.md")
@@ -43,6 +45,7 @@ fn steps(block: &str) -> Vec<Step> {
 /// Runs commands as a user's shell would.
 struct Shell {
     runtime: String,
+    state: String,
     path: String,
     code: i32,
 }
@@ -62,6 +65,7 @@ impl Shell {
         self.code = output.status.code().unwrap_or(-1);
         let text = String::from_utf8(output.stdout).expect("text");
         text.replace(&self.runtime, RUNTIME)
+            .replace(&self.state, STATE)
     }
 }
 
@@ -130,6 +134,7 @@ fn the_session_of_the_guide_is_what_happens() {
         .expect("a directory");
     let mut shell = Shell {
         runtime: house.runtime().display().to_string(),
+        state: house.state().display().to_string(),
         path: format!("{}:/usr/bin:/bin", programs.display()),
         code: 0,
     };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use libcvf::control::{ControlRequest, DeviceFacts};
+use libcvf::control::{ControlRequest, DeviceFacts, QueuePolicy};
 use serde::Serialize;
 
 use crate::gatekeeper::{sentence, whatever};
@@ -66,14 +66,21 @@ pub struct Explanation {
 
 /// Judges a request of a guest as [`ProfileGatekeeper`](crate::ProfileGatekeeper) does, and tells how.
 pub fn explain(profile: &Profile, facts: &DeviceFacts, request: &ControlRequest) -> Explanation {
-    explain_for(profile, facts, &Given::default(), request)
+    explain_for(
+        profile,
+        facts,
+        &Given::default(),
+        &QueuePolicy::default(),
+        request,
+    )
 }
 
-/// The same for a device that was given something beside its profile.
+/// The same for a device that was given something beside its profile, and whose queues the operator set.
 pub fn explain_for(
     profile: &Profile,
     facts: &DeviceFacts,
     given: &Given,
+    queues: &QueuePolicy,
     request: &ControlRequest,
 ) -> Explanation {
     let effective = given.over(profile);
@@ -90,6 +97,7 @@ pub fn explain_for(
         rule: None,
         reason: None,
     };
+    told.of_operator(facts, queues, request);
     for rule in rules.built_in {
         if let Some(finding) = (rule.look)(facts, request) {
             told.add(rule.name, None, finding, |why| whatever(why, rule.name));
@@ -111,6 +119,35 @@ pub fn explain_for(
 }
 
 impl Explanation {
+    /// What is asked before all rules: the data plane itself refuses it.
+    fn of_operator(&mut self, facts: &DeviceFacts, queues: &QueuePolicy, request: &ControlRequest) {
+        let rss = matches!(request, ControlRequest::SetRss(_));
+        let pairs = rss || matches!(request, ControlRequest::SetQueuePairs(_));
+        let hash = rss || matches!(request, ControlRequest::SetHash(_));
+        let have = facts.queue_pairs;
+        let looks = [
+            (
+                pairs && queues.allowed(have) < have,
+                QueuePolicy::PAIRS_RULE,
+                queues.refuses_pairs(have, request),
+                "the operator lets it use so many",
+            ),
+            (
+                hash && queues.is_pinned(),
+                QueuePolicy::HASH_RULE,
+                queues.refuses_hash(request),
+                "the operator set nothing that it contradicts",
+            ),
+        ];
+        for (_, rule, denial, allows) in looks.into_iter().filter(|(about, ..)| *about) {
+            let finding = match denial {
+                Some(denial) => Finding::Refuses(denial.reason),
+                None => Finding::Allows(allows.into()),
+            };
+            self.add(rule, None, finding, str::to_owned);
+        }
+    }
+
     fn add(
         &mut self,
         rule: &'static str,
@@ -167,7 +204,12 @@ impl fmt::Display for Explanation {
                 Outcome::Refuses => "REFUSES",
                 Outcome::WouldRefuse => "would refuse",
             };
-            let key = step.key.unwrap_or("(every profile)");
+            let operators = [QueuePolicy::PAIRS_RULE, QueuePolicy::HASH_RULE];
+            let key = match step.key {
+                Some(key) => key,
+                None if operators.contains(&step.rule) => "(set of the device)",
+                None => "(every profile)",
+            };
             let (rule, why) = (step.rule, &step.why);
             writeln!(f, "  {rule:<17} {key:<36} {outcome:<12}  {why}")?;
         }

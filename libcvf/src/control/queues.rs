@@ -1,5 +1,6 @@
 //! What can be asked about queues: who gets which frame, how often interrupts come, what was counted.
 
+use super::request::{ControlRequest, Denial};
 use crate::limits::RSS_KEY_SIZE;
 use crate::offload::HashTypes;
 
@@ -40,9 +41,59 @@ pub struct QueuePolicy {
 }
 
 impl QueuePolicy {
+    /// Name of the rule behind [`Self::refuses_pairs`].
+    pub const PAIRS_RULE: &'static str = "queue-pairs-host";
+    /// Name of the rule behind [`Self::refuses_hash`].
+    pub const HASH_RULE: &'static str = "rss-host";
+
     /// The operator has a word in who gets a frame.
     pub const fn is_pinned(&self) -> bool {
         self.rss_key.is_some() || self.rss_table.is_some()
+    }
+
+    /// Why a driver of a device with `have` queue pairs is refused so many of them, if it is.
+    pub fn refuses_pairs(&self, have: u16, request: &ControlRequest) -> Option<Denial> {
+        let may = self.allowed(have);
+        let asked = match request {
+            ControlRequest::SetQueuePairs(pairs) => *pairs,
+            ControlRequest::SetRss(settings) => {
+                let named = settings.table.iter().chain([&settings.unclassified]);
+                let most = named.max().map_or(0, |queue| queue.saturating_add(1));
+                settings.pairs.max(most)
+            }
+            _ => return None,
+        };
+        (may < have && asked > may).then(|| Denial {
+            rule: Self::PAIRS_RULE,
+            reason: format!(
+                "{asked} queue pairs were asked for, the operator lets the device use {may} of its slice's {have} \
+                 (to allow more, 'cvfctl set' the device's queue-pairs)"
+            ),
+        })
+    }
+
+    /// Why it is refused a say in who gets a frame, if it is.
+    pub fn refuses_hash(&self, request: &ControlRequest) -> Option<Denial> {
+        let (what, pinned) = match request {
+            ControlRequest::SetRss(_) => ("receive-side scaling", self.is_pinned()),
+            ControlRequest::SetHash(settings) => (
+                "a hash",
+                self.rss_key.is_some() && settings.types != HashTypes::default(),
+            ),
+            _ => return None,
+        };
+        pinned.then(|| Denial {
+            rule: Self::HASH_RULE,
+            reason: format!(
+                "{what} was asked for, and the operator set {} for this device ('cvfctl set' with none gives it back \
+                 to its guest)",
+                match (&self.rss_key, &self.rss_table) {
+                    (Some(_), Some(_)) => "key and table",
+                    (Some(_), None) => "the key",
+                    _ => "the table",
+                }
+            ),
+        })
     }
 
     /// Of a slice's queue pairs those that may be used.

@@ -246,48 +246,10 @@ impl Device {
     /// What the operator set of queues is not for the guest to change.
     pub(super) fn overruled(&self, request: &ControlRequest) -> Result<(), Denial> {
         let queues = self.policy.lock().queues.clone();
-        let (have, may) = (self.spec.queue_pairs, queues.allowed(self.spec.queue_pairs));
-        let asked = match request {
-            ControlRequest::SetQueuePairs(pairs) => *pairs,
-            ControlRequest::SetRss(settings) => {
-                let named = settings.table.iter().chain([&settings.unclassified]);
-                let most = named.max().map_or(0, |queue| queue.saturating_add(1));
-                settings.pairs.max(most)
-            }
-            _ => 0,
-        };
-        if may < have && asked > may {
-            return Err(Denial {
-                rule: "queue-pairs-host",
-                reason: format!(
-                    "{asked} queue pairs were asked for, the operator lets the device use {may} of its slice's {have} \
-                     (to allow more, 'cvfctl set' the device's queue-pairs)"
-                ),
-            });
-        }
-        let (what, pinned) = match request {
-            ControlRequest::SetRss(_) => ("receive-side scaling", queues.is_pinned()),
-            ControlRequest::SetHash(settings) => (
-                "a hash",
-                queues.rss_key.is_some() && settings.types != HashTypes::default(),
-            ),
-            _ => return Ok(()),
-        };
-        if pinned {
-            return Err(Denial {
-                rule: "rss-host",
-                reason: format!(
-                    "{what} was asked for, and the operator set {} for this device ('cvfctl set' with none gives it \
-                     back to its guest)",
-                    match (&queues.rss_key, &queues.rss_table) {
-                        (Some(_), Some(_)) => "key and table",
-                        (Some(_), None) => "the key",
-                        _ => "the table",
-                    }
-                ),
-            });
-        }
-        Ok(())
+        let denial = queues.refuses_pairs(self.spec.queue_pairs, request);
+        denial
+            .or_else(|| queues.refuses_hash(request))
+            .map_or(Ok(()), Err)
     }
 
     /// Decides anew about what its guest was allowed before, and takes back what is no longer. What it

@@ -48,6 +48,9 @@ fn check_profiles(config: &Config) -> anyhow::Result<()> {
     anyhow::ensure!(faults.is_empty(), "{}", faults.join("\n"));
     let name = profiles.default_name();
     let default = profiles.get(name);
-    default.map_err(|why| anyhow::anyhow!("the default profile '{name}' cannot be: {why}"))?;
+    default.map_err(|why| daemon::DaemonError::DefaultProfile {
+        name: name.to_owned(),
+        why,
+    })?;
     Ok(())
 }

@@ -487,7 +487,8 @@ impl Manager {
         Ok(response)
     }
 
-    /// The daemon's version, the interface's version (api) and the process id.
+    /// The daemon's version, the interface's version (api), the process id, and where definitions are kept
+    /// (state_dir).
     #[zbus(out_args("version"))]
     pub(super) async fn version(&self, options: Dict) -> Result<Dict, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
@@ -495,6 +496,7 @@ impl Manager {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             api: super::API,
             pid: std::process::id(),
+            state_dir: self.engine.state_dir(),
         })
     }
 }

@@ -29,17 +29,17 @@ use crate::nearest;
 pub struct Args {
     /// The daemon's socket: a path, or unix:path=PATH [env: MDEVD_ADDRESS] [default: mdevd.sock in
     /// /run/mdevd, or in XDG_RUNTIME_DIR/mdevd without root]
-    #[arg(long, global = true, value_name = "ADDRESS")]
+    #[arg(long, global = true, display_order = 900, value_name = "ADDRESS")]
     pub address: Option<String>,
     /// Print JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 901)]
     pub json: bool,
     /// Colour in tables; auto: on a terminal, unless NO_COLOR is set [default: auto]
-    #[arg(long, global = true, value_name = "WHEN", hide_default_value = true,
+    #[arg(long, global = true, display_order = 902, value_name = "WHEN", hide_default_value = true,
           default_value = "auto", value_parser = PossibleValuesParser::new(["auto", "always", "never"]))]
     pub color: String,
     /// Seconds that the daemon has for each answer [default: 30]
-    #[arg(long, global = true, value_name = "S", value_parser = seconds)]
+    #[arg(long, global = true, display_order = 903, value_name = "S", value_parser = seconds)]
     pub timeout: Option<Duration>,
     /// What to do
     #[command(subcommand)]
@@ -185,7 +185,6 @@ pub enum Command {
     /// Show rates of devices as they change
     Top(Top),
     /// Write manual pages
-    #[command(hide = true)]
     Man {
         /// Into this directory; the page of cvfctl itself goes to standard output without one
         dir: Option<PathBuf>,
@@ -214,7 +213,7 @@ pub struct Doctor {
     /// Look at this QEMU [default: the one in PATH]
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
-    /// The daemon's state directory [default: mdevd's]
+    /// The daemon's state directory [default: the running daemon's, else mdevd's default]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Look at the system below this directory

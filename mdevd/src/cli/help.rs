@@ -135,6 +135,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "completion",
         &["cvfctl completion bash > /etc/bash_completion.d/cvfctl"],
     ),
+    (
+        "man",
+        &["cvfctl man /usr/share/man/man1", "cvfctl man | man -l -"],
+    ),
     ("reload", &["cvfctl reload"]),
     ("shutdown", &["cvfctl shutdown", "cvfctl shutdown --force"]),
     ("version", &["cvfctl version --json"]),

@@ -105,10 +105,6 @@ mod tests {
         let create =
             std::fs::read_to_string(dir.path().join("man/cvfctl-create.1")).expect("a page");
         assert!(create.contains("queue\\-pairs"), "{create}");
-        assert!(
-            !written
-                .iter()
-                .any(|name| name.contains("help") || name.contains("-man."))
-        );
+        assert!(!written.iter().any(|name| name.contains("help")));
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn created(made: &Created) -> String {
     lines.line("pf", &made.pf);
     lines.line("profile", &made.profile);
     for (key, value) in &made.attributes {
-        lines.line(&key.replace('_', " "), value);
+        lines.line(&key.replace('_', "-"), value);
     }
     if !made.socket.is_empty() {
         lines.line("socket", &made.socket);

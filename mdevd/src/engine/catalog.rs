@@ -29,7 +29,7 @@ use super::service::{Census, Reloaded, Service};
 use super::set::{Changed, SetRequest};
 use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats, StatsPage};
 use super::{Engine, hints};
-use crate::limits::{CHANGE_DEADLINE, MAX_PAGE, MAX_PAGE_PAIRS};
+use crate::limits::{CHANGE_DEADLINE, MAX_COMPARED, MAX_PAGE, MAX_PAGE_PAIRS};
 use crate::names::{HostId, Identity};
 use crate::nearest;
 use crate::profiles::{ProfileDetail, ProfileSummary, Profiles, Reloaded as ProfilesReloaded};
@@ -233,12 +233,15 @@ impl Catalog {
     }
 
     pub(super) fn entry(&self, name: &str) -> Result<Entry, EngineError> {
-        let names = self.names.lock();
-        names
-            .entries
-            .get(name)
-            .cloned()
-            .ok_or_else(|| names.no_device(name))
+        let near = {
+            let names = self.names.lock();
+            match names.entries.get(name) {
+                Some(entry) => return Ok(entry.clone()),
+                None => names.near(name),
+            }
+        };
+        // Compared without the lock: everybody may ask for what is not there.
+        Err(not_found("device", name, near.iter().map(String::as_str)))
     }
 }
 
@@ -262,7 +265,24 @@ impl Names {
     }
 
     pub(super) fn no_device(&self, name: &str) -> EngineError {
-        not_found("device", name, self.entries.keys().map(String::as_str))
+        let near = self.near(name);
+        not_found("device", name, near.iter().map(String::as_str))
+    }
+
+    /// Names that may have been meant: all, or where there are too many those beside it in their order.
+    fn near(&self, name: &str) -> Vec<String> {
+        if self.entries.len() <= MAX_COMPARED {
+            return self.entries.keys().cloned().collect();
+        }
+        let half = MAX_COMPARED / 2;
+        let before = self
+            .entries
+            .range::<str, _>((Bound::Unbounded, Bound::Excluded(name)));
+        let after = self
+            .entries
+            .range::<str, _>((Bound::Included(name), Bound::Unbounded));
+        let both = before.rev().take(half).chain(after.take(half));
+        both.map(|(name, _)| name.clone()).collect()
     }
 }
 
@@ -352,7 +372,7 @@ impl Engine for Catalog {
     }
 
     fn show(&self, name: &str) -> Result<DeviceView, EngineError> {
-        let entry = self.entry(name)?;
+        let entry = self.entry(name).map_err(|error| error.on("show", name))?;
         let mut view = entry.view(name);
         if let Some(definition) = entry.definition() {
             view.in_force = self.in_force(definition);
@@ -361,10 +381,12 @@ impl Engine for Catalog {
     }
 
     fn stats(&self, name: &str) -> Result<Stats, EngineError> {
-        let entry = self.entry(name)?;
+        let entry = self
+            .entry(name)
+            .map_err(|error| error.on("show counters of", name))?;
         match (entry.stats(name), entry) {
             (None, Entry::Changing(doing, _)) => Err(EngineError::Changing {
-                attempted: "count",
+                attempted: "show counters of",
                 name: name.to_owned(),
                 doing,
             }),
@@ -417,7 +439,12 @@ impl Engine for Catalog {
         let pfs = self.backend.pfs();
         let known: Vec<_> = pfs.iter().map(|pf| pf.name.clone()).collect();
         let found = pfs.into_iter().find(|pf| pf.name == name);
-        found.ok_or_else(|| not_found("PF", name, known.iter().map(String::as_str)))
+        found
+            .ok_or_else(|| not_found("PF", name, known.iter().map(String::as_str)).on("show", name))
+    }
+
+    fn state_dir(&self) -> Option<String> {
+        self.store.dir().map(|dir| dir.display().to_string())
     }
 
     fn events(&self) -> &Events {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use libcvf::control::MacAddr;
 use policies::Profile;
 
-use super::Engine;
 use super::catalog::{Catalog, Names, created, not_found, store_failed, unreadable};
 use super::definition::{Definition, SocketAccess};
 use super::entry::{Entry, Live};
@@ -72,7 +71,9 @@ impl Catalog {
         doing: &'static str,
     ) -> Result<Definition, EngineError> {
         if names.entries.len() >= MAX_DEVICES {
-            let why = format!("{MAX_DEVICES} devices are defined, and that is the limit");
+            let why = format!(
+                "{MAX_DEVICES} devices are defined, and that is the limit; destroy one first"
+            );
             return Err(EngineError::NoResources { name, why });
         }
         let pf = self.choose_pf(draft.pf.as_deref())?;
@@ -116,7 +117,13 @@ impl Catalog {
     pub(super) fn choose_pf(&self, asked: Option<&str>) -> Result<String, EngineError> {
         let mut pfs = self.backend.pfs().into_iter().map(|pf| pf.name);
         match asked {
-            Some(asked) => self.pf(asked).map(|pf| pf.name),
+            Some(asked) => match pfs.find(|pf| pf == asked) {
+                Some(pf) => Ok(pf),
+                None => {
+                    let known: Vec<_> = self.backend.pfs().into_iter().map(|pf| pf.name).collect();
+                    Err(not_found("PF", asked, known.iter().map(String::as_str)))
+                }
+            },
             None => pfs.next().ok_or_else(|| not_found("PF", "", [])),
         }
     }

@@ -337,6 +337,17 @@ impl EngineError {
         self
     }
 
+    /// The same where something was attempted on no device, or on what the arguments name.
+    pub(crate) fn to(mut self, verb: &str) -> Self {
+        if let Self::InvalidArgument { attempted, .. } | Self::NotFound { attempted, .. } =
+            &mut self
+            && attempted.is_empty()
+        {
+            *attempted = format!("cannot {verb}: ");
+        }
+        self
+    }
+
     /// The same where not a creation was attempted, but `verb`.
     pub(crate) fn attempting(mut self, verb: &'static str) -> Self {
         let refused = |name, kind, why| Self::Refused {

@@ -204,6 +204,9 @@ pub trait Engine: Send + Sync + 'static {
     /// [`ErrorKind::NotFound`].
     fn pf(&self, name: &str) -> Result<PfView, EngineError>;
 
+    /// The directory where definitions are kept.
+    fn state_dir(&self) -> Option<String>;
+
     /// Where everything that happens to devices is told.
     fn events(&self) -> &Events;
 

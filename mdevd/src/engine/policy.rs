@@ -5,12 +5,12 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use libcvf::control::{DeviceFacts, MacAddr};
+use libcvf::control::{DeviceFacts, MacAddr, QueuePolicy};
 use libcvf::limits::{MAX_QUEUE_PAIRS, MAX_VLAN};
 use policies::{Explanation, Given, Profile, request};
 use serde::{Deserialize, Serialize};
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, unreadable_for};
 use super::definition::Definition;
 use super::entry::{Entry, Live};
 use super::error::{EngineError, shown};
@@ -58,6 +58,8 @@ pub struct Explained {
 /// An address as QEMU would give one.
 const EXAMPLE_MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
 const EXAMPLE_PAIRS: u64 = 4;
+/// What is attempted on a device.
+const EXPLAINING: &str = "explain a request of";
 
 /// What the engine says where there is no such profile.
 pub(super) fn no_profile(name: &str, why: &NoProfile) -> EngineError {
@@ -193,13 +195,13 @@ impl Catalog {
     pub(super) fn show_profile(&self, name: &str) -> Result<ProfileDetail, EngineError> {
         let known = self.profiles.known(name).map_err(|why| match why {
             NoProfile::Unknown { hint } => EngineError::NotFound {
-                attempted: "cannot show it: ".to_owned(),
+                attempted: format!("cannot show '{}': ", shown(name)),
                 what: "profile",
                 name: shown(name),
                 hint,
             },
             why @ NoProfile::Broken(_) => EngineError::NotReady {
-                attempted: "show profile",
+                attempted: "show",
                 name: shown(name),
                 why: why.to_string(),
             },
@@ -220,26 +222,31 @@ impl Catalog {
         text: &str,
         about: &ExplainRequest,
     ) -> Result<Explained, EngineError> {
-        let asked =
-            request::parse(text).map_err(|why| EngineError::invalid("request", text, why))?;
-        let (facts, given, own) = match &about.device {
+        let whole = |error: EngineError| error.to("explain a guest's request");
+        let asked = request::parse(text)
+            .map_err(|why| whole(EngineError::invalid("request", text, why)))?;
+        let (facts, given, queues, own) = match &about.device {
             Some(name) => {
                 if about.mac.is_some() || about.queue_pairs.is_some() || about.vlan.is_some() {
                     let why = "its address, queue pairs and VLAN are known; leave those out";
-                    return Err(EngineError::invalid("device", name, why));
+                    return Err(whole(EngineError::invalid("device", name, why)));
                 }
-                let entry = self.entry(name)?;
-                let definition = entry.definition().ok_or_else(|| EngineError::NotReady {
-                    attempted: "explain a request of",
-                    name: name.clone(),
-                    why: "its definition cannot be read now".to_owned(),
-                })?;
+                let entry = self.entry(name);
+                let entry = entry.map_err(|error| error.on(EXPLAINING, name))?;
+                let definition = entry
+                    .definition()
+                    .ok_or_else(|| unreadable_for(EXPLAINING, name))?;
                 let facts = DeviceFacts {
                     assigned_mac: definition.mac,
                     queue_pairs: definition.queue_pairs,
                     access_vlan: definition.vlan,
                 };
-                (facts, definition.given(), Some(definition.profile.clone()))
+                (
+                    facts,
+                    definition.given(),
+                    definition.tuning.queues(definition.queue_pairs),
+                    Some(definition.profile.clone()),
+                )
             }
             None => {
                 let pairs = about.queue_pairs.unwrap_or(EXAMPLE_PAIRS);
@@ -248,11 +255,15 @@ impl Catalog {
                     .vlan
                     .map(|vlan| number("vlan", vlan, 1, MAX_VLAN.into()));
                 let facts = DeviceFacts {
-                    assigned_mac: about.mac.as_deref().map_or(Ok(EXAMPLE_MAC), mac)?,
-                    queue_pairs: number("queue_pairs", pairs, 1, max)?,
-                    access_vlan: vlan.transpose()?,
+                    assigned_mac: about
+                        .mac
+                        .as_deref()
+                        .map_or(Ok(EXAMPLE_MAC), mac)
+                        .map_err(whole)?,
+                    queue_pairs: number("queue_pairs", pairs, 1, max).map_err(whole)?,
+                    access_vlan: vlan.transpose().map_err(whole)?,
                 };
-                (facts, Given::default(), None)
+                (facts, Given::default(), QueuePolicy::default(), None)
             }
         };
         let name = about.profile.clone().or(own);
@@ -260,8 +271,8 @@ impl Catalog {
         let profile = self
             .profiles
             .get(&name)
-            .map_err(|why| no_profile(&name, &why))?;
-        let explanation = policies::explain_for(&profile, &facts, &given, &asked);
+            .map_err(|why| whole(no_profile(&name, &why)))?;
+        let explanation = policies::explain_for(&profile, &facts, &given, &queues, &asked);
         let text = explanation.to_string();
         Ok(Explained { explanation, text })
     }

@@ -13,6 +13,8 @@ use crate::limits::MAX_PAGE;
 pub struct Sample {
     /// The line of the list.
     pub summary: DeviceSummary,
+    /// The group that it shares a rate with.
+    pub group: Option<String>,
     /// How it fares.
     pub health: Option<Health>,
     /// Its counters.
@@ -43,8 +45,11 @@ impl Catalog {
 
 impl Entry {
     fn sample(&self, name: &str) -> Sample {
+        let definition = self.definition();
+        let group = definition.and_then(|definition| definition.share.group.clone());
         let Self::Live(live) = self else {
             return Sample {
+                group,
                 summary: self.summary(name),
                 health: None,
                 stats: None,
@@ -59,6 +64,7 @@ impl Entry {
         summary.driver.clone_from(&health.driver);
         Sample {
             summary,
+            group,
             health: Some(health),
             stats: Some(live.device.stats()),
         }

@@ -63,7 +63,8 @@ impl Shared {
         let (asked, free) = (u64::from(definition.queue_pairs), pf.pairs - pf.used);
         if asked > free {
             let why = format!(
-                "PF {} has {free} of {} queue pairs free, {asked} were asked for",
+                "PF {} has {free} of {} queue pairs free, {asked} were asked for: destroy a device, ask for less, or use \
+                 another PF",
                 pf.name, pf.pairs
             );
             return Err(EngineError::NoResources { name, why });

@@ -17,6 +17,7 @@ mod kept;
 mod lifecycle;
 mod persistence;
 mod policy;
+mod refusals;
 mod requests;
 
 struct House {

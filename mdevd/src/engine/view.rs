@@ -567,4 +567,7 @@ pub struct VersionView {
     pub api: u64,
     /// Process.
     pub pid: u32,
+    /// Where it keeps definitions; an older daemon does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_dir: Option<String>,
 }

@@ -4,7 +4,7 @@
 
 use super::snapshot::{DeviceShot, LiveShot, Snapshot};
 use super::text::Samples;
-use crate::engine::{Counters, DirectionStats, PairCounters, PfView, State};
+use crate::engine::{Counters, DirectionStats, GroupView, PairCounters, PfView, State};
 
 /// What a number is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ const CVF: &[&str] = &["cvf"];
 const QUEUE: &[&str] = &["cvf", "queue"];
 const DROP: &[&str] = &["cvf", "queue", "reason"];
 const PF: &[&str] = &["pf"];
+const GROUP: &[&str] = &["pf", "group"];
+const BITS_PER_MBIT: u64 = 1_000_000;
 const UPLINK: &[&str] = &["pf", "interface"];
 const UPLINK_DROP: &[&str] = &["pf", "interface", "reason"];
 const STATES: [State; 5] = [
@@ -143,6 +145,13 @@ fn drops(device: &DeviceShot, samples: &mut Samples<'_>, side: fn(&Counters) -> 
         for (reason, count) in &side(counters).drops {
             samples.add(&[&device.name, pair, reason], count);
         }
+    }
+}
+
+/// A number of each group on a PF. The configuration names them, so they are few.
+fn groups(pf: &PfView, samples: &mut Samples<'_>, number: fn(&GroupView) -> u64) {
+    for group in &pf.groups {
+        samples.add(&[&pf.name, &group.name], number(group));
     }
 }
 
@@ -278,6 +287,33 @@ pub static FAMILIES: &[Family] = &[
         },
     ),
     pf(
+        "mdevd_group_transmit_limit_bits_per_second",
+        Kind::Gauge,
+        "What the devices of the group may send together on the PF.",
+        GROUP,
+        |pf, samples| {
+            groups(pf, samples, |group| group.tx_mbit * BITS_PER_MBIT);
+        },
+    ),
+    pf(
+        "mdevd_group_guaranteed_bits_per_second",
+        Kind::Gauge,
+        "What of it is guaranteed to single devices.",
+        GROUP,
+        |pf, samples| {
+            groups(pf, samples, |group| group.guaranteed_mbit * BITS_PER_MBIT);
+        },
+    ),
+    pf(
+        "mdevd_group_cvfs",
+        Kind::Gauge,
+        "Devices of the group on the PF.",
+        GROUP,
+        |pf, samples| {
+            groups(pf, samples, |group| group.devices);
+        },
+    ),
+    pf(
         "mdevd_pf_worker_busy_ratio",
         Kind::Gauge,
         "What share of its time a worker had something to do lately, 0 to 1.",
@@ -367,6 +403,17 @@ pub static FAMILIES: &[Family] = &[
                 ],
                 1,
             );
+        },
+    ),
+    device(
+        "mdevd_cvf_group",
+        Kind::Gauge,
+        "Always 1 for a device in a group; the group is the label.",
+        &["cvf", "group"],
+        |device, samples| {
+            if let Some(group) = &device.group {
+                samples.add(&[&device.name, group], 1);
+            }
         },
     ),
     device(

@@ -19,6 +19,8 @@ pub struct DeviceShot {
     pub personality: String,
     /// MAC address as defined.
     pub mac: String,
+    /// The group that it shares a rate with.
+    pub group: Option<String>,
     /// State.
     pub state: State,
     /// How it fares, where it is composed.
@@ -103,6 +105,7 @@ impl DeviceShot {
     fn of(sample: Sample) -> Self {
         let summary = sample.summary;
         Self {
+            group: sample.group,
             name: summary.name,
             uuid: summary.uuid,
             pf: summary.pf,

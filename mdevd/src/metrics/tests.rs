@@ -3,11 +3,11 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use super::families::FAMILIES;
+use super::families::{FAMILIES, Source};
 use super::text::{Exposition, Samples};
 use super::{Kind, Snapshot};
 use crate::engine::sim::SimBackend;
-use crate::engine::{Catalog, Client, CreateRequest, Engine, SocketAccess};
+use crate::engine::{Catalog, Client, CreateRequest, Engine, GroupView, SocketAccess};
 use crate::limits::METRICS_CHUNK;
 use crate::store::MemoryStore;
 
@@ -172,4 +172,43 @@ fn the_start_is_a_moment_of_the_past() {
     );
     let text: String = Exposition::new(Arc::new(snapshot)).collect();
     assert!(text.contains("\nmdevd_scrapes_refused_total 7\n"));
+}
+
+#[test]
+fn groups_are_told_by_pf_and_by_device() {
+    let (_dir, _, catalog) = house(0);
+    let request = CreateRequest {
+        group: Some("web".to_owned()),
+        ..CreateRequest::named("d1")
+    };
+    catalog.create(request).expect("created");
+    let line = "mdevd_cvf_group{cvf=\"d1\",group=\"web\"} 1";
+    assert!(text(&catalog).lines().any(|is| is == line));
+    let mut pf = catalog.pfs().remove(0);
+    pf.groups = vec![GroupView {
+        name: "web".to_owned(),
+        tx_mbit: 5000,
+        guaranteed_mbit: 500,
+        devices: 2,
+    }];
+    for (name, number) in [
+        (
+            "mdevd_group_transmit_limit_bits_per_second",
+            5_000_000_000_u64,
+        ),
+        ("mdevd_group_guaranteed_bits_per_second", 500_000_000),
+        ("mdevd_group_cvfs", 2),
+    ] {
+        let family = FAMILIES.iter().find(|family| family.name == name);
+        let family = family.expect(name);
+        let Source::Pf(write) = &family.source else {
+            panic!("{name} is of a PF")
+        };
+        let mut out = String::new();
+        write(&pf, &mut Samples::new(&mut out, family));
+        assert_eq!(
+            out,
+            format!("{name}{{pf=\"soft0\",group=\"web\"}} {number}\n")
+        );
+    }
 }

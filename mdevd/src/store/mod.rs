@@ -5,7 +5,7 @@ mod memory;
 mod record;
 mod redb;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
@@ -75,6 +75,11 @@ pub struct Record {
 pub trait Store: Send + Sync + 'static {
     /// Random, made with the store.
     fn id(&self) -> Uuid;
+
+    /// The directory that it is in, if it is in one.
+    fn dir(&self) -> Option<&Path> {
+        None
+    }
 
     /// Everything there is, in no particular order.
     ///

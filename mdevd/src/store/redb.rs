@@ -4,7 +4,7 @@ mod core;
 mod database;
 mod medium;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
@@ -20,6 +20,7 @@ use crate::engine::Definition;
 /// back, changes are refused, and work again as soon as the file can be written, without a restart.
 #[derive(Debug)]
 pub struct RedbStore {
+    dir: PathBuf,
     core: Core<InDirectory>,
     // Released last: fields are dropped in order.
     _lock: DirLock,
@@ -34,6 +35,7 @@ impl RedbStore {
         let lock = DirLock::acquire(dir, "state")?;
         let medium = InDirectory::prepare(dir)?;
         Ok(Self {
+            dir: dir.to_owned(),
             core: Core::open(medium)?,
             _lock: lock,
         })
@@ -43,6 +45,10 @@ impl RedbStore {
 impl Store for RedbStore {
     fn id(&self) -> Uuid {
         self.core.id()
+    }
+
+    fn dir(&self) -> Option<&Path> {
+        Some(&self.dir)
     }
 
     fn load(&self) -> Result<Vec<Record>, StoreError> {

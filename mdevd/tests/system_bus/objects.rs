@@ -112,6 +112,12 @@ async fn objects_come_change_and_go_with_their_devices() {
     let changed = signals.changed(&path).await;
     assert_eq!(bool::try_from(&changed["LinkUp"]), Ok(false));
     assert_eq!(changed.len(), 1, "only what is new: {changed:?}");
+    assert_eq!(text(&properties, "Trust"), "profile");
+    let trust = HashMap::from([("trust", Value::from("on"))]);
+    call(&client, &path, DEVICE_INTERFACE, "Set", &(trust,))
+        .await
+        .expect("set");
+    assert_eq!(text(&signals.changed(&path).await, "Trust"), "on");
 
     // Through the other door: the same objects.
     daemon.json(&["destroy", "a-b"]);

@@ -108,3 +108,52 @@ fn programs_read_json() {
         (Some(true), &serde_json::Value::Null)
     );
 }
+
+#[test]
+fn what_the_operator_set_of_queues_is_asked_first() {
+    let profile = Profile::parse("test", "").unwrap_or_else(|error| panic!("{error}"));
+    let queues = QueuePolicy {
+        pairs: Some(2),
+        rss_table: Some(vec![0, 1]),
+        ..QueuePolicy::default()
+    };
+    let told = |asked: &str| {
+        let request = request::parse(asked).expect(asked);
+        let facts = facts(None);
+        explain_for(&profile, &facts, &Given::default(), &queues, &request)
+    };
+    let refused = told("queue-pairs=3");
+    assert_eq!(refused.rule, Some("queue-pairs-host"));
+    assert_eq!(refused.steps[0].outcome, Outcome::Refuses);
+    let text = refused.to_string();
+    assert!(
+        text.contains("lets the device use 2 of its slice's 4"),
+        "{text}"
+    );
+    assert!(
+        text.contains("  queue-pairs-host  (set of the device)"),
+        "{text}"
+    );
+    let fits = told("queue-pairs=2").steps;
+    assert_eq!(
+        (fits[0].rule, fits[0].outcome),
+        ("queue-pairs-host", Outcome::Allows)
+    );
+    let rss: Vec<_> = told("rss=3").steps;
+    let first: Vec<_> = rss[..2]
+        .iter()
+        .map(|step| (step.rule, step.outcome))
+        .collect();
+    assert_eq!(
+        first,
+        [
+            ("queue-pairs-host", Outcome::Refuses),
+            ("rss-host", Outcome::WouldRefuse)
+        ]
+    );
+    let mac = told("mac=02:00:00:00:00:01").steps;
+    assert!(
+        mac.iter().all(|step| !step.rule.ends_with("-host")),
+        "{mac:?}"
+    );
+}

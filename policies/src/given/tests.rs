@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use libcvf::control::{DeviceFacts, Gatekeeper, MacAddr};
+use libcvf::control::{DeviceFacts, Gatekeeper, MacAddr, QueuePolicy};
 
 use super::*;
 use crate::{ProfileGatekeeper, explain_for, rule, shipped};
@@ -41,7 +41,13 @@ fn allowed(name: &str, given: &Given) -> Vec<bool> {
     let gate = ProfileGatekeeper::of(&Arc::new(profile(name)), given.clone());
     let judge = |request: &ControlRequest| {
         let decided = gate.decide(&facts(), request);
-        let told = explain_for(&profile(name), &facts(), given, request);
+        let told = explain_for(
+            &profile(name),
+            &facts(),
+            given,
+            &QueuePolicy::default(),
+            request,
+        );
         assert_eq!(decided.is_ok(), told.allowed, "{request:?}");
         if let Err(denial) = &decided {
             assert_eq!(Some(denial.rule), told.rule);
@@ -206,7 +212,13 @@ fn a_trunk_lets_its_own_vlans_be_joined() {
             expected,
             "{vlan}"
         );
-        let told = explain_for(&profile("lab"), &facts(), &given, &request);
+        let told = explain_for(
+            &profile("lab"),
+            &facts(),
+            &given,
+            &QueuePolicy::default(),
+            &request,
+        );
         assert_eq!(told.rule, expected);
         assert!(
             told.to_string()

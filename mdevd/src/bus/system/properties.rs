@@ -25,6 +25,9 @@ fn dict<const N: usize>(properties: [(&str, Value<'static>); N]) -> Dict {
 /// Properties of `io.mdevd1.Device`. What is absent is empty or 0.
 pub(super) fn of_device(view: DeviceView) -> Dict {
     let device = view.summary;
+    let decision = |key| view.overrides.word(key).unwrap_or_default();
+    let [spoof_check, trust, promiscuous, multicast] =
+        ["spoof_check", "trust", "promiscuous", "multicast"].map(decision);
     let link_up = view.health.as_ref().is_some_and(|health| health.link_up);
     dict([
         ("Name", device.name.into()),
@@ -43,6 +46,12 @@ pub(super) fn of_device(view: DeviceView) -> Dict {
         ("Persistent", device.persistent.into()),
         ("Start", device.start.into()),
         ("Order", device.order.into()),
+        ("SpoofCheck", spoof_check.into()),
+        ("Trust", trust.into()),
+        ("Promiscuous", promiscuous.into()),
+        ("Multicast", multicast.into()),
+        ("Group", view.group.unwrap_or_default().into()),
+        ("TxShare", view.tx_share.unwrap_or(0).into()),
     ])
 }
 
@@ -53,6 +62,14 @@ pub(super) fn of_pf(pf: PfView) -> Dict {
         .into_iter()
         .map(|resource| (resource.kind, (resource.total, resource.free)))
         .collect();
+    let groups: HashMap<String, (u64, u64, u64)> = pf
+        .groups
+        .into_iter()
+        .map(|group| {
+            let numbers = (group.tx_mbit, group.guaranteed_mbit, group.devices);
+            (group.name, numbers)
+        })
+        .collect();
     dict([
         ("Name", pf.name.into()),
         ("Kind", pf.kind.into()),
@@ -62,6 +79,7 @@ pub(super) fn of_pf(pf: PfView) -> Dict {
         ("UplinkUp", pf.uplink.up.into()),
         ("Devices", pf.devices.into()),
         ("Resources", resources.into()),
+        ("Groups", groups.into()),
     ])
 }
 

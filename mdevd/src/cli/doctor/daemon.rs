@@ -1,6 +1,6 @@
 //! The daemon: is it there, is it ours, how are its devices.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Check;
@@ -53,6 +53,14 @@ impl Found {
     pub(super) fn pid(&self) -> Option<u32> {
         match self {
             Self::There { version, .. } => Some(version.pid),
+            Self::Not(_) => None,
+        }
+    }
+
+    /// Where it keeps definitions.
+    pub(super) fn state_dir(&self) -> Option<PathBuf> {
+        match self {
+            Self::There { version, .. } => version.state_dir.as_ref().map(PathBuf::from),
             Self::Not(_) => None,
         }
     }

@@ -103,7 +103,11 @@ pub(super) async fn run(
     let limit = timeout.unwrap_or(CALL_DEADLINE);
     let daemon = daemon::look(&socket, limit).await;
     let mut checks = daemon.checks();
-    checks.extend(places::checks(&socket, wanted.state_dir, daemon.pid()));
+    checks.extend(places::checks(
+        &socket,
+        wanted.state_dir.or_else(|| daemon.state_dir()),
+        daemon.pid(),
+    ));
     checks.extend(qemu::checks(&host, wanted.qemu).await);
     checks.extend(kernel::checks(&host, &kernel::Memory::of(&host)));
     checks.extend(process::checks(&host, daemon.pid()));

@@ -37,6 +37,23 @@ fn every_command_has_an_example_in_its_help() {
 }
 
 #[test]
+fn what_every_command_takes_is_told_last_and_in_one_order() {
+    for (path, help) in commands() {
+        let options = help.lines().filter_map(|line| {
+            let option = line.trim_start().strip_prefix("--")?;
+            option.split(' ').next().map(str::to_owned)
+        });
+        let options: Vec<_> = options.collect();
+        let last = match (path.as_str(), options.split_last_chunk::<4>()) {
+            // It has a --timeout of its own.
+            ("monitor", _) => continue,
+            (_, last) => last.expect("options").1,
+        };
+        assert_eq!(last, &["address", "json", "color", "timeout"], "{path}");
+    }
+}
+
+#[test]
 fn every_example_is_a_command_line_that_can_be() {
     for (path, lines) in EXAMPLES {
         for line in *lines {

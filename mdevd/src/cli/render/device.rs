@@ -46,7 +46,7 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
             .queue_pairs_limit
             .map(|limit| format!(" ({limit} may be used)"));
         lines.line(
-            "queue pairs",
+            "queue-pairs",
             format!("{}{}", d.queue_pairs, limit.unwrap_or_default()),
         );
         lines.line("mac", &d.mac);
@@ -59,9 +59,9 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
             lines.line(&label, rate.to_string());
         }
         for (label, value) in [
-            ("rss key", &view.rss_key),
-            ("rss table", &view.rss_table),
-            ("withheld", &view.features_withheld),
+            ("rss-key", &view.rss_key),
+            ("rss-table", &view.rss_table),
+            ("features", &view.features_withheld),
         ] {
             if let Some(value) = value {
                 lines.line(label, value);
@@ -81,7 +81,7 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
         permissions(&mut lines, view);
         lines.line("doorbells", &view.doorbells);
         lines.line("interrupts", &view.interrupts);
-        lines.line("ring format", &view.ring_format);
+        lines.line("ring-format", &view.ring_format);
         // One that could not be composed has none.
         if !d.socket.is_empty() {
             let owner = view.socket_owner.as_deref().unwrap_or("the daemon's");
@@ -107,7 +107,7 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
 /// somewhere else.
 fn permissions(lines: &mut Lines, view: &DeviceView) {
     let groups: [(&str, &str, &[&str]); 4] = [
-        ("spoof check", "spoof_check", &["mac", "vlan", "arp", "nd"]),
+        ("spoof-check", "spoof_check", &["mac", "vlan", "arp", "nd"]),
         (
             "trust",
             "trust",

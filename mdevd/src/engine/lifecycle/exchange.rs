@@ -47,7 +47,7 @@ impl Catalog {
     ) -> Result<Exported, EngineError> {
         if names.len() > MAX_PAGE {
             let why = format!("{MAX_PAGE} names can be given at once; ask for them in parts");
-            return Err(EngineError::invalid("names", names.len(), why));
+            return Err(EngineError::invalid("names", names.len(), why).to("export definitions"));
         }
         if !names.is_empty() {
             let each = names.iter().map(|name| self.document_of(name));

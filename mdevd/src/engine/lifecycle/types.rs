@@ -105,7 +105,8 @@ fn fit(
 impl Catalog {
     /// [`super::super::Engine::types`].
     pub(in crate::engine) fn what_fits(&self, queue_pairs: u64) -> Result<Types, EngineError> {
-        let queue_pairs = number("queue_pairs", queue_pairs, 1, MAX_QUEUE_PAIRS.into())?;
+        let queue_pairs = number("queue_pairs", queue_pairs, 1, MAX_QUEUE_PAIRS.into())
+            .map_err(|error| error.to("tell what fits"))?;
         let listed = self.names.lock().entries.len();
         let room = MAX_DEVICES.saturating_sub(listed) as u64;
         let mut types = Vec::new();
