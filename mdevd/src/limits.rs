@@ -140,6 +140,8 @@ pub const SOCKET_BACKLOG: i32 = 8;
 pub const MAX_CALLOUTS: usize = 64;
 /// Most of them that run at a time; others wait for their turn.
 pub const MAX_CALLOUTS_AT_ONCE: usize = 16;
+/// Devices of one place in the order that the daemon starts at a time: half of what may run scripts.
+pub const STARTS_AT_ONCE: usize = MAX_CALLOUTS_AT_ONCE / 2;
 /// Time that each has, unless configured otherwise.
 pub const CALLOUT_DEADLINE: Duration = Duration::from_secs(5);
 /// Most that can be configured.
