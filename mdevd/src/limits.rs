@@ -94,6 +94,8 @@ pub const MIN_INTERVAL: Duration = Duration::from_millis(100);
 pub const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 /// Threads for blocking work (store flushes, composing), at most.
 pub const BLOCKING_THREADS: usize = 64;
+/// Commands that may wait for scripts or for a device, at a time; the other threads are for those who read.
+pub const COMMANDS_AT_ONCE: usize = BLOCKING_THREADS - 16;
 /// Pauses between attempts, growing from the first to the second: to accept while the system has no
 /// descriptors, to connect while the daemon's backlog is full.
 pub const MIN_PAUSE: Duration = Duration::from_millis(5);
