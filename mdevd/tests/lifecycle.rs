@@ -172,6 +172,82 @@ fn an_edited_definition_is_taken_whole_or_kept_for_another_try() {
 }
 
 #[test]
+fn an_edit_undoes_nothing_of_others_and_keeps_what_was_written() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    daemon.json(&["define", "a", "--queue-pairs", "2"]);
+    let ctl = format!(
+        "{} --address {}",
+        env!("CARGO_BIN_EXE_cvfctl"),
+        house.bus().display()
+    );
+    let editor = house.dir.path().join("editor");
+    let editor_does = |text: &str| {
+        // Another file each time: one that runs cannot be written.
+        std::fs::write(&editor, format!("#!/bin/sh\n{text}\n")).expect("written");
+        format!("sh {}", editor.display())
+    };
+    let both = editor_does(&format!(
+        "{ctl} set a mtu=1400 >&2; sed -i 's/\"queue_pairs\": 2/\"queue_pairs\": 4/' \"$1\""
+    ));
+    let said = edit(&house, &both, &["a"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    let kept = left(&house);
+    let [path] = &kept[..] else {
+        panic!("{kept:?}")
+    };
+    assert!(
+        said.err.contains("somebody changed it meanwhile")
+            && said.err.contains(&path.display().to_string()),
+        "{said:?}"
+    );
+    let shown = daemon.json(&["show", "a"]);
+    assert_eq!(
+        (&shown["mtu"], &shown["queue_pairs"]),
+        (&json!(1400), &json!(2))
+    );
+    std::fs::remove_file(path).expect("removed");
+
+    let longer = "sed -i 's/\"mtu\": 1400/\"mtu\": 9000/'";
+    let said = edit(&house, longer, &["a", "--dry-run"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let kept = left(&house);
+    let [path] = &kept[..] else {
+        panic!("{kept:?}")
+    };
+    let path = path.display().to_string();
+    assert!(
+        said.out.contains(&format!("cvfctl edit a --file {path}")),
+        "{said:?}"
+    );
+    assert_eq!(
+        daemon.json(&["edit", "a", "--file", &path])["result"],
+        "replaced"
+    );
+    std::fs::remove_file(path).expect("removed");
+
+    let said = edit(&house, "false", &["a"]);
+    assert_eq!(
+        (said.code, left(&house).len()),
+        (1, 0),
+        "a copy of what is there is of no use: {said:?}"
+    );
+    let half = editor_does("echo half > \"$1\"; exit 1");
+    let said = edit(&house, &half, &["a"]);
+    assert_eq!((said.code, left(&house).len()), (1, 1), "{said:?}");
+
+    daemon.json(&["create", "t"]);
+    let said = daemon.cvfctl(&["edit", "t", "--patch", "{\"start\": \"auto\"}"]);
+    assert!(
+        said.code == 2
+            && said.err.contains("it is transient")
+            && said.err.contains("cvfctl define"),
+        "{said:?}"
+    );
+    assert_eq!(daemon.json(&["show", "t"])["persistent"], false);
+}
+
+#[test]
 fn a_document_goes_to_another_daemon_and_is_refused_whole() {
     let (house, other) = (House::new(), House::new());
     let daemon = house.start(&[]);

@@ -16,11 +16,16 @@ fn define(name: &str) -> DefineRequest {
     DefineRequest {
         device: named(name),
         replace: false,
+        was: None,
     }
 }
 
 fn defined(device: CreateRequest, replace: bool) -> DefineRequest {
-    DefineRequest { device, replace }
+    DefineRequest {
+        device,
+        replace,
+        was: None,
+    }
 }
 
 fn persistent(name: &str) -> CreateRequest {

@@ -163,6 +163,7 @@ fn define(device: CreateRequest) -> DefineRequest {
     DefineRequest {
         device,
         replace: false,
+        was: None,
     }
 }
 
