@@ -248,6 +248,55 @@ fn an_edit_undoes_nothing_of_others_and_keeps_what_was_written() {
 }
 
 #[test]
+fn devices_come_back_whatever_became_of_their_group() {
+    let house = House::new();
+    let with = |groups: &str| {
+        let file = house.file(&format!("rate-groups = \"{groups}\"\n"));
+        house.start(&["--config", &file])
+    };
+    let daemon = with("web=1000");
+    for (name, share) in [("a", "600"), ("b", "300")] {
+        daemon.json(&["create", name, "--group", "web", "--tx-share", share]);
+    }
+    let outside = |daemon: &support::Daemon<'_>, name: &str| {
+        let shown = daemon.json(&["show", name]);
+        assert_eq!(
+            (&shown["state"], &shown["group"]),
+            (&"ready".into(), &"web".into())
+        );
+        shown["notes"]
+            .to_string()
+            .contains("runs without the share or the group")
+    };
+    assert!(!outside(&daemon, "a") && !outside(&daemon, "b"));
+    daemon.stop();
+    let daemon = with("web=700");
+    assert!(!outside(&daemon, "a") && outside(&daemon, "b"));
+    let group = daemon.json(&["pf", "show", "soft0"])["groups"][0].clone();
+    assert_eq!(
+        (&group["guaranteed_mbit"], &group["devices"]),
+        (&json!(600), &json!(2))
+    );
+    daemon.stop();
+    let daemon = with("none");
+    assert!(outside(&daemon, "a") && outside(&daemon, "b"));
+    let said = daemon.cvfctl(&["set", "a", "mtu=1400"]);
+    assert!(
+        said.code == 2 && said.err.contains("no such group is configured"),
+        "{said:?}"
+    );
+    daemon.json(&["set", "a", "group=none", "tx-share=none"]);
+    assert!(
+        daemon
+            .stop()
+            .contains("runs without the share or the group")
+    );
+    // As they were defined, once the file is mended.
+    let daemon = with("web=1000");
+    assert!(!outside(&daemon, "b"));
+}
+
+#[test]
 fn a_document_goes_to_another_daemon_and_is_refused_whole() {
     let (house, other) = (House::new(), House::new());
     let daemon = house.start(&[]);

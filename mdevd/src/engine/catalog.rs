@@ -358,6 +358,8 @@ impl Engine for Catalog {
         let mut view = entry.view(name);
         if let Some(definition) = entry.definition() {
             view.in_force = self.in_force(definition);
+            let note = entry.live().and_then(|_| self.group_note(definition));
+            view.notes.extend(note);
         }
         Ok(view)
     }
