@@ -17,7 +17,7 @@ use crate::bus::{BusSocket, ServeError};
 use crate::callouts::Callouts;
 use crate::config::{self, Args, BUS_SOCKET, Config, DEVICE_DIR};
 use crate::device::{BackendError, GroupRates, Groups, RealBackend};
-use crate::engine::{BootId, Catalog, Engine};
+use crate::engine::{BootId, Catalog, Due, Engine};
 use crate::limits::{FILES_PER_DEVICE, PULSE_PATIENCE};
 use crate::logs::LogControl;
 use crate::metrics::{MetricsError, MetricsServer};
@@ -155,6 +155,9 @@ pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), Dae
     let _watchdog = watchdog(&catalog)?;
     tracing::info!(socket = %bus.path().display(), "ready");
     service::ready(&catalog.census(PULSE_PATIENCE).unwrap_or_default().status());
+    let due = catalog.clone();
+    // Nobody waits for it: it asks scripts, and commands are served meanwhile.
+    tokio::task::spawn_blocking(move || start_due(&due));
     let scrapes = async {
         match &metrics {
             Some(metrics) => {
@@ -185,6 +188,20 @@ pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), Dae
     blocking(move || catalog.shut_down()).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Starts what is to run and does not yet.
+fn start_due(catalog: &Catalog) {
+    let due = catalog.start_due();
+    if due != Due::default() {
+        tracing::info!(
+            started = due.started,
+            failed = due.failed,
+            "devices started"
+        );
+        let census = catalog.census(PULSE_PATIENCE).unwrap_or_default();
+        service::notify(&format!("STATUS={}", census.status()));
+    }
 }
 
 /// The configured group, which was there when the configuration was read.
@@ -273,6 +290,7 @@ fn start(config: &Config, boot: BootId, runtime: Handle) -> Result<Daemon, Daemo
         tracing::info!(
             ready = restored.ready,
             failed = restored.failed,
+            due = restored.due,
             defined = restored.defined,
             dropped = restored.dropped,
             "devices restored"

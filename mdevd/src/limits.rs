@@ -96,6 +96,8 @@ pub const MIN_INTERVAL: Duration = Duration::from_millis(100);
 pub const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 /// Threads for blocking work (store flushes, composing), at most.
 pub const BLOCKING_THREADS: usize = 64;
+/// Commands that may wait for scripts or for a device, at a time; the other threads are for those who read.
+pub const COMMANDS_AT_ONCE: usize = BLOCKING_THREADS - 16;
 /// Pauses between attempts, growing from the first to the second: to accept while the system has no
 /// descriptors, to connect while the daemon's backlog is full.
 pub const MIN_PAUSE: Duration = Duration::from_millis(5);
@@ -142,6 +144,8 @@ pub const SOCKET_BACKLOG: i32 = 8;
 pub const MAX_CALLOUTS: usize = 64;
 /// Most of them that run at a time; others wait for their turn.
 pub const MAX_CALLOUTS_AT_ONCE: usize = 16;
+/// Devices of one place in the order that the daemon starts at a time: half of what may run scripts.
+pub const STARTS_AT_ONCE: usize = MAX_CALLOUTS_AT_ONCE / 2;
 /// Time that each has, unless configured otherwise.
 pub const CALLOUT_DEADLINE: Duration = Duration::from_secs(5);
 /// Most that can be configured.

@@ -32,21 +32,18 @@ fn a_boot_of_the_host_drops_what_is_transient_and_starts_what_is_auto() {
     daemon.json(&["start", "manual"]);
     daemon.kill();
     let daemon = house.start(&HERE);
-    let list = daemon.json(&["list"]);
     let all = [
         ("auto", "ready"),
         ("kept", "ready"),
         ("manual", "ready"),
         ("transient", "ready"),
     ];
-    assert_eq!(states(&list), all);
+    // What the daemon starts by itself may be under way when it answers.
+    daemon.until("all run", || states(&daemon.json(&["list"])) == all);
     daemon.stop();
     let daemon = house.start(&LATER);
-    let list = daemon.json(&["list"]);
-    assert_eq!(
-        states(&list),
-        [("auto", "ready"), ("kept", "ready"), ("manual", "defined")]
-    );
+    let some = [("auto", "ready"), ("kept", "ready"), ("manual", "defined")];
+    daemon.until("some run", || states(&daemon.json(&["list"])) == some);
     let socket = daemon.json(&["show", "kept"])["socket"].clone();
     UnixStream::connect(socket.as_str().expect("a path")).expect("it listens");
     let log = daemon.stop();
@@ -175,6 +172,131 @@ fn an_edited_definition_is_taken_whole_or_kept_for_another_try() {
 }
 
 #[test]
+fn an_edit_undoes_nothing_of_others_and_keeps_what_was_written() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    daemon.json(&["define", "a", "--queue-pairs", "2"]);
+    let ctl = format!(
+        "{} --address {}",
+        env!("CARGO_BIN_EXE_cvfctl"),
+        house.bus().display()
+    );
+    let editor = house.dir.path().join("editor");
+    let editor_does = |text: &str| {
+        // Another file each time: one that runs cannot be written.
+        std::fs::write(&editor, format!("#!/bin/sh\n{text}\n")).expect("written");
+        format!("sh {}", editor.display())
+    };
+    let both = editor_does(&format!(
+        "{ctl} set a mtu=1400 >&2; sed -i 's/\"queue_pairs\": 2/\"queue_pairs\": 4/' \"$1\""
+    ));
+    let said = edit(&house, &both, &["a"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    let kept = left(&house);
+    let [path] = &kept[..] else {
+        panic!("{kept:?}")
+    };
+    assert!(
+        said.err.contains("somebody changed it meanwhile")
+            && said.err.contains(&path.display().to_string()),
+        "{said:?}"
+    );
+    let shown = daemon.json(&["show", "a"]);
+    assert_eq!(
+        (&shown["mtu"], &shown["queue_pairs"]),
+        (&json!(1400), &json!(2))
+    );
+    std::fs::remove_file(path).expect("removed");
+
+    let longer = "sed -i 's/\"mtu\": 1400/\"mtu\": 9000/'";
+    let said = edit(&house, longer, &["a", "--dry-run"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let kept = left(&house);
+    let [path] = &kept[..] else {
+        panic!("{kept:?}")
+    };
+    let path = path.display().to_string();
+    assert!(
+        said.out.contains(&format!("cvfctl edit a --file {path}")),
+        "{said:?}"
+    );
+    assert_eq!(
+        daemon.json(&["edit", "a", "--file", &path])["result"],
+        "replaced"
+    );
+    std::fs::remove_file(path).expect("removed");
+
+    let said = edit(&house, "false", &["a"]);
+    assert_eq!(
+        (said.code, left(&house).len()),
+        (1, 0),
+        "a copy of what is there is of no use: {said:?}"
+    );
+    let half = editor_does("echo half > \"$1\"; exit 1");
+    let said = edit(&house, &half, &["a"]);
+    assert_eq!((said.code, left(&house).len()), (1, 1), "{said:?}");
+
+    daemon.json(&["create", "t"]);
+    let said = daemon.cvfctl(&["edit", "t", "--patch", "{\"start\": \"auto\"}"]);
+    assert!(
+        said.code == 2
+            && said.err.contains("it is transient")
+            && said.err.contains("cvfctl define"),
+        "{said:?}"
+    );
+    assert_eq!(daemon.json(&["show", "t"])["persistent"], false);
+}
+
+#[test]
+fn devices_come_back_whatever_became_of_their_group() {
+    let house = House::new();
+    let with = |groups: &str| {
+        let file = house.file(&format!("rate-groups = \"{groups}\"\n"));
+        house.start(&["--config", &file])
+    };
+    let daemon = with("web=1000");
+    for (name, share) in [("a", "600"), ("b", "300")] {
+        daemon.json(&["create", name, "--group", "web", "--tx-share", share]);
+    }
+    let outside = |daemon: &support::Daemon<'_>, name: &str| {
+        let shown = daemon.json(&["show", name]);
+        assert_eq!(
+            (&shown["state"], &shown["group"]),
+            (&"ready".into(), &"web".into())
+        );
+        shown["notes"]
+            .to_string()
+            .contains("runs without the share or the group")
+    };
+    assert!(!outside(&daemon, "a") && !outside(&daemon, "b"));
+    daemon.stop();
+    let daemon = with("web=700");
+    assert!(!outside(&daemon, "a") && outside(&daemon, "b"));
+    let group = daemon.json(&["pf", "show", "soft0"])["groups"][0].clone();
+    assert_eq!(
+        (&group["guaranteed_mbit"], &group["devices"]),
+        (&json!(600), &json!(2))
+    );
+    daemon.stop();
+    let daemon = with("none");
+    assert!(outside(&daemon, "a") && outside(&daemon, "b"));
+    let said = daemon.cvfctl(&["set", "a", "mtu=1400"]);
+    assert!(
+        said.code == 2 && said.err.contains("no such group is configured"),
+        "{said:?}"
+    );
+    daemon.json(&["set", "a", "group=none", "tx-share=none"]);
+    assert!(
+        daemon
+            .stop()
+            .contains("runs without the share or the group")
+    );
+    // As they were defined, once the file is mended.
+    let daemon = with("web=1000");
+    assert!(!outside(&daemon, "b"));
+}
+
+#[test]
 fn a_document_goes_to_another_daemon_and_is_refused_whole() {
     let (house, other) = (House::new(), House::new());
     let daemon = house.start(&[]);
@@ -251,11 +373,32 @@ fn callouts_are_asked_by_the_daemon_and_at_a_boot() {
     );
     daemon.stop();
     std::fs::remove_file(&said).expect("said");
+    // Scripts are asked once the daemon is ready: what they ask, it answers.
+    let hold = house.dir.path().join("hold");
+    std::fs::write(&hold, "").expect("written");
+    let ctl = env!("CARGO_BIN_EXE_cvfctl");
+    let text = format!(
+        "#!/bin/sh\necho \"$4 $6 ${{14}}\" >> {}\n{ctl} --address $MDEVD_ADDRESS show good > /dev/null || exit 1\nwhile [ $4 = pre ] && [ -e {} ]; do sleep 0.01; done\n",
+        said.display(),
+        hold.display(),
+    );
+    std::fs::write(&script, text).expect("written");
+    let file = house.file("callout-timeout = 60\n");
+    let daemon = house.start(&["--config", &file, LATER[0], LATER[1]]);
+    daemon.until("it is asked", || said.exists());
+    assert_eq!(daemon.json(&["show", "good"])["state"], "changing");
+    std::fs::remove_file(&hold).expect("let go");
+    assert_eq!(daemon.json(&["start", "good"])["result"], "already");
+    let lines = std::fs::read_to_string(&said).expect("said");
+    assert!(lines.starts_with("pre start good\n"), "{lines}");
+    daemon.until("it is told", || {
+        let lines = std::fs::read_to_string(&said).expect("said");
+        lines.contains("notify start good\n")
+    });
+    // It is recorded as running in this boot, so nobody is asked again.
+    let lines = std::fs::read_to_string(&said).expect("said");
+    daemon.kill();
     let daemon = house.start(&LATER);
     assert_eq!(daemon.json(&["show", "good"])["state"], "ready");
-    let lines = std::fs::read_to_string(&said).expect("said");
-    assert!(
-        lines.starts_with("pre start good\npost start good\n"),
-        "{lines}"
-    );
+    assert_eq!(std::fs::read_to_string(&said).expect("said"), lines);
 }

@@ -11,6 +11,7 @@ use zbus::{Connection, interface};
 
 use super::convert::{Dict, dict_to_json, to_dict};
 use super::error::BusError;
+use super::turns::TURNS;
 use super::watch::Watch;
 use crate::engine::{
     CaptureRequest, CreateRequest, DefineRequest, Engine, EngineError, ErrorKind, ExplainRequest,
@@ -41,7 +42,27 @@ impl Manager {
         }
     }
 
-    /// Runs `work` where it may block.
+    /// The same for a command on a device, or on whatever it may be: in its turn.
+    async fn ask_to<T, F>(
+        &self,
+        attempted: &'static str,
+        device: Option<&str>,
+        work: F,
+    ) -> Result<T, BusError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn Engine) -> Result<T, EngineError> + Send + 'static,
+    {
+        let turn = TURNS.take(&self.engine, attempted, device).await?;
+        self.ask(move |engine| {
+            let done = work(engine);
+            drop(turn);
+            done
+        })
+        .await
+    }
+
+    /// Runs `work` where it may block, but not for scripts.
     async fn ask<T, F>(&self, work: F) -> Result<T, BusError>
     where
         T: Send + 'static,
@@ -214,38 +235,46 @@ impl Manager {
         let name = Some(name).filter(|name| !name.is_empty());
         let mut request: CreateRequest =
             self::options(&options, &known).map_err(|error| error.creating(name.as_deref()))?;
-        request.name = name;
-        dict(&self.ask(move |engine| engine.create(request)).await?)
+        request.name.clone_from(&name);
+        let work = move |engine: &dyn Engine| engine.create(request);
+        dict(&self.ask_to("create", name.as_deref(), work).await?)
     }
 
     /// Stores a definition without composing it; keeps a transient device that is so already. An empty name has one
     /// made. Options: those of Create without persistent; start (s: auto, manual), order (x); replace (b): in place
-    /// of what is defined under that name, at once where it runs; dry_run (b): only tell.
+    /// of what is defined under that name, at once where it runs; was (s): only if that is still this, as Export tells
+    /// it, in JSON; dry_run (b): only tell.
     #[zbus(out_args("device"))]
     pub(super) async fn define(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let known: Vec<_> = CreateRequest::KEYS
             .into_iter()
             .filter(|key| !["name", "persistent"].contains(key))
-            .chain(["replace"])
+            .chain(["replace", "was"])
             .collect();
         let mut request: DefineRequest =
             self::options(&options, &known).map_err(|error| error.on("define", &name))?;
-        request.device.name = Some(name).filter(|name| !name.is_empty());
-        dict(&self.ask(move |engine| engine.define(request)).await?)
+        let name = Some(name).filter(|name| !name.is_empty());
+        request.device.name.clone_from(&name);
+        let work = move |engine: &dyn Engine| engine.define(request);
+        dict(&self.ask_to("define", name.as_deref(), work).await?)
     }
 
     /// Forgets a definition; a device that runs goes on as a transient one.
     #[zbus(out_args("outcome"))]
     pub(super) async fn undefine(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
-        dict(&self.ask(move |engine| engine.undefine(&name)).await?)
+        let its = name.clone();
+        let work = move |engine: &dyn Engine| engine.undefine(&name);
+        dict(&self.ask_to("undefine", Some(&its), work).await?)
     }
 
     /// Composes what is defined.
     #[zbus(out_args("device"))]
     pub(super) async fn start(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
-        dict(&self.ask(move |engine| engine.start(&name)).await?)
+        let its = name.clone();
+        let work = move |engine: &dyn Engine| engine.start(&name);
+        dict(&self.ask_to("start", Some(&its), work).await?)
     }
 
     /// Retires a device and keeps its definition; a transient one is gone. Options: force (b): cut a connected
@@ -253,11 +282,9 @@ impl Manager {
     #[zbus(out_args("outcome"))]
     pub(super) async fn stop(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let DestroyOptions { force } = self::options(&options, &["force"])?;
-        dict(
-            &self
-                .ask(move |engine| engine.stop_device(&name, force))
-                .await?,
-        )
+        let its = name.clone();
+        let work = move |engine: &dyn Engine| engine.stop_device(&name, force);
+        dict(&self.ask_to("stop", Some(&its), work).await?)
     }
 
     /// Up to `limit` definitions of persistent devices with names after `after`, each as the options of Define and its
@@ -288,11 +315,8 @@ impl Manager {
     #[zbus(out_args("outcome"))]
     pub(super) async fn import(&self, document: String, options: Dict) -> Result<Dict, BusError> {
         let how: ImportOptions = self::options(&options, &["dry_run", "start"])?;
-        dict(
-            &self
-                .ask(move |engine| engine.import(&document, how))
-                .await?,
-        )
+        let work = move |engine: &dyn Engine| engine.import(&document, how);
+        dict(&self.ask_to("import", None, work).await?)
     }
 
     /// What can be made (types: by PF and personality) and under which limits (profiles). Options: queue_pairs (t):
@@ -307,7 +331,9 @@ impl Manager {
     /// Takes a device away for good, and its definition with it. Options: force (b): cut a connected client off.
     pub(super) async fn destroy(&self, name: String, options: Dict) -> Result<(), BusError> {
         let DestroyOptions { force } = self::options(&options, &["force"])?;
-        self.ask(move |engine| engine.destroy(&name, force)).await
+        let its = name.clone();
+        let work = move |engine: &dyn Engine| engine.destroy(&name, force);
+        self.ask_to("destroy", Some(&its), work).await
     }
 
     /// Changes attributes of a device while it runs. Options: the attributes that docs/dbus.md lists (a text, `none`
@@ -318,7 +344,9 @@ impl Manager {
         let known: Vec<_> = SetRequest::KEYS.into_iter().chain(["dry_run"]).collect();
         let request: SetRequest =
             self::options(&options, &known).map_err(|error| error.on("change", &name))?;
-        dict(&self.ask(move |engine| engine.set(&name, request)).await?)
+        let its = name.clone();
+        let work = move |engine: &dyn Engine| engine.set(&name, request);
+        dict(&self.ask_to("change", Some(&its), work).await?)
     }
 
     /// Asks the guest's driver to announce its addresses to the network.

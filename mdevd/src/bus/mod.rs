@@ -11,6 +11,7 @@ mod manager;
 mod sasl;
 mod server;
 pub mod system;
+mod turns;
 mod watch;
 
 pub(crate) use client::typed;

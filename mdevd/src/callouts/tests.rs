@@ -91,6 +91,7 @@ impl House {
         let request = DefineRequest {
             device: CreateRequest::named(name),
             replace: false,
+            was: None,
         };
         self.catalog.define(request).map(drop)
     }

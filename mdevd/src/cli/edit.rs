@@ -57,6 +57,14 @@ pub(super) async fn run(
     };
     match (done, kept) {
         (Err(failure), Some(path)) => Err(keep(failure, &path, name)),
+        (Ok(answer), Some(path)) if dry_run => Ok(Answer {
+            text: format!(
+                "{}your text is kept; have it done with: cvfctl edit {name} --file {}\n",
+                answer.text,
+                path.display()
+            ),
+            ..answer
+        }),
         (done, path) => {
             if let Some(path) = path {
                 let _ = std::fs::remove_file(path);
@@ -98,6 +106,8 @@ async fn apply(
         options.insert(key, option(key, value)?);
     }
     options.insert("replace", Value::from(true));
+    let was = Json::Object(before.clone()).to_string();
+    options.insert("was", was.into());
     if dry_run {
         options.insert("dry_run", Value::from(true));
     }
@@ -185,6 +195,12 @@ async fn edited(name: &str, definition: &Map<String, Json>) -> Result<PathBuf, F
         Ok(status) if status.success() => Ok(path),
         Ok(status) => {
             let why = format!("the editor '{editor}' failed ({status}); nothing was changed");
+            // Nobody wants a text back that is as it was.
+            let unchanged = std::fs::read_to_string(&path).is_ok_and(|now| now.trim_end() == text);
+            if unchanged {
+                let _ = std::fs::remove_file(&path);
+                return Err(failed(why));
+            }
             Err(keep(failed(why), &path, name))
         }
         Err(error) => {

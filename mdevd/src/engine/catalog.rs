@@ -57,6 +57,8 @@ pub(super) struct Names {
     pub(super) next_sequence: u64,
     /// Profiles of devices that are being made or changed, which no list of devices shows yet.
     pub(super) pending: HashMap<String, String>,
+    /// What the daemon is about to start: place in the order, and name, by sequence.
+    pub(super) due: BTreeMap<u64, (i32, String)>,
     pub(super) stopping: bool,
 }
 
@@ -376,6 +378,8 @@ impl Engine for Catalog {
         let mut view = entry.view(name);
         if let Some(definition) = entry.definition() {
             view.in_force = self.in_force(definition);
+            let note = entry.live().and_then(|_| self.group_note(definition));
+            view.notes.extend(note);
         }
         Ok(view)
     }

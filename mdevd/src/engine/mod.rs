@@ -46,9 +46,9 @@ pub use definition::{
 pub use error::{EngineError, ErrorKind};
 pub use events::{Event, Events, Happening, Heard, Listener};
 pub use lifecycle::{
-    Action, BootId, DefineRequest, Ended, Exported, FORMAT, Hooks, ImportOptions, ImportOutcome,
-    Imported, ImportedDevice, Life, LifeDraft, LifeOutcome, LifeRequest, Moment, ProfileLimits,
-    Start, TypeView, Types, VERSION,
+    Action, BootId, DefineRequest, Due, Ended, Exported, FORMAT, Hooks, ImportOptions,
+    ImportOutcome, Imported, ImportedDevice, Life, LifeDraft, LifeOutcome, LifeRequest, Moment,
+    ProfileLimits, Start, TypeView, Types, VERSION,
 };
 pub use or_none::OrNone;
 pub use overrides::{Asked, Overrides};

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use policies::Profile;
+
 use super::catalog::{Catalog, created, failed};
 use super::definition::Definition;
 use super::entry::{Entry, Live};
@@ -17,6 +19,8 @@ pub struct Restored {
     pub ready: usize,
     /// Kept as failed.
     pub failed: usize,
+    /// To be started by [`Catalog::start_due`]; defined until then.
+    pub due: usize,
     /// Not started: by their definition, or because they were stopped.
     pub defined: usize,
     /// Transient ones of another boot of the host: gone.
@@ -24,8 +28,9 @@ pub struct Restored {
 }
 
 impl Catalog {
-    /// Rebuilds what the store defines and what is to run, in the order that the definitions say, and among equals in
-    /// that of their creation. What cannot be rebuilt is kept as failed and stops nobody else.
+    /// Rebuilds what the store defines and what ran in this boot, in the order that the definitions say, and among equals
+    /// in that of their creation. What cannot be rebuilt is kept as failed and stops nobody else. Nobody is asked:
+    /// [`Catalog::start_due`] starts the others that are to run.
     ///
     /// # Errors
     /// The store cannot be read at all.
@@ -69,6 +74,15 @@ impl Catalog {
                     restored.dropped += 1;
                     continue;
                 }
+                Ok(definition) if self.is_to_start(&definition) => {
+                    let due = (definition.life.order, record.name.clone());
+                    let entry = Entry::Defined(definition.clone().into());
+                    let mut names = self.names.lock();
+                    names.due.insert(definition.sequence, due);
+                    names.entries.insert(record.name, entry);
+                    restored.due += 1;
+                    continue;
+                }
                 Ok(definition) => self.rebuild(definition),
             };
             match &entry {
@@ -99,37 +113,21 @@ impl Catalog {
         });
     }
 
+    /// What ran in this boot, as it was, for its VM wants it back; or nothing but a definition.
     fn rebuild(&self, mut definition: Definition) -> Entry {
-        let back = definition.life.comes_back(self.boot);
-        if let Err(error) = self.address_is_its_own("start", &definition) {
-            return match back {
-                true => failed(Some(definition), error.to_string()),
-                false => Entry::Defined(definition.into()),
-            };
-        }
-        if !back {
+        if !definition.life.comes_back(self.boot) {
             return Entry::Defined(definition.into());
         }
-        // What ran in this boot has not been stopped since, and its start was let be: its VM wants it back.
-        let starts = !definition.life.boot.is_some_and(|boot| boot.is(self.boot));
-        let asked = match starts {
-            true => self.before(Action::Start, &definition),
-            false => Ok(()),
-        };
-        let composed = asked.and_then(|()| self.recompose(&mut definition));
-        let done = composed.is_ok();
-        let spare = definition.clone();
-        let entry = match composed {
+        let composed = self
+            .address_is_its_own("start", &definition)
+            .and_then(|()| self.recompose(&mut definition));
+        match composed {
             Ok(device) => Entry::Live(Arc::new(Live { definition, device })),
             Err(error) => {
                 let error = error.attempting("start").on("start", &definition.name);
                 failed(Some(definition), error.to_string())
             }
-        };
-        if starts {
-            self.after(Action::Start, &spare, done);
         }
-        entry
     }
 
     fn address_is_its_own(
@@ -141,16 +139,42 @@ impl Catalog {
         names.free_mac(attempted, &definition.name, definition.mac)
     }
 
-    /// A device that ran, or starts by itself. Nothing is written: its record says so already.
+    /// A device that ran. Nothing is written: its record says so already.
     fn recompose(
         &self,
         definition: &mut Definition,
     ) -> Result<Arc<dyn super::backend::Device>, EngineError> {
         let profile = self.profile_as_before(definition)?;
-        let device = self.composed(definition, &profile)?;
+        let device = self.compose_as_it_can(definition, &profile)?;
         device.open()?;
         definition.life = definition.life.started(self.boot);
         Ok(device)
+    }
+
+    /// Composes what was let be before. That its group is gone from the configuration, or has less to guarantee, is told
+    /// and no reason to leave a VM without its device: it has no share then, or no group.
+    pub(super) fn compose_as_it_can(
+        &self,
+        definition: &Definition,
+        profile: &Arc<Profile>,
+    ) -> Result<Arc<dyn super::backend::Device>, EngineError> {
+        let Err(why) = self.backend.takes(definition) else {
+            return self.composed(definition, profile);
+        };
+        let mut lesser = definition.clone();
+        lesser.share.tx_share = None;
+        if self.backend.takes(&lesser).is_err() {
+            lesser.share.group = None;
+        }
+        tracing::warn!(device = definition.name, uuid = %definition.uuid, "{}", outside(&why));
+        self.composed(&lesser, profile)
+    }
+
+    /// What there is to say of a running device whose group does not give it what is defined.
+    pub(super) fn group_note(&self, definition: &Definition) -> Option<String> {
+        definition.share.group.as_ref()?;
+        let why = self.backend.takes(definition).err()?;
+        Some(outside(&why))
     }
 
     /// Another attempt at a device that failed to come back.
@@ -181,4 +205,11 @@ impl Catalog {
             }
         }
     }
+}
+
+fn outside(why: &EngineError) -> String {
+    format!(
+        "it runs without the share or the group that it is defined with: {why}; mend the configuration and start the \
+         daemon again, or set another group or share"
+    )
 }

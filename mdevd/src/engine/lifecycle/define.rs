@@ -26,6 +26,9 @@ pub struct DefineRequest {
     /// In place of what is defined under that name.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replace: bool,
+    /// Only if what is defined is still this: a definition as `export` tells it, as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub was: Option<String>,
 }
 
 impl Catalog {
@@ -41,7 +44,17 @@ impl Catalog {
             .clone()
             .unwrap_or_else(|| Self::generated_name(&names));
         names = self.settle(names, &name, ATTEMPTED)?;
-        let Some(entry) = names.entries.get(&name).cloned() else {
+        let entry = names.entries.get(&name).cloned();
+        if let Some(was) = &request.was {
+            let now = entry.as_ref().and_then(Entry::definition);
+            still(&name, was, now)?;
+            // Whoever edits a transient device does not mean to keep it.
+            if let Some(now) = now {
+                let kept = draft.life.set_upon(now.life);
+                kept.map_err(|error| error.on(ATTEMPTED, &name))?;
+            }
+        }
+        let Some(entry) = entry else {
             let life = draft.life.of_defined();
             let definition = self
                 .reserve(&mut names, name, &draft, life, "defining")
@@ -123,6 +136,30 @@ impl Catalog {
             }
         }
     }
+}
+
+/// Refuses to overwrite what somebody else has changed since it was `was`.
+fn still(name: &str, was: &str, now: Option<&Definition>) -> Result<(), EngineError> {
+    let was: serde_json::Value = serde_json::from_str(was)
+        .map_err(|error| EngineError::invalid("was", was, format!("it is not JSON: {error}")))?;
+    let said = was
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_null());
+    let now = now.map(Definition::document).unwrap_or_default();
+    if said.eq(now.iter().filter(|(_, value)| !value.is_null())) {
+        return Ok(());
+    }
+    Err(EngineError::Refused {
+        attempted: ATTEMPTED,
+        name: name.to_owned(),
+        kind: ErrorKind::Busy,
+        why: format!(
+            "somebody changed it meanwhile, and that would be undone; look at what it is now ('cvfctl export {name}'), \
+             and do it again upon that"
+        ),
+    })
 }
 
 /// Why what was asked for is not what is defined, if it is not.

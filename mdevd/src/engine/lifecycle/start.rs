@@ -90,7 +90,11 @@ impl Catalog {
         } else {
             self.admitted(ATTEMPTED, &definition)?
         };
-        let device = self.composed(&definition, &profile)?;
+        let device = if before {
+            self.compose_as_it_can(&definition, &profile)?
+        } else {
+            self.composed(&definition, &profile)?
+        };
         crash::point("start: composed");
         let (name, uuid) = (definition.name.clone(), definition.uuid);
         let undo = |error: EngineError| {

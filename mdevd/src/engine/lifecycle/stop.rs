@@ -27,7 +27,10 @@ impl Catalog {
             running: false,
             notes: Vec::new(),
         };
-        if let Entry::Defined(_) = entry {
+        if let Entry::Defined(definition) = &entry
+            // What the daemon has yet to start is not started any more.
+            && !(names.due.contains_key(&definition.sequence) && self.is_to_start(definition))
+        {
             answer.result = LifeOutcome::Already;
             return Ok(answer);
         }

@@ -12,6 +12,7 @@ fn house_with_devices() -> House {
         let request = DefineRequest {
             device,
             replace: false,
+            was: None,
         };
         house.catalog.define(request).expect("defined");
     };

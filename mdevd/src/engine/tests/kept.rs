@@ -11,7 +11,11 @@ fn pairs(name: &str, queue_pairs: u64) -> CreateRequest {
 }
 
 fn define(device: CreateRequest, replace: bool) -> DefineRequest {
-    DefineRequest { device, replace }
+    DefineRequest {
+        device,
+        replace,
+        was: None,
+    }
 }
 
 #[test]

@@ -87,7 +87,10 @@ fn run(dir: &Path, seed: u64, step: Option<(&str, u64)>) {
     );
     let restored = catalog.restore().expect("readable");
     assert_eq!(
-        (restored.failed, restored.ready + restored.defined),
+        (
+            restored.failed,
+            restored.ready + restored.due + restored.defined
+        ),
         (0, found.len()),
         "all of them come back"
     );
@@ -160,6 +163,7 @@ fn define(device: CreateRequest) -> DefineRequest {
     DefineRequest {
         device,
         replace: false,
+        was: None,
     }
 }
 

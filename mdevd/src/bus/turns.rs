@@ -1,0 +1,81 @@
+//! Commands wait for their turn without a thread, so that readers and other devices have theirs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use crate::engine::{Engine, EngineError};
+use crate::limits::{CHANGE_DEADLINE, COMMANDS_AT_ONCE};
+
+/// Of all faces of all engines: threads are the process's.
+pub(super) static TURNS: LazyLock<Turns> = LazyLock::new(|| Turns {
+    all: Arc::new(Semaphore::new(COMMANDS_AT_ONCE)),
+    devices: Mutex::default(),
+});
+
+/// An engine's address, and a device of it.
+type Key = (usize, String);
+
+/// Who may run a command that may wait for scripts.
+pub(super) struct Turns {
+    all: Arc<Semaphore>,
+    devices: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// The right to a thread, and to be the only command on a device. Held until the command ends, whether somebody waits
+/// for it or not.
+pub(super) struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
+    device: Option<(Key, OwnedMutexGuard<()>)>,
+}
+
+impl Turns {
+    /// Waits for a turn; at `device` no longer than for any command on it.
+    ///
+    /// # Errors
+    /// [`EngineError::Changing`].
+    pub(super) async fn take(
+        &self,
+        engine: &Arc<dyn Engine>,
+        attempted: &'static str,
+        device: Option<&str>,
+    ) -> Result<Turn, EngineError> {
+        let device = match device {
+            None => None,
+            Some(name) => {
+                let key = (Arc::as_ptr(engine).cast::<()>().addr(), name.to_owned());
+                let its = self.devices.lock().entry(key.clone()).or_default().clone();
+                let turn = timeout(CHANGE_DEADLINE, its.lock_owned()).await;
+                let guard = turn.map_err(|_| EngineError::Changing {
+                    attempted,
+                    name: name.to_owned(),
+                    doing: "at work on",
+                })?;
+                Some((key, guard))
+            }
+        };
+        Ok(Turn {
+            // It is never closed.
+            _permit: self.all.clone().acquire_owned().await.ok(),
+            device,
+        })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some((key, guard)) = &self.device {
+            let mut devices = TURNS.devices.lock();
+            // The list's and this one: nobody waits.
+            if Arc::strong_count(OwnedMutexGuard::mutex(guard)) == 2 {
+                devices.remove(key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

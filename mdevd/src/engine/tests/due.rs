@@ -1,0 +1,181 @@
+//! What the daemon starts by itself once it serves.
+
+use parking_lot::{Condvar, Mutex};
+
+use super::*;
+
+/// Keeps starts waiting until it is told otherwise, refuses one, and remembers who was asked.
+#[derive(Default)]
+struct Gate {
+    state: Mutex<Asked>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Asked {
+    names: Vec<String>,
+    hold: bool,
+}
+
+impl Gate {
+    fn hold(&self, hold: bool) {
+        self.state.lock().hold = hold;
+        self.changed.notify_all();
+    }
+
+    fn wait_for(&self, count: usize) {
+        let mut state = self.state.lock();
+        self.changed
+            .wait_while(&mut state, |state| state.names.len() < count);
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.state.lock().names.clone()
+    }
+}
+
+impl Hooks for Gate {
+    fn before(&self, moment: Moment<'_>) -> Result<(), String> {
+        if moment.action != Action::Start {
+            return Ok(());
+        }
+        let mut state = self.state.lock();
+        state.names.push(moment.definition.name.clone());
+        self.changed.notify_all();
+        self.changed.wait_while(&mut state, |state| state.hold);
+        match moment.definition.name.as_str() {
+            "refused" => Err("not this one".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    fn after(&self, _: Moment<'_>, _: bool) {}
+}
+
+fn boot(n: u128) -> BootId {
+    uuid::Uuid::from_u128(n).to_string().parse().expect("an id")
+}
+
+fn auto(name: &str, order: i64) -> DefineRequest {
+    let mut device = named(name);
+    device.life.start = Some("auto".to_owned());
+    device.life.order = Some(order);
+    DefineRequest {
+        device,
+        replace: false,
+        was: None,
+    }
+}
+
+fn state(engine: &dyn Engine, name: &str) -> State {
+    engine.show(name).expect("there").summary.state
+}
+
+/// A daemon that starts in that boot, its devices still to be started.
+fn begun(house: &House, now: BootId) -> (Catalog, Arc<Gate>, Restored) {
+    let gate = Arc::new(Gate::default());
+    let catalog = catalog(&house.backend, &house.store)
+        .at_boot(now)
+        .with_hooks(gate.clone());
+    let restored = catalog.restore().expect("readable");
+    (catalog, gate, restored)
+}
+
+#[test]
+fn commands_are_served_while_scripts_are_asked_and_nobody_is_asked_twice_in_a_boot() {
+    let house = house();
+    for name in ["a", "b", "refused"] {
+        house.catalog.define(auto(name, 0)).expect("defined");
+    }
+    house.catalog.define(auto("later", 1)).expect("defined");
+    let (catalog, gate, restored) = begun(&house, boot(1));
+    assert_eq!((restored.due, gate.asked().len()), (4, 0), "nobody yet");
+    assert_eq!(state(&catalog, "a"), State::Defined);
+    gate.hold(true);
+    let due = std::thread::scope(|scope| {
+        let due = scope.spawn(|| catalog.start_due());
+        gate.wait_for(3);
+        assert_eq!(state(&catalog, "a"), State::Changing);
+        assert_eq!(
+            state(&catalog, "later"),
+            State::Defined,
+            "after those before it"
+        );
+        catalog
+            .define(DefineRequest {
+                device: named("new"),
+                replace: false,
+                was: None,
+            })
+            .expect("defined");
+        gate.hold(false);
+        due.join().expect("done")
+    });
+    assert_eq!((due.started, due.failed), (3, 1));
+    assert_eq!(gate.asked().last().map(String::as_str), Some("later"));
+    let refused = catalog.show("refused").expect("there").summary;
+    assert_eq!(refused.state, State::Failed);
+    let reason = refused.reason.expect("why");
+    assert!(
+        reason.starts_with("cannot start 'refused'") && reason.contains("not this one"),
+        "{reason}"
+    );
+    catalog.shut_down();
+
+    let (again, gate, restored) = begun(&house, boot(1));
+    assert_eq!(
+        (restored.ready, restored.due),
+        (3, 1),
+        "recorded as running"
+    );
+    again.start_due();
+    assert_eq!(gate.asked(), ["refused"]);
+}
+
+#[test]
+fn what_is_told_otherwise_before_its_turn_is_not_started() {
+    let house = house();
+    let names = ["stopped", "manual", "undefined", "started", "another"];
+    for name in names {
+        house.catalog.define(auto(name, 0)).expect("defined");
+    }
+    let (catalog, gate, restored) = begun(&house, boot(1));
+    assert_eq!(restored.due, names.len());
+    let stopped = catalog.stop_device("stopped", false).expect("stopped");
+    assert_eq!(stopped.result, LifeOutcome::Stopped);
+    let manual: SetRequest = serde_json::from_str(r#"{ "start": "manual" }"#).expect("a request");
+    catalog.set("manual", manual).expect("set");
+    catalog.undefine("undefined").expect("undefined");
+    catalog.start("started").expect("started");
+    catalog.undefine("another").expect("undefined");
+    catalog.define(auto("another", 0)).expect("defined anew");
+    assert_eq!(catalog.start_due(), Due::default());
+    assert_eq!(gate.asked(), ["started"]);
+    catalog.shut_down();
+    let (again, _, restored) = begun(&house, boot(1));
+    assert_eq!((restored.ready, restored.due), (1, 1));
+    assert_eq!(state(&again, "stopped"), State::Defined, "in this boot");
+}
+
+/// An address that another device has is no reason to be silent about it.
+#[test]
+fn who_shares_an_address_is_failed() {
+    let house = house();
+    house.catalog.define(auto("a", 0)).expect("defined");
+    house.catalog.define(auto("b", 0)).expect("defined");
+    let stored = |name: &str| {
+        let records = house.store.load().expect("readable").into_iter();
+        let mut named = records.filter(|record| record.name == name);
+        named.next().expect("there").definition.expect("readable")
+    };
+    let mut double = stored("b");
+    double.mac = stored("a").mac;
+    house.store.put(&double).expect("stored");
+    let (catalog, gate, _) = begun(&house, boot(1));
+    let due = catalog.start_due();
+    assert_eq!((due.started, due.failed), (1, 1));
+    assert_eq!(gate.asked(), ["a"]);
+    let b = catalog.show("b").expect("there").summary;
+    assert_eq!(b.state, State::Failed);
+    assert!(b.reason.expect("why").contains("'a'"));
+}
