@@ -90,7 +90,7 @@ impl House {
     fn define(&self, name: &str) -> Result<(), crate::engine::EngineError> {
         let request = DefineRequest {
             device: CreateRequest::named(name),
-            replace: false,
+            ..DefineRequest::default()
         };
         self.catalog.define(request).map(drop)
     }

@@ -10,6 +10,7 @@ use super::super::events::Happening;
 use super::super::request::{CreateRequest, Draft};
 use super::super::view::{Created, Outcome};
 use super::hooks::Action;
+use super::since::unchanged;
 use crate::crash;
 use crate::device::socket_error;
 use crate::session::Access;
@@ -26,6 +27,9 @@ pub struct DefineRequest {
     /// In place of what is defined under that name.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replace: bool,
+    /// In place of this one, and of no other: as it was exported, as JSON text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<String>,
 }
 
 impl DefineRequest {
@@ -56,6 +60,9 @@ impl Catalog {
             .unwrap_or_else(|| Self::generated_name(&names));
         names = self.settle(names, &name, ATTEMPTED)?;
         let Some(entry) = names.entries.get(&name).cloned() else {
+            if request.instead_of.is_some() {
+                return Err(names.no_device(&name).on(ATTEMPTED, &name));
+            }
             let life = draft.life.of_defined();
             let definition = self
                 .reserve(&mut names, name, &draft, life, "defining")
@@ -65,7 +72,11 @@ impl Catalog {
         };
         let existing = entry.definition().cloned();
         let existing = existing.ok_or_else(|| unreadable_for(ATTEMPTED, &name))?;
-        if request.replace && !existing.life.transient {
+        if let Some(read) = &request.instead_of {
+            unchanged(ATTEMPTED, read, &existing)?;
+        }
+        let replace = request.replace || request.instead_of.is_some();
+        if replace && !existing.life.transient {
             return self.replace(names, entry, &existing, &draft);
         }
         // Who gives a transient device's name alone wants it kept as it is.

@@ -14,6 +14,7 @@ mod import;
 mod life;
 mod promote;
 mod replace;
+mod since;
 mod start;
 mod stop;
 mod types;

@@ -11,7 +11,7 @@ fn house_with_devices() -> House {
         more(&mut device);
         let request = DefineRequest {
             device,
-            replace: false,
+            ..DefineRequest::default()
         };
         house.catalog.define(request).expect("defined");
     };

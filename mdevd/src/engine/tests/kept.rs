@@ -11,7 +11,11 @@ fn pairs(name: &str, queue_pairs: u64) -> CreateRequest {
 }
 
 fn define(device: CreateRequest, replace: bool) -> DefineRequest {
-    DefineRequest { device, replace }
+    DefineRequest {
+        device,
+        replace,
+        ..DefineRequest::default()
+    }
 }
 
 #[test]
@@ -88,4 +92,52 @@ fn an_export_by_name_has_as_many_as_a_page() {
     let names = vec!["vm1".to_owned(); MAX_PAGE + 1];
     let error = house.catalog.export(&names, "", 1).expect_err("too many");
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+}
+
+#[test]
+fn a_definition_is_replaced_only_where_it_is_the_one_that_was_read() {
+    let house = house();
+    let document = |name: &str| {
+        let page = house.catalog.export(&[name.to_owned()], "", 1);
+        let page = page.expect("exported");
+        serde_json::to_string(&page.definitions[0]).expect("JSON")
+    };
+    let instead = |read: &str, mtu| DefineRequest {
+        device: CreateRequest {
+            mtu: Some(mtu),
+            ..named("vm1")
+        },
+        instead_of: Some(read.to_owned()),
+        ..DefineRequest::default()
+    };
+    let mtu = || house.catalog.show("vm1").expect("there").summary.mtu;
+    house
+        .catalog
+        .define(define(named("vm1"), false))
+        .expect("defined");
+    let read = document("vm1");
+    let done = house.catalog.define(instead(&read, 1400));
+    assert_eq!(done.expect("it is that").result, Outcome::Replaced);
+    let error = house.catalog.define(instead(&read, 1300));
+    let error = error.expect_err("it is another");
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    assert!(
+        error.to_string().contains("mtu was 1500 and is 1400"),
+        "{error}"
+    );
+    assert_eq!(mtu(), 1400);
+    let error = house.catalog.define(instead("{", 1300));
+    let error = error.expect_err("nothing that was read");
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    // Nor is it made where it is gone, or kept where it is transient.
+    house.catalog.destroy("vm1", false).expect("destroyed");
+    let error = house.catalog.define(instead(&read, 1300));
+    let error = error.expect_err("it is gone");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    house.catalog.create(named("vm1")).expect("created");
+    let error = house.catalog.define(instead(&document("vm1"), 1500));
+    let error = error.expect_err("it is transient");
+    assert_eq!(error.kind(), ErrorKind::NotReady, "{error}");
+    let shown = house.catalog.show("vm1").expect("there").summary;
+    assert!(!shown.persistent, "{shown:?}");
 }

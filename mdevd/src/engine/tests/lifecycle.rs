@@ -15,12 +15,16 @@ fn request(name: &str, more: impl FnOnce(&mut CreateRequest)) -> CreateRequest {
 fn define(name: &str) -> DefineRequest {
     DefineRequest {
         device: named(name),
-        replace: false,
+        ..DefineRequest::default()
     }
 }
 
 fn defined(device: CreateRequest, replace: bool) -> DefineRequest {
-    DefineRequest { device, replace }
+    DefineRequest {
+        device,
+        replace,
+        ..DefineRequest::default()
+    }
 }
 
 fn persistent(name: &str) -> CreateRequest {
