@@ -274,42 +274,54 @@ fn what_fits_is_what_can_be_started() {
     assert_eq!(states(&daemon)["d"], "defined");
 }
 
+/// An editor that is a script.
+fn editor(house: &House, text: &str) -> String {
+    let dir = house.runtime().with_file_name("editors");
+    script(&dir, "editor", text);
+    dir.join("editor").display().to_string()
+}
+
+/// Code and answer of an `edit` of vm1 with that editor.
+fn edit(house: &House, editor: &str, more: &[&str]) -> (Option<i32>, Value) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_cvfctl"))
+        .args(["--json", "edit", "vm1"])
+        .args(more)
+        .env("MDEVD_ADDRESS", house.bus())
+        .env("CVFCTL", env!("CARGO_BIN_EXE_cvfctl"))
+        .env("TMPDIR", house.runtime().parent().expect("a directory"))
+        .env("EDITOR", editor)
+        .env_remove("VISUAL")
+        .output()
+        .expect("cvfctl runs");
+    let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    (output.status.code(), answer)
+}
+
+/// The file that a message names.
+fn named_file(message: &str) -> Option<String> {
+    let mut words = message.split(['\n', ' ']);
+    words
+        .find(|word| word.ends_with(".json"))
+        .map(str::to_owned)
+}
+
+/// The message of a refusal, and the file that it names.
+fn kept(answer: &Value) -> (String, String) {
+    let message = answer["error"]["message"].as_str().expect("a sentence");
+    let path = named_file(message);
+    (
+        message.to_owned(),
+        path.unwrap_or_else(|| panic!("no file in: {message}")),
+    )
+}
+
 #[test]
 fn a_definition_is_edited() {
     let house = House::new();
     let daemon = house.start(&[]);
     ask(&daemon, &["define", "vm1", "--queue-pairs", "2"]);
-    let editor = |text: &str| {
-        let dir = house.runtime().with_file_name("editors");
-        script(&dir, "editor", text);
-        dir.join("editor").display().to_string()
-    };
-    let edit = |editor: &str| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_cvfctl"))
-            .args(["--json", "edit", "vm1"])
-            .env("MDEVD_ADDRESS", house.bus())
-            .env("TMPDIR", house.runtime().parent().expect("a directory"))
-            .env("EDITOR", editor)
-            .env_remove("VISUAL")
-            .output()
-            .expect("cvfctl runs");
-        let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        (output.status.code(), answer)
-    };
-    let kept = |answer: &Value| {
-        let message = answer["error"]["message"]
-            .as_str()
-            .expect("a sentence")
-            .to_owned();
-        let path = message
-            .split(['\n', ' '])
-            .find(|word| word.ends_with(".json"))
-            .map(str::to_owned);
-        (
-            message.clone(),
-            path.unwrap_or_else(|| panic!("no file in: {message}")),
-        )
-    };
+    let editor = |text: &str| editor(&house, text);
+    let edit = |editor: &str| edit(&house, editor, &[]);
     let (code, answer) = edit("true");
     assert_eq!(
         (code, &answer["result"]),
@@ -346,4 +358,121 @@ fn a_definition_is_edited() {
         "{message}"
     );
     assert_eq!(states(&daemon), json!({ "vm1": "ready" }));
+}
+
+#[test]
+fn an_edit_is_of_what_was_read_and_loses_nothing() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    ask(&daemon, &["define", "vm1"]);
+    let texts = || {
+        let dir = house.runtime().parent().expect("a directory").to_owned();
+        let files = fs::read_dir(dir).expect("readable").map(|file| {
+            let file = file.expect("readable").file_name();
+            file.to_string_lossy().into_owned()
+        });
+        files.filter(|name| name.starts_with("cvfctl-vm1-")).count()
+    };
+    // Somebody else is quicker.
+    let slow = "\"$CVFCTL\" set vm1 mtu=4000 > /dev/null && sed -i 's/1500/9000/' \"$1\"";
+    let (code, answer) = edit(&house, &editor(&house, slow), &[]);
+    let (message, file) = kept(&answer);
+    assert_eq!((code, &answer["error"]["kind"]), (Some(1), &json!("busy")));
+    assert!(
+        message.starts_with(
+            "cannot edit 'vm1': it was changed since it was read: mtu was 1500 and is 4000"
+        ),
+        "{message}"
+    );
+    assert_eq!(daemon.json(&["show", "vm1"])["mtu"], 4000, "that stays");
+    assert!(fs::read_to_string(&file).expect("kept").contains("9000"));
+    assert_eq!(
+        ask(&daemon, &["edit", "vm1", "--file", &file])["result"],
+        "replaced"
+    );
+    assert_eq!(daemon.json(&["show", "vm1"])["mtu"], 9000);
+    fs::remove_file(&file).expect("removed");
+
+    // What is only tried is kept, what nobody wrote is not.
+    let (code, answer) = edit(
+        &house,
+        &editor(&house, "sed -i 's/9000/1400/' \"$1\""),
+        &["--dry-run"],
+    );
+    assert_eq!(
+        (code, &answer["result"]),
+        (Some(0), &json!("would-replace")),
+        "{answer}"
+    );
+    check(&published(), "edited", &answer).expect("documented");
+    let notes = answer["notes"].as_array().expect("notes");
+    let file = notes.iter().find_map(|note| named_file(note.as_str()?));
+    let file = file.unwrap_or_else(|| panic!("no file in: {answer}"));
+    assert!(fs::read_to_string(&file).expect("kept").contains("1400"));
+    fs::remove_file(&file).expect("removed");
+    for (editor, said) in [
+        ("false", "'false' failed"),
+        ("/nowhere/vi", "'/nowhere/vi' failed"),
+    ] {
+        let (code, answer) = edit(&house, editor, &[]);
+        let message = answer["error"]["message"].as_str().expect("a sentence");
+        assert_eq!(code, Some(1), "{answer}");
+        assert!(
+            message.contains(said) && !message.contains("kept"),
+            "{message}"
+        );
+    }
+    assert_eq!(texts(), 0, "no copy is left behind");
+    let (_, answer) = edit(&house, &editor(&house, "echo '{}' > \"$1\"; exit 1"), &[]);
+    assert_eq!(fs::read_to_string(kept(&answer).1).expect("kept"), "{}\n");
+}
+
+#[test]
+fn what_cannot_be_edited_is_said_in_the_words_of_edit() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    ask(&daemon, &["define", "vm1"]);
+    ask(&daemon, &["create", "vm2"]);
+    for (args, expected) in [
+        (["vmm1", "{\"mtu\":1400}"], "cannot edit 'vmm1': "),
+        (
+            ["vm1", "{\"mtu\":\"big\"}"],
+            "mtu \"big\" cannot be: write a whole number",
+        ),
+        (
+            ["vm1", "{\"profile\":7}"],
+            "profile \"7\" cannot be: write a text",
+        ),
+        (
+            ["vm1", "{\"mtu\":1400"],
+            "the patch is not JSON at line 1, column 11: it ends there",
+        ),
+        (
+            ["vm1", "{mtu:1400}"],
+            "the patch is not JSON at line 1, column 2: ",
+        ),
+        (["vm1", "[1400]"], "the patch is a list in JSON"),
+        (["vm1", "{\"mtu\":20}"], "cannot edit 'vm1': "),
+        (
+            ["vm2", "{\"start\":\"auto\"}"],
+            "cannot edit 'vm2': it is transient",
+        ),
+        (["vm2", "{\"mtu\":1400}"], "cvfctl define vm2"),
+    ] {
+        let [name, patch] = args;
+        let said = daemon.cvfctl(&["edit", name, "--patch", patch]);
+        assert!(
+            said.code != 0 && said.err.contains(expected),
+            "{args:?}: {said:?}"
+        );
+        for foreign in ["cannot export", "cannot define", "invalid type", "u64"] {
+            assert!(!said.err.contains(foreign), "{args:?}: {said:?}");
+        }
+    }
+    assert_eq!(
+        daemon.json(&["show", "vm2"])["persistent"],
+        false,
+        "as it was"
+    );
+    assert_eq!(states(&daemon), json!({ "vm1": "defined", "vm2": "ready" }));
 }

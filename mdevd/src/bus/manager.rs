@@ -15,7 +15,7 @@ use super::turns::TURNS;
 use super::watch::Watch;
 use crate::engine::{
     CaptureRequest, CreateRequest, DefineRequest, Engine, EngineError, ErrorKind, ExplainRequest,
-    ImportOptions, SetRequest, VersionView,
+    ImportOptions, SetRequest, VersionView, other_kind,
 };
 use crate::limits::{FAREWELL_DEADLINE, MAX_PAGE};
 use crate::nearest;
@@ -155,7 +155,7 @@ fn options<T: DeserializeOwned>(options: &Dict, known: &[&str]) -> Result<T, Eng
     for (key, value) in all.as_object().into_iter().flatten() {
         let one = Json::Object([(key.clone(), value.clone())].into_iter().collect());
         if let Err(error) = serde_json::from_value::<T>(one) {
-            return Err(EngineError::invalid(key, value, error));
+            return Err(other_kind(key, value, &error));
         }
     }
     serde_json::from_value(all).map_err(|error| EngineError::invalid("options", "", error))
@@ -242,14 +242,14 @@ impl Manager {
 
     /// Stores a definition without composing it; keeps a transient device that is so already. An empty name has one
     /// made. Options: those of Create without persistent; start (s: auto, manual), order (x); replace (b): in place
-    /// of what is defined under that name, at once where it runs; was (s): only if that is still this, as Export tells
-    /// it, in JSON; dry_run (b): only tell.
+    /// of what is defined under that name, at once where it runs; instead_of (s): the same, in place of this definition
+    /// only, the JSON text of one of Export; dry_run (b): only tell.
     #[zbus(out_args("device"))]
     pub(super) async fn define(&self, name: String, options: Dict) -> Result<Dict, BusError> {
         let known: Vec<_> = CreateRequest::KEYS
             .into_iter()
             .filter(|key| !["name", "persistent"].contains(key))
-            .chain(["replace", "was"])
+            .chain(["replace", "instead_of"])
             .collect();
         let mut request: DefineRequest =
             self::options(&options, &known).map_err(|error| error.on("define", &name))?;

@@ -90,8 +90,7 @@ impl House {
     fn define(&self, name: &str) -> Result<(), crate::engine::EngineError> {
         let request = DefineRequest {
             device: CreateRequest::named(name),
-            replace: false,
-            was: None,
+            ..DefineRequest::default()
         };
         self.catalog.define(request).map(drop)
     }

@@ -1,10 +1,12 @@
 //! `edit`: a definition in the operator's editor, or changed by a script.
 
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use serde_json::error::Category;
 use serde_json::{Map, Value as Json};
 use tokio::process::Command;
 use zbus::zvariant::Value;
@@ -28,7 +30,8 @@ pub(super) async fn run(
     from: From,
     dry_run: bool,
 ) -> Result<Answer, Failure> {
-    let (all, _) = client.export(&[name.to_owned()], "", 1).await?;
+    let read_now = client.export(&[name.to_owned()], "", 1).await;
+    let (all, _) = read_now.map_err(|error| as_edit(error.into()))?;
     let Some(Json::Object(before)) = all.into_iter().next() else {
         return Err(failed(format!("mdevd did not tell what '{name}' is")));
     };
@@ -36,40 +39,37 @@ pub(super) async fn run(
         From::Editor => {
             let path = edited(name, &before).await?;
             let text = read(&path)?;
-            (
-                object(&text).map_err(|failure| keep(failure, &path, name)),
-                Some(path),
-            )
+            (object("what was written", &text), Some(path))
         }
-        From::File(file) => (object(&read(&file)?), None),
+        From::File(file) => {
+            let what = file.display().to_string();
+            (object(&what, &read(&file)?), None)
+        }
         From::Patch(text) => {
             let text = if text == "-" {
                 read(Path::new("-"))?
             } else {
                 text
             };
-            (object(&text).map(|patch| patched(&before, patch)), None)
+            let patch = object("the patch", &text);
+            (patch.map(|patch| patched(&before, patch)), None)
         }
     };
     let done = match after {
         Ok(after) => apply(client, name, &before, after, dry_run).await,
-        Err(failure) => return Err(failure),
+        Err(failure) => Err(failure),
     };
-    match (done, kept) {
-        (Err(failure), Some(path)) => Err(keep(failure, &path, name)),
-        (Ok(answer), Some(path)) if dry_run => Ok(Answer {
-            text: format!(
-                "{}your text is kept; have it done with: cvfctl edit {name} --file {}\n",
-                answer.text,
-                path.display()
-            ),
-            ..answer
-        }),
-        (done, path) => {
-            if let Some(path) = path {
-                let _ = std::fs::remove_file(path);
-            }
-            done
+    let Some(path) = kept else {
+        return done;
+    };
+    match done {
+        Err(failure) => Err(keep(failure, &path, name)),
+        Ok(answer) if dry_run && answer.json["result"] != "already" => {
+            Ok(rehearsed(answer, &path, name))
+        }
+        Ok(answer) => {
+            let _ = std::fs::remove_file(path);
+            Ok(answer)
         }
     }
 }
@@ -105,13 +105,15 @@ async fn apply(
         let key: &'static str = Box::leak(key.into_boxed_str());
         options.insert(key, option(key, value)?);
     }
+    // Whoever changed it meanwhile keeps that.
+    let read = Json::Object(before.clone()).to_string();
     options.insert("replace", Value::from(true));
-    let was = Json::Object(before.clone()).to_string();
-    options.insert("was", was.into());
+    options.insert("instead_of", Value::from(read));
     if dry_run {
         options.insert("dry_run", Value::from(true));
     }
-    let json = client.define(name, options).await?;
+    let defined = client.define(name, options).await;
+    let json = defined.map_err(|error| as_edit(error.into()))?;
     commands::answer(json, |made: &Created| match made.result {
         Outcome::Already => format!("{name} is as it was: nothing was changed\n"),
         _ => render::created(made),
@@ -143,29 +145,78 @@ fn patched(before: &Map<String, Json>, patch: Map<String, Json>) -> Map<String, 
     after
 }
 
-fn object(text: &str) -> Result<Map<String, Json>, Failure> {
-    match serde_json::from_str(text) {
-        Ok(Json::Object(object)) => Ok(object),
-        Ok(_) => Err(Failure::usage("a definition is a JSON object { ... }")),
-        Err(error) => Err(Failure::usage(format!("it is not JSON: {error}"))),
+/// The attributes in `text`, which messages call `what`.
+fn object(what: &str, text: &str) -> Result<Map<String, Json>, Failure> {
+    let write = "write an object of attributes, such as {\"mtu\": 9000}";
+    let error = match serde_json::from_str(text) {
+        Ok(Json::Object(object)) => return Ok(object),
+        Ok(other) => {
+            let is = match other {
+                Json::Array(_) => "a list",
+                Json::String(_) => "a text",
+                Json::Number(_) => "a number",
+                _ => "a single word",
+            };
+            return Err(Failure::usage(format!(
+                "{what} is {is} in JSON, and no definition: {write}"
+            )));
+        }
+        Err(error) => error,
+    };
+    let (line, column) = (error.line(), error.column());
+    let why = match error.classify() {
+        Category::Eof => "it ends there, and something is still open or missing",
+        _ => "what stands there is out of place; keys and texts are in double quotes",
+    };
+    Err(Failure::usage(format!(
+        "{what} is not JSON at line {line}, column {column}: {why}; {write}"
+    )))
+}
+
+/// The same failure, of this command: what it asks of the daemon is called otherwise there.
+fn as_edit(failure: Failure) -> Failure {
+    let asked = ["cannot export ", "cannot define ", "cannot change "];
+    let rest = asked
+        .into_iter()
+        .find_map(|verb| failure.message.strip_prefix(verb));
+    match rest.map(|rest| format!("cannot edit {rest}")) {
+        Some(message) => Failure { message, ..failure },
+        None => failure,
     }
 }
 
 /// The same failure, and where the operator's text is.
 fn keep(failure: Failure, path: &Path, name: &str) -> Failure {
-    let path = path.display();
     Failure {
-        message: format!(
-            "{}\nyour text is kept: mend it, and repeat with: cvfctl edit {name} --file {path}",
-            failure.message
-        ),
+        message: format!("{}\n{}", failure.message, kept_at("mend it", path, name)),
         ..failure
     }
+}
+
+/// The same answer, and where the text is that would be stored.
+fn rehearsed(mut answer: Answer, path: &Path, name: &str) -> Answer {
+    let note = kept_at("nothing was changed", path, name);
+    let _ = writeln!(answer.text, "note: {note}");
+    if let Some(object) = answer.json.as_object_mut() {
+        let notes = object
+            .entry("notes")
+            .or_insert_with(|| Json::Array(Vec::new()));
+        if let Json::Array(notes) = notes {
+            notes.push(note.into());
+        }
+    }
+    answer
+}
+
+fn kept_at(first: &str, path: &Path, name: &str) -> String {
+    let path = path.display();
+    format!("your text is kept: {first}, and store it with: cvfctl edit {name} --file {path}")
 }
 
 /// Has the editor change a private file with the definition; the file.
 async fn edited(name: &str, definition: &Map<String, Json>) -> Result<PathBuf, Failure> {
     let text = serde_json::to_string_pretty(definition).unwrap_or_default();
+    let text = format!("{text}\n");
     let unique = uuid::Uuid::new_v4().simple();
     let path = std::env::temp_dir().join(format!("cvfctl-{name}-{unique}.json"));
     let cannot =
@@ -176,8 +227,7 @@ async fn edited(name: &str, definition: &Map<String, Json>) -> Result<PathBuf, F
         .mode(0o600)
         .open(&path)
         .map_err(cannot)?;
-    file.write_all(format!("{text}\n").as_bytes())
-        .map_err(cannot)?;
+    file.write_all(text.as_bytes()).map_err(cannot)?;
     drop(file);
     let editor = ["VISUAL", "EDITOR"]
         .into_iter()
@@ -191,25 +241,21 @@ async fn edited(name: &str, definition: &Map<String, Json>) -> Result<PathBuf, F
         .arg(&path)
         .status()
         .await;
-    match status {
-        Ok(status) if status.success() => Ok(path),
-        Ok(status) => {
-            let why = format!("the editor '{editor}' failed ({status}); nothing was changed");
-            // Nobody wants a text back that is as it was.
-            let unchanged = std::fs::read_to_string(&path).is_ok_and(|now| now.trim_end() == text);
-            if unchanged {
-                let _ = std::fs::remove_file(&path);
-                return Err(failed(why));
-            }
-            Err(keep(failed(why), &path, name))
-        }
-        Err(error) => {
-            let _ = std::fs::remove_file(&path);
-            Err(failed(format!(
-                "cannot start the editor '{editor}': {error}"
-            )))
-        }
+    let failure = match status {
+        Ok(status) if status.success() => return Ok(path),
+        Ok(status) => failed(format!(
+            "cannot edit '{name}': the editor '{editor}' failed ({status}), and nothing was changed; set VISUAL or EDITOR to \
+             one that works, or use --patch"
+        )),
+        Err(error) => failed(format!(
+            "cannot edit '{name}': the editor '{editor}' cannot be started: {error}"
+        )),
+    };
+    if std::fs::read(&path).is_ok_and(|left| left != text.as_bytes()) {
+        return Err(keep(failure, &path, name));
     }
+    let _ = std::fs::remove_file(&path);
+    Err(failure)
 }
 
 fn failed(message: String) -> Failure {

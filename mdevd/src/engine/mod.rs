@@ -34,6 +34,7 @@ mod spec;
 mod tuning;
 mod values;
 mod view;
+mod wanted;
 mod whole;
 
 pub use attributes::{GroupShare, RateLimits, Trunk, VlanProtocol, VlanTag};
@@ -65,6 +66,7 @@ pub use view::{
     InForce, Memory, Outcome, Page, PairCounters, PfView, Refusal, Resource, State, Stats,
     StatsPage, Steering, UplinkView, VersionView,
 };
+pub(crate) use wanted::other_kind;
 
 use crate::profiles::{ProfileDetail, ProfileSummary, Reloaded as ProfilesReloaded};
 

@@ -10,6 +10,7 @@ use super::super::events::Happening;
 use super::super::request::{CreateRequest, Draft};
 use super::super::view::{Created, Outcome};
 use super::hooks::Action;
+use super::since::unchanged;
 use crate::crash;
 use crate::device::socket_error;
 use crate::session::Access;
@@ -26,9 +27,22 @@ pub struct DefineRequest {
     /// In place of what is defined under that name.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replace: bool,
-    /// Only if what is defined is still this: a definition as `export` tells it, as JSON.
+    /// In place of this one, and of no other: as it was exported, as JSON text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub was: Option<String>,
+    pub instead_of: Option<String>,
+}
+
+impl DefineRequest {
+    /// Says nothing about what the device is.
+    fn is_bare(&self) -> bool {
+        let bare = CreateRequest {
+            name: self.device.name.clone(),
+            dry_run: self.device.dry_run,
+            life: self.device.life.clone(),
+            ..CreateRequest::default()
+        };
+        self.device == bare
+    }
 }
 
 impl Catalog {
@@ -37,6 +51,7 @@ impl Catalog {
         &self,
         request: DefineRequest,
     ) -> Result<Created, EngineError> {
+        let bare = request.is_bare();
         let draft = request.device.check()?;
         let mut names = self.names.lock();
         let name = draft
@@ -44,17 +59,10 @@ impl Catalog {
             .clone()
             .unwrap_or_else(|| Self::generated_name(&names));
         names = self.settle(names, &name, ATTEMPTED)?;
-        let entry = names.entries.get(&name).cloned();
-        if let Some(was) = &request.was {
-            let now = entry.as_ref().and_then(Entry::definition);
-            still(&name, was, now)?;
-            // Whoever edits a transient device does not mean to keep it.
-            if let Some(now) = now {
-                let kept = draft.life.set_upon(now.life);
-                kept.map_err(|error| error.on(ATTEMPTED, &name))?;
+        let Some(entry) = names.entries.get(&name).cloned() else {
+            if request.instead_of.is_some() {
+                return Err(names.no_device(&name).on(ATTEMPTED, &name));
             }
-        }
-        let Some(entry) = entry else {
             let life = draft.life.of_defined();
             let definition = self
                 .reserve(&mut names, name, &draft, life, "defining")
@@ -64,11 +72,16 @@ impl Catalog {
         };
         let existing = entry.definition().cloned();
         let existing = existing.ok_or_else(|| unreadable_for(ATTEMPTED, &name))?;
-        if request.replace && !existing.life.transient {
+        if let Some(read) = &request.instead_of {
+            unchanged(ATTEMPTED, read, &existing)?;
+        }
+        let replace = request.replace || request.instead_of.is_some();
+        if replace && !existing.life.transient {
             return self.replace(names, entry, &existing, &draft);
         }
         // Who gives a transient device's name alone wants it kept as it is.
-        if let Some(refusal) = another(ATTEMPTED, &draft, &existing) {
+        let refusal = another(ATTEMPTED, &draft, &existing);
+        if let Some(refusal) = refusal.filter(|_| !(bare && existing.life.transient)) {
             return Err(refusal);
         }
         if existing.life.transient {
@@ -138,30 +151,6 @@ impl Catalog {
     }
 }
 
-/// Refuses to overwrite what somebody else has changed since it was `was`.
-fn still(name: &str, was: &str, now: Option<&Definition>) -> Result<(), EngineError> {
-    let was: serde_json::Value = serde_json::from_str(was)
-        .map_err(|error| EngineError::invalid("was", was, format!("it is not JSON: {error}")))?;
-    let said = was
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(_, value)| !value.is_null());
-    let now = now.map(Definition::document).unwrap_or_default();
-    if said.eq(now.iter().filter(|(_, value)| !value.is_null())) {
-        return Ok(());
-    }
-    Err(EngineError::Refused {
-        attempted: ATTEMPTED,
-        name: name.to_owned(),
-        kind: ErrorKind::Busy,
-        why: format!(
-            "somebody changed it meanwhile, and that would be undone; look at what it is now ('cvfctl export {name}'), \
-             and do it again upon that"
-        ),
-    })
-}
-
 /// Why what was asked for is not what is defined, if it is not.
 pub(super) fn another(
     attempted: &'static str,
@@ -175,7 +164,7 @@ pub(super) fn another(
             "it is transient: keep it as it is first ('cvfctl define {name}'), or use another name"
         )
     } else {
-        let instead = instead(name, &attribute, &asked);
+        let instead = instead(name, &attribute.replace('_', "-"), &asked.to_string());
         format!("{instead}, or put it in its place ('cvfctl define --replace')")
     };
     Some(EngineError::Refused {

@@ -10,6 +10,7 @@ use super::super::error::EngineError;
 use super::super::overrides::Overrides;
 use super::super::request::CreateRequest;
 use super::super::set::Change;
+use super::super::wanted::other_kind;
 use crate::nearest;
 
 /// Options of a creation that are none of a definition.
@@ -88,7 +89,7 @@ pub(in crate::engine) fn read(document: &Map<String, Value>) -> Result<CreateReq
         }
         let one = Value::Object([(key.clone(), value.clone())].into_iter().collect());
         if let Err(error) = serde_json::from_value::<CreateRequest>(one) {
-            return Err(EngineError::invalid(key, value, error));
+            return Err(other_kind(key, value, &error));
         }
     }
     let all = Value::Object(document.clone());
@@ -97,7 +98,11 @@ pub(in crate::engine) fn read(document: &Map<String, Value>) -> Result<CreateReq
 
 /// What is different in `to`, attribute by attribute.
 pub(super) fn differences(from: &Definition, to: &Definition) -> Vec<Change> {
-    let (from, to) = (from.document(), to.document());
+    between(&from.document(), &to.document())
+}
+
+/// The same of their documents.
+pub(super) fn between(from: &Map<String, Value>, to: &Map<String, Value>) -> Vec<Change> {
     let keys: BTreeSet<_> = from.keys().chain(to.keys()).collect();
     let told = |value: Option<&Value>| match value {
         None => "none".to_owned(),

@@ -15,6 +15,7 @@ mod import;
 mod life;
 mod promote;
 mod replace;
+mod since;
 mod start;
 mod stop;
 mod types;

@@ -63,7 +63,7 @@ fn auto(name: &str, order: i64) -> DefineRequest {
     DefineRequest {
         device,
         replace: false,
-        was: None,
+        ..DefineRequest::default()
     }
 }
 
@@ -105,7 +105,7 @@ fn commands_are_served_while_scripts_are_asked_and_nobody_is_asked_twice_in_a_bo
             .define(DefineRequest {
                 device: named("new"),
                 replace: false,
-                was: None,
+                ..DefineRequest::default()
             })
             .expect("defined");
         gate.hold(false);

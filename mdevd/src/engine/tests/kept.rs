@@ -1,7 +1,7 @@
 //! Transient devices that are kept, addresses that two definitions claim, and what one answer may hold.
 
 use super::*;
-use crate::limits::{MAX_COMPARED, MAX_PAGE};
+use crate::limits::MAX_PAGE;
 
 fn pairs(name: &str, queue_pairs: u64) -> CreateRequest {
     CreateRequest {
@@ -14,7 +14,7 @@ fn define(device: CreateRequest, replace: bool) -> DefineRequest {
     DefineRequest {
         device,
         replace,
-        was: None,
+        ..DefineRequest::default()
     }
 }
 
@@ -35,11 +35,10 @@ fn a_transient_device_is_kept_by_its_name_alone_as_it_is() {
     let shown = house.catalog.show("vm1").expect("there").summary;
     assert!(shown.persistent && shown.queue_pairs == 4, "{shown:?}");
     assert_eq!(shown.state, State::Ready, "it ran all the time");
-    let again = house.catalog.define(define(named("vm1"), false));
-    assert_eq!(again.expect("the same").result, Outcome::Already);
+    // One that is defined is another matter: one queue pair is what was asked for.
     let error = house
         .catalog
-        .define(define(pairs("vm1", 1), false))
+        .define(define(named("vm1"), false))
         .expect_err("another one");
     assert!(error.to_string().contains("--replace"), "{error}");
 }
@@ -96,32 +95,49 @@ fn an_export_by_name_has_as_many_as_a_page() {
 }
 
 #[test]
-fn a_name_is_guessed_among_so_many_and_no_more() {
+fn a_definition_is_replaced_only_where_it_is_the_one_that_was_read() {
     let house = house();
-    let hint = |name: &str| {
-        let error = house.catalog.show(name).expect_err("none");
-        error.to_string()
+    let document = |name: &str| {
+        let page = house.catalog.export(&[name.to_owned()], "", 1);
+        let page = page.expect("exported");
+        serde_json::to_string(&page.definitions[0]).expect("JSON")
     };
-    for n in 0..MAX_COMPARED {
-        let name = format!("d{n:05}");
-        house
-            .catalog
-            .define(define(named(&name), false))
-            .expect("defined");
-    }
-    assert!(hint("x00001").contains("did you mean 'd00001'"));
+    let instead = |read: &str, mtu| DefineRequest {
+        device: CreateRequest {
+            mtu: Some(mtu),
+            ..named("vm1")
+        },
+        instead_of: Some(read.to_owned()),
+        ..DefineRequest::default()
+    };
+    let mtu = || house.catalog.show("vm1").expect("there").summary.mtu;
     house
         .catalog
-        .define(define(named("e"), false))
+        .define(define(named("vm1"), false))
         .expect("defined");
+    let read = document("vm1");
+    let done = house.catalog.define(instead(&read, 1400));
+    assert_eq!(done.expect("it is that").result, Outcome::Replaced);
+    let error = house.catalog.define(instead(&read, 1300));
+    let error = error.expect_err("it is another");
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
     assert!(
-        !hint("x00001").contains("'d00001'"),
-        "far from it in their order"
+        error.to_string().contains("mtu was 1500 and is 1400"),
+        "{error}"
     );
-    assert!(hint("d01023x").contains("did you mean 'd01023'"));
-    assert!(
-        hint("d0512").contains("did you mean 'd0"),
-        "{}",
-        hint("d0512")
-    );
+    assert_eq!(mtu(), 1400);
+    let error = house.catalog.define(instead("{", 1300));
+    let error = error.expect_err("nothing that was read");
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    // Nor is it made where it is gone, or kept where it is transient.
+    house.catalog.destroy("vm1", false).expect("destroyed");
+    let error = house.catalog.define(instead(&read, 1300));
+    let error = error.expect_err("it is gone");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    house.catalog.create(named("vm1")).expect("created");
+    let error = house.catalog.define(instead(&document("vm1"), 1500));
+    let error = error.expect_err("it is transient");
+    assert_eq!(error.kind(), ErrorKind::NotReady, "{error}");
+    let shown = house.catalog.show("vm1").expect("there").summary;
+    assert!(!shown.persistent, "{shown:?}");
 }

@@ -163,7 +163,7 @@ fn define(device: CreateRequest) -> DefineRequest {
     DefineRequest {
         device,
         replace: false,
-        was: None,
+        ..DefineRequest::default()
     }
 }
 
