@@ -28,7 +28,7 @@ impl Dice {
         CreateRequest {
             queue_pairs,
             mtu,
-            vlan: (self.below(2) == 0).then(|| 1 + self.below(4094)),
+            vlan: (self.below(2) == 0).then(|| (1 + self.below(4094)).into()),
             mac: (self.below(3) == 0).then(|| local(self.roll())),
             ring_format: (self.below(3) == 0).then(|| "any".to_owned()),
             socket_mode: (self.below(3) == 0).then(|| "0600".to_owned()),

@@ -21,9 +21,9 @@ fn house_with_devices() -> House {
         r.life.order = Some(-4);
     });
     define("a", |r| {
-        r.vlan = Some(3);
+        r.vlan = Some(3.into());
         r.queue_pairs = Some(2);
-        r.tx_mbit = Some(100);
+        r.tx_mbit = Some(100.into());
         r.socket_mode = Some("0600".to_owned());
     });
     house.catalog.start("a").expect("started");
@@ -236,6 +236,10 @@ fn what_is_no_document_is_refused() {
             "{\"format\":\"mdevd-definitions\",\"version\":2,\"definitions\":[]}",
             "version 2",
         ),
+        (
+            "{\"format\":\"mdevd-definitions\",\"version\":1,\"definitions\":[],\"defintions\":[]}",
+            "it has 'defintions', which is no key of such a document; did you mean 'definitions'?",
+        ),
         (&large, "in parts"),
         (&document(&many), "in parts"),
     ] {
@@ -244,8 +248,61 @@ fn what_is_no_document_is_refused() {
             .import(text, ImportOptions::default())
             .expect_err("none");
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-        assert!(error.to_string().contains(part), "{part}: {error}");
+        let error = error.to_string();
+        assert!(error.contains(part), "{part}: {error}");
+        assert!(error.starts_with("cannot import the document: "), "{error}");
     }
+}
+
+#[test]
+fn what_is_refused_is_found_in_the_document() {
+    let house = house();
+    let imported = import(
+        &house.catalog,
+        &[
+            json!({"name": "a"}),
+            json!({}),
+            json!({"mtu": 1}),
+            json!({"name": "b", "mtuu": 1}),
+        ],
+    );
+    let reasons: Vec<_> = imported
+        .devices
+        .iter()
+        .filter_map(|one| one.reason.clone())
+        .collect();
+    let begins = [
+        "cannot import 'definition 2': name",
+        "cannot import 'definition 3': mtu",
+        "cannot import 'b': ",
+    ];
+    assert_eq!(reasons.len(), begins.len(), "{reasons:?}");
+    for (reason, begin) in reasons.iter().zip(begins) {
+        assert!(reason.starts_with(begin), "{reason}");
+    }
+}
+
+#[test]
+fn an_imported_definition_is_whole() {
+    let house = house_with_devices();
+    let document = exported(&house.catalog);
+    let set = SetRequest {
+        trunk: Some("none".to_owned()),
+        rx_mbit: Some("7".to_owned()),
+        ..SetRequest::default()
+    };
+    house.catalog.set("b", set).expect("set");
+    let imported = import(&house.catalog, &document);
+    let reason = imported.devices[1].reason.as_deref().expect("refused");
+    assert!(reason.contains("trunk none, and trunk 7-9"), "{reason}");
+    let set = SetRequest {
+        trunk: Some("7-9".to_owned()),
+        ..SetRequest::default()
+    };
+    house.catalog.set("b", set).expect("set");
+    let imported = import(&house.catalog, &document);
+    let reason = imported.devices[1].reason.as_deref().expect("refused");
+    assert!(reason.contains("rx-mbit 7, and rx-mbit none"), "{reason}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Transient devices that are kept, addresses that two definitions claim, and what one answer may hold.
 
 use super::*;
-use crate::limits::MAX_PAGE;
+use crate::limits::{MAX_COMPARED, MAX_PAGE};
 
 fn pairs(name: &str, queue_pairs: u64) -> CreateRequest {
     CreateRequest {
@@ -35,10 +35,11 @@ fn a_transient_device_is_kept_by_its_name_alone_as_it_is() {
     let shown = house.catalog.show("vm1").expect("there").summary;
     assert!(shown.persistent && shown.queue_pairs == 4, "{shown:?}");
     assert_eq!(shown.state, State::Ready, "it ran all the time");
-    // One that is defined is another matter: one queue pair is what was asked for.
+    let again = house.catalog.define(define(named("vm1"), false));
+    assert_eq!(again.expect("the same").result, Outcome::Already);
     let error = house
         .catalog
-        .define(define(named("vm1"), false))
+        .define(define(pairs("vm1", 1), false))
         .expect_err("another one");
     assert!(error.to_string().contains("--replace"), "{error}");
 }
@@ -92,6 +93,37 @@ fn an_export_by_name_has_as_many_as_a_page() {
     let names = vec!["vm1".to_owned(); MAX_PAGE + 1];
     let error = house.catalog.export(&names, "", 1).expect_err("too many");
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+}
+
+#[test]
+fn a_name_is_guessed_among_so_many_and_no_more() {
+    let house = house();
+    let hint = |name: &str| {
+        let error = house.catalog.show(name).expect_err("none");
+        error.to_string()
+    };
+    for n in 0..MAX_COMPARED {
+        let name = format!("d{n:05}");
+        house
+            .catalog
+            .define(define(named(&name), false))
+            .expect("defined");
+    }
+    assert!(hint("x00001").contains("did you mean 'd00001'"));
+    house
+        .catalog
+        .define(define(named("e"), false))
+        .expect("defined");
+    assert!(
+        !hint("x00001").contains("'d00001'"),
+        "far from it in their order"
+    );
+    assert!(hint("d01023x").contains("did you mean 'd01023'"));
+    assert!(
+        hint("d0512").contains("did you mean 'd0"),
+        "{}",
+        hint("d0512")
+    );
 }
 
 #[test]

@@ -76,6 +76,8 @@ fn restarted(house: &House, boot: BootId) -> (Catalog, Restored) {
 fn restart(house: &House, boot: BootId) -> (Catalog, Restored) {
     let catalog = catalog(&house.backend, &house.store).at_boot(boot);
     let restored = catalog.restore().expect("readable");
+    let due = catalog.start_due();
+    assert_eq!(due.started + due.failed, restored.due);
     (catalog, restored)
 }
 
@@ -344,7 +346,7 @@ fn the_same_boot_brings_back_what_ran_and_another_what_starts_by_itself() {
             ("transient", ready),
         ])
     );
-    assert_eq!((restored.ready, restored.defined), (4, 2));
+    assert_eq!((restored.ready, restored.due, restored.defined), (3, 1, 2));
 
     again.shut_down();
     let before = again.events().last_sequence();
@@ -360,13 +362,13 @@ fn the_same_boot_brings_back_what_ran_and_another_what_starts_by_itself() {
         ])
     );
     assert_eq!(
-        (restored.ready, restored.defined, restored.dropped),
+        (restored.due, restored.defined, restored.dropped),
         (3, 2, 1)
     );
     assert_eq!(
         booted.events().last_sequence(),
-        before + 1,
-        "the drop was told"
+        before + 1 + 3,
+        "the drop was told, and each start"
     );
     assert_eq!(stored(&house, "transient"), None, "for good");
     // What runs now comes back in this boot, whatever it is set to.
@@ -381,7 +383,7 @@ fn the_same_boot_brings_back_what_ran_and_another_what_starts_by_itself() {
 fn the_daemon_starts_in_order_and_a_failure_stops_nobody() {
     let house = house_at(boot(1));
     // Room for two of four: the order says for whom.
-    for (name, order) in [("a", 5), ("b", -1), ("c", 0), ("d", 0)] {
+    for (name, order) in [("a", 5), ("b", -1), ("c", 0), ("d", 1)] {
         let mut request = started_by(name, "auto", order);
         request.device.queue_pairs = Some(32);
         if name == "c" {
@@ -390,7 +392,7 @@ fn the_daemon_starts_in_order_and_a_failure_stops_nobody() {
         house.catalog.define(request).expect("defined");
     }
     let (again, restored) = restart(&house, boot(2));
-    assert_eq!((restored.ready, restored.failed), (2, 2));
+    assert_eq!((restored.due, restored.failed), (4, 0));
     assert_eq!(
         states(&again),
         pairs([
@@ -479,7 +481,7 @@ fn what_is_set_on_a_defined_device_is_for_its_next_start() {
 fn a_definition_is_replaced_whole_and_a_running_one_as_far_as_set_can() {
     let house = house();
     let first = request("vm1", |r| {
-        r.vlan = Some(7);
+        r.vlan = Some(7.into());
         r.queue_pairs = Some(2);
         r.life.start = Some("auto".to_owned());
     });

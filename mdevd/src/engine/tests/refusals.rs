@@ -25,7 +25,7 @@ fn asked(change: impl Fn(&mut CreateRequest)) -> CreateRequest {
 fn define(device: CreateRequest) -> DefineRequest {
     DefineRequest {
         device,
-        replace: false,
+        ..DefineRequest::default()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mdevd::bus::{CallError, ManagerClient, Options};
-use mdevd::engine::{CreateRequest, ErrorKind};
+use mdevd::engine::{CreateRequest, ErrorKind, OrNone};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -49,7 +49,7 @@ fn options(request: &CreateRequest) -> Options {
     for (key, number) in [
         ("queue_pairs", request.queue_pairs),
         ("mtu", request.mtu),
-        ("vlan", request.vlan),
+        ("vlan", request.vlan.and_then(OrNone::number)),
     ] {
         options.extend(number.map(|number| (key, number.into())));
     }

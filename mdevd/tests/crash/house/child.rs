@@ -162,7 +162,6 @@ fn work(catalog: &Arc<Catalog>, seed: u64) {
 fn define(device: CreateRequest) -> DefineRequest {
     DefineRequest {
         device,
-        replace: false,
         ..DefineRequest::default()
     }
 }
@@ -173,7 +172,7 @@ fn as_it_is(catalog: &Catalog, name: &str) -> CreateRequest {
     CreateRequest {
         queue_pairs: Some(shown.summary.queue_pairs.into()),
         mtu: Some(shown.summary.mtu.into()),
-        vlan: shown.summary.vlan.map(u64::from),
+        vlan: shown.summary.vlan.map(|vlan| u64::from(vlan).into()),
         ring_format: Some(shown.ring_format),
         ..CreateRequest::named(name)
     }
