@@ -187,6 +187,17 @@ impl Span<'_> {
         unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
     }
 
+    /// Copies out words of eight bytes that follow each other, each as `make` has it.
+    #[inline]
+    pub fn read_words<T>(self, at: usize, to: &mut [T], make: impl Fn(u64) -> T) {
+        let from = self.bytes(at, to.len() * size_of::<u64>()).cast::<u64>();
+        for (nth, slot) in to.iter_mut().enumerate() {
+            // SAFETY: `bytes` has checked all of them; no alignment is assumed.
+            let word = unsafe { ptr::read_unaligned(from.add(nth)) };
+            *slot = make(u64::from_le(word));
+        }
+    }
+
     /// Asks the processor to fetch the line at `at`, if it is within the window.
     #[inline]
     pub fn prefetch(self, at: usize) {

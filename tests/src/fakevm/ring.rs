@@ -77,12 +77,24 @@ impl Entry {
     fn read(used: Span<'_>, slot: u16) -> Self {
         let mut entry = [0; 8];
         used.read(USED_RING + usize::from(slot) * 8, &mut entry);
-        let word = u64::from_le_bytes(entry);
+        Self::from_word(u64::from_le_bytes(entry))
+    }
+
+    #[inline]
+    fn from_word(word: u64) -> Self {
         Entry {
             id: word as u32,
             len: (word >> 32) as u32,
         }
     }
+}
+
+/// The first of descriptors that follow each other; `None` if they do not.
+#[inline]
+fn run_of(row: &[u16]) -> Option<u16> {
+    let first = *row.first()?;
+    let follow = |(index, ahead): (&u16, u16)| *index == first.wrapping_add(ahead);
+    row.iter().zip(0..).all(follow).then_some(first)
 }
 
 /// A split queue, as its driver sees it.
@@ -247,6 +259,24 @@ impl SplitQueue {
         let (table, heads) = (&mut self.table[..], &mut self.heads[..]);
         let (chain, next, mask) = (&mut self.chain[..], &mut self.next[..], self.mask);
         let mut pushed = self.pushed;
+        // Most rows are what they were a turn of the ring ago, and nothing is to be written but that they are out.
+        let slot = usize::from(pushed & mask);
+        if let Some(first) = run_of(row)
+            && heads.get(slot..slot + row.len()) == Some(row)
+            && let at = usize::from(first)
+            && let Some(held) = table.get(at..at + row.len())
+            && held
+                .iter()
+                .zip(row)
+                .all(|(held, index)| *held == (gpa(*index), word))
+        {
+            chain[at..at + row.len()].fill(1);
+            self.pushed = pushed.wrapping_add(row.len() as u16);
+            if self.in_order {
+                self.order.extend(row);
+            }
+            return;
+        }
         for &index in row {
             let at = usize::from(index);
             let wanted = (gpa(index), word);
@@ -389,9 +419,12 @@ impl SplitQueue {
             }
             return;
         }
-        let (used, taken, mask) = (self.used.span(), self.taken, self.mask);
-        for (ahead, entry) in (0..).zip(entries) {
-            *entry = Entry::read(used, taken.wrapping_add(ahead) & mask);
+        let used = self.used.span();
+        let first = usize::from(self.taken & self.mask);
+        let size = usize::from(self.mask) + 1;
+        let (front, back) = entries.split_at_mut(entries.len().min(size - first));
+        for (slot, run) in [(first, front), (0, back)] {
+            used.read_words(USED_RING + slot * 8, run, Entry::from_word);
         }
     }
 
@@ -402,6 +435,9 @@ impl SplitQueue {
     /// As there; those before are retired.
     #[inline]
     pub fn retire_row(&mut self, entries: &mut [Entry]) -> Result<()> {
+        if !self.in_order && self.retire_run(entries) {
+            return Ok(());
+        }
         let mut from = 0;
         while let Some(left) = entries.get_mut(from..).filter(|left| !left.is_empty()) {
             // Single chains in a row; positions are written once a row.
@@ -425,6 +461,27 @@ impl SplitQueue {
             }
         }
         Ok(())
+    }
+
+    /// Retires entries that are single chains whose descriptors follow each other, as most rows are; false, and
+    /// nothing done, if they are not.
+    #[inline]
+    fn retire_run(&mut self, entries: &[Entry]) -> bool {
+        let Some(first) = entries.first().map(|entry| entry.id) else {
+            return true;
+        };
+        let follow = |(entry, id): (&Entry, u32)| entry.id == id;
+        let at = first as usize;
+        let Some(chain) = self.chain.get_mut(at..at.saturating_add(entries.len())) else {
+            return false;
+        };
+        if !entries.iter().zip(first..).all(follow) || chain.iter().any(|count| *count != 1) {
+            return false;
+        }
+        chain.fill(NOT_OUTSTANDING);
+        self.free.give_run(first as u16, entries.len());
+        self.taken = self.taken.wrapping_add(entries.len() as u16);
+        true
     }
 
     #[inline]

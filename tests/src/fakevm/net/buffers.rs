@@ -4,8 +4,8 @@ use crate::fakevm::error::Result;
 use crate::fakevm::mem::Shared;
 use crate::fakevm::memory::GuestMemory;
 
-/// Room between two buffers: off a power of two, so that they spread over the cache's sets.
-const GAP: usize = 128;
+/// Room between two buffers: a line, so that their first lines are an odd number of lines apart and lie in all sets of a cache.
+const GAP: usize = 64;
 
 /// Buffers in guest memory.
 #[derive(Debug)]

@@ -49,11 +49,11 @@ impl FreeList {
     #[inline]
     pub(super) fn peek_row<'t>(&self, to: &'t mut [u16]) -> &'t [u16] {
         let count = to.len().min(self.len());
-        let (row, slots) = (&mut to[..count], &self.slots[..]);
-        for (ahead, index) in row.iter_mut().enumerate() {
-            *index = slots[self.taken.wrapping_add(ahead) & self.mask];
-        }
-        row
+        let first = self.taken & self.mask;
+        let front = count.min(self.slots.len() - first);
+        to[..front].copy_from_slice(&self.slots[first..first + front]);
+        to[front..count].copy_from_slice(&self.slots[..count - front]);
+        &to[..count]
     }
 
     /// Takes as many as `to` has room for, at most all there are.
@@ -76,6 +76,20 @@ impl FreeList {
         self.given = given;
         debug_assert!(self.len() <= self.mask + 1);
         count
+    }
+
+    /// Gives `count` back that follow each other from `first` on.
+    #[inline]
+    pub(super) fn give_run(&mut self, first: u16, count: usize) {
+        let at = self.given & self.mask;
+        let front = count.min(self.slots.len() - at);
+        let (back, rest) = self.slots.split_at_mut(at);
+        let slots = rest[..front].iter_mut().chain(&mut back[..count - front]);
+        for (slot, index) in slots.zip(first..) {
+            *slot = index;
+        }
+        self.given = self.given.wrapping_add(count);
+        debug_assert!(self.len() <= self.mask + 1);
     }
 
     /// Gives one back. The queue gives back each descriptor once, so there is always room.
@@ -107,6 +121,24 @@ mod tests {
             (free.take(), free.take(), free.take()),
             (Some(2), Some(0), None)
         );
+    }
+
+    #[test]
+    fn rows_and_runs_are_what_one_by_one_is() {
+        let (mut rows, mut ones) = (FreeList::full(8), FreeList::full(8));
+        for count in [3, 8, 5, 7, 1, 6, 8, 2] {
+            let mut room = [0; 8];
+            let row = rows.take_row(&mut room[..count]).to_vec();
+            let one: Vec<_> = (0..count).filter_map(|_| ones.take()).collect();
+            assert_eq!(row, one);
+            // Back in runs: from the smallest on, each as long as it goes.
+            let mut back = row;
+            back.sort_unstable();
+            for run in back.chunk_by(|a, b| a + 1 == *b) {
+                rows.give_run(run[0], run.len());
+                run.iter().for_each(|index| ones.give(*index));
+            }
+        }
     }
 
     #[test]
