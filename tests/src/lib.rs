@@ -21,6 +21,7 @@ pub mod limits;
 pub mod netns;
 pub mod process;
 pub mod sys;
+pub mod system;
 pub mod traffic;
 pub mod ui;
 pub mod verbs;

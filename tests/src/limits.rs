@@ -8,6 +8,12 @@ use std::time::Duration;
 /// From starting QEMU to the guest agent's greeting.
 pub const BOOT: Duration = Duration::from_secs(120);
 
+/// The same of a guest with systemd and its services.
+pub const SYSTEM_BOOT: Duration = Duration::from_secs(240);
+
+/// From what the daemon's watchdog, or its end, does to the daemon being there again.
+pub const RESTART: Duration = Duration::from_secs(60);
+
 /// How long KVM gets to boot the guest before it counts as unusable.
 pub const KVM_PROBE: Duration = Duration::from_secs(12);
 

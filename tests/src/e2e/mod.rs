@@ -19,6 +19,7 @@ mod offloads;
 mod policy;
 mod refusals;
 pub mod rig;
+mod service;
 pub mod traffic;
 
 use crate::artifacts::{self, Programs};
@@ -148,6 +149,7 @@ pub fn all() -> Vec<Test> {
     all.extend(idle::tests());
     all.extend(lifecycle::tests());
     all.extend(libvirt::tests());
+    all.extend(service::tests());
     all.extend(memory::tests());
     all.extend(matrix::tests());
     all.extend(iommu::tests());

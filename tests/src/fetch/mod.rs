@@ -1,4 +1,4 @@
-//! QEMU, guest kernel and the guest's programs, and libvirt for its tests: taken from Debian packages, kept in
+//! QEMU, guest kernel and the guest's programs, and what hosts have (libvirt, systemd) for its tests: taken from Debian packages, kept in
 //! the cache.
 //!
 //! Owns the cache's layout: one directory per recipe, put in place whole by a rename, made under a
@@ -41,15 +41,18 @@ const GUESTS: Recipe = Recipe {
     kernel: true,
 };
 
-const LIBVIRT: Recipe = Recipe {
-    name: "trixie-backports-libvirt-1",
-    what: "libvirt",
+const HOST: Recipe = Recipe {
+    name: "trixie-backports-host-1",
+    what: "libvirt and systemd",
     programs: &[
         "libvirt-daemon",
         "libvirt-daemon-driver-qemu",
         "libvirt-clients",
         "python3",
         "busybox-static",
+        "systemd",
+        "dbus",
+        "iproute2",
     ],
     kernel: false,
 };
@@ -72,15 +75,18 @@ pub fn ensure() -> Result<Tree> {
     Tree::open(&home)
 }
 
-/// Root of a tree with libvirt and Python, fetched if the cache lacks it. Its programs expect it to be `/`.
+/// Root of a tree with what hosts have, libvirt, systemd and Python, fetched if the cache lacks it. Its programs
+/// expect it to be `/`.
 ///
 /// # Errors
 /// As [`ensure`].
-pub fn libvirt() -> Result<PathBuf> {
-    let home = place(&LIBVIRT, |made| {
-        let daemon = made.join(TREE).join("usr/sbin/libvirtd");
-        if !daemon.is_file() {
-            bail!("no {} in what was fetched", daemon.display());
+pub fn host() -> Result<PathBuf> {
+    let home = place(&HOST, |made| {
+        for program in ["usr/sbin/libvirtd", "usr/lib/systemd/systemd"] {
+            let program = made.join(TREE).join(program);
+            if !program.is_file() {
+                bail!("no {} in what was fetched", program.display());
+            }
         }
         Ok(())
     })?;

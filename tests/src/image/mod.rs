@@ -57,13 +57,19 @@ pub fn build(tree: &Tree, agent: &Path, file: &Path) -> Result<()> {
     add_programs(tree, &mut archive)?;
 
     let modules = modules::resolve(tree)?;
-    let names: String = modules
-        .iter()
-        .map(|m| format!("/lib/modules/{}.ko\n", m.name))
-        .collect();
-    archive.file("etc/modules", 0o644, names.as_bytes());
+    let lists = [
+        ("etc/modules", &modules.all),
+        ("etc/modules.system", &modules.systems),
+    ];
+    for (list, modules) in lists {
+        let names: String = modules
+            .iter()
+            .map(|m| format!("/lib/modules/{}.ko\n", m.name))
+            .collect();
+        archive.file(list, 0o644, names.as_bytes());
+    }
     archive.directory("usr/lib/modules");
-    for module in &modules {
+    for module in modules.all.iter().chain(&modules.systems) {
         archive.file(
             &format!("usr/lib/modules/{}.ko", module.name),
             0o644,

@@ -19,6 +19,9 @@ const WANTED: [&str; 7] = [
     "vfio_pci",
 ];
 
+/// What a guest needs whose system is a tree of the host's; nobody else loads them.
+const WANTED_BY_SYSTEMS: [&str; 3] = ["9pnet_virtio", "9p", "overlay"];
+
 /// Modules that must be in the tree: they are what the lab is about.
 const REQUIRED: [&str; 1] = ["virtio_net"];
 
@@ -30,8 +33,16 @@ pub struct Module {
     pub data: Vec<u8>,
 }
 
-/// Reads the wanted modules and all they depend on; each comes after what it needs.
-pub fn resolve(tree: &Tree) -> Result<Vec<Module>> {
+/// Modules, each after what it needs.
+pub struct Modules {
+    /// What every guest loads.
+    pub all: Vec<Module>,
+    /// What some load behind those.
+    pub systems: Vec<Module>,
+}
+
+/// Reads the wanted modules and all they depend on.
+pub fn resolve(tree: &Tree) -> Result<Modules> {
     let mut index = HashMap::new();
     find(&tree.modules_dir(), &mut index)?;
     for name in REQUIRED {
@@ -43,7 +54,15 @@ pub fn resolve(tree: &Tree) -> Result<Vec<Module>> {
     for name in WANTED {
         add(tree, &index, name, &mut ready)?;
     }
-    Ok(ready)
+    let count = ready.len();
+    for name in WANTED_BY_SYSTEMS {
+        add(tree, &index, name, &mut ready)?;
+    }
+    let systems = ready.split_off(count);
+    Ok(Modules {
+        all: ready,
+        systems,
+    })
 }
 
 fn add(

@@ -52,7 +52,7 @@ impl Libvirt {
     /// # Errors
     /// If it does not come up; what it said is in the message.
     pub fn start(lab: &Lab, programs: &Programs, daemon: &Daemon) -> Result<Self> {
-        let tree = fetch::libvirt()?;
+        let tree = fetch::host()?;
         let work = tempfile::Builder::new()
             .prefix("v")
             .rand_bytes(4)
