@@ -13,7 +13,7 @@ fn every_answer_is_as_documented() {
     let house = House::new();
     let daemon = house.start(&[]);
     let schema = published();
-    let commands: [(&str, &[&str]); 40] = [
+    let commands: [(&str, &[&str]); 41] = [
         ("create", &["create", "vm1", "--queue-pairs", "2"]),
         ("create", &["create", "vm1", "--queue-pairs", "2"]),
         (
@@ -68,6 +68,7 @@ fn every_answer_is_as_documented() {
         ("edit", &["edit", "vm4", "--patch", "{\"mtu\": 1500}"]),
         ("edit", &["edit", "vm4", "--patch", "{}"]),
         ("types", &["types"]),
+        ("jobs", &["jobs"]),
         ("export", &["export"]),
         ("stop", &["stop", "vm4"]),
         ("stop", &["stop", "vm4", "vm4"]),

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::commands::PAGE;
 use super::table::{Cell, number, printable, table, text};
 use super::terminal::Terminal;
-use super::{Answer, DONE, Failure, REFUSED};
+use super::{Answer, DONE, Failure, REFUSED, jobs};
 use crate::bus::{CallError, ManagerClient, Options, typed};
 use crate::engine::{FORMAT, ImportOutcome, Imported, ImportedDevice, Types, VERSION};
 use crate::limits::MAX_IMPORT;
@@ -69,7 +69,11 @@ pub(super) async fn import(
     let options: Options = [("dry_run", dry_run.into()), ("start", start.into())]
         .into_iter()
         .collect();
-    let json = client.import(&text, options).await?;
+    let json = if jobs::watched() {
+        jobs::import(client, &text, options).await?
+    } else {
+        client.import(&text, options).await?
+    };
     let imported: Imported = typed(json.clone())?;
     let unstarted = start && !dry_run && imported.devices.iter().any(|device| !device.started);
     let code = if imported.ok && !unstarted {

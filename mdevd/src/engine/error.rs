@@ -34,13 +34,17 @@ pub enum ErrorKind {
     NotReady,
     /// The daemon's configuration cannot be used as it is.
     BadConfiguration,
+    /// It was cancelled.
+    Cancelled,
+    /// What is to be cancelled is where it cannot go back, or has ended.
+    NotCancellable,
     /// A fault of the daemon itself.
     Internal,
 }
 
 impl ErrorKind {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::AlreadyExists,
         Self::NotFound,
         Self::Busy,
@@ -54,6 +58,8 @@ impl ErrorKind {
         Self::Stopping,
         Self::NotReady,
         Self::BadConfiguration,
+        Self::Cancelled,
+        Self::NotCancellable,
         Self::Internal,
     ];
 
@@ -73,6 +79,8 @@ impl ErrorKind {
             Self::Stopping => "io.mdevd1.Error.Stopping",
             Self::NotReady => "io.mdevd1.Error.NotReady",
             Self::BadConfiguration => "io.mdevd1.Error.BadConfiguration",
+            Self::Cancelled => "io.mdevd1.Error.Cancelled",
+            Self::NotCancellable => "io.mdevd1.Error.NotCancellable",
             Self::Internal => "io.mdevd1.Error.Internal",
         }
     }
@@ -93,6 +101,8 @@ impl ErrorKind {
             Self::Stopping => "stopping",
             Self::NotReady => "not-ready",
             Self::BadConfiguration => "bad-configuration",
+            Self::Cancelled => "cancelled",
+            Self::NotCancellable => "not-cancellable",
             Self::Internal => "internal",
         }
     }
@@ -416,6 +426,7 @@ fn look(what: &str, hint: &str) -> String {
     let list = match what {
         "PF" => "pf list",
         "profile" => "policy list",
+        "job" => "jobs",
         _ => "list",
     };
     format!("{hint}{stop} 'cvfctl {list}' shows what there is")
