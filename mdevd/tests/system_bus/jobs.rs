@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::objects::{Signals, text};
-use super::support::House;
 use super::support::bus::{Bus, can_run};
+use super::support::{Daemon, House};
 use super::*;
 
 /// A script that is asked before commands on `slow-…` and waits until it is let go.
@@ -19,8 +19,8 @@ impl Gate {
         let script = house.callouts().join("10-gate");
         // A script whose asker goes down ends with this directory.
         let body = format!(
-            "#!/bin/sh\n[ $4 = ${{WHEN:-pre}} ] || exit 0\ncase ${{14}} in slow-*) ;; *) exit 0 ;; esac\n\
-             cd {gate} && : > asked-${{14}}\nwhile [ -e asked-${{14}} ] && [ ! -e open ]; do sleep 0.02; done\n",
+            "#!/bin/sh\n[ $4 = pre ] || exit 0\ncase ${{14}} in slow-*) ;; *) exit 0 ;; esac\n\
+             cd {gate} && echo $$ > asked-${{14}}\nwhile [ -e asked-${{14}} ] && [ ! -e open ]; do sleep 0.02; done\n",
             gate = gate.display()
         );
         std::fs::write(&script, body).expect("written");
@@ -35,21 +35,39 @@ impl Gate {
         std::fs::write(self.0.join("open"), "").expect("written");
     }
 
-    async fn asked_about(&self, name: &str) {
+    /// Waits until the script is asked about `name`; its process.
+    async fn asked_about(&self, name: &str) -> Script {
         let asked = self.0.join(format!("asked-{name}"));
         let wait = async {
-            while !asked.exists() {
+            loop {
+                let said = std::fs::read_to_string(&asked).unwrap_or_default();
+                if let Some(pid) = said.strip_suffix('\n') {
+                    return Script(pid.to_owned());
+                }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, wait)
-            .await
-            .expect("asked in time");
+        let asked = tokio::time::timeout(PATIENCE, wait).await;
+        asked.expect("asked in time")
     }
 }
 
-/// Scripts have long here, so that nothing ends by their deadline.
-const LONG: [&str; 2] = ["--callout-timeout", "60"];
+/// A script that runs, or ran.
+struct Script(String);
+
+impl Script {
+    fn runs(&self) -> bool {
+        // One that was killed and not yet waited for is "Z".
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    }
+}
+
+/// A daemon whose scripts have long, so that nothing ends by their deadline.
+fn patient<'a>(bus: &Bus, house: &'a House) -> Daemon<'a> {
+    let file = house.file("callout-timeout = 60\n");
+    bus.daemon(house, &["--config", &file])
+}
 
 fn job() -> HashMap<&'static str, Value<'static>> {
     HashMap::from([("job", Value::from(true))])
@@ -102,7 +120,7 @@ async fn a_job_is_answered_at_once_seen_while_it_waits_and_has_its_result_later(
     }
     let (bus, house) = (Bus::start(), House::new());
     let gate = Gate::of(&house);
-    let daemon = bus.daemon(&house, &LONG);
+    let daemon = patient(&bus, &house);
     let client = bus.client().await;
     let mut signals = Signals::of(&client).await;
     let id = begin(&client, "Create", "slow-1").await;
@@ -151,19 +169,9 @@ async fn a_job_is_answered_at_once_seen_while_it_waits_and_has_its_result_later(
     let (name, why) = refusal(manager(&client, "Destroy", &("slow-1", job())).await);
     assert_eq!(name, "io.mdevd1.Error.InvalidArgument");
     assert!(why.contains("DestroyAsJob"), "{why}");
-    let reply = call(
-        &client,
-        &device("slow_2d1"),
-        DEVICE_INTERFACE,
-        "DestroyAsJob",
-        &(none(),),
-    );
-    let begun: Dict = reply
-        .await
-        .expect("begun")
-        .body()
-        .deserialize()
-        .expect("a{sv}");
+    let at = device("slow_2d1");
+    let reply = call(&client, &at, DEVICE_INTERFACE, "DestroyAsJob", &(none(),)).await;
+    let begun: Dict = reply.expect("begun").body().deserialize().expect("a{sv}");
     let id = u32::try_from(u64::try_from(&begun["id"]).expect("t")).expect("small");
     assert_eq!(ended(&mut signals, id).await, "done");
     assert_eq!(daemon.json(&["list"]).as_array().map(Vec::len), Some(0));
@@ -175,7 +183,7 @@ async fn callers_that_wait_make_jobs_where_scripts_do_and_only_there() {
         return;
     }
     let (bus, house) = (Bus::start(), House::new());
-    let daemon = bus.daemon(&house, &LONG);
+    let daemon = patient(&bus, &house);
     let client = bus.client().await;
     manager(&client, "Create", &("quick", none()))
         .await
@@ -189,13 +197,14 @@ async fn callers_that_wait_make_jobs_where_scripts_do_and_only_there() {
         let runtime = tokio::runtime::Handle::current();
         tokio::task::block_in_place(|| {
             runtime.block_on(async {
-                gate.asked_about("slow-1").await;
+                let script = gate.asked_about("slow-1").await;
                 signals.next("JobNew").await;
                 let job = properties(&client, 1).await;
                 assert_eq!(text(&job, "Device"), "slow-1");
                 // Somebody else takes it back.
                 on_job(&client, 1, "Cancel").await.expect("it waits");
                 assert_eq!(ended(&mut signals, 1).await, "cancelled");
+                assert!(!script.runs(), "it was killed");
             });
         });
         waits.join().expect("it ends")
@@ -217,7 +226,7 @@ async fn a_caller_that_leaves_leaves_its_job_behind_and_one_user_has_so_many() {
     }
     let (bus, house) = (Bus::start(), House::new());
     let gate = Gate::of(&house);
-    let daemon = bus.daemon(&house, &LONG);
+    let daemon = patient(&bus, &house);
     let client = bus.client().await;
     let mut signals = Signals::of(&client).await;
     let leaves = bus.client().await;
@@ -255,7 +264,7 @@ async fn an_import_tells_its_progress_and_is_cancelled_between_devices() {
     }
     let (bus, house) = (Bus::start(), House::new());
     let gate = Gate::of(&house);
-    let daemon = bus.daemon(&house, &LONG);
+    let daemon = patient(&bus, &house);
     let client = bus.client().await;
     let mut signals = Signals::of(&client).await;
     let document = |names: &[&str]| {
@@ -300,11 +309,12 @@ async fn a_daemon_that_stops_takes_back_what_waits_and_tells_it() {
     }
     let (bus, house) = (Bus::start(), House::new());
     let gate = Gate::of(&house);
-    let daemon = bus.daemon(&house, &LONG);
+    let daemon = patient(&bus, &house);
     let client = bus.client().await;
     let mut signals = Signals::of(&client).await;
     let id = begin(&client, "Define", "slow-1").await;
-    gate.asked_about("slow-1").await;
+    let script = gate.asked_about("slow-1").await;
+    assert!(script.runs());
     // A reload leaves it alone.
     daemon.json(&["reload"]);
     assert_eq!(text(&properties(&client, id).await, "State"), "running");
@@ -312,8 +322,9 @@ async fn a_daemon_that_stops_takes_back_what_waits_and_tells_it() {
     assert_eq!(ended(&mut signals, id).await, "cancelled");
     let mut daemon = daemon;
     assert!(daemon.child.wait().expect("it ends").success());
+    assert!(!script.runs(), "it is not left to itself");
     drop(daemon);
-    let again = bus.daemon(&house, &LONG);
+    let again = patient(&bus, &house);
     assert_eq!(again.json(&["list"]), serde_json::json!([]));
     assert_eq!(again.json(&["jobs"]), serde_json::json!([]));
 }
@@ -325,7 +336,7 @@ async fn others_see_jobs_and_do_not_end_them() {
     }
     let (bus, house) = (Bus::start(), House::new());
     let gate = Gate::of(&house);
-    let _daemon = bus.daemon(&house, &LONG);
+    let _daemon = patient(&bus, &house);
     let client = bus.client().await;
     let id = begin(&client, "Define", "slow-1").await;
     gate.asked_about("slow-1").await;
@@ -365,4 +376,47 @@ async fn others_see_jobs_and_do_not_end_them() {
     }
     assert_eq!(text(&properties(&client, id).await, "State"), "running");
     gate.open();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_its_own_users_to_end_and_asks_before_it_is_made() {
+    if !can_run() {
+        return;
+    }
+    let (bus, house) = (Bus::start(), House::new());
+    let gate = Gate::of(&house);
+    let file = house.file("callout-timeout = 60\nbus-admin-group = \"daemon\"\n");
+    let _daemon = bus.daemon(&house, &["--config", &file]);
+    let client = bus.client().await;
+    let begin = [
+        "call",
+        NAME,
+        MANAGER,
+        MANAGER_INTERFACE,
+        "Define",
+        "sa{sv}",
+        "slow-1",
+        "1",
+        "job",
+        "b",
+        "true",
+    ];
+    let said = bus.as_nobody("", &begin);
+    assert!(said.err.contains("cannot define 'slow-1'"), "{said:?}");
+    assert_eq!(managed(&client).await.len(), 2, "no job was made");
+    let said = bus.as_nobody("daemon", &begin);
+    assert_eq!(said.code, 0, "{said:?}");
+    gate.asked_about("slow-1").await;
+    let job = properties(&client, 1).await;
+    assert_eq!(u32::try_from(&job["Uid"]), Ok(65534));
+    // Without the group by now, and its own all the same.
+    let at = path(1);
+    let cancel = ["call", NAME, &at, JOB_INTERFACE, "Cancel", "a{sv}", "0"];
+    let said = bus.as_nobody("", &cancel);
+    assert_eq!(said.code, 0, "{said:?}");
+    let mut signals = Signals::of(&client).await;
+    if text(&properties(&client, 1).await, "State") == "running" {
+        assert_eq!(ended(&mut signals, 1).await, "cancelled");
+    }
+    assert_eq!(text(&properties(&client, 1).await, "State"), "cancelled");
 }
