@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::{Value as Json, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::commands::{PAGE, answer};
 use super::table::{Cell, cut, number, number_text, ranked, text, toned};
@@ -103,6 +104,12 @@ pub(super) async fn import(
     document: &str,
     mut options: Options,
 ) -> Result<Json, Failure> {
+    let interrupt = signal(SignalKind::interrupt());
+    let mut interrupt = interrupt.map_err(|error| Failure {
+        code: REFUSED,
+        kind: "internal".to_owned(),
+        message: format!("cannot wait for signals: {error}"),
+    })?;
     options.insert("job", true.into());
     let begun = client.import(document, options).await?;
     let id = begun["id"].as_u64().and_then(|id| u32::try_from(id).ok());
@@ -118,7 +125,7 @@ pub(super) async fn import(
         show(&progress(&job));
         tokio::select! {
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(MAX_PROGRESS_PAUSE),
-            _ = tokio::signal::ctrl_c() => {
+            _ = interrupt.recv() => {
                 show("");
                 if cancelled {
                     return Err(Failure {

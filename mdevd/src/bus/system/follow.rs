@@ -146,7 +146,6 @@ impl Follower {
         loop {
             let expiry = self.engine.jobs().next_expiry();
             let told = tokio::select! {
-                biased;
                 heard = self.listener.next() => match heard {
                     Some(heard) => self.tell_events(heard).await,
                     None => return,
@@ -190,7 +189,10 @@ impl Follower {
 
     /// Tells news of a job, after what its command did to devices.
     async fn tell_jobs(&mut self, news: Result<Arc<JobNews>, Missed>) -> zbus::Result<()> {
-        while let Some(heard) = self.listener.try_next() {
+        let before = self.engine.events().last_sequence();
+        while self.done.borrow().0 < before
+            && let Some(heard) = self.listener.try_next()
+        {
             self.tell_events(heard).await?;
         }
         let (changes, due, last) = match news {
