@@ -18,7 +18,7 @@ use crate::callouts::Callouts;
 use crate::config::{self, Args, BUS_SOCKET, Config, DEVICE_DIR};
 use crate::device::{BackendError, GroupRates, Groups, RealBackend};
 use crate::engine::{BootId, Catalog, Due, Engine};
-use crate::limits::{FILES_PER_DEVICE, PULSE_PATIENCE};
+use crate::limits::{FILES_PER_DEVICE, PULSE_PATIENCE, WIND_UP_DEADLINE};
 use crate::logs::LogControl;
 use crate::metrics::{MetricsError, MetricsServer};
 use crate::profiles::{NoProfile, Profiles};
@@ -174,16 +174,22 @@ pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), Dae
             let _ = blocking(move || catalog.reload()).await;
         }
     };
+    let ending = async {
+        tokio::select! {
+            () = stop.notified() => tracing::info!("stopping: a client asked for it"),
+            _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
+            _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
+        }
+        service::notify("STOPPING=1");
+        wind_up(&catalog, &system).await;
+    };
     tokio::select! {
         () = on_system_bus => {}
         () = bus.serve(catalog.clone()) => {}
         () = scrapes => {}
         () = reloads => {}
-        () = stop.notified() => tracing::info!("stopping: a client asked for it"),
-        _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
-        _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
+        () = ending => {}
     }
-    service::notify("STOPPING=1");
     drop(bus);
     blocking(move || catalog.shut_down()).await?;
     tracing::info!("stopped");
@@ -201,6 +207,20 @@ fn start_due(catalog: &Catalog) {
         );
         let census = catalog.census(PULSE_PATIENCE).unwrap_or_default();
         service::notify(&format!("STATUS={}", census.status()));
+    }
+}
+
+/// Commands that can go back do, while those who wait for them can still be told.
+async fn wind_up(catalog: &Arc<Catalog>, system: &SystemBus) {
+    let (jobs, its) = (catalog.jobs().clone(), catalog.clone());
+    let told = async {
+        // What came of it is told by the jobs.
+        let _ = blocking(move || its.wind_up()).await;
+        jobs.settled().await;
+        system.told().await;
+    };
+    if tokio::time::timeout(WIND_UP_DEADLINE, told).await.is_err() {
+        tracing::warn!("commands are at work that cannot go back; they are not waited for");
     }
 }
 

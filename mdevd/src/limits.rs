@@ -90,6 +90,8 @@ pub const CALL_DEADLINE: Duration = Duration::from_secs(30);
 pub const MIN_CALL_DEADLINE: Duration = Duration::from_millis(100);
 /// Most that it can be told.
 pub const MAX_CALL_DEADLINE: Duration = Duration::from_secs(3600);
+/// Most time between two looks of `cvfctl import` at how far it is.
+pub const MAX_PROGRESS_PAUSE: Duration = Duration::from_millis(200);
 /// Least time between two looks of `cvfctl top`.
 pub const MIN_INTERVAL: Duration = Duration::from_millis(100);
 /// Most time between two looks of `cvfctl top`.
@@ -160,3 +162,19 @@ pub const MAX_NOTIFICATIONS: usize = 1024;
 pub const MAX_IMPORT: usize = 960 << 10;
 /// Most definitions of one.
 pub const MAX_IMPORTED: usize = 4096;
+/// Most jobs that are queued or run; commands that nobody asked for as jobs are not shown as ones beyond.
+pub const MAX_JOBS: usize = 256;
+/// Of those, jobs that one user asked for.
+pub const MAX_JOBS_OF_ONE: usize = 32;
+/// Jobs that were asked for and run at a time; others are queued. Half of the callouts is left for callers that wait.
+pub const MAX_JOBS_AT_ONCE: usize = MAX_CALLOUTS_AT_ONCE / 2;
+/// Most jobs that have ended and are shown still.
+pub const MAX_ENDED_JOBS: usize = 128;
+/// Time that they are.
+pub const JOB_KEPT: Duration = Duration::from_secs(600);
+/// Bytes of their answers, as JSON.
+pub const MAX_JOB_BYTES: usize = 16 << 20;
+/// News of jobs that are kept for listeners that are slow; who is slower looks at all jobs anew.
+pub const MAX_JOB_NEWS: usize = 1024;
+/// Time that commands have to go back, and the bus to tell it, when the daemon stops.
+pub const WIND_UP_DEADLINE: Duration = Duration::from_secs(2);

@@ -69,6 +69,7 @@ fn every_answer_is_as_documented() {
         ("edit", &["edit", "vm4", "--patch", "{\"mtu\": 1500}"]),
         ("edit", &["edit", "vm4", "--patch", "{}"]),
         ("types", &["types"]),
+        ("jobs", &["jobs"]),
         ("export", &["export"]),
         ("stop", &["stop", "vm4"]),
         ("stop", &["stop", "vm4", "vm4"]),

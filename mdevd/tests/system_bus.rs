@@ -4,6 +4,8 @@ mod support;
 
 #[path = "system_bus/authority.rs"]
 mod authority;
+#[path = "system_bus/jobs.rs"]
+mod jobs;
 #[path = "system_bus/objects.rs"]
 mod objects;
 #[path = "system_bus/stay.rs"]
@@ -22,6 +24,7 @@ const ROOT: &str = "/io/mdevd1";
 const MANAGER: &str = "/io/mdevd1/Manager";
 const MANAGER_INTERFACE: &str = "io.mdevd1.Manager";
 const DEVICE_INTERFACE: &str = "io.mdevd1.Device";
+const JOB_INTERFACE: &str = "io.mdevd1.Job";
 const OBJECT_MANAGER: &str = "org.freedesktop.DBus.ObjectManager";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 /// Until something that must come counts as not coming.

@@ -143,7 +143,7 @@ impl ManagerClient {
         })
     }
 
-    async fn ask<B>(&self, method: &str, body: &B) -> Result<Json, CallError>
+    pub(super) async fn ask<B>(&self, method: &str, body: &B) -> Result<Json, CallError>
     where
         B: serde::Serialize + DynamicType,
     {

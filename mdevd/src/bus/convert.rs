@@ -17,14 +17,21 @@ pub type Dict = HashMap<String, OwnedValue>;
 /// # Errors
 /// It is not an object, or cannot be expressed.
 pub fn to_dict(value: &impl Serialize) -> Result<Dict, String> {
-    match serde_json::to_value(value) {
-        Ok(Json::Object(map)) => object(map)
+    json_dict(serde_json::to_value(value).map_err(|error| error.to_string())?)
+}
+
+/// An object as `a{sv}`.
+///
+/// # Errors
+/// It is not an object, or cannot be expressed.
+pub(super) fn json_dict(value: Json) -> Result<Dict, String> {
+    match value {
+        Json::Object(map) => object(map)
             .into_iter()
             .map(|(key, value)| Ok((key, value.try_into_owned()?)))
             .collect::<Result<_, zbus::zvariant::Error>>()
             .map_err(|error| error.to_string()),
-        Ok(_) => Err("not an object".to_owned()),
-        Err(error) => Err(error.to_string()),
+        _ => Err("not an object".to_owned()),
     }
 }
 

@@ -6,16 +6,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use zbus::object_server::{ResponseDispatchNotifier, SignalEmitter};
-use zbus::zvariant::OwnedFd;
+use zbus::zvariant::{ObjectPath, OwnedFd};
 use zbus::{Connection, interface};
 
-use super::convert::{Dict, dict_to_json, to_dict};
+use super::convert::{Dict, dict_to_json, json_dict, to_dict};
 use super::error::BusError;
-use super::turns::TURNS;
 use super::watch::Watch;
 use crate::engine::{
-    CaptureRequest, CreateRequest, DefineRequest, Engine, EngineError, ErrorKind, ExplainRequest,
-    ImportOptions, SetRequest, VersionView, other_kind,
+    CaptureRequest, Engine, EngineError, ErrorKind, ExplainRequest, VersionView, other_kind,
 };
 use crate::limits::{FAREWELL_DEADLINE, MAX_PAGE};
 use crate::nearest;
@@ -24,8 +22,8 @@ use crate::nearest;
 /// a peer that does not read its replies stops its own calls only.
 pub struct Manager {
     engine: Arc<dyn Engine>,
-    /// One peer's watch, and who that is.
-    peer: Option<(Watch, String)>,
+    /// One peer's watch, and which user that is.
+    peer: Option<(Watch, u32)>,
 }
 
 impl Manager {
@@ -38,28 +36,18 @@ impl Manager {
     pub fn of_peer(engine: Arc<dyn Engine>, watch: Watch, uid: u32) -> Self {
         Self {
             engine,
-            peer: Some((watch, format!("uid {uid} at the control socket"))),
+            peer: Some((watch, uid)),
         }
     }
 
-    /// The same for a command on a device, or on whatever it may be: in its turn.
-    async fn ask_to<T, F>(
-        &self,
-        attempted: &'static str,
-        device: Option<&str>,
-        work: F,
-    ) -> Result<T, BusError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&dyn Engine) -> Result<T, EngineError> + Send + 'static,
-    {
-        let turn = TURNS.take(&self.engine, attempted, device).await?;
-        self.ask(move |engine| {
-            let done = work(engine);
-            drop(turn);
-            done
-        })
-        .await
+    pub(super) fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
+    }
+
+    /// Whose calls zbus serves: the peer's.
+    fn uid(&self) -> u32 {
+        let own = || nix::unistd::Uid::effective().as_raw();
+        self.peer.as_ref().map_or_else(own, |(_, uid)| *uid)
     }
 
     /// Runs `work` where it may block, but not for scripts.
@@ -132,7 +120,7 @@ impl Manager {
     }
 }
 
-fn internal(message: String) -> BusError {
+pub(super) fn internal(message: String) -> BusError {
     BusError {
         kind: ErrorKind::Internal,
         message,
@@ -144,7 +132,10 @@ fn dict(value: &impl Serialize) -> Result<Dict, BusError> {
 }
 
 /// Reads options into `T`, whose keys are `known`.
-fn options<T: DeserializeOwned>(options: &Dict, known: &[&str]) -> Result<T, EngineError> {
+pub(super) fn options<T: DeserializeOwned>(
+    options: &Dict,
+    known: &[&str],
+) -> Result<T, EngineError> {
     if let Some(unknown) = options.keys().find(|key| !known.contains(&key.as_str())) {
         let hint = nearest::hint(unknown, known.iter().copied());
         let why = format!("there is no such option{hint}");
@@ -163,8 +154,8 @@ fn options<T: DeserializeOwned>(options: &Dict, known: &[&str]) -> Result<T, Eng
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
-struct DestroyOptions {
-    force: bool,
+pub(super) struct DestroyOptions {
+    pub(super) force: bool,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -187,7 +178,7 @@ struct ListStatsOptions {
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
-struct NoOptions {}
+pub(super) struct NoOptions {}
 
 #[derive(Serialize)]
 struct StopView {
@@ -225,66 +216,39 @@ impl Manager {
 
     /// Makes a device, or starts it where it is defined. An empty name has one made. Options: the attributes that
     /// docs/dbus.md lists; persistent (b): define it, too, with start (s: auto, manual) and order (x), else it ends
-    /// with this boot of the host; dry_run (b): only tell what would be made.
+    /// with this boot of the host; dry_run (b): only tell what would be made; job (b): answer at once with id (t) and
+    /// job (o), see ShowJob.
     #[zbus(out_args("device"))]
-    pub(super) async fn create(&self, name: String, options: Dict) -> Result<Dict, BusError> {
-        let known: Vec<_> = CreateRequest::KEYS
-            .into_iter()
-            .filter(|key| *key != "name")
-            .collect();
-        let name = Some(name).filter(|name| !name.is_empty());
-        let mut request: CreateRequest =
-            self::options(&options, &known).map_err(|error| error.creating(name.as_deref()))?;
-        request.name.clone_from(&name);
-        let work = move |engine: &dyn Engine| engine.create(request);
-        dict(&self.ask_to("create", name.as_deref(), work).await?)
+    async fn create(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        self.command("Create", name, options, self.uid()).await
     }
 
     /// Stores a definition without composing it; keeps a transient device that is so already. An empty name has one
     /// made. Options: those of Create without persistent; start (s: auto, manual), order (x); replace (b): in place
     /// of what is defined under that name, at once where it runs; instead_of (s): the same, in place of this definition
-    /// only, the JSON text of one of Export; dry_run (b): only tell.
+    /// only, the JSON text of one of Export; dry_run (b): only tell; job (b): as Create.
     #[zbus(out_args("device"))]
-    pub(super) async fn define(&self, name: String, options: Dict) -> Result<Dict, BusError> {
-        let known: Vec<_> = CreateRequest::KEYS
-            .into_iter()
-            .filter(|key| !["name", "persistent"].contains(key))
-            .chain(["replace", "instead_of"])
-            .collect();
-        let mut request: DefineRequest =
-            self::options(&options, &known).map_err(|error| error.on("define", &name))?;
-        let name = Some(name).filter(|name| !name.is_empty());
-        request.device.name.clone_from(&name);
-        let work = move |engine: &dyn Engine| engine.define(request);
-        dict(&self.ask_to("define", name.as_deref(), work).await?)
+    async fn define(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        self.command("Define", name, options, self.uid()).await
     }
 
-    /// Forgets a definition; a device that runs goes on as a transient one.
+    /// Forgets a definition; a device that runs goes on as a transient one. Options: job (b): as Create.
     #[zbus(out_args("outcome"))]
-    pub(super) async fn undefine(&self, name: String, options: Dict) -> Result<Dict, BusError> {
-        let NoOptions {} = self::options(&options, &[])?;
-        let its = name.clone();
-        let work = move |engine: &dyn Engine| engine.undefine(&name);
-        dict(&self.ask_to("undefine", Some(&its), work).await?)
+    async fn undefine(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        self.command("Undefine", name, options, self.uid()).await
     }
 
-    /// Composes what is defined.
+    /// Composes what is defined. Options: job (b): as Create.
     #[zbus(out_args("device"))]
-    pub(super) async fn start(&self, name: String, options: Dict) -> Result<Dict, BusError> {
-        let NoOptions {} = self::options(&options, &[])?;
-        let its = name.clone();
-        let work = move |engine: &dyn Engine| engine.start(&name);
-        dict(&self.ask_to("start", Some(&its), work).await?)
+    async fn start(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        self.command("Start", name, options, self.uid()).await
     }
 
     /// Retires a device and keeps its definition; a transient one is gone. Options: force (b): cut a connected
-    /// client off.
+    /// client off; job (b): as Create.
     #[zbus(out_args("outcome"))]
-    pub(super) async fn stop(&self, name: String, options: Dict) -> Result<Dict, BusError> {
-        let DestroyOptions { force } = self::options(&options, &["force"])?;
-        let its = name.clone();
-        let work = move |engine: &dyn Engine| engine.stop_device(&name, force);
-        dict(&self.ask_to("stop", Some(&its), work).await?)
+    async fn stop(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        self.command("Stop", name, options, self.uid()).await
     }
 
     /// Up to `limit` definitions of persistent devices with names after `after`, each as the options of Define and its
@@ -311,12 +275,11 @@ impl Manager {
     }
 
     /// Defines what a document says, all of it or nothing: the JSON text that `cvfctl export` prints. The answer says
-    /// for each definition what became of it. Options: dry_run (b): only tell; start (b): start them afterwards.
+    /// for each definition what became of it. Options: dry_run (b): only tell; start (b): start them afterwards;
+    /// job (b): as Create.
     #[zbus(out_args("outcome"))]
-    pub(super) async fn import(&self, document: String, options: Dict) -> Result<Dict, BusError> {
-        let how: ImportOptions = self::options(&options, &["dry_run", "start"])?;
-        let work = move |engine: &dyn Engine| engine.import(&document, how);
-        dict(&self.ask_to("import", None, work).await?)
+    async fn import(&self, document: String, options: Dict) -> Result<Dict, BusError> {
+        self.command("Import", document, options, self.uid()).await
     }
 
     /// What can be made (types: by PF and personality) and under which limits (profiles). Options: queue_pairs (t):
@@ -329,24 +292,24 @@ impl Manager {
     }
 
     /// Takes a device away for good, and its definition with it. Options: force (b): cut a connected client off.
-    pub(super) async fn destroy(&self, name: String, options: Dict) -> Result<(), BusError> {
-        let DestroyOptions { force } = self::options(&options, &["force"])?;
-        let its = name.clone();
-        let work = move |engine: &dyn Engine| engine.destroy(&name, force);
-        self.ask_to("destroy", Some(&its), work).await
+    async fn destroy(&self, name: String, options: Dict) -> Result<(), BusError> {
+        let done = self.command("Destroy", name, options, self.uid()).await;
+        done.map(drop)
+    }
+
+    /// The same as a job: answers at once with id (t) and job (o), see ShowJob.
+    #[zbus(out_args("begun"))]
+    async fn destroy_as_job(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        self.command("DestroyAsJob", name, options, self.uid())
+            .await
     }
 
     /// Changes attributes of a device while it runs. Options: the attributes that docs/dbus.md lists (a text, `none`
     /// to take one away, or a number); dry_run (b): only tell what would change. One that is not started takes it
-    /// for its next start; one that failed is tried again with it.
+    /// for its next start; one that failed is tried again with it. job (b): as Create.
     #[zbus(out_args("changed"))]
-    pub(super) async fn set(&self, name: String, options: Dict) -> Result<Dict, BusError> {
-        let known: Vec<_> = SetRequest::KEYS.into_iter().chain(["dry_run"]).collect();
-        let request: SetRequest =
-            self::options(&options, &known).map_err(|error| error.on("change", &name))?;
-        let its = name.clone();
-        let work = move |engine: &dyn Engine| engine.set(&name, request);
-        dict(&self.ask_to("change", Some(&its), work).await?)
+    async fn set(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        self.command("Set", name, options, self.uid()).await
     }
 
     /// Asks the guest's driver to announce its addresses to the network.
@@ -360,9 +323,8 @@ impl Manager {
     /// count: frames; seconds; drops (b): only dropped ones.
     #[zbus(out_args("pcapng"))]
     async fn capture(&self, name: String, options: Dict) -> Result<OwnedFd, BusError> {
-        let by = self.peer.as_ref().map(|(_, by)| by.clone());
-        self.capture_for(name, options, by.unwrap_or_default())
-            .await
+        let by = format!("uid {} at the control socket", self.uid());
+        self.capture_for(name, options, by).await
     }
 
     /// Up to `limit` devices with names after `after`; `next` is the `after` of the next page, or empty.
@@ -477,7 +439,7 @@ impl Manager {
     ) -> Result<u64, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         Ok(match &self.peer {
-            Some((watch, _)) => watch.start(self.engine.events(), connection.clone()),
+            Some((watch, _)) => watch.start(&*self.engine, connection.clone()),
             None => self.engine.events().last_sequence(),
         })
     }
@@ -495,6 +457,60 @@ impl Manager {
     /// count (t): the receiver was too slow for so many.
     #[zbus(signal)]
     async fn event(emitter: &SignalEmitter<'_>, event: Dict) -> zbus::Result<()>;
+
+    /// Up to `limit` jobs with numbers after `after`, those included that ended within the last ten minutes; `next` is
+    /// the `after` of the next page, or 0.
+    #[zbus(out_args("jobs", "next"))]
+    pub(super) async fn list_jobs(
+        &self,
+        after: u32,
+        limit: u32,
+        options: Dict,
+    ) -> Result<(Vec<Dict>, u32), BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        let limit = usize::try_from(limit).unwrap_or(MAX_PAGE);
+        let page = self.engine.jobs().list(after, limit);
+        Ok((
+            page.jobs.iter().map(dict).collect::<Result<_, _>>()?,
+            page.next,
+        ))
+    }
+
+    /// A job: a command that takes long because it waits for scripts or goes through many devices, or that was begun
+    /// as one (option job). Keys: id, method, device, state (s: queued, running, done, failed, cancelled), done and
+    /// total (t: steps), uid, asked_us, started_us, ended_us, error.
+    #[zbus(out_args("job"))]
+    pub(super) async fn show_job(&self, id: u32, options: Dict) -> Result<Dict, BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        dict(&self.engine.jobs().show(id)?)
+    }
+
+    /// What a job has come to: the answer of its method, or its error.
+    #[zbus(out_args("answer"))]
+    pub(super) async fn job_result(&self, id: u32, options: Dict) -> Result<Dict, BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        json_dict(self.engine.jobs().result(id)?).map_err(internal)
+    }
+
+    /// Has a job end with nothing done, or between two devices. Refused where it cannot go back.
+    pub(super) async fn cancel_job(&self, id: u32, options: Dict) -> Result<(), BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        Ok(self.engine.jobs().cancel(id)?)
+    }
+
+    /// There is a new job. On the private socket `job` is only a name; ShowJob tells about it.
+    #[zbus(signal)]
+    async fn job_new(emitter: &SignalEmitter<'_>, id: u32, job: ObjectPath<'_>)
+    -> zbus::Result<()>;
+
+    /// A job has ended: done, failed or cancelled. It is shown for ten minutes more.
+    #[zbus(signal)]
+    async fn job_removed(
+        emitter: &SignalEmitter<'_>,
+        id: u32,
+        job: ObjectPath<'_>,
+        result: &str,
+    ) -> zbus::Result<()>;
 
     /// Reads the daemon's configuration again. The answer names what is in force now (changed) and what waits for a
     /// restart (restart); a broken file is refused, and nothing changes.

@@ -9,8 +9,10 @@ use zbus::Connection;
 
 use super::event::event_dict;
 use super::guard::LastHeard;
+use super::job_signals::JobSignals;
 use super::{MANAGER_INTERFACE, MANAGER_PATH};
-use crate::engine::{Events, Listener};
+use crate::engine::jobs::{JobListener, Jobs, Missed};
+use crate::engine::{Engine, Listener};
 
 /// One peer's watch: at most one task, which ends with the peer. Clones are the same watch.
 #[derive(Clone, Debug)]
@@ -35,8 +37,10 @@ impl Watch {
     }
 
     /// Tells the peer events from now on; the number is that of the last one before.
-    pub(super) fn start(&self, events: &Events, connection: Connection) -> u64 {
-        let (listener, last) = events.listen();
+    pub(super) fn start(&self, engine: &dyn Engine, connection: Connection) -> u64 {
+        let (jobs, known, _) = engine.jobs().listen();
+        let jobs = (jobs, JobSignals::of(&known), engine.jobs().clone());
+        let (listener, last) = engine.events().listen();
         let (stop, stopped) = oneshot::channel();
         let mut task = self.task.lock();
         // A second request replaces the first: the peer asked to begin anew.
@@ -45,7 +49,7 @@ impl Watch {
         }
         *task = Some(Telling {
             stop,
-            task: tokio::spawn(tell(connection, listener, stopped)),
+            task: tokio::spawn(tell(connection, listener, jobs, stopped)),
         });
         self.heard.watching(true);
         last
@@ -67,12 +71,33 @@ impl Watch {
 }
 
 /// A message that has begun is always sent to its end, else the peer could not read what follows.
-async fn tell(connection: Connection, mut listener: Listener, mut stopped: oneshot::Receiver<()>) {
+async fn tell(
+    connection: Connection,
+    mut listener: Listener,
+    (mut news, mut signals, jobs): (JobListener, JobSignals, Jobs),
+    mut stopped: oneshot::Receiver<()>,
+) {
     loop {
         let heard = tokio::select! {
             biased;
             _ = &mut stopped => return,
             heard = listener.next() => heard,
+            heard = news.next() => {
+                let due = match heard {
+                    Ok(news) => signals.about(&news),
+                    Err(Missed) => {
+                        let (new, all, _) = jobs.listen();
+                        news = new;
+                        signals.about_all(&all)
+                    }
+                };
+                for signal in due {
+                    if signal.send(&connection).await.is_err() {
+                        return;
+                    }
+                }
+                continue;
+            }
         };
         let Some(heard) = heard else { return };
         let event = event_dict(&heard);

@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::engine::jobs::{self, CutShort};
 use crate::engine::{Action, Hooks, Moment, Word};
 use crate::limits::{
     CALLOUT_DEADLINE, CHANGE_DEADLINE, MAX_CALLOUT_DEADLINE, MAX_CALLOUTS_AT_ONCE,
@@ -100,7 +101,7 @@ impl Callouts {
                 while let Ok(Notification { scripts, call }) = waiting.recv() {
                     for script in &scripts {
                         // Whatever comes of it.
-                        let _ = its.run(script, &call);
+                        let _ = its.run(script, &call, std::future::pending());
                     }
                 }
             })?;
@@ -151,13 +152,19 @@ impl Callouts {
 
 impl Shared {
     /// Runs one script to its end or deadline.
-    fn run(&self, script: &Path, call: &Call) -> Result<(), String> {
+    /// `cut` comes to pass where it is not waited for any more.
+    fn run(&self, script: &Path, call: &Call, cut: impl Future<Output = ()>) -> Result<(), String> {
         let deadline = self.config.read().deadline;
         let shown = script.display();
         let ended = self.runtime.block_on(async {
-            let slot = timeout(CHANGE_DEADLINE, self.slots.acquire()).await;
+            tokio::pin!(cut);
+            let slot = tokio::select! {
+                biased;
+                () = &mut cut => return Ended::Cut,
+                slot = timeout(CHANGE_DEADLINE, self.slots.acquire()) => slot,
+            };
             match slot {
-                Ok(Ok(_slot)) => run(script, call, &self.address, deadline).await,
+                Ok(Ok(_slot)) => run(script, call, &self.address, deadline, cut).await,
                 _ => Ended::Refused(format!(
                     "it did not get its turn: {MAX_CALLOUTS_AT_ONCE} others run, and that is the limit"
                 )),
@@ -170,6 +177,10 @@ impl Shared {
                 "it had not ended after {} s, and was killed",
                 deadline.as_secs()
             ),
+            Ended::Cut => {
+                let why = jobs::cut_short().map_or("it was cut short", CutShort::words);
+                return Err(format!("{why} while callout {shown} was asked"));
+            }
         };
         let (device, uuid, event) = (&call.name, &call.uuid, call.event);
         tracing::warn!(device, uuid, event, "callout {shown}: {why}");
@@ -184,8 +195,11 @@ impl Hooks for Callouts {
             return Ok(());
         }
         let call = self.call(moment, "pre", "none");
-        let mut scripts = scripts.iter();
-        scripts.try_for_each(|script| self.shared.run(script, &call))
+        let door = jobs::waits();
+        for script in &scripts {
+            self.shared.run(script, &call, jobs::cancelled())?;
+        }
+        door.shut().map_err(|cut| cut.words().to_owned())
     }
 
     fn after(&self, moment: Moment<'_>, done: bool) {
@@ -199,11 +213,12 @@ impl Hooks for Callouts {
                 return;
             }
         };
+        jobs::tells();
         let state = if done { "success" } else { "failure" };
         let call = self.call(moment, "post", state);
         for script in &scripts {
             // It is done; what they think of it was logged.
-            let _ = self.shared.run(script, &call);
+            let _ = self.shared.run(script, &call, std::future::pending());
         }
         let call = self.call(moment, "notify", state);
         match self.notifier.try_send(Notification { scripts, call }) {

@@ -31,10 +31,18 @@ pub(super) enum Ended {
     Refused(String),
     /// At its deadline.
     Late,
+    /// It was not waited for any more.
+    Cut,
 }
 
-/// Runs `script` for at most `deadline`; then it is killed, with everything in its process group.
-pub(super) async fn run(script: &Path, call: &Call, address: &Path, deadline: Duration) -> Ended {
+/// Runs `script` for at most `deadline`, and not beyond `cut`; then it is killed, with everything in its process group.
+pub(super) async fn run(
+    script: &Path,
+    call: &Call,
+    address: &Path,
+    deadline: Duration,
+    cut: impl Future<Output = ()>,
+) -> Ended {
     let spawned = Command::new(script)
         .args(&call.arguments)
         .env_clear()
@@ -66,9 +74,17 @@ pub(super) async fn run(script: &Path, call: &Call, address: &Path, deadline: Du
             }
             child.wait().await
         };
-        let Ok(status) = timeout(deadline, end).await else {
-            kill(&mut child).await;
-            return Ended::Late;
+        let ended = tokio::select! {
+            biased;
+            ended = timeout(deadline, end) => ended.map_err(|_| Ended::Late),
+            () = cut => Err(Ended::Cut),
+        };
+        let status = match ended {
+            Ok(status) => status,
+            Err(killed) => {
+                kill(&mut child).await;
+                return killed;
+            }
         };
         if !over {
             // What it started and left may hold the pipes open for ever.

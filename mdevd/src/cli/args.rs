@@ -10,6 +10,7 @@ use libcvf::control::MacAddr;
 use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 
 use super::capture::Capture;
+use super::jobs::Jobs;
 use super::monitor::Monitor;
 use super::top::Sort;
 use crate::engine::hints::check_memory;
@@ -135,6 +136,8 @@ pub enum Command {
         #[arg(long, value_name = "N", value_parser = number(1, MAX_QUEUE_PAIRS))]
         queue_pairs: Option<u64>,
     },
+    /// Show commands that take long, and those that ended within the last ten minutes
+    Jobs(Jobs),
     /// Ask the guest's driver to announce its addresses to the network
     Announce {
         /// Device

@@ -8,7 +8,8 @@ use zbus::zvariant::Value;
 use super::args::{Args, Command, Create, PfCommand, PolicyCommand, shell};
 use super::terminal::Terminal;
 use super::{
-    Answer, Failure, address, capture, edit, exchange, lifecycle, monitor, policy, render, service,
+    Answer, Failure, address, capture, edit, exchange, jobs, lifecycle, monitor, policy, render,
+    service,
 };
 use crate::bus::{CallError, ManagerClient, Options};
 use crate::engine::{DeviceView, ErrorKind, OrNone, State, hints};
@@ -71,6 +72,7 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
         Command::Types { queue_pairs } => {
             Ok(exchange::types(&client, terminal, queue_pairs).await?)
         }
+        Command::Jobs(wanted) => jobs::run(&client, terminal, &wanted).await,
         Command::Undefine { name } => answer(client.undefine(&name).await?, lifecycle::ended),
         Command::Destroy { name, force } => {
             client.destroy(&name, force).await?;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::commands::PAGE;
 use super::table::{Cell, number, printable, table, text};
 use super::terminal::Terminal;
-use super::{Answer, DONE, Failure, REFUSED};
+use super::{Answer, DONE, Failure, REFUSED, jobs};
 use crate::bus::{CallError, ManagerClient, Options, typed};
 use crate::engine::{FORMAT, ImportOutcome, Imported, ImportedDevice, Types, VERSION};
 use crate::limits::MAX_IMPORT;
@@ -74,14 +74,19 @@ pub(super) async fn import(
         Some("-") => "standard input".to_owned(),
         _ => file.display().to_string(),
     };
-    let json = client.import(&text, options).await.map_err(|error| {
+    let refused_of = |error: CallError| {
         let refused = matches!(error, CallError::Refused { .. });
         let mut failure = Failure::from(error);
         if refused {
             failure.message = format!("{source}: {}", failure.message);
         }
         failure
-    })?;
+    };
+    let json = if jobs::watched() {
+        jobs::import(client, &text, options, refused_of).await?
+    } else {
+        client.import(&text, options).await.map_err(refused_of)?
+    };
     let imported: Imported = typed(json.clone())?;
     let unstarted = start && !dry_run && imported.devices.iter().any(|device| !device.started);
     let code = if imported.ok && !unstarted {

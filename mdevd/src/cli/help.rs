@@ -68,6 +68,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("types", &["cvfctl types", "cvfctl types --queue-pairs 4"]),
+    (
+        "jobs",
+        &[
+            "cvfctl jobs",
+            "cvfctl jobs --cancel 7",
+            "cvfctl jobs --result 7 --json",
+        ],
+    ),
     ("announce", &["cvfctl announce web1"]),
     ("list", &["cvfctl list", "cvfctl list --json"]),
     (

@@ -13,6 +13,7 @@ mod exchange;
 mod exit;
 mod frame;
 mod help;
+mod jobs;
 mod lifecycle;
 mod man;
 mod monitor;

@@ -19,6 +19,7 @@ use super::definition::{Definition, SocketAccess};
 use super::entry::{Entry, Failed, Live};
 use super::error::{EngineError, shown};
 use super::events::{Events, Happening};
+use super::jobs::{JobLimits, Jobs};
 use super::lifecycle::{
     BootId, DefineRequest, Ended, Exported, Hooks, ImportOptions, Imported, Types,
 };
@@ -48,6 +49,7 @@ pub struct Catalog {
     pub(super) names: Mutex<Names>,
     settled: Condvar,
     captures: Places,
+    jobs: Jobs,
 }
 
 #[derive(Default)]
@@ -81,6 +83,7 @@ impl Catalog {
             names: Mutex::default(),
             settled: Condvar::new(),
             captures: Places::default(),
+            jobs: Jobs::default(),
             boot: BootId::of_kernel(),
             hooks: None,
         }
@@ -101,16 +104,31 @@ impl Catalog {
         }
     }
 
+    /// The same with other limits for jobs.
+    #[must_use]
+    pub fn with_job_limits(self, limits: JobLimits) -> Self {
+        Self {
+            jobs: Jobs::with(limits),
+            ..self
+        }
+    }
+
     /// Who may connect to devices made from now on that do not say so themselves.
     pub fn set_socket_defaults(&self, defaults: SocketAccess) {
         *self.defaults.write() = defaults;
     }
 
+    /// Refuses commands from here on, and has those go back that can: what waits for scripts, and what is queued.
+    pub fn wind_up(&self) {
+        self.names.lock().stopping = true;
+        self.jobs.close();
+    }
+
     /// Retires every device without forgetting its definition. Refuses commands from here on.
     pub fn shut_down(&self) {
+        self.wind_up();
         let live: Vec<_> = {
-            let mut names = self.names.lock();
-            names.stopping = true;
+            let names = self.names.lock();
             let live = names.entries.values().filter_map(Entry::live);
             live.cloned().collect()
         };
@@ -453,6 +471,10 @@ impl Engine for Catalog {
 
     fn events(&self) -> &Events {
         self.backend.events()
+    }
+
+    fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     fn samples(&self, after: &str, limit: usize) -> Vec<Sample> {

@@ -36,13 +36,17 @@ pub enum ErrorKind {
     NotReady,
     /// The daemon's configuration cannot be used as it is.
     BadConfiguration,
+    /// It was cancelled.
+    Cancelled,
+    /// What is to be cancelled is where it cannot go back, or has ended.
+    NotCancellable,
     /// A fault of the daemon itself.
     Internal,
 }
 
 impl ErrorKind {
     /// All kinds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::AlreadyExists,
         Self::NotFound,
         Self::Busy,
@@ -57,6 +61,8 @@ impl ErrorKind {
         Self::Stopping,
         Self::NotReady,
         Self::BadConfiguration,
+        Self::Cancelled,
+        Self::NotCancellable,
         Self::Internal,
     ];
 
@@ -77,6 +83,8 @@ impl ErrorKind {
             Self::Stopping => "io.mdevd1.Error.Stopping",
             Self::NotReady => "io.mdevd1.Error.NotReady",
             Self::BadConfiguration => "io.mdevd1.Error.BadConfiguration",
+            Self::Cancelled => "io.mdevd1.Error.Cancelled",
+            Self::NotCancellable => "io.mdevd1.Error.NotCancellable",
             Self::Internal => "io.mdevd1.Error.Internal",
         }
     }
@@ -98,6 +106,8 @@ impl ErrorKind {
             Self::Stopping => "stopping",
             Self::NotReady => "not-ready",
             Self::BadConfiguration => "bad-configuration",
+            Self::Cancelled => "cancelled",
+            Self::NotCancellable => "not-cancellable",
             Self::Internal => "internal",
         }
     }
@@ -433,6 +443,7 @@ fn look(what: &str, hint: &str) -> String {
     let list = match what {
         "PF" => "pf list",
         "profile" => "policy list",
+        "job" => "jobs",
         _ => "list",
     };
     format!("{hint}{stop} 'cvfctl {list}' shows what there is")

@@ -234,7 +234,7 @@ impl Events {
 }
 
 /// Microseconds since 1970; 0 on a clock that stands before.
-fn now_us() -> u64 {
+pub(super) fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
         u64::try_from(since.as_micros()).unwrap_or(u64::MAX)

@@ -19,6 +19,7 @@ mod entry;
 mod error;
 pub mod events;
 pub mod hints;
+pub mod jobs;
 mod judge;
 mod lifecycle;
 mod or_none;
@@ -46,6 +47,7 @@ pub use definition::{
 };
 pub use error::{EngineError, ErrorKind};
 pub use events::{Event, Events, Happening, Heard, Listener};
+pub use jobs::{JobLimits, JobState, JobView, Jobs};
 pub use lifecycle::{
     Action, BootId, DefineRequest, Due, Ended, Exported, FORMAT, Hooks, ImportOptions,
     ImportOutcome, Imported, ImportedDevice, Life, LifeDraft, LifeOutcome, LifeRequest, Moment,
@@ -211,6 +213,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Where everything that happens to devices is told.
     fn events(&self) -> &Events;
+
+    /// Commands that take long, as others see them.
+    fn jobs(&self) -> &Jobs;
 
     /// Up to `limit` devices with names after `after`, as a monitoring system wants them. Fewer: they were the last.
     fn samples(&self, after: &str, limit: usize) -> Vec<Sample>;

@@ -11,10 +11,10 @@ use super::support::bus::{Bus, can_run};
 use super::*;
 
 /// Signals of the daemon, as they come.
-struct Signals(MessageStream);
+pub struct Signals(MessageStream);
 
 impl Signals {
-    async fn of(bus: &zbus::Connection) -> Self {
+    pub async fn of(bus: &zbus::Connection) -> Self {
         let rule = zbus::MatchRule::builder()
             .msg_type(Type::Signal)
             .sender(NAME)
@@ -25,7 +25,7 @@ impl Signals {
     }
 
     /// The next signal of that name, as path and message.
-    async fn next(&mut self, member: &str) -> (String, Message) {
+    pub async fn next(&mut self, member: &str) -> (String, Message) {
         let wait = async {
             loop {
                 let message = self.0.next().await.expect("open").expect("a message");
@@ -42,7 +42,7 @@ impl Signals {
     }
 
     /// What the next PropertiesChanged of `path` says.
-    async fn changed(&mut self, path: &str) -> Dict {
+    pub async fn changed(&mut self, path: &str) -> Dict {
         loop {
             let (of, message) = self.next("PropertiesChanged").await;
             if of == path {
@@ -55,7 +55,7 @@ impl Signals {
     }
 }
 
-fn text(dict: &Dict, key: &str) -> String {
+pub fn text(dict: &Dict, key: &str) -> String {
     let value = dict
         .get(key)
         .unwrap_or_else(|| panic!("no {key} in {dict:?}"));

@@ -126,6 +126,12 @@ impl Daemon {
         self.dir.join("run")
     }
 
+    /// Where it looks for scripts; made by who puts some there.
+    #[must_use]
+    pub fn callout_dir(&self) -> PathBuf {
+        self.dir.join(CALLOUTS)
+    }
+
     /// What `cvfctl --address` takes.
     #[must_use]
     pub fn address(&self) -> String {
@@ -324,6 +330,8 @@ fn log_file(dir: &Path, number: u32) -> PathBuf {
     dir.join(format!("mdevd-{number}.log"))
 }
 
+const CALLOUTS: &str = "callouts.d";
+
 fn launch(
     programs: &Programs,
     dir: &Path,
@@ -338,6 +346,8 @@ fn launch(
     // What a test is about is not what a profile lets be, unless it says so.
     command.args(["--default-profile", "lab"]);
     command.arg("--profile-dir").arg(dir.join("profiles"));
+    // Nor are the machine's own scripts asked.
+    command.arg("--callout-dir").arg(dir.join(CALLOUTS));
     // The machine's own bus is nobody's to test with.
     match bus {
         Some(address) => {

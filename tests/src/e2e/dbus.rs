@@ -6,6 +6,7 @@ mod activation;
 mod bus;
 mod busctl;
 mod gdbus;
+mod jobs;
 mod python;
 
 use super::{Suite, Test};
@@ -37,6 +38,11 @@ pub fn tests() -> Vec<Test> {
             "dbus-gdbus",
             "GDBus on the system bus: calls, introspection, signals as they come",
             gdbus::run,
+        ),
+        Test::alone(
+            "dbus-jobs",
+            "sd-bus and GDBus see a job while a script runs, cancel it, and read its result",
+            jobs::run,
         ),
         Test::alone(
             "dbus-python",

@@ -190,11 +190,11 @@ impl Span<'_> {
     /// Copies out words of eight bytes that follow each other, each as `make` has it.
     #[inline]
     pub fn read_words<T>(self, at: usize, to: &mut [T], make: impl Fn(u64) -> T) {
-        let from = self.bytes(at, to.len() * size_of::<u64>()).cast::<u64>();
+        let from = self.bytes(at, to.len() * size_of::<u64>());
         for (nth, slot) in to.iter_mut().enumerate() {
-            // SAFETY: `bytes` has checked all of them; no alignment is assumed.
-            let word = unsafe { ptr::read_unaligned(from.add(nth)) };
-            *slot = make(u64::from_le(word));
+            // SAFETY: `bytes` has checked all of them; bytes need no alignment.
+            let word = unsafe { from.add(nth * size_of::<u64>()).cast::<[u8; 8]>().read() };
+            *slot = make(u64::from_le_bytes(word));
         }
     }
 

@@ -151,6 +151,12 @@ impl Authority {
         }
     }
 
+    /// The user who asks, if the bus tells in time.
+    pub(super) async fn uid(&self, sender: &UniqueName<'_>) -> Option<u32> {
+        let caller = timeout(CREDENTIALS_DEADLINE, self.caller(sender)).await;
+        caller.ok()?.ok()?.uid
+    }
+
     fn by_group(&self, uid: u32, groups: &[u32]) -> Result<(), String> {
         let root = format!("there is no polkit on this bus, and uid {uid} is neither root");
         match &self.group {

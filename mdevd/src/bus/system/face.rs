@@ -4,22 +4,28 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use zbus::Message;
 use zbus::message::{Flags, Header};
+use zbus::names::UniqueName;
 use zbus::zvariant::{DynamicDeserialize, DynamicType};
 
 use super::super::convert::Dict;
+use super::super::error::BusError;
 use super::super::manager::Manager;
 use super::authority::{Ask, Authority};
 use super::fault::Fault;
-use super::methods::{self, Method};
+use super::follow::Done;
+use super::methods::{self, Method, Right};
 use super::objects::Objects;
 use super::path::{Level, Object, Place};
 use super::{INTROSPECTABLE, OBJECT_MANAGER, PEER, PROPERTIES, standard};
 use crate::engine::Engine;
 use crate::limits::{CATCH_UP_DEADLINE, MAX_LARGE_ANSWERS};
+
+/// The user of whom nobody asked who he is: (uid_t) -1, which is nobody's.
+const NOBODY: u32 = u32::MAX;
 
 /// Answers calls. Any number at a time.
 pub(super) struct Face {
@@ -27,8 +33,8 @@ pub(super) struct Face {
     pub(super) manager: Manager,
     pub(super) objects: Arc<Mutex<Objects>>,
     pub(super) authority: Authority,
-    /// Number of the last event whose effects are to be seen on the bus.
-    pub(super) done: watch::Receiver<u64>,
+    /// Numbers of the last event, and of the last news of a job, whose effects are to be seen on the bus.
+    pub(super) done: Done,
     large: Semaphore,
 }
 
@@ -71,6 +77,12 @@ impl Call<'_> {
             .map_or_else(|_| "the daemon".to_owned(), |(name, _)| name)
     }
 
+    /// Who calls.
+    fn sender(&self) -> Result<&UniqueName<'_>, Fault> {
+        let sender = self.header.sender();
+        sender.ok_or_else(|| Fault::failed("the bus does not say who is asking"))
+    }
+
     pub(super) fn reply<B>(&self, body: &B) -> Result<Message, Fault>
     where
         B: serde::Serialize + DynamicType,
@@ -88,7 +100,7 @@ impl Face {
         engine: Arc<dyn Engine>,
         objects: Arc<Mutex<Objects>>,
         authority: Authority,
-        done: watch::Receiver<u64>,
+        done: Done,
     ) -> Self {
         Self {
             manager: Manager::new(engine.clone()),
@@ -131,9 +143,10 @@ impl Face {
         };
         let large = match (interface.as_str(), member) {
             (OBJECT_MANAGER | INTROSPECTABLE, _)
-            | (_, "List" | "ListPfs" | "ListStats" | "Export") => {
-                Some(self.large.acquire().await.map_err(|_| closed())?)
-            }
+            | (
+                _,
+                "List" | "ListPfs" | "ListStats" | "ListJobs" | "JobResult" | "Result" | "Export",
+            ) => Some(self.large.acquire().await.map_err(|_| closed())?),
             _ => None,
         };
         let message = match interface.as_str() {
@@ -167,31 +180,35 @@ impl Face {
 
     /// A method of ours. Whether its caller may is decided here, by the table, for all of them.
     async fn ours(&self, call: &Call<'_>, object: &Object) -> Result<Message, Fault> {
-        let (table, device): (&[Method], _) = match object {
-            Object::Manager => (&methods::MANAGER, None),
-            Object::Device(name) => (&methods::DEVICE, Some(name)),
-            Object::Pf(name) => (&methods::PF, Some(name)),
-        };
+        let table: &[Method] = methods::of(object);
         let method = table.iter().find(|method| method.name == call.member);
         let method = method.ok_or_else(|| call.unknown_method(object.interface()))?;
-        let about = match device {
-            Some(name) => name.clone(),
-            None => call.about(),
-        };
-        let by = self.allow(call, method, &about).await?;
-        let reply = match (object, device) {
-            (Object::Manager, _) => self.on_manager(call, method, by).await,
-            (Object::Device(name), _) => {
-                let options: Dict = call.args()?;
-                let about = (name.clone(), options, by);
-                self.on_device(call, method, about).await
+        let uid = match (method.right, object) {
+            (Right::Job, Object::Job(id)) => self.allow_to_end(call, *id).await?,
+            (Right::Job, _) => {
+                let (id, _): (u32, Dict) = call.args()?;
+                self.allow_to_end(call, id).await?
             }
-            (Object::Pf(name), _) => {
+            (_, Object::Device(name)) => self.allow(call, method, name).await?,
+            _ => self.allow(call, method, &call.about()).await?,
+        };
+        let reply = match object {
+            Object::Manager => self.on_manager(call, method, uid).await,
+            Object::Device(name) => {
+                let options: Dict = call.args()?;
+                self.on_device(call, method, (name.clone(), options, uid))
+                    .await
+            }
+            Object::Pf(name) => {
                 let options: Dict = call.args()?;
                 call.reply(&self.manager.show_pf(name.clone(), options).await?)
             }
+            Object::Job(id) => {
+                let options: Dict = call.args()?;
+                self.on_job(call, (*id, options)).await
+            }
         };
-        if method.right.action().is_some() {
+        if method.right != Right::Read {
             self.caught_up().await;
         }
         reply
@@ -201,22 +218,18 @@ impl Face {
         &self,
         call: &Call<'_>,
         method: &Method,
-        by: String,
+        uid: u32,
     ) -> Result<Message, Fault> {
         let manager = &self.manager;
         match method.name {
-            "Create" => {
-                let (name, options): (String, Dict) = call.args()?;
-                call.reply(&manager.create(name, options).await?)
+            "Create" | "Define" | "Import" => {
+                let (argument, options): (String, Dict) = call.args()?;
+                call.reply(&manager.command(method.name, argument, options, uid).await?)
             }
-            "Define" => {
+            "Destroy" | "DestroyAsJob" | "Undefine" | "Start" | "Stop" | "Set" | "Announce"
+            | "Capture" | "Show" | "Stats" => {
                 let (name, options): (String, Dict) = call.args()?;
-                call.reply(&manager.define(name, options).await?)
-            }
-            "Destroy" | "Undefine" | "Start" | "Stop" | "Set" | "Announce" | "Capture" | "Show"
-            | "Stats" => {
-                let (name, options): (String, Dict) = call.args()?;
-                self.on_device(call, method, (name, options, by)).await
+                self.on_device(call, method, (name, options, uid)).await
             }
             "List" => {
                 let (after, limit, options): (String, u32, Dict) = call.args()?;
@@ -226,10 +239,11 @@ impl Face {
                 let (after, limit, options): (String, u32, Dict) = call.args()?;
                 call.reply(&manager.export(after, limit, options).await?)
             }
-            "Import" => {
-                let (document, options): (String, Dict) = call.args()?;
-                call.reply(&manager.import(document, options).await?)
+            "ListJobs" => {
+                let (after, limit, options): (u32, u32, Dict) = call.args()?;
+                call.reply(&manager.list_jobs(after, limit, options).await?)
             }
+            "ShowJob" | "JobResult" | "CancelJob" => self.on_job(call, call.args()?).await,
             "ListTypes" => call.reply(&manager.list_types(call.args()?).await?),
             "ListPfs" => call.reply(&manager.list_pfs(call.args()?).await?),
             "ShowPf" => {
@@ -273,45 +287,75 @@ impl Face {
         &self,
         call: &Call<'_>,
         method: &Method,
-        (name, options, by): (String, Dict, String),
+        (name, options, uid): (String, Dict, u32),
     ) -> Result<Message, Fault> {
         let manager = &self.manager;
         match method.name {
-            "Destroy" => call.reply(&manager.destroy(name, options).await?),
-            "Undefine" => call.reply(&manager.undefine(name, options).await?),
-            "Start" => call.reply(&manager.start(name, options).await?),
-            "Stop" => call.reply(&manager.stop(name, options).await?),
-            "Set" => call.reply(&manager.set(name, options).await?),
+            "Destroy" => {
+                let done = manager.command("Destroy", name, options, uid).await;
+                call.reply(&done.map(drop)?)
+            }
+            "DestroyAsJob" | "Undefine" | "Start" | "Stop" | "Set" => {
+                call.reply(&manager.command(method.name, name, options, uid).await?)
+            }
             "Announce" => call.reply(&manager.announce(name, options).await?),
-            "Capture" => call.reply(&manager.capture_for(name, options, by).await?),
+            "Capture" => {
+                let sender = call.header.sender().map(ToString::to_string);
+                let sender = sender.unwrap_or_default();
+                let by = format!("uid {uid} on the system bus ({sender})");
+                call.reply(&manager.capture_for(name, options, by).await?)
+            }
             "Show" => call.reply(&manager.show(name, options).await?),
             "Stats" => call.reply(&manager.stats(name, options).await?),
             _ => Err(call.unknown_method(super::DEVICE_INTERFACE)),
         }
     }
 
-    /// Lets a call pass; who asks, for a sentence.
-    async fn allow(&self, call: &Call<'_>, method: &Method, name: &str) -> Result<String, Fault> {
-        let sender = call.header.sender();
-        let sender = sender.ok_or_else(|| Fault::failed("the bus does not say who is asking"))?;
+    /// What manager and job have in common: the manager's number the job.
+    async fn on_job(&self, call: &Call<'_>, (id, options): (u32, Dict)) -> Result<Message, Fault> {
+        let manager = &self.manager;
+        match call.member {
+            "ShowJob" | "Show" => call.reply(&manager.show_job(id, options).await?),
+            "JobResult" | "Result" => call.reply(&manager.job_result(id, options).await?),
+            "CancelJob" | "Cancel" => call.reply(&manager.cancel_job(id, options).await?),
+            _ => Err(call.unknown_method(super::JOB_INTERFACE)),
+        }
+    }
+
+    /// Lets a call pass; the user who asks, where that was a question.
+    async fn allow(&self, call: &Call<'_>, method: &Method, name: &str) -> Result<u32, Fault> {
         let flags = call.header.primary().flags();
         let ask = Ask {
-            sender,
+            sender: call.sender()?,
             interactive: flags.contains(Flags::AllowInteractiveAuth),
             method,
             name,
         };
-        let uid = self.authority.allow(ask).await?;
-        Ok(uid.map_or_else(String::new, |uid| {
-            format!("uid {uid} on the system bus ({sender})")
-        }))
+        Ok(self.authority.allow(ask).await?.unwrap_or(NOBODY))
+    }
+
+    /// Lets a call that ends a job pass: it is its own user's, or of somebody who may do what the job does.
+    async fn allow_to_end(&self, call: &Call<'_>, id: u32) -> Result<u32, Fault> {
+        let job = self.engine.jobs().show(id).map_err(BusError::from)?;
+        if self.authority.uid(call.sender()?).await == Some(job.uid) {
+            return Ok(job.uid);
+        }
+        let method = Method {
+            name: "CancelJob",
+            right: methods::right_of(&job.method),
+            verb: "cancel a job at",
+        };
+        self.allow(call, &method, &job.device).await
     }
 
     /// Waits until what has happened so far is to be seen in the objects.
     async fn caught_up(&self) {
-        let last = self.engine.events().last_sequence();
+        let last = (
+            self.engine.events().last_sequence(),
+            self.engine.jobs().last_sequence(),
+        );
         let mut done = self.done.clone();
-        let seen = done.wait_for(|done| *done >= last);
+        let seen = done.wait_for(|done| done.0 >= last.0 && done.1 >= last.1);
         if timeout(CATCH_UP_DEADLINE, seen).await.is_err() {
             tracing::warn!("the objects on the system bus are behind what happens");
         }
@@ -332,11 +376,7 @@ fn closed() -> Fault {
 /// The interface of a method that is named without.
 fn implied(place: &Place, member: &str) -> Option<&'static str> {
     if let Place::Object(object) = place {
-        let table: &[Method] = match object {
-            Object::Manager => &methods::MANAGER,
-            Object::Device(_) => &methods::DEVICE,
-            Object::Pf(_) => &methods::PF,
-        };
+        let table = methods::of(object);
         if table.iter().any(|method| method.name == member) {
             return Some(object.interface());
         }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -13,10 +14,12 @@ use zbus::zvariant::ObjectPath;
 
 use super::super::convert::Dict;
 use super::super::event::event_dict;
+use super::super::job_signals::JobSignals;
 use super::super::{MANAGER_INTERFACE, MANAGER_PATH};
 use super::objects::{Change, Objects};
 use super::path::{Object, ROOT};
 use super::{OBJECT_MANAGER, PROPERTIES, properties};
+use crate::engine::jobs::{JobListener, JobNews, Missed, News};
 use crate::engine::{DeviceView, Engine, Heard, Listener, PfView, State};
 use crate::limits::{MAX_EVENTS_AT_ONCE, MAX_PAGE};
 
@@ -26,9 +29,13 @@ pub(super) struct Follower {
     objects: Arc<Mutex<Objects>>,
     connection: Connection,
     listener: Listener,
-    /// Number of the last event whose effects have been signalled.
-    done: watch::Sender<u64>,
+    news: JobListener,
+    job_signals: JobSignals,
+    done: watch::Sender<(u64, u64)>,
 }
+
+/// Numbers of the last event, and of the last news of a job, whose effects have been signalled.
+pub(super) type Done = watch::Receiver<(u64, u64)>;
 
 /// Events taken together.
 #[derive(Default)]
@@ -109,49 +116,119 @@ impl Follower {
     ) -> Self {
         // Before the look, so that nothing happens between the two unheard.
         let (listener, last) = engine.events().listen();
+        let (news, jobs, last_news) = engine.jobs().listen();
+        {
+            let mut objects = objects.lock();
+            for job in &jobs {
+                objects.put(Object::Job(job.id), properties::of_job(job));
+            }
+        }
         let follower = Self {
             engine,
             objects,
             connection,
             listener,
-            done: watch::Sender::new(last),
+            news,
+            job_signals: JobSignals::of(&jobs),
+            done: watch::Sender::new((last, last_news)),
         };
         follower.look_at_all().await;
         follower
     }
 
-    /// Tells which events have been dealt with.
-    pub(super) fn done(&self) -> watch::Receiver<u64> {
+    /// Tells what has been dealt with.
+    pub(super) fn done(&self) -> Done {
         self.done.subscribe()
     }
 
     /// Signals until the connection ends.
     pub(super) async fn run(mut self) {
-        while let Some(heard) = self.listener.next().await {
-            let mut batch = Batch::default();
-            batch.note(&heard);
-            while batch.signals.len() < MAX_EVENTS_AT_ONCE
-                && let Some(heard) = self.listener.try_next()
-            {
-                batch.note(&heard);
-            }
-            let mut changes = self.end(&batch.ended);
-            // What was missed happened before this, and is seen by the look.
-            let before = self.engine.events().last_sequence();
-            let (seen, last) = if batch.missed {
-                (self.look_at_all().await, before)
-            } else {
-                let names = batch.devices.into_iter().collect();
-                (self.look(names).await, batch.last)
+        loop {
+            let expiry = self.engine.jobs().next_expiry();
+            let told = tokio::select! {
+                heard = self.listener.next() => match heard {
+                    Some(heard) => self.tell_events(heard).await,
+                    None => return,
+                },
+                news = self.news.next() => self.tell_jobs(news).await,
+                () = at(expiry) => {
+                    self.engine.jobs().expire();
+                    Ok(())
+                }
             };
-            changes.extend(seen);
-            let sent = self.signal(batch.signals, changes).await;
-            if let Err(error) = sent {
+            if let Err(error) = told {
                 tracing::debug!("the system bus takes no signals: {error}");
                 return;
             }
-            self.done.send_modify(|done| *done = last.max(*done));
         }
+    }
+
+    /// Tells an event, and what follows it at once.
+    async fn tell_events(&mut self, heard: Heard) -> zbus::Result<()> {
+        let mut batch = Batch::default();
+        batch.note(&heard);
+        while batch.signals.len() < MAX_EVENTS_AT_ONCE
+            && let Some(heard) = self.listener.try_next()
+        {
+            batch.note(&heard);
+        }
+        let mut changes = self.end(&batch.ended);
+        // What was missed happened before this, and is seen by the look.
+        let before = self.engine.events().last_sequence();
+        let (seen, last) = if batch.missed {
+            (self.look_at_all().await, before)
+        } else {
+            let names = batch.devices.into_iter().collect();
+            (self.look(names).await, batch.last)
+        };
+        changes.extend(seen);
+        self.signal(batch.signals, changes).await?;
+        self.done.send_modify(|done| done.0 = last.max(done.0));
+        Ok(())
+    }
+
+    /// Tells news of a job, after what its command did to devices.
+    async fn tell_jobs(&mut self, news: Result<Arc<JobNews>, Missed>) -> zbus::Result<()> {
+        let before = self.engine.events().last_sequence();
+        while self.done.borrow().0 < before
+            && let Some(heard) = self.listener.try_next()
+        {
+            self.tell_events(heard).await?;
+        }
+        let (changes, due, last) = match news {
+            Ok(news) => {
+                let mut objects = self.objects.lock();
+                let change = match &news.news {
+                    News::Now(job) => objects.put(Object::Job(job.id), properties::of_job(job)),
+                    News::Forgotten(id) => objects.remove_job(*id),
+                };
+                let due = self.job_signals.about(&news);
+                (change.into_iter().collect(), due, news.sequence)
+            }
+            Err(Missed) => {
+                let (listener, all, last) = self.engine.jobs().listen();
+                self.news = listener;
+                let shown: BTreeSet<u32> = all.iter().map(|job| job.id).collect();
+                let mut objects = self.objects.lock();
+                let gone = objects
+                    .job_ids()
+                    .into_iter()
+                    .filter(|id| !shown.contains(id));
+                let mut changes: Vec<_> = gone.filter_map(|id| objects.remove_job(id)).collect();
+                changes.extend(
+                    all.iter().filter_map(|job| {
+                        objects.put(Object::Job(job.id), properties::of_job(job))
+                    }),
+                );
+                (changes, self.job_signals.about_all(&all), last)
+            }
+        };
+        self.signal(Vec::new(), changes).await?;
+        for signal in due {
+            signal.send(&self.connection).await?;
+        }
+        self.done.send_modify(|done| done.1 = last.max(done.1));
+        Ok(())
     }
 
     fn end(&self, names: &BTreeSet<String>) -> Vec<Change> {
@@ -237,6 +314,14 @@ impl Follower {
             }
         }
         Ok(())
+    }
+}
+
+/// Comes to pass then, or never.
+async fn at(then: Option<Instant>) {
+    match then {
+        Some(then) => tokio::time::sleep_until(then.into()).await,
+        None => std::future::pending().await,
     }
 }
 

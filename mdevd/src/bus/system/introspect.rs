@@ -17,6 +17,9 @@ pub(super) const DEVICE: &str = include_str!("../../../../examples/dbus/io.mdevd
 /// The shipped description of `io.mdevd1.Pf`.
 pub(super) const PF: &str = include_str!("../../../../examples/dbus/io.mdevd1.Pf.xml");
 
+/// The shipped description of `io.mdevd1.Job`.
+pub(super) const JOB: &str = include_str!("../../../../examples/dbus/io.mdevd1.Job.xml");
+
 /// The `<interface>` of a shipped file.
 fn interface(file: &str) -> &str {
     const END: &str = "</interface>\n";
@@ -39,22 +42,26 @@ pub(super) fn document(place: &Place, manager: &Manager, children: &[&Object]) -
         Place::Object(Object::Manager) => xml.push_str(&manager_interface(manager)),
         Place::Object(Object::Device(_)) => xml.push_str(interface(DEVICE)),
         Place::Object(Object::Pf(_)) => xml.push_str(interface(PF)),
+        Place::Object(Object::Job(_)) => xml.push_str(interface(JOB)),
         Place::Above(Level::Root) => xml.push_str(OBJECT_MANAGER),
         Place::Above(_) => {}
     }
     let fixed: &[&str] = match place {
         Place::Above(Level::Top) => &["io"],
         Place::Above(Level::Io) => &["mdevd1"],
-        Place::Above(Level::Root) => &["Manager", "device", "pf"],
+        Place::Above(Level::Root) => &["Manager", "device", "job", "pf"],
         _ => &[],
     };
     for name in fixed {
         xml.push_str(&format!("  <node name=\"{name}\"/>\n"));
     }
     for object in children {
-        if let Object::Device(name) | Object::Pf(name) = object {
-            xml.push_str(&format!("  <node name=\"{}\"/>\n", element(name)));
-        }
+        let name = match object {
+            Object::Device(name) | Object::Pf(name) => element(name),
+            Object::Job(id) => id.to_string(),
+            Object::Manager => continue,
+        };
+        xml.push_str(&format!("  <node name=\"{name}\"/>\n"));
     }
     xml.push_str("</node>\n");
     xml

@@ -11,7 +11,7 @@ use zbus::{Connection, MessageStream};
 use super::BUS_NAME;
 use super::authority::{AdminGroup, Authority};
 use super::face::Face;
-use super::follow::Follower;
+use super::follow::{Done, Follower};
 use super::objects::Objects;
 use super::serve::serve;
 use crate::engine::Engine;
@@ -34,6 +34,8 @@ pub struct SystemBus {
     engine: Arc<dyn Engine>,
     group: Option<AdminGroup>,
     limit: usize,
+    /// What the place that was taken last has told.
+    done: Mutex<Option<Done>>,
 }
 
 /// A place that was taken; left when dropped.
@@ -51,6 +53,7 @@ impl SystemBus {
             engine,
             group,
             limit: MAX_EXPORTED_DEVICES,
+            done: Mutex::default(),
         }
     }
 
@@ -82,6 +85,7 @@ impl SystemBus {
         let objects = Arc::new(Mutex::new(Objects::new(self.limit)));
         let follower =
             Follower::start(self.engine.clone(), objects.clone(), connection.clone()).await;
+        *self.done.lock() = Some(follower.done());
         let authority = Authority::new(questions, self.group.clone());
         let face = Face::new(self.engine.clone(), objects, authority, follower.done());
         request_name(&connection).await?;
@@ -91,6 +95,16 @@ impl SystemBus {
             messages,
             connection,
         })
+    }
+
+    /// Waits until what has come of jobs is told on the bus, where the daemon is on one.
+    pub async fn told(&self) {
+        let last = self.engine.jobs().last_sequence();
+        let done = self.done.lock().clone();
+        if let Some(mut done) = done {
+            // Gone with the bus: nobody is there to be told.
+            let _ = done.wait_for(|done| done.1 >= last).await;
+        }
     }
 
     /// Is on the bus whenever it can be, beginning with `joined`; never returns.

@@ -1,5 +1,7 @@
 //! Every method of the system bus's side, and what a caller must be allowed for it.
 
+use super::path::Object;
+
 /// What a call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
@@ -11,13 +13,16 @@ pub enum Right {
     Manage,
     /// Looks at what a device sends and receives.
     Capture,
+    /// Ends a job: its own user may, and who may what the job does.
+    Job,
 }
 
 impl Right {
     /// The polkit action that grants it; `None`: it needs none.
     pub const fn action(self) -> Option<&'static str> {
         match self {
-            Self::Read => None,
+            // Of a job it is its method's.
+            Self::Read | Self::Job => None,
             Self::Change => Some("io.mdevd1.change"),
             Self::Manage => Some("io.mdevd1.manage"),
             Self::Capture => Some("io.mdevd1.capture"),
@@ -43,9 +48,10 @@ const fn read(name: &'static str) -> Method {
 }
 
 /// Of `io.mdevd1.Manager`.
-pub(super) const MANAGER: [Method; 27] = [
+pub(super) const MANAGER: [Method; 32] = [
     method("Create", Right::Manage, "create"),
     method("Destroy", Right::Manage, "destroy"),
+    method("DestroyAsJob", Right::Manage, "destroy"),
     method("Define", Right::Manage, "define"),
     method("Undefine", Right::Manage, "undefine"),
     method("Start", Right::Manage, "start"),
@@ -55,6 +61,10 @@ pub(super) const MANAGER: [Method; 27] = [
     method("Capture", Right::Capture, "capture"),
     read("Export"),
     method("Import", Right::Manage, "import definitions into"),
+    read("ListJobs"),
+    read("ShowJob"),
+    read("JobResult"),
+    method("CancelJob", Right::Job, "cancel"),
     read("ListTypes"),
     read("List"),
     read("Show"),
@@ -74,8 +84,9 @@ pub(super) const MANAGER: [Method; 27] = [
 ];
 
 /// Of `io.mdevd1.Device`.
-pub(super) const DEVICE: [Method; 9] = [
+pub(super) const DEVICE: [Method; 10] = [
     method("Destroy", Right::Manage, "destroy"),
+    method("DestroyAsJob", Right::Manage, "destroy"),
     method("Undefine", Right::Manage, "undefine"),
     method("Start", Right::Manage, "start"),
     method("Stop", Right::Manage, "stop"),
@@ -88,3 +99,26 @@ pub(super) const DEVICE: [Method; 9] = [
 
 /// Of `io.mdevd1.Pf`.
 pub(super) const PF: [Method; 1] = [read("Show")];
+
+/// Of `io.mdevd1.Job`.
+pub(super) const JOB: [Method; 3] = [
+    read("Show"),
+    read("Result"),
+    method("Cancel", Right::Job, "cancel"),
+];
+
+/// Those of an object.
+pub(super) const fn of(object: &Object) -> &'static [Method] {
+    match object {
+        Object::Manager => &MANAGER,
+        Object::Device(_) => &DEVICE,
+        Object::Pf(_) => &PF,
+        Object::Job(_) => &JOB,
+    }
+}
+
+/// What a job's method asks for, whoever ends the job.
+pub(super) fn right_of(job: &str) -> Right {
+    let method = MANAGER.iter().find(|method| method.name == job);
+    method.map_or(Right::Manage, |method| method.right)
+}

@@ -30,6 +30,9 @@ pub const DEVICE_INTERFACE: &str = "io.mdevd1.Device";
 /// Name of a PF's interface.
 pub const PF_INTERFACE: &str = "io.mdevd1.Pf";
 
+/// Name of a job's interface.
+pub const JOB_INTERFACE: &str = "io.mdevd1.Job";
+
 const PEER: &str = "org.freedesktop.DBus.Peer";
 const INTROSPECTABLE: &str = "org.freedesktop.DBus.Introspectable";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";

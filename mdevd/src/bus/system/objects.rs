@@ -1,4 +1,4 @@
-//! What is exported: one object per PF and per device, up to a limit, each with its properties.
+//! What is exported: one object per PF, per job, and per device up to a limit, each with its properties.
 //!
 //! Properties are as they were when the object was looked at last, so that what is read and what is
 //! signalled never contradict one another.
@@ -96,6 +96,22 @@ impl Objects {
         self.exported.remove(&object)?;
         self.devices -= 1;
         Some(Change::Removed(object))
+    }
+
+    /// The job is shown no more.
+    pub(super) fn remove_job(&mut self, id: u32) -> Option<Change> {
+        let object = Object::Job(id);
+        self.exported.remove(&object)?;
+        Some(Change::Removed(object))
+    }
+
+    /// Numbers of jobs that are shown.
+    pub(super) fn job_ids(&self) -> Vec<u32> {
+        let ids = self.exported.keys().filter_map(|object| match object {
+            Object::Job(id) => Some(*id),
+            _ => None,
+        });
+        ids.collect()
     }
 
     /// What the manager says about the others.

@@ -4,6 +4,7 @@
 pub(super) const ROOT: &str = "/io/mdevd1";
 const DEVICES: &str = "/io/mdevd1/device";
 const PFS: &str = "/io/mdevd1/pf";
+const JOBS: &str = super::super::JOBS_PATH;
 
 /// An object of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,6 +12,7 @@ pub(super) enum Object {
     Manager,
     Pf(String),
     Device(String),
+    Job(u32),
 }
 
 /// What a path leads to.
@@ -32,6 +34,7 @@ pub(super) enum Level {
     Root,
     Devices,
     Pfs,
+    Jobs,
 }
 
 impl Object {
@@ -40,6 +43,7 @@ impl Object {
             Self::Manager => super::super::MANAGER_PATH.to_owned(),
             Self::Pf(name) => format!("{PFS}/{}", element(name)),
             Self::Device(name) => format!("{DEVICES}/{}", element(name)),
+            Self::Job(id) => super::super::commands::job_path(*id),
         }
     }
 
@@ -49,6 +53,7 @@ impl Object {
             Self::Manager => super::super::MANAGER_INTERFACE,
             Self::Pf(_) => super::PF_INTERFACE,
             Self::Device(_) => super::DEVICE_INTERFACE,
+            Self::Job(_) => super::JOB_INTERFACE,
         }
     }
 }
@@ -62,9 +67,15 @@ impl Place {
             ROOT => Level::Root,
             DEVICES => Level::Devices,
             PFS => Level::Pfs,
+            JOBS => Level::Jobs,
             super::super::MANAGER_PATH => return Some(Self::Object(Object::Manager)),
             _ => {
                 let (above, last) = path.rsplit_once('/')?;
+                if above == JOBS {
+                    let id = last.parse().ok()?;
+                    let job = Object::Job(id);
+                    return (job.path() == path).then_some(Self::Object(job));
+                }
                 let name = name(last)?;
                 return match above {
                     DEVICES => Some(Self::Object(Object::Device(name))),

@@ -1,11 +1,11 @@
-//! Devices and PFs as properties.
+//! Devices, PFs and jobs as properties.
 
 use std::collections::HashMap;
 
 use zbus::zvariant::{OwnedValue, Value};
 
 use super::super::convert::Dict;
-use crate::engine::{DeviceView, PfView};
+use crate::engine::{DeviceView, JobView, PfView};
 
 /// A value that holds no file descriptor can always be owned.
 fn own(value: impl Into<Value<'static>>) -> OwnedValue {
@@ -80,6 +80,25 @@ pub(super) fn of_pf(pf: PfView) -> Dict {
         ("Devices", pf.devices.into()),
         ("Resources", resources.into()),
         ("Groups", groups.into()),
+    ])
+}
+
+/// Properties of `io.mdevd1.Job`. What is absent is empty or 0.
+pub(super) fn of_job(job: &JobView) -> Dict {
+    let error = job.error.clone();
+    let (name, message) = error.map_or_else(Default::default, |error| (error.name, error.message));
+    dict([
+        ("Id", job.id.into()),
+        ("Method", job.method.clone().into()),
+        ("Device", job.device.clone().into()),
+        ("State", job.state.word().into()),
+        ("Progress", Value::from((job.done, job.total))),
+        ("Uid", job.uid.into()),
+        ("AskedAt", job.asked_us.into()),
+        ("StartedAt", job.started_us.unwrap_or(0).into()),
+        ("EndedAt", job.ended_us.unwrap_or(0).into()),
+        ("Error", name.into()),
+        ("Message", message.into()),
     ])
 }
 

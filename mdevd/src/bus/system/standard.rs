@@ -43,6 +43,7 @@ pub(super) fn introspect(face: &Face, call: &Call<'_>, place: &Place) -> Result<
         let below = |object: &&Object| match place {
             Place::Above(Level::Devices) => matches!(object, Object::Device(_)),
             Place::Above(Level::Pfs) => matches!(object, Object::Pf(_)),
+            Place::Above(Level::Jobs) => matches!(object, Object::Job(_)),
             _ => false,
         };
         let children: Vec<&Object> = objects
@@ -94,7 +95,7 @@ fn of(face: &Face, place: &Place, interface: &str) -> Result<Dict, Fault> {
         let found = objects.get(object);
         return found
             .map(objects::clone)
-            .ok_or_else(|| Fault::unknown_object("the device has been destroyed"));
+            .ok_or_else(|| Fault::unknown_object("it is no more"));
     }
     match interface {
         "" | super::PROPERTIES | super::INTROSPECTABLE | PEER => Ok(Dict::new()),

@@ -15,6 +15,7 @@ use super::methods::{self, Method, Right};
 use super::objects::{Change, Objects};
 use super::path::{Level, Object, Place, element, name};
 use super::{introspect, properties};
+use crate::engine::jobs::About;
 use crate::engine::sim::SimBackend;
 use crate::engine::{Catalog, CreateRequest, Engine, SocketAccess};
 use crate::limits::{MAX_BUS_CALLS, MAX_BUS_CALLS_OF_ONE};
@@ -43,6 +44,10 @@ fn paths_lead_where_they_say() {
         Place::of("/io/mdevd1/pf/soft0"),
         Some(Place::Object(Object::Pf("soft0".into())))
     );
+    assert_eq!(
+        Place::of("/io/mdevd1/job/7"),
+        Some(Place::Object(Object::Job(7)))
+    );
     assert_eq!(Place::of("/"), Some(Place::Above(Level::Top)));
     assert_eq!(Place::of("/io/mdevd1"), Some(Place::Above(Level::Root)));
     assert_eq!(
@@ -59,6 +64,9 @@ fn paths_lead_where_they_say() {
         "/io/mdevd1/device/_ff",
         "/io/mdevd1/device/a/b",
         "/io/mdevd1/Manager/x",
+        "/io/mdevd1/job/07",
+        "/io/mdevd1/job/-1",
+        "/io/mdevd1/job/4294967296",
     ] {
         assert_eq!(Place::of(nowhere), None, "{nowhere}");
     }
@@ -202,6 +210,7 @@ fn descriptions_name_exactly_the_methods_that_are_served() {
         ("io.mdevd1.Manager.xml", methods::MANAGER.as_slice()),
         ("io.mdevd1.Device.xml", &methods::DEVICE),
         ("io.mdevd1.Pf.xml", &methods::PF),
+        ("io.mdevd1.Job.xml", &methods::JOB),
     ] {
         let text = shipped(file);
         assert_eq!(names(&parse(&text), "method"), names_of(table), "{file}");
@@ -241,6 +250,14 @@ fn descriptions_name_exactly_the_properties_that_are_served() {
     assert_eq!(described("io.mdevd1.Device.xml"), served(&device));
     let pf = properties::of_pf(catalog.pf("soft0").expect("a PF"));
     assert_eq!(described("io.mdevd1.Pf.xml"), served(&pf));
+    let ticket = catalog.jobs().ask(About {
+        method: "Start",
+        device: "vm1".to_owned(),
+        uid: 0,
+    });
+    let id = ticket.expect("room").id().expect("a job");
+    let job = properties::of_job(&catalog.jobs().show(id).expect("shown"));
+    assert_eq!(described("io.mdevd1.Job.xml"), served(&job));
     let manager = properties::of_manager(1, 0);
     assert_eq!(described("io.mdevd1.Manager.xml"), served(&manager));
 }
@@ -255,7 +272,7 @@ fn every_place_describes_itself_and_what_is_below() {
         (Place::Above(Level::Io), vec!["mdevd1"], None),
         (
             Place::Above(Level::Root),
-            vec!["Manager", "device", "pf"],
+            vec!["Manager", "device", "job", "pf"],
             Some("org.freedesktop.DBus.ObjectManager"),
         ),
         (
@@ -272,6 +289,11 @@ fn every_place_describes_itself_and_what_is_below() {
             Place::Object(Object::Pf("x".into())),
             vec![],
             Some(super::PF_INTERFACE),
+        ),
+        (
+            Place::Object(Object::Job(7)),
+            vec![],
+            Some(super::JOB_INTERFACE),
         ),
     ];
     for (place, below, interface) in cases {
@@ -291,6 +313,12 @@ fn every_place_describes_itself_and_what_is_below() {
         names(&parse(&text), "node"),
         BTreeSet::from(["a_2db".to_owned()])
     );
+    let place = Place::Above(Level::Jobs);
+    let text = introspect::document(&place, &manager, &[&Object::Job(7)]);
+    assert_eq!(
+        names(&parse(&text), "node"),
+        BTreeSet::from(["7".to_owned()])
+    );
 }
 
 #[test]
@@ -302,7 +330,13 @@ fn files_for_the_system_are_well_formed_and_name_what_the_code_does() {
         .filter(|n| n.has_tag_name("action"))
         .filter_map(|n| n.attribute("id"))
         .collect();
-    let rights = [Right::Read, Right::Change, Right::Manage, Right::Capture];
+    let rights = [
+        Right::Read,
+        Right::Change,
+        Right::Manage,
+        Right::Capture,
+        Right::Job,
+    ];
     let asked: BTreeSet<_> = rights.into_iter().filter_map(Right::action).collect();
     assert_eq!(actions, asked);
     for kept in document
@@ -321,6 +355,7 @@ fn files_for_the_system_are_well_formed_and_name_what_the_code_does() {
         MANAGER_INTERFACE,
         super::DEVICE_INTERFACE,
         super::PF_INTERFACE,
+        super::JOB_INTERFACE,
         super::PEER,
         super::PROPERTIES,
         super::INTROSPECTABLE,

@@ -60,7 +60,12 @@ fn readers_and_other_devices_are_served_while_scripts_hang() {
         let mut hanging = Vec::new();
         for name in &names {
             let (manager, name) = (manager.clone(), name.clone());
-            let create = async move { manager.create(name, Dict::new()).await.map(drop) };
+            let create = async move {
+                manager
+                    .command("Create", name, Dict::new(), 0)
+                    .await
+                    .map(drop)
+            };
             hanging.push(tokio::spawn(create));
         }
         for name in &names {
@@ -71,7 +76,12 @@ fn readers_and_other_devices_are_served_while_scripts_hang() {
         // More commands than there are threads, on devices at which another one is at work.
         for name in names.iter().cycle().take(4 * BLOCKING_THREADS) {
             let (manager, name) = (manager.clone(), name.clone());
-            let start = async move { manager.start(name, Dict::new()).await.map(drop) };
+            let start = async move {
+                manager
+                    .command("Start", name, Dict::new(), 0)
+                    .await
+                    .map(drop)
+            };
             hanging.push(tokio::spawn(start));
         }
         for _ in 0..hanging.len() {
@@ -82,7 +92,9 @@ fn readers_and_other_devices_are_served_while_scripts_hang() {
             .await
             .expect("listed");
         assert_eq!(listed.len(), HANGING);
-        let other = manager.create("other".to_owned(), Dict::new()).await;
+        let other = manager
+            .command("Create", "other".to_owned(), Dict::new(), 0)
+            .await;
         other.expect("made meanwhile");
         for command in &mut hanging {
             if command.is_finished() {

@@ -3,6 +3,7 @@
 use super::super::catalog::Catalog;
 use super::super::definition::Definition;
 use super::super::error::{EngineError, ErrorKind};
+use super::super::jobs::{self, CutShort};
 
 /// What a command does to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,8 @@ pub struct Moment<'a> {
 }
 
 /// Asked before a command does anything, and told afterwards. Called from any thread, for several devices at
-/// once, never with the names locked: only commands on the same device wait.
+/// once, never with the names locked: only commands on the same device wait. Who takes long says so
+/// ([`jobs::waits`], [`jobs::tells`]).
 pub trait Hooks: Send + Sync + 'static {
     /// Asks.
     ///
@@ -74,7 +76,7 @@ impl Catalog {
         asked.map_err(|why| EngineError::Refused {
             attempted: action.word(),
             name: definition.name.clone(),
-            kind: ErrorKind::Denied,
+            kind: jobs::cut_short().map_or(ErrorKind::Denied, CutShort::kind),
             why,
         })
     }

@@ -10,6 +10,7 @@ use super::super::definition::Definition;
 use super::super::entry::Entry;
 use super::super::error::{EngineError, ErrorKind};
 use super::super::events::Happening;
+use super::super::jobs;
 use super::super::request::Draft;
 use super::define::another;
 use super::document::read;
@@ -100,11 +101,18 @@ impl Catalog {
     ) -> Result<Imported, EngineError> {
         let document = parse(text)?;
         let mut pieces = self.laid_out(&document.definitions, options.dry_run)?;
+        let rounds = 1 + u64::from(!options.dry_run) + u64::from(options.start && !options.dry_run);
+        jobs::long(pieces.len() as u64 * rounds);
+        let door = jobs::waits();
         for piece in &mut pieces {
+            jobs::advance(1);
             let Piece::New(definition) = piece else {
                 continue;
             };
-            let checked = self.checked(ATTEMPTED, definition);
+            let checked = match jobs::cut_short() {
+                Some(cut) => Err(cut.on(ATTEMPTED, &definition.name)),
+                None => self.checked(ATTEMPTED, definition),
+            };
             let ask = checked.is_ok() && !options.dry_run;
             let asked = checked.and_then(|()| match ask {
                 true => self.before(Action::Define, definition),
@@ -121,6 +129,16 @@ impl Catalog {
                 self.after(Action::Define, definition, false);
             }
             piece.refuse(error.attempting(ATTEMPTED));
+        }
+        if let Err(cut) = door.shut() {
+            if !options.dry_run {
+                self.settle_import(&pieces, false)?;
+            }
+            return Err(EngineError::Daemon {
+                attempted: ATTEMPTED,
+                kind: cut.kind(),
+                why: format!("{}; nothing of it was stored", cut.words()),
+            });
         }
         let ok = !pieces
             .iter()
@@ -255,6 +273,7 @@ impl Catalog {
             crash::point("import: stored one");
         }
         let done = ok && failed.is_none();
+        jobs::advance(pieces.len().saturating_sub(new.len()) as u64);
         if !done {
             for definition in stored {
                 if let Err(why) = self.store.remove(&definition.name) {
@@ -274,6 +293,7 @@ impl Catalog {
                 self.conclude(name, None, Some(definition.mac));
             }
             self.after(Action::Define, definition, done);
+            jobs::advance(1);
         }
         failed.map_or(Ok(()), Err)
     }
@@ -286,11 +306,17 @@ impl Catalog {
         };
         let mut each: Vec<_> = devices.iter_mut().collect();
         each.sort_by_key(|device| order(device));
+        let _door = jobs::waits();
         for device in each {
-            match self.start_device(&device.name) {
+            let started = match jobs::cut_short() {
+                Some(cut) => Err(cut.on("start", &device.name)),
+                None => self.start_device(&device.name),
+            };
+            match started {
                 Ok(_) => device.started = true,
                 Err(error) => device.reason = Some(error.to_string()),
             }
+            jobs::advance(1);
         }
     }
 }

@@ -111,7 +111,7 @@ pub(super) fn run(suite: &Suite) -> Result<()> {
     stage.strike()
 }
 
-fn wait_for_line(log: &std::path::Path, part: &str) -> Result<()> {
+pub(super) fn wait_for_line(log: &std::path::Path, part: &str) -> Result<()> {
     let mut last = String::new();
     let found = process::wait_for(part, Duration::from_secs(10), || {
         last = std::fs::read_to_string(log)?;

@@ -1,0 +1,142 @@
+//! The jobs there are, and the ended ones that are still shown. Bounded in number, in time, and in bytes.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::Value as Json;
+use tokio::sync::watch;
+
+use super::super::error::EngineError;
+use super::current::CutShort;
+use super::registry::JobLimits;
+use super::view::{JobState, JobView};
+
+/// What a command comes to.
+pub(super) type Outcome = Result<Json, EngineError>;
+
+/// One that is queued or runs.
+#[derive(Debug)]
+pub(super) struct Current {
+    pub(super) view: JobView,
+    /// It was asked for as a job, and counts against its user's share.
+    pub(super) asked: bool,
+    /// Open doors.
+    pub(super) doors: u32,
+    pub(super) cut: watch::Sender<Option<CutShort>>,
+}
+
+impl Current {
+    /// It would be true to say that it was cancelled.
+    pub(super) fn cancellable(&self) -> bool {
+        self.view.state == JobState::Queued || self.doors > 0
+    }
+}
+
+/// One that has ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) view: JobView,
+    pub(super) outcome: Arc<Outcome>,
+    bytes: usize,
+    until: Instant,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    pub(super) last: u32,
+    pub(super) sequence: u64,
+    pub(super) current: BTreeMap<u32, Current>,
+    /// The oldest first.
+    pub(super) ended: VecDeque<Ended>,
+    bytes: usize,
+    pub(super) closed: bool,
+}
+
+impl Table {
+    pub(super) fn view(&self, id: u32) -> Option<&JobView> {
+        let current = self.current.get(&id).map(|job| &job.view);
+        current.or_else(|| self.ended(id).map(|ended| &ended.view))
+    }
+
+    pub(super) fn ended(&self, id: u32) -> Option<&Ended> {
+        self.ended.iter().find(|ended| ended.view.id == id)
+    }
+
+    /// A number that no job has.
+    pub(super) fn next_id(&mut self) -> u32 {
+        loop {
+            self.last = self.last.checked_add(1).unwrap_or(1);
+            if self.view(self.last).is_none() {
+                return self.last;
+            }
+        }
+    }
+
+    /// Jobs that `uid` asked for and that have not ended.
+    pub(super) fn of(&self, uid: u32) -> usize {
+        let asked = |job: &&Current| job.asked && job.view.uid == uid;
+        self.current.values().filter(asked).count()
+    }
+
+    /// Keeps what has ended until there is no room for it; the numbers of those that had to give way.
+    pub(super) fn keep(
+        &mut self,
+        view: JobView,
+        outcome: Outcome,
+        now: Instant,
+        limits: &JobLimits,
+    ) -> Vec<u32> {
+        let bytes = match &outcome {
+            Ok(answer) => answer.to_string().len(),
+            Err(error) => error.to_string().len(),
+        };
+        self.bytes += bytes;
+        self.ended.push_back(Ended {
+            view,
+            outcome: Arc::new(outcome),
+            bytes,
+            until: now + limits.kept_for,
+        });
+        let mut gone = self.expire(now);
+        while self.ended.len() > limits.kept || (self.bytes > limits.bytes && self.ended.len() > 1)
+        {
+            let Some(at) = self.oldest_of_the_greediest() else {
+                break;
+            };
+            gone.extend(self.forget(at));
+        }
+        gone
+    }
+
+    /// Who has most ended jobs gives one up: nobody's are pushed out by another user's.
+    fn oldest_of_the_greediest(&self) -> Option<usize> {
+        let mut counts: HashMap<u32, usize> = HashMap::new();
+        for ended in &self.ended {
+            *counts.entry(ended.view.uid).or_default() += 1;
+        }
+        let uid = counts.into_iter().max_by_key(|&(uid, count)| (count, uid));
+        let uid = uid?.0;
+        self.ended.iter().position(|ended| ended.view.uid == uid)
+    }
+
+    fn forget(&mut self, at: usize) -> Option<u32> {
+        let ended = self.ended.remove(at)?;
+        self.bytes -= ended.bytes;
+        Some(ended.view.id)
+    }
+
+    /// Forgets those whose time is over.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<u32> {
+        let mut gone = Vec::new();
+        while self.ended.front().is_some_and(|ended| ended.until <= now) {
+            gone.extend(self.forget(0));
+        }
+        gone
+    }
+
+    /// When the next one is forgotten.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.ended.front().map(|ended| ended.until)
+    }
+}
