@@ -13,7 +13,7 @@ fn every_answer_is_as_documented() {
     let house = House::new();
     let daemon = house.start(&[]);
     let schema = published();
-    let commands: [(&str, &[&str]); 41] = [
+    let commands: [(&str, &[&str]); 42] = [
         ("create", &["create", "vm1", "--queue-pairs", "2"]),
         ("create", &["create", "vm1", "--queue-pairs", "2"]),
         (
