@@ -115,7 +115,7 @@ pub fn cancelled() -> impl Future<Output = ()> + Send + 'static {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
