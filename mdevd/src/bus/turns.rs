@@ -29,7 +29,23 @@ pub(super) struct Turns {
 /// for it or not.
 pub(super) struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
-    device: Option<(Key, OwnedMutexGuard<()>)>,
+    _device: Option<(OwnedMutexGuard<()>, Place)>,
+}
+
+/// A place among those who wait for a device or have it. Dropped behind everything that holds the device's lock.
+struct Place(Key);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut devices = TURNS.devices.lock();
+        // The list's own: nobody waits, and nobody begins to.
+        if devices
+            .get(&self.0)
+            .is_some_and(|its| Arc::strong_count(its) == 1)
+        {
+            devices.remove(&self.0);
+        }
+    }
 }
 
 impl Turns {
@@ -47,33 +63,22 @@ impl Turns {
             None => None,
             Some(name) => {
                 let key = (Arc::as_ptr(engine).cast::<()>().addr(), name.to_owned());
-                let its = self.devices.lock().entry(key.clone()).or_default().clone();
+                let place = Place(key.clone());
+                let its = self.devices.lock().entry(key).or_default().clone();
                 let turn = timeout(CHANGE_DEADLINE, its.lock_owned()).await;
                 let guard = turn.map_err(|_| EngineError::Changing {
                     attempted,
                     name: name.to_owned(),
                     doing: "at work on",
                 })?;
-                Some((key, guard))
+                Some((guard, place))
             }
         };
         Ok(Turn {
             // It is never closed.
             _permit: self.all.clone().acquire_owned().await.ok(),
-            device,
+            _device: device,
         })
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        if let Some((key, guard)) = &self.device {
-            let mut devices = TURNS.devices.lock();
-            // The list's and this one: nobody waits.
-            if Arc::strong_count(OwnedMutexGuard::mutex(guard)) == 2 {
-                devices.remove(key);
-            }
-        }
     }
 }
 
