@@ -98,8 +98,11 @@ fn fed(mut command: Command, text: &str) -> Said {
 fn prometheus_own_parser_reads_what_is_offered() {
     let house = House::new();
     let address = free();
-    let daemon = house.start(&["--metrics-listen", &address]);
-    daemon.json(&["create", "vm1", "--queue-pairs", "2"]);
+    let file = house.dir.path().join("mdevd.toml");
+    std::fs::write(&file, "rate-groups = \"web=5000\"\n").expect("written");
+    let file = file.display().to_string();
+    let daemon = house.start(&["--config", &file, "--metrics-listen", &address]);
+    daemon.json(&["create", "vm1", "--queue-pairs", "2", "--group", "web"]);
     let text = body(TcpStream::connect(&address).expect("connected"));
 
     if let Some(python) = python() {
