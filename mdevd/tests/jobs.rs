@@ -116,7 +116,8 @@ impl Import {
         });
         std::fs::write(&file, document.to_string()).expect("written");
         let cvfctl = env!("CARGO_BIN_EXE_cvfctl");
-        let line = format!("{cvfctl} import {}", file.display());
+        // In place of the shell, whose own end by the key would be what is seen.
+        let line = format!("exec {cvfctl} import {}", file.display());
         let mut child = Command::new("script")
             .args(["--quiet", "--return", "--command", &line, "/dev/null"])
             .env("MDEVD_ADDRESS", house.bus())

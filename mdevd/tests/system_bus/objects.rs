@@ -41,6 +41,20 @@ impl Signals {
             .unwrap_or_else(|_| panic!("no {member} in time"))
     }
 
+    /// The interfaces and properties that `path` comes with. Others may come before it.
+    pub async fn added(&mut self, path: &str) -> HashMap<String, Dict> {
+        loop {
+            let (from, message) = self.next("InterfacesAdded").await;
+            assert_eq!(from, ROOT);
+            let body = message.body();
+            let (added, interfaces): (OwnedObjectPath, HashMap<String, Dict>) =
+                body.deserialize().expect("oa{sa{sv}}");
+            if added.as_str() == path {
+                return interfaces;
+            }
+        }
+    }
+
     /// What the next PropertiesChanged of `path` says.
     pub async fn changed(&mut self, path: &str) -> Dict {
         loop {
@@ -91,12 +105,7 @@ async fn objects_come_change_and_go_with_their_devices() {
     assert_eq!(text(&properties, "State"), "ready");
     assert_eq!(u16::try_from(&properties["Mtu"]), Ok(9000));
     assert_eq!(u16::try_from(&properties["Vlan"]), Ok(5));
-    let (from, message) = signals.next("InterfacesAdded").await;
-    assert_eq!(from, ROOT);
-    let body = message.body();
-    let (added, interfaces): (OwnedObjectPath, HashMap<String, Dict>) =
-        body.deserialize().expect("oa{sa{sv}}");
-    assert_eq!(added.as_str(), path);
+    let interfaces = signals.added(&path).await;
     assert_eq!(interfaces[DEVICE_INTERFACE], properties);
     let pf = signals.changed("/io/mdevd1/pf/soft0").await;
     assert_eq!(u64::try_from(&pf["Devices"]), Ok(2));
