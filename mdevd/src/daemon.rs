@@ -157,7 +157,11 @@ pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), Dae
     service::ready(&catalog.census(PULSE_PATIENCE).unwrap_or_default().status());
     let due = catalog.clone();
     // Nobody waits for it: it asks scripts, and commands are served meanwhile.
-    tokio::task::spawn_blocking(move || start_due(&due));
+    tokio::spawn(async move {
+        if let Err(error) = blocking(move || start_due(&due)).await {
+            tracing::error!("what was to be started was not: {error}");
+        }
+    });
     let scrapes = async {
         match &metrics {
             Some(metrics) => {

@@ -98,8 +98,11 @@ pub const MIN_INTERVAL: Duration = Duration::from_millis(100);
 pub const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 /// Threads for blocking work (store flushes, composing), at most.
 pub const BLOCKING_THREADS: usize = 64;
-/// Commands that may wait for scripts or for a device, at a time; the other threads are for those who read.
-pub const COMMANDS_AT_ONCE: usize = BLOCKING_THREADS - 16;
+/// Of those, threads for those who read.
+pub const READERS_AT_ONCE: usize = 16;
+/// Commands that may wait for scripts or for a device, at a time, beside the jobs that run and what the daemon starts by
+/// itself.
+pub const COMMANDS_AT_ONCE: usize = BLOCKING_THREADS - READERS_AT_ONCE - MAX_JOBS_AT_ONCE - 1;
 /// Pauses between attempts, growing from the first to the second: to accept while the system has no
 /// descriptors, to connect while the daemon's backlog is full.
 pub const MIN_PAUSE: Duration = Duration::from_millis(5);
@@ -146,8 +149,8 @@ pub const SOCKET_BACKLOG: i32 = 8;
 pub const MAX_CALLOUTS: usize = 64;
 /// Most of them that run at a time; others wait for their turn.
 pub const MAX_CALLOUTS_AT_ONCE: usize = 16;
-/// Devices of one place in the order that the daemon starts at a time: half of what may run scripts.
-pub const STARTS_AT_ONCE: usize = MAX_CALLOUTS_AT_ONCE / 2;
+/// Devices of one place in the order that the daemon starts at a time: a quarter of what may run scripts.
+pub const STARTS_AT_ONCE: usize = MAX_CALLOUTS_AT_ONCE / 4;
 /// Time that each has, unless configured otherwise.
 pub const CALLOUT_DEADLINE: Duration = Duration::from_secs(5);
 /// Most that can be configured.
@@ -162,17 +165,22 @@ pub const MAX_NOTIFICATIONS: usize = 1024;
 pub const MAX_IMPORT: usize = 960 << 10;
 /// Most definitions of one.
 pub const MAX_IMPORTED: usize = 4096;
+/// Differences that are named where a definition is not what somebody has read.
+pub const MAX_DIFFERENCES: usize = 8;
 /// Most jobs that are queued or run; commands that nobody asked for as jobs are not shown as ones beyond.
 pub const MAX_JOBS: usize = 256;
 /// Of those, jobs that one user asked for.
 pub const MAX_JOBS_OF_ONE: usize = 32;
-/// Jobs that were asked for and run at a time; others are queued. Half of the callouts is left for callers that wait.
+/// Jobs that were asked for and run at a time; others are queued. With what the daemon starts
+/// by itself a quarter of the callouts is left for callers that wait.
 pub const MAX_JOBS_AT_ONCE: usize = MAX_CALLOUTS_AT_ONCE / 2;
 /// Most jobs that have ended and are shown still.
 pub const MAX_ENDED_JOBS: usize = 128;
 /// Time that they are.
 pub const JOB_KEPT: Duration = Duration::from_secs(600);
-/// Bytes of their answers, as JSON.
+/// Bytes of the sentence that says in lists and signals why a job has failed.
+pub const MAX_JOB_REASON: usize = 2048;
+/// Bytes of what they are about and of their answers, as JSON.
 pub const MAX_JOB_BYTES: usize = 16 << 20;
 /// News of jobs that are kept for listeners that are slow; who is slower looks at all jobs anew.
 pub const MAX_JOB_NEWS: usize = 1024;

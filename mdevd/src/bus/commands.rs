@@ -1,5 +1,6 @@
 //! Commands that may take long: checked first, then done while the caller waits, or as a job.
 
+use futures_lite::future::poll_once;
 use serde::Serialize;
 use serde_json::Value as Json;
 use zbus::zvariant::{ObjectPath, OwnedValue};
@@ -10,6 +11,7 @@ use super::manager::{DestroyOptions, Manager, NoOptions, internal, options};
 use super::turns::TURNS;
 use crate::engine::jobs::About;
 use crate::engine::{CreateRequest, DefineRequest, Engine, EngineError, ImportOptions, SetRequest};
+use crate::names::check_length;
 
 /// Below it are the jobs: `/io/mdevd1/job/7`.
 pub const JOBS_PATH: &str = "/io/mdevd1/job";
@@ -140,6 +142,10 @@ pub(super) fn plan(
     let device = if method == "Import" {
         String::new()
     } else {
+        // A job shows what it is about.
+        check_length(&argument).map_err(|why| {
+            EngineError::invalid("name", &argument, why.to_string()).on(attempted, &argument)
+        })?;
         argument
     };
     let about = About {
@@ -166,7 +172,7 @@ impl Manager {
     ) -> Result<Dict, BusError> {
         let plan = plan(method, argument, options, uid)?;
         if plan.job {
-            return Ok(self.begin(plan)?);
+            return Ok(self.begin(plan).await?);
         }
         let Plan {
             about,
@@ -190,20 +196,30 @@ impl Manager {
         json_dict(answer).map_err(internal)
     }
 
-    /// Has a job go its way, whatever becomes of its caller.
-    fn begin(&self, plan: Plan) -> Result<Dict, EngineError> {
+    /// Has a job go its way, whatever becomes of its caller: after those that were begun before on the same device,
+    /// and when it has a place among all.
+    async fn begin(&self, plan: Plan) -> Result<Dict, EngineError> {
         let engine = self.engine().clone();
+        let device = Some(plan.about.device.clone()).filter(|name| !name.is_empty());
         let ticket = engine.jobs().ask(plan.about)?;
         let id = ticket.id().unwrap_or_default();
-        tokio::spawn(async move {
+        let mut way = Box::pin(async move {
+            let device = TURNS.device(&engine, device.as_deref());
+            let Some(device) = ticket.unless_cut(device).await else {
+                return;
+            };
             let Some(turn) = ticket.turn().await else {
                 return;
             };
             let work = plan.work;
             // What comes of it is the job's to say.
             let _ = tokio::task::spawn_blocking(move || ticket.run(|| work(&*engine))).await;
-            drop(turn);
+            drop((turn, device));
         });
+        // It takes its place in the queues here, so that jobs have the order in which they were asked for.
+        if poll_once(&mut way).await.is_none() {
+            tokio::spawn(way);
+        }
         let mut begun = Dict::from([("id".to_owned(), u64::from(id).into())]);
         if let Ok(path) = ObjectPath::try_from(job_path(id)) {
             begun.insert("job".to_owned(), OwnedValue::from(path));

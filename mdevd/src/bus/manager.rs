@@ -439,7 +439,7 @@ impl Manager {
     ) -> Result<u64, BusError> {
         let NoOptions {} = self::options(&options, &[])?;
         Ok(match &self.peer {
-            Some((watch, _)) => watch.start(&*self.engine, connection.clone()),
+            Some((watch, _)) => watch.start(&self.engine, connection.clone()),
             None => self.engine.events().last_sequence(),
         })
     }

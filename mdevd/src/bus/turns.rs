@@ -29,7 +29,13 @@ pub(super) struct Turns {
 /// for it or not.
 pub(super) struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
-    _device: Option<(OwnedMutexGuard<()>, Place)>,
+    _device: Option<DeviceTurn>,
+}
+
+/// The latter alone.
+pub(super) struct DeviceTurn {
+    _guard: OwnedMutexGuard<()>,
+    _place: Place,
 }
 
 /// A place among those who wait for a device or have it. Dropped behind everything that holds the device's lock.
@@ -59,25 +65,31 @@ impl Turns {
         attempted: &'static str,
         device: Option<&str>,
     ) -> Result<Turn, EngineError> {
-        let device = match device {
-            None => None,
-            Some(name) => {
-                let key = (Arc::as_ptr(engine).cast::<()>().addr(), name.to_owned());
-                let place = Place(key.clone());
-                let its = self.devices.lock().entry(key).or_default().clone();
-                let turn = timeout(CHANGE_DEADLINE, its.lock_owned()).await;
-                let guard = turn.map_err(|_| EngineError::Changing {
-                    attempted,
-                    name: name.to_owned(),
-                    doing: "at work on",
-                })?;
-                Some((guard, place))
-            }
-        };
+        let turn = timeout(CHANGE_DEADLINE, self.device(engine, device)).await;
+        let device_turn = turn.map_err(|_| EngineError::Changing {
+            attempted,
+            name: device.unwrap_or_default().to_owned(),
+            doing: "at work on",
+        })?;
         Ok(Turn {
             // It is never closed.
             _permit: self.all.clone().acquire_owned().await.ok(),
-            _device: device,
+            _device: device_turn,
+        })
+    }
+
+    /// Waits for those who came before to `device`, if there is one.
+    pub(super) async fn device(
+        &self,
+        engine: &Arc<dyn Engine>,
+        device: Option<&str>,
+    ) -> Option<DeviceTurn> {
+        let key = (Arc::as_ptr(engine).cast::<()>().addr(), device?.to_owned());
+        let place = Place(key.clone());
+        let its = self.devices.lock().entry(key).or_default().clone();
+        Some(DeviceTurn {
+            _guard: its.lock_owned().await,
+            _place: place,
         })
     }
 }

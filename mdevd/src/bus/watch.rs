@@ -12,7 +12,7 @@ use super::guard::LastHeard;
 use super::job_signals::JobSignals;
 use super::{MANAGER_INTERFACE, MANAGER_PATH};
 use crate::engine::jobs::{JobListener, Jobs, Missed};
-use crate::engine::{Engine, Listener};
+use crate::engine::{Engine, Heard, Listener};
 
 /// One peer's watch: at most one task, which ends with the peer. Clones are the same watch.
 #[derive(Clone, Debug)]
@@ -37,7 +37,8 @@ impl Watch {
     }
 
     /// Tells the peer events from now on; the number is that of the last one before.
-    pub(super) fn start(&self, engine: &dyn Engine, connection: Connection) -> u64 {
+    pub(super) fn start(&self, engine: &Arc<dyn Engine>, connection: Connection) -> u64 {
+        let engine = engine.clone();
         let (jobs, known, _) = engine.jobs().listen();
         let jobs = (jobs, JobSignals::of(&known), engine.jobs().clone());
         let (listener, last) = engine.events().listen();
@@ -49,7 +50,9 @@ impl Watch {
         }
         *task = Some(Telling {
             stop,
-            task: tokio::spawn(tell(connection, listener, jobs, stopped)),
+            task: tokio::spawn(async move {
+                let _ = tell(connection, listener, jobs, (engine, stopped)).await;
+            }),
         });
         self.heard.watching(true);
         last
@@ -75,43 +78,57 @@ async fn tell(
     connection: Connection,
     mut listener: Listener,
     (mut news, mut signals, jobs): (JobListener, JobSignals, Jobs),
-    mut stopped: oneshot::Receiver<()>,
-) {
+    (engine, mut stopped): (Arc<dyn Engine>, oneshot::Receiver<()>),
+) -> zbus::Result<()> {
+    let mut told = 0;
     loop {
+        // Neither waits for the other to fall silent.
         let heard = tokio::select! {
-            biased;
-            _ = &mut stopped => return,
-            heard = listener.next() => heard,
-            heard = news.next() => {
-                let due = match heard {
-                    Ok(news) => signals.about(&news),
-                    Err(Missed) => {
-                        let (new, all, _) = jobs.listen();
-                        news = new;
-                        signals.about_all(&all)
-                    }
-                };
-                for signal in due {
-                    if signal.send(&connection).await.is_err() {
-                        return;
-                    }
+            _ = &mut stopped => return Ok(()),
+            heard = listener.next() => match heard {
+                Some(heard) => {
+                    told = tell_event(&connection, &heard).await?.max(told);
+                    continue;
                 }
-                continue;
+                None => return Ok(()),
+            },
+            heard = news.next() => heard,
+        };
+        // What a command did to devices comes before its job's end.
+        let before = engine.events().last_sequence();
+        while told < before
+            && let Some(heard) = listener.try_next()
+        {
+            told = tell_event(&connection, &heard).await?.max(told);
+        }
+        let due = match heard {
+            Ok(news) => signals.about(&news),
+            Err(Missed) => {
+                let (new, all, _) = jobs.listen();
+                news = new;
+                signals.about_all(&all)
             }
         };
-        let Some(heard) = heard else { return };
-        let event = event_dict(&heard);
-        let sent = connection
-            .emit_signal(
-                None::<&str>,
-                MANAGER_PATH,
-                MANAGER_INTERFACE,
-                "Event",
-                &event,
-            )
-            .await;
-        if sent.is_err() {
-            return;
+        for signal in due {
+            signal.send(&connection).await?;
         }
     }
+}
+
+/// The number of the last event that it told of; 0 where some were missed.
+async fn tell_event(connection: &Connection, heard: &Heard) -> zbus::Result<u64> {
+    let event = event_dict(heard);
+    connection
+        .emit_signal(
+            None::<&str>,
+            MANAGER_PATH,
+            MANAGER_INTERFACE,
+            "Event",
+            &event,
+        )
+        .await?;
+    Ok(match heard {
+        Heard::Event(event) => event.sequence,
+        Heard::Missed(_) => 0,
+    })
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use serde_json::json;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::engine::jobs::{self, CutShort};
@@ -151,21 +151,30 @@ impl Callouts {
 }
 
 impl Shared {
-    /// Runs one script to its end or deadline.
-    /// `cut` comes to pass where it is not waited for any more.
+    async fn slot(&self, patience: Option<Duration>) -> Option<SemaphorePermit<'_>> {
+        let slot = self.slots.acquire();
+        match patience {
+            Some(patience) => timeout(patience, slot).await.ok()?.ok(),
+            None => slot.await.ok(),
+        }
+    }
+
+    /// Runs one script to its end or deadline, or until `cut` comes to pass. Where a caller waits it has so long to
+    /// get its turn; else it waits for that.
     fn run(&self, script: &Path, call: &Call, cut: impl Future<Output = ()>) -> Result<(), String> {
         let deadline = self.config.read().deadline;
         let shown = script.display();
+        let patience = jobs::awaited().then_some(CHANGE_DEADLINE);
         let ended = self.runtime.block_on(async {
             tokio::pin!(cut);
             let slot = tokio::select! {
                 biased;
                 () = &mut cut => return Ended::Cut,
-                slot = timeout(CHANGE_DEADLINE, self.slots.acquire()) => slot,
+                slot = self.slot(patience) => slot,
             };
             match slot {
-                Ok(Ok(_slot)) => run(script, call, &self.address, deadline, cut).await,
-                _ => Ended::Refused(format!(
+                Some(_slot) => run(script, call, &self.address, deadline, cut).await,
+                None => Ended::Refused(format!(
                     "it did not get its turn: {MAX_CALLOUTS_AT_ONCE} others run, and that is the limit"
                 )),
             }

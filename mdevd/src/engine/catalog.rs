@@ -49,7 +49,7 @@ pub struct Catalog {
     pub(super) names: Mutex<Names>,
     settled: Condvar,
     captures: Places,
-    jobs: Jobs,
+    pub(super) jobs: Jobs,
 }
 
 #[derive(Default)]

@@ -32,6 +32,14 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
     if let Some(c) = name.chars().find(|&c| !allowed(c)) {
         return Err(NameError::Character(c));
     }
+    check_length(name)
+}
+
+/// The bound alone: what is longer names nothing that there is.
+///
+/// # Errors
+/// [`NameError::TooLong`].
+pub fn check_length(name: &str) -> Result<(), NameError> {
     if name.len() > MAX_NAME {
         return Err(NameError::TooLong(name.len()));
     }

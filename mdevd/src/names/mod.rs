@@ -3,7 +3,7 @@
 mod check;
 mod identity;
 
-pub use check::{NameError, check_name};
+pub use check::{NameError, check_length, check_name};
 pub use identity::{HostId, Identity};
 
 #[cfg(test)]

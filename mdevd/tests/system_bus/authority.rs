@@ -277,6 +277,20 @@ async fn polkit_decides_where_it_is() {
     let said = bus.as_nobody("", &set);
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(polkit.asked()[1].action, "io.mdevd1.change");
+    // A rule about one method is about both of its names.
+    let at = "/io/mdevd1/device/vm1";
+    let destroy = [
+        "call",
+        NAME,
+        at,
+        DEVICE_INTERFACE,
+        "DestroyAsJob",
+        "a{sv}",
+        "0",
+    ];
+    let said = bus.as_nobody("", &destroy);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(polkit.asked()[0].details["method"], "Destroy");
 
     polkit.answers(Answer::Challenge);
     let quietly: Vec<_> = ["--allow-interactive-authorization=no"]

@@ -166,6 +166,15 @@ async fn a_job_is_answered_at_once_seen_while_it_waits_and_has_its_result_later(
     let options = HashMap::from([("job", Value::from(true)), ("mtu", Value::from("many"))]);
     let (name, _) = refusal(manager(&client, "Create", &("x", options)).await);
     assert_eq!(name, "io.mdevd1.Error.InvalidArgument");
+    let long = "a".repeat(100_000);
+    for method in ["Create", "Define", "Start", "DestroyAsJob"] {
+        let (name, why) = refusal(manager(&client, method, &(long.as_str(), job())).await);
+        assert_eq!(name, "io.mdevd1.Error.InvalidArgument");
+        assert!(
+            why.contains("has at most 63 characters") && why.len() < 500,
+            "{why}"
+        );
+    }
     let (name, why) = refusal(manager(&client, "Destroy", &("slow-1", job())).await);
     assert_eq!(name, "io.mdevd1.Error.InvalidArgument");
     assert!(why.contains("DestroyAsJob"), "{why}");
@@ -300,6 +309,88 @@ async fn an_import_tells_its_progress_and_is_cancelled_between_devices() {
     let answer: Dict = reply.body().deserialize().expect("a{sv}");
     assert_eq!(bool::try_from(&answer["ok"]), Ok(true));
     assert_eq!(daemon.json(&["list"]).as_array().map(Vec::len), Some(4));
+}
+
+/// What is queued at one device takes no place from others, and goes its way in the order in which it was asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_on_one_device_follow_one_another_and_others_pass_them() {
+    if !can_run() {
+        return;
+    }
+    let (bus, house) = (Bus::start(), House::new());
+    let gate = Gate::of(&house);
+    let daemon = patient(&bus, &house);
+    let client = bus.client().await;
+    let mut signals = Signals::of(&client).await;
+    begin(&client, "Define", "slow-1").await;
+    gate.asked_about("slow-1").await;
+    for _ in 0..mdevd::limits::MAX_JOBS_AT_ONCE {
+        begin(&client, "Start", "slow-1").await;
+        begin(&client, "Stop", "slow-1").await;
+    }
+    let last = begin(&client, "Undefine", "slow-1").await;
+    let other = begin(&client, "Create", "other").await;
+    assert_eq!(ended(&mut signals, other).await, "done");
+    for id in 2..=last {
+        assert_eq!(text(&properties(&client, id).await, "State"), "queued");
+    }
+    gate.open();
+    for id in 1..=last {
+        assert_eq!(ended(&mut signals, id).await, "done", "job {id}");
+    }
+    assert_eq!(daemon.json(&["list"]).as_array().map(Vec::len), Some(1));
+}
+
+/// A late cancellation is refused where it would change nothing, and what was left out is not counted as done.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_import_starts_is_cut_between_devices_and_counted_as_it_is() {
+    if !can_run() {
+        return;
+    }
+    let (bus, house) = (Bus::start(), House::new());
+    let daemon = patient(&bus, &house);
+    let client = bus.client().await;
+    let mut signals = Signals::of(&client).await;
+    let document = |names: &[&str]| {
+        let each = names.iter().enumerate();
+        let each: Vec<_> = each
+            .map(|(n, name)| serde_json::json!({ "name": name, "order": n }))
+            .collect();
+        serde_json::json!({ "format": "mdevd-definitions", "version": 1, "definitions": each })
+            .to_string()
+    };
+    let text_of = document(&["a", "slow-b", "c"]);
+    let reply = manager(&client, "Import", &(text_of.as_str(), none())).await;
+    reply.expect("imported, which was job 1");
+    let gate = Gate::of(&house);
+    let options = HashMap::from([("job", Value::from(true)), ("start", Value::from(true))]);
+    let reply = manager(&client, "Import", &(text_of.as_str(), options)).await;
+    reply.expect("begun");
+    gate.asked_about("slow-b").await;
+    on_job(&client, 2, "Cancel").await.expect("two are left");
+    assert_eq!(ended(&mut signals, 2).await, "cancelled");
+    let progress = properties(&client, 2).await["Progress"].try_clone();
+    let progress = <(u64, u64)>::try_from(progress.expect("copied"));
+    assert_eq!(progress, Ok((8, 9)), "one was started, and one was tried");
+    let reply = on_job(&client, 2, "Result").await.expect("an answer");
+    let answer: Dict = reply.body().deserialize().expect("a{sv}");
+    assert_eq!(bool::try_from(&answer["ok"]), Ok(true), "all are stored");
+    assert_eq!(daemon.json(&["show", "a"])["state"], "ready");
+    assert_eq!(daemon.json(&["show", "c"])["state"], "defined");
+    // One that is refused says so in the list, and has its answer all the same.
+    let double = document(&["d", "d"]);
+    let reply = manager(&client, "Import", &(double.as_str(), job())).await;
+    reply.expect("begun");
+    assert_eq!(ended(&mut signals, 3).await, "failed");
+    let now = properties(&client, 3).await;
+    assert_eq!(text(&now, "Error"), "io.mdevd1.Error.InvalidArgument");
+    assert!(
+        text(&now, "Message").contains("1 of 2 definitions were refused"),
+        "{now:?}"
+    );
+    let reply = on_job(&client, 3, "Result").await.expect("an answer");
+    let answer: Dict = reply.body().deserialize().expect("a{sv}");
+    assert_eq!(bool::try_from(&answer["ok"]), Ok(false));
 }
 
 #[tokio::test(flavor = "multi_thread")]

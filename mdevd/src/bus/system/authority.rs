@@ -136,7 +136,7 @@ impl Authority {
         // polkit takes details from root only.
         if Uid::effective().is_root() {
             details.insert("device", ask.name);
-            details.insert("method", ask.method.name);
+            details.insert("method", ask.method.rule);
         }
         match polkit.check(ask.sender, action, details).await {
             Verdict::Granted => Ok(Some(uid)),

@@ -22,7 +22,7 @@ use super::objects::Objects;
 use super::path::{Level, Object, Place};
 use super::{INTROSPECTABLE, OBJECT_MANAGER, PEER, PROPERTIES, standard};
 use crate::engine::Engine;
-use crate::limits::{CATCH_UP_DEADLINE, MAX_LARGE_ANSWERS};
+use crate::limits::{CATCH_UP_DEADLINE, MAX_LARGE_ANSWERS, MAX_NAME};
 
 /// The user of whom nobody asked who he is: (uid_t) -1, which is nobody's.
 const NOBODY: u32 = u32::MAX;
@@ -68,13 +68,14 @@ impl Call<'_> {
         })
     }
 
-    /// What a call of the manager is about: the device that it names, or the daemon.
+    /// What a call of the manager is about: the device that it names, or the daemon. Nobody is asked about what is too
+    /// long for a name.
     fn about(&self) -> String {
-        if self.member == "Import" {
-            return "the daemon".to_owned();
-        }
-        self.args::<(String, Dict)>()
-            .map_or_else(|_| "the daemon".to_owned(), |(name, _)| name)
+        let named = |(name, _): (String, Dict)| Some(name).filter(|name| name.len() <= MAX_NAME);
+        let name = (self.member != "Import")
+            .then(|| self.args().ok().and_then(named))
+            .flatten();
+        name.unwrap_or_else(|| "the daemon".to_owned())
     }
 
     /// Who calls.
@@ -344,6 +345,7 @@ impl Face {
             name: "CancelJob",
             right: methods::right_of(&job.method),
             verb: "cancel a job at",
+            rule: "CancelJob",
         };
         self.allow(call, &method, &job.device).await
     }

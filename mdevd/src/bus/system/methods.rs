@@ -37,11 +37,24 @@ pub(super) struct Method {
     pub(super) right: Right,
     /// "create": for refusals.
     pub(super) verb: &'static str,
+    /// What polkit's rules know it by: one name for all that does the same.
+    pub(super) rule: &'static str,
 }
 
 const fn method(name: &'static str, right: Right, verb: &'static str) -> Method {
-    Method { name, right, verb }
+    let rule = name;
+    Method {
+        name,
+        right,
+        verb,
+        rule,
+    }
 }
+
+const DESTROY_AS_JOB: Method = Method {
+    name: "DestroyAsJob",
+    ..method("Destroy", Right::Manage, "destroy")
+};
 
 const fn read(name: &'static str) -> Method {
     method(name, Right::Read, "read")
@@ -51,7 +64,7 @@ const fn read(name: &'static str) -> Method {
 pub(super) const MANAGER: [Method; 32] = [
     method("Create", Right::Manage, "create"),
     method("Destroy", Right::Manage, "destroy"),
-    method("DestroyAsJob", Right::Manage, "destroy"),
+    DESTROY_AS_JOB,
     method("Define", Right::Manage, "define"),
     method("Undefine", Right::Manage, "undefine"),
     method("Start", Right::Manage, "start"),
@@ -86,7 +99,7 @@ pub(super) const MANAGER: [Method; 32] = [
 /// Of `io.mdevd1.Device`.
 pub(super) const DEVICE: [Method; 10] = [
     method("Destroy", Right::Manage, "destroy"),
-    method("DestroyAsJob", Right::Manage, "destroy"),
+    DESTROY_AS_JOB,
     method("Undefine", Right::Manage, "undefine"),
     method("Start", Right::Manage, "start"),
     method("Stop", Right::Manage, "stop"),

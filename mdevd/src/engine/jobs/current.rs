@@ -99,6 +99,20 @@ pub fn tells() {
     }
 }
 
+/// The command on this thread has an answer, and that tells of a failure.
+pub fn fall_short(why: &EngineError) {
+    if let Some(command) = current()
+        && let Some((id, _)) = command.job()
+    {
+        command.jobs.fall_short(*id, why);
+    }
+}
+
+/// A caller waits for the command on this thread, and would rather have it refused than late.
+pub fn awaited() -> bool {
+    current().is_some_and(|command| command.awaited)
+}
+
 /// Why the command on this thread is to end before it is done, if it is.
 pub fn cut_short() -> Option<CutShort> {
     let command = current()?;

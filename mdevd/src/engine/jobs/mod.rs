@@ -11,7 +11,9 @@ mod table;
 mod ticket;
 mod view;
 
-pub use current::{CutShort, Door, advance, cancelled, cut_short, long, tells, waits};
+pub use current::{
+    CutShort, Door, advance, awaited, cancelled, cut_short, fall_short, long, tells, waits,
+};
 pub use registry::{JobLimits, JobListener, JobNews, Jobs, Missed, News};
 pub use ticket::{About, Ticket};
 pub use view::{JobFailure, JobPage, JobState, JobView};

@@ -32,7 +32,7 @@ pub struct JobLimits {
     pub kept: usize,
     /// For so long.
     pub kept_for: Duration,
-    /// Bytes of their answers, as JSON.
+    /// Bytes of what they are about and of their answers, as JSON.
     pub bytes: usize,
 }
 
@@ -48,6 +48,9 @@ impl Default for JobLimits {
         }
     }
 }
+
+/// A number that no job has.
+const NO_JOB: u32 = 0;
 
 /// Something about a job.
 #[derive(Clone, Debug)]
@@ -130,18 +133,28 @@ impl Jobs {
         let (cut, heard) = watch::channel(None);
         let id = self.enter(&mut table, &about, JobState::Queued, cut);
         drop(table);
-        Ok(Ticket::new(self.clone(), about, Some((id, heard))))
+        Ok(Ticket::of_job(self.clone(), about, (id, heard)))
     }
 
     /// A command whose caller waits: it is a job once it turns out to be long.
     pub fn attend(&self, about: About) -> Ticket {
-        Ticket::new(self.clone(), about, None)
+        Ticket::of_command(self.clone(), about, true)
     }
 
-    /// One that is long after all; `None`: there are too many to show it.
+    /// The same of what the daemon does by itself.
+    pub fn undertake(&self, about: About) -> Ticket {
+        Ticket::of_command(self.clone(), about, false)
+    }
+
+    /// One that is long after all; `None`: there are too many to show it. Where no more are taken it is cut short from
+    /// the beginning, and shown to nobody.
     pub(super) fn show_up(&self, about: &About) -> Option<(u32, Heard)> {
         let mut table = self.0.table.lock();
-        if table.closed || table.current.len() >= self.0.limits.all {
+        if table.closed {
+            let (_, heard) = watch::channel(Some(CutShort::Stopping));
+            return Some((NO_JOB, heard));
+        }
+        if table.current.len() >= self.0.limits.all {
             return None;
         }
         let (cut, heard) = watch::channel(None);
@@ -175,6 +188,7 @@ impl Jobs {
             view: view.clone(),
             asked: state == JobState::Queued,
             doors: 0,
+            shortfall: None,
             cut,
         };
         table.current.insert(id, job);
@@ -240,6 +254,14 @@ impl Jobs {
         });
     }
 
+    /// Its answer will tell of a failure.
+    pub(super) fn fall_short(&self, id: u32, why: &EngineError) {
+        self.change(id, |job| {
+            job.shortfall = Some(JobFailure::from(why));
+            false
+        });
+    }
+
     /// It has come to `outcome`.
     pub(super) fn end(&self, id: u32, outcome: Outcome) {
         let mut table = self.0.table.lock();
@@ -247,15 +269,21 @@ impl Jobs {
     }
 
     fn end_in(&self, table: &mut Table, id: u32, outcome: Outcome) {
-        let Some(Current { mut view, cut, .. }) = table.current.remove(&id) else {
+        let Some(job) = table.current.remove(&id) else {
             return;
         };
+        let Current {
+            mut view,
+            cut,
+            shortfall,
+            ..
+        } = job;
         view.ended_us = Some(now_us());
-        view.error = outcome.as_ref().err().map(JobFailure::from);
-        view.state = match (&outcome, &*cut.borrow()) {
+        view.error = outcome.as_ref().err().map(JobFailure::from).or(shortfall);
+        view.state = match (&view.error, &*cut.borrow()) {
             (_, Some(_)) => JobState::Cancelled,
-            (Ok(_), None) => JobState::Done,
-            (Err(_), None) => JobState::Failed,
+            (None, None) => JobState::Done,
+            (Some(_), None) => JobState::Failed,
         };
         // What has no steps of its own is one.
         if view.total == 1 && view.state == JobState::Done {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::super::error::EngineError;
 use super::current::CutShort;
 use super::registry::JobLimits;
-use super::view::{JobState, JobView};
+use super::view::{JobFailure, JobState, JobView};
 
 /// What a command comes to.
 pub(super) type Outcome = Result<Json, EngineError>;
@@ -23,6 +23,8 @@ pub(super) struct Current {
     pub(super) asked: bool,
     /// Open doors.
     pub(super) doors: u32,
+    /// What its answer, which is none of an error, will tell of.
+    pub(super) shortfall: Option<JobFailure>,
     pub(super) cut: watch::Sender<Option<CutShort>>,
 }
 
@@ -87,10 +89,12 @@ impl Table {
         now: Instant,
         limits: &JobLimits,
     ) -> Vec<u32> {
-        let bytes = match &outcome {
+        let answer = match &outcome {
             Ok(answer) => answer.to_string().len(),
             Err(error) => error.to_string().len(),
         };
+        let why = view.error.as_ref().map_or(0, |error| error.message.len());
+        let bytes = view.device.len() + why + answer;
         self.bytes += bytes;
         self.ended.push_back(Ended {
             view,
@@ -99,25 +103,31 @@ impl Table {
             until: now + limits.kept_for,
         });
         let mut gone = self.expire(now);
-        while self.ended.len() > limits.kept || (self.bytes > limits.bytes && self.ended.len() > 1)
-        {
-            let Some(at) = self.oldest_of_the_greediest() else {
+        loop {
+            let at = if self.ended.len() > limits.kept {
+                self.oldest_of_the_greediest(|_| 1)
+            } else if self.bytes > limits.bytes && self.ended.len() > 1 {
+                self.oldest_of_the_greediest(|ended| ended.bytes)
+            } else {
                 break;
             };
+            let Some(at) = at else { break };
             gone.extend(self.forget(at));
         }
         gone
     }
 
-    /// Who has most ended jobs gives one up: nobody's are pushed out by another user's.
-    fn oldest_of_the_greediest(&self) -> Option<usize> {
-        let mut counts: HashMap<u32, usize> = HashMap::new();
+    /// Who has most of what there is too much of gives up an ended job: nobody's are pushed out by another user's while
+    /// that one has others. What has ended last stays.
+    fn oldest_of_the_greediest(&self, cost: impl Fn(&Ended) -> usize) -> Option<usize> {
+        let mut costs: HashMap<u32, usize> = HashMap::new();
         for ended in &self.ended {
-            *counts.entry(ended.view.uid).or_default() += 1;
+            *costs.entry(ended.view.uid).or_default() += cost(ended);
         }
-        let uid = counts.into_iter().max_by_key(|&(uid, count)| (count, uid));
-        let uid = uid?.0;
-        self.ended.iter().position(|ended| ended.view.uid == uid)
+        let older = self.ended.len().saturating_sub(1);
+        let older = self.ended.iter().take(older).map(|ended| ended.view.uid);
+        let uid = older.clone().max_by_key(|uid| (costs.get(uid), *uid))?;
+        older.into_iter().position(|its| its == uid)
     }
 
     fn forget(&mut self, at: usize) -> Option<u32> {

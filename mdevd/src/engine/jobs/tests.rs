@@ -161,6 +161,64 @@ fn ended_jobs_are_bounded_in_number_and_bytes_and_give_way_user_by_user() {
 }
 
 #[test]
+fn who_has_most_bytes_gives_up_bytes_and_all_of_a_job_counts() {
+    let jobs = Jobs::with(JobLimits {
+        kept: 100,
+        bytes: 6000,
+        ..small()
+    });
+    let run = |uid, device: &str, outcome: Result<serde_json::Value, EngineError>| {
+        let ticket = jobs.ask(about(device, uid)).expect("room");
+        let _ = ticket.run(|| outcome);
+    };
+    let left = || -> Vec<_> { jobs.list(0, 100).jobs.iter().map(|job| job.id).collect() };
+    (0..9).for_each(|_| run(7, "a", Ok(json!({}))));
+    run(8, "a", Ok(json!("x".repeat(3000))));
+    run(8, "a", Ok(json!("x".repeat(3000))));
+    assert_eq!(left(), (1..10).chain([11]).collect::<Vec<_>>());
+    // A name and a reason, the latter as shown and as answered.
+    let error = EngineError::Daemon {
+        attempted: "start",
+        kind: ErrorKind::Internal,
+        why: "y".repeat(1500),
+    };
+    run(9, &"z".repeat(1500), Err(error));
+    assert_eq!(left(), (1..10).chain([12]).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_long_reason_is_cut_where_jobs_are_listed_and_whole_in_the_result() {
+    let jobs = Jobs::default();
+    let error = EngineError::Daemon {
+        attempted: "start",
+        kind: ErrorKind::Internal,
+        why: "ä".repeat(5000),
+    };
+    let ticket = jobs.ask(about("a", 0)).expect("room");
+    assert_eq!(ticket.run(|| Err(error.clone())), Err(error.clone()));
+    let reason = jobs.show(1).expect("shown").error.expect("failed").message;
+    let cut = reason.strip_suffix('…').expect("cut");
+    assert!(cut.len() > 2000 && error.to_string().starts_with(cut));
+    assert!(cut.len() <= crate::limits::MAX_JOB_REASON);
+    assert_eq!(jobs.result(1), Err(error));
+}
+
+#[test]
+fn an_answer_that_tells_of_a_failure_is_one_and_is_kept() {
+    let jobs = Jobs::default();
+    let short = EngineError::invalid("mac", "x", "twice");
+    let ticket = jobs.ask(about("", 0)).expect("room");
+    let answer = ticket.run(|| {
+        fall_short(&short);
+        Ok(json!({ "ok": false }))
+    });
+    assert_eq!(answer, jobs.result(1));
+    let view = jobs.show(1).expect("shown");
+    assert_eq!(view.state, JobState::Failed);
+    assert_eq!(view.error.expect("why").kind, "invalid-argument");
+}
+
+#[test]
 fn ended_jobs_are_forgotten_in_time_and_that_is_told() {
     let jobs = Jobs::with(JobLimits {
         kept_for: std::time::Duration::ZERO,
@@ -238,6 +296,20 @@ fn a_daemon_that_stops_takes_no_more_and_has_those_end_that_can() {
     drop(queued);
     let refused = jobs.ask(about("c", 0)).expect_err("closed");
     assert_eq!(refused.kind(), ErrorKind::Stopping);
+}
+
+#[test]
+fn what_turns_out_to_be_long_while_the_daemon_stops_is_cut_and_shown_to_nobody() {
+    let jobs = Jobs::default();
+    let ticket = jobs.undertake(about("a", 0));
+    let (other, before) = (jobs.clone(), jobs.last_sequence());
+    let done = ticket.run(|| {
+        assert!(!awaited());
+        other.close();
+        Err(waits().shut().expect_err("cut").on("start", "a"))
+    });
+    assert_eq!(done.expect_err("cut").kind(), ErrorKind::Stopping);
+    assert!(jobs.list(0, 10).jobs.is_empty() && jobs.last_sequence() == before);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub struct Ticket(Arc<Inner>);
 pub(super) struct Inner {
     pub(super) jobs: Jobs,
     about: About,
+    /// A caller waits for it to end.
+    pub(super) awaited: bool,
     /// Its job, once it has one: a number, and whether it is to be cut short.
     job: OnceLock<Option<(u32, Heard)>>,
 }
@@ -50,10 +52,24 @@ impl Inner {
 }
 
 impl Ticket {
-    /// `job`: the one that it has from the beginning.
-    pub(super) fn new(jobs: Jobs, about: About, job: Option<(u32, Heard)>) -> Self {
-        let job = job.map_or_else(OnceLock::new, |job| OnceLock::from(Some(job)));
-        Self(Arc::new(Inner { jobs, about, job }))
+    /// Of what is a job from the beginning.
+    pub(super) fn of_job(jobs: Jobs, about: About, job: (u32, Heard)) -> Self {
+        Self(Arc::new(Inner {
+            jobs,
+            about,
+            awaited: false,
+            job: OnceLock::from(Some(job)),
+        }))
+    }
+
+    /// Of what may become one.
+    pub(super) fn of_command(jobs: Jobs, about: About, awaited: bool) -> Self {
+        Self(Arc::new(Inner {
+            jobs,
+            about,
+            awaited,
+            job: OnceLock::new(),
+        }))
     }
 
     /// Its job's number, if it has one.
@@ -61,14 +77,19 @@ impl Ticket {
         self.0.job().map(|(id, _)| *id)
     }
 
-    /// Waits for its turn; `None`: it was cancelled before that came, and has ended.
+    /// Waits for its turn among the jobs; `None`: it was cancelled before that came, and has ended.
     pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        self.unless_cut(self.0.jobs.turn()).await.flatten()
+    }
+
+    /// Waits for something before it begins; `None`: it was cancelled before that came, and has ended.
+    pub async fn unless_cut<T>(&self, what: impl Future<Output = T>) -> Option<T> {
         let (_, heard) = self.0.job()?;
         let mut heard = heard.clone();
         tokio::select! {
             biased;
             _ = heard.wait_for(Option::is_some) => None,
-            turn = self.0.jobs.turn() => turn,
+            came = what => Some(came),
         }
     }
 

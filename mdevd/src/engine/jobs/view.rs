@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::error::EngineError;
+use crate::limits::MAX_JOB_REASON;
 
 /// How far a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +55,19 @@ impl From<&EngineError> for JobFailure {
         Self {
             kind: error.kind().kebab().to_owned(),
             name: error.kind().dbus_name().to_owned(),
-            message: error.to_string(),
+            message: cut(error.to_string()),
         }
     }
+}
+
+/// The sentence, as far as a list of many jobs has room for it. Whole it is in the job's result.
+fn cut(mut sentence: String) -> String {
+    if sentence.len() > MAX_JOB_REASON {
+        let end = sentence.floor_char_boundary(MAX_JOB_REASON);
+        sentence.truncate(end);
+        sentence.push('…');
+    }
+    sentence
 }
 
 /// A job.

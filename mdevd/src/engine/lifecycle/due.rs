@@ -2,11 +2,15 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use nix::unistd::Uid;
+use serde_json::json;
+
 use super::super::catalog::{Catalog, failed};
 use super::super::definition::Definition;
 use super::super::entry::Entry;
 use super::super::error::EngineError;
 use super::super::events::Happening;
+use super::super::jobs::About;
 use super::super::view::Outcome;
 use crate::limits::STARTS_AT_ONCE;
 
@@ -33,8 +37,8 @@ impl Catalog {
 
     /// Starts what [`Catalog::restore`] left to start: lower places in the order first and whole, of one place some at
     /// a time, older ones first. What cannot be started is kept as failed and stops nobody else; what was started,
-    /// stopped, taken away or told otherwise meanwhile is left as it is. Blocks until all is done, or the catalog is
-    /// shut down.
+    /// stopped, taken away or told otherwise meanwhile is left as it is. Each is a command like others: a job where
+    /// scripts are asked. Blocks until all is done, or the catalog is shut down.
     pub fn start_due(&self) -> Due {
         let mut turns: Vec<Turn> = {
             let names = self.names.lock();
@@ -57,7 +61,12 @@ impl Catalog {
             };
             std::thread::scope(|scope| {
                 for _ in 1..STARTS_AT_ONCE.min(same.len()) {
-                    scope.spawn(work);
+                    let helper = std::thread::Builder::new().name("mdevd-start".to_owned());
+                    // Where the system has no threads it is all done by this one.
+                    if let Err(error) = helper.spawn_scoped(scope, work) {
+                        tracing::warn!("devices are started one by one: {error}");
+                        break;
+                    }
                 }
                 work();
             });
@@ -88,20 +97,26 @@ impl Catalog {
             _ => return None,
         };
         let uuid = definition.uuid;
-        let started = match names.free_mac(ATTEMPTED, name, definition.mac) {
+        let free = names.free_mac(ATTEMPTED, name, definition.mac);
+        names.mark(&definition, "starting", None);
+        drop(names);
+        let started = match free {
             Err(error) => {
-                drop(names);
                 let entry = failed(Some(definition), error.to_string());
                 let told = Happening::changed(name, &["state"]);
                 self.conclude_telling(name, Some(entry), None, told);
                 Err(error)
             }
             Ok(()) => {
-                names.mark(&definition, "starting", None);
-                drop(names);
+                let command = self.jobs.undertake(About {
+                    method: "Start",
+                    device: name.clone(),
+                    uid: Uid::effective().as_raw(),
+                });
                 // As what failed before: it was let be, and is kept as failed if it cannot be.
                 let entry = failed(Some(definition.clone()), String::new());
-                self.start_marked(entry, definition, Outcome::Started)
+                let start = || self.start_marked(entry, definition, Outcome::Started);
+                command.run(|| start().map(|started| json!(started)))
             }
         };
         if let Err(error) = &started {

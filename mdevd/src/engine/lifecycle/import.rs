@@ -151,8 +151,15 @@ impl Catalog {
             .iter()
             .map(|piece| told(piece, ok, options.dry_run))
             .collect();
+        let mut kind = pieces.iter().find_map(|piece| match piece {
+            Piece::Refused(_, error) => Some(error.kind()),
+            _ => None,
+        });
         if ok && options.start && !options.dry_run {
-            self.start_imported(&mut devices);
+            kind = self.start_imported(&mut devices);
+        }
+        if let Some(kind) = kind {
+            jobs::fall_short(&shortfall(kind, &devices));
         }
         Ok(Imported {
             ok,
@@ -298,7 +305,8 @@ impl Catalog {
         failed.map_or(Ok(()), Err)
     }
 
-    fn start_imported(&self, devices: &mut [ImportedDevice]) {
+    /// The kind of the first refusal, if there was one.
+    fn start_imported(&self, devices: &mut [ImportedDevice]) -> Option<ErrorKind> {
         let order = |device: &ImportedDevice| {
             let entry = self.entry(&device.name).ok();
             let definition = entry.as_ref().and_then(Entry::definition);
@@ -306,18 +314,49 @@ impl Catalog {
         };
         let mut each: Vec<_> = devices.iter_mut().collect();
         each.sort_by_key(|device| order(device));
-        let _door = jobs::waits();
-        for device in each {
-            let started = match jobs::cut_short() {
-                Some(cut) => Err(cut.on("start", &device.name)),
-                None => self.start_device(&device.name),
+        let last = each.len().saturating_sub(1);
+        let mut refused = None;
+        let mut door = Some(jobs::waits());
+        for (n, device) in each.into_iter().enumerate() {
+            // Behind the last one there is nothing left to be cut short.
+            let door = if n == last { door.take() } else { None };
+            let cut = door.map_or_else(|| jobs::cut_short().map_or(Ok(()), Err), jobs::Door::shut);
+            let started = match cut {
+                Err(cut) => Err(cut.on("start", &device.name)),
+                Ok(()) => {
+                    let started = self.start_device(&device.name);
+                    jobs::advance(1);
+                    started
+                }
             };
             match started {
                 Ok(_) => device.started = true,
-                Err(error) => device.reason = Some(error.to_string()),
+                Err(error) => {
+                    refused = refused.or(Some(error.kind()));
+                    device.reason = Some(error.to_string());
+                }
             }
-            jobs::advance(1);
         }
+        refused
+    }
+}
+
+/// What a look at the list of jobs is to tell of definitions that were refused, or not started.
+fn shortfall(kind: ErrorKind, devices: &[ImportedDevice]) -> EngineError {
+    let all = devices.len();
+    let count =
+        |which: fn(&ImportedDevice) -> bool| devices.iter().filter(|one| which(one)).count();
+    let what = match count(|device| device.result == ImportOutcome::Refused) {
+        0 => {
+            let left = count(|device| device.reason.is_some());
+            format!("{left} of {all} definitions were stored and not started")
+        }
+        refused => format!("{refused} of {all} definitions were refused, and none was stored"),
+    };
+    EngineError::Daemon {
+        attempted: ATTEMPTED,
+        kind,
+        why: format!("{what}; its result tells which, and why ('cvfctl jobs --result')"),
     }
 }
 

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::super::definition::Definition;
-use super::super::error::{EngineError, ErrorKind};
+use super::super::error::{EngineError, ErrorKind, shown};
 use super::document::between;
+use crate::limits::MAX_DIFFERENCES;
 
 /// Refuses to put something in the place of `existing` unless it is what `read` says: a definition as it was exported.
 ///
@@ -34,18 +35,21 @@ pub(super) fn unchanged(
         EngineError::invalid("instead_of", "", why).on(attempted, name)
     })?;
     let changes = between(&read, &existing.document());
-    let each = changes.iter().map(|change| {
-        format!(
-            "{} was {} and is {}",
-            change.attribute, change.from, change.to
-        )
-    });
-    let each: Vec<_> = each.collect();
-    if each.is_empty() {
+    if changes.is_empty() {
         return Ok(());
     }
+    let each = changes.iter().take(MAX_DIFFERENCES).map(|change| {
+        let [attribute, from, to] =
+            [&change.attribute, &change.from, &change.to].map(|text| shown(text));
+        format!("{attribute} was {from} and is {to}")
+    });
+    let each: Vec<_> = each.collect();
+    let others = match changes.len() - each.len() {
+        0 => String::new(),
+        others => format!(", and {others} more"),
+    };
     let why = format!(
-        "it was changed since it was read: {}; look at it anew, and repeat",
+        "it was changed since it was read: {}{others}; look at it anew, and repeat",
         each.join(", ")
     );
     Err(refuse(ErrorKind::Busy, why))

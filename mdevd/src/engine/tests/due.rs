@@ -1,8 +1,13 @@
 //! What the daemon starts by itself once it serves.
 
+use std::time::Duration;
+
 use parking_lot::{Condvar, Mutex};
 
+use super::super::jobs::{self, JobState};
 use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Keeps starts waiting until it is told otherwise, refuses one, and remembers who was asked.
 #[derive(Default)]
@@ -25,8 +30,9 @@ impl Gate {
 
     fn wait_for(&self, count: usize) {
         let mut state = self.state.lock();
-        self.changed
-            .wait_while(&mut state, |state| state.names.len() < count);
+        let few = |state: &mut Asked| state.names.len() < count;
+        let waited = self.changed.wait_while_for(&mut state, few, PATIENCE);
+        assert!(!waited.timed_out(), "asked: {:?}", state.names);
     }
 
     fn asked(&self) -> Vec<String> {
@@ -42,7 +48,11 @@ impl Hooks for Gate {
         let mut state = self.state.lock();
         state.names.push(moment.definition.name.clone());
         self.changed.notify_all();
-        self.changed.wait_while(&mut state, |state| state.hold);
+        let door = jobs::waits();
+        while state.hold && jobs::cut_short().is_none() {
+            self.changed.wait_for(&mut state, Duration::from_millis(5));
+        }
+        door.shut().map_err(|cut| cut.words().to_owned())?;
         match moment.definition.name.as_str() {
             "refused" => Err("not this one".to_owned()),
             _ => Ok(()),
@@ -130,6 +140,59 @@ fn commands_are_served_while_scripts_are_asked_and_nobody_is_asked_twice_in_a_bo
     );
     again.start_due();
     assert_eq!(gate.asked(), ["refused"]);
+}
+
+/// Whoever looks on sees what the boot waits for, and can end that.
+#[test]
+fn what_waits_for_scripts_is_a_job_and_is_cancelled_like_others() {
+    let house = house();
+    for name in ["a", "b"] {
+        house.catalog.define(auto(name, 0)).expect("defined");
+    }
+    let (catalog, gate, _) = begun(&house, boot(1));
+    gate.hold(true);
+    let due = std::thread::scope(|scope| {
+        let due = scope.spawn(|| catalog.start_due());
+        gate.wait_for(2);
+        let page = catalog.jobs().list(0, 10);
+        let waits = page.jobs.iter().find(|job| job.device == "a");
+        let waits = waits.expect("shown");
+        assert_eq!(waits.method, "Start");
+        assert_eq!(waits.uid, nix::unistd::Uid::effective().as_raw());
+        catalog.jobs().cancel(waits.id).expect("it waits");
+        while !catalog.jobs().show(waits.id).expect("shown").state.over() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        gate.hold(false);
+        due.join().expect("done")
+    });
+    assert_eq!((due.started, due.failed), (1, 1));
+    let a = catalog.show("a").expect("there").summary;
+    assert_eq!(a.state, State::Failed);
+    let reason = a.reason.expect("why");
+    assert!(reason.contains("it was cancelled"), "{reason}");
+}
+
+#[test]
+fn a_daemon_that_stops_cuts_what_it_was_starting_and_starts_no_more() {
+    let house = house();
+    house.catalog.define(auto("a", 0)).expect("defined");
+    house.catalog.define(auto("later", 1)).expect("defined");
+    let (catalog, gate, _) = begun(&house, boot(1));
+    gate.hold(true);
+    let due = std::thread::scope(|scope| {
+        let due = scope.spawn(|| catalog.start_due());
+        gate.wait_for(1);
+        catalog.wind_up();
+        due.join().expect("done")
+    });
+    assert_eq!((due.started, due.failed), (0, 1));
+    assert_eq!(gate.asked(), ["a"]);
+    let states: Vec<_> = catalog.jobs().list(0, 10).jobs;
+    assert_eq!(states[0].state, JobState::Cancelled);
+    catalog.shut_down();
+    let (_, _, restored) = begun(&house, boot(1));
+    assert_eq!(restored.due, 2, "as if nothing had been");
 }
 
 #[test]

@@ -158,6 +158,16 @@ fn a_definition_is_replaced_only_where_it_is_the_one_that_was_read() {
         "{error}"
     );
     assert_eq!(mtu(), 1400);
+    // What somebody claims to have read is not told back at length.
+    let claims = (0..5000).map(|n| (format!("{n:0200}"), "x".repeat(50)));
+    let claims: std::collections::BTreeMap<_, _> = claims.collect();
+    let claims = serde_json::to_string(&claims).expect("JSON");
+    let error = house.catalog.define(instead(&claims, 1300));
+    let error = error.expect_err("it is another").to_string();
+    assert!(
+        error.len() < 4000 && error.contains(" more; look"),
+        "{error}"
+    );
     let error = house.catalog.define(instead("{", 1300));
     let error = error.expect_err("nothing that was read");
     assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
