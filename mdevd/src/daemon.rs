@@ -18,7 +18,7 @@ use crate::callouts::Callouts;
 use crate::config::{self, Args, BUS_SOCKET, Config, DEVICE_DIR};
 use crate::device::{BackendError, GroupRates, Groups, RealBackend};
 use crate::engine::{BootId, Catalog, Due, Engine};
-use crate::limits::{FILES_PER_DEVICE, PULSE_PATIENCE, WIND_UP_DEADLINE};
+use crate::limits::{FILES_PER_DEVICE, PULSE_PATIENCE, READY_PATIENCE, WIND_UP_DEADLINE};
 use crate::logs::LogControl;
 use crate::metrics::{MetricsError, MetricsServer};
 use crate::profiles::{NoProfile, Profiles};
@@ -154,14 +154,7 @@ pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), Dae
     };
     let _watchdog = watchdog(&catalog)?;
     tracing::info!(socket = %bus.path().display(), "ready");
-    service::ready(&catalog.census(PULSE_PATIENCE).unwrap_or_default().status());
-    let due = catalog.clone();
-    // Nobody waits for it: it asks scripts, and commands are served meanwhile.
-    tokio::spawn(async move {
-        if let Err(error) = blocking(move || start_due(&due)).await {
-            tracing::error!("what was to be started was not: {error}");
-        }
-    });
+    tokio::spawn(get_ready(catalog.clone()));
     let scrapes = async {
         match &metrics {
             Some(metrics) => {
@@ -200,17 +193,29 @@ pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), Dae
     Ok(())
 }
 
-/// Starts what is to run and does not yet.
-fn start_due(catalog: &Catalog) {
-    let due = catalog.start_due();
-    if due != Due::default() {
-        tracing::info!(
-            started = due.started,
-            failed = due.failed,
-            "devices started"
-        );
-        let census = catalog.census(PULSE_PATIENCE).unwrap_or_default();
-        service::notify(&format!("STATUS={}", census.status()));
+/// Starts what is to run and does not yet, while commands are served. The service manager is told that the daemon is ready
+/// when that is done, so that VMs that come after it find their devices; not much later where scripts are slow.
+async fn get_ready(catalog: Arc<Catalog>) {
+    let its = catalog.clone();
+    let mut started = tokio::spawn(blocking(move || its.start_due()));
+    let status = || catalog.census(PULSE_PATIENCE).unwrap_or_default().status();
+    let in_time = tokio::time::timeout(READY_PATIENCE, &mut started).await;
+    service::ready(&status());
+    let due = match in_time {
+        Ok(due) => due,
+        Err(_) => {
+            tracing::warn!("ready while devices wait to be started ('cvfctl jobs' shows for what)");
+            started.await
+        }
+    };
+    match due {
+        Ok(Ok(due)) if due == Due::default() => {}
+        Ok(Ok(Due { started, failed })) => {
+            tracing::info!(started, failed, "devices started");
+            service::notify(&format!("STATUS={}", status()));
+        }
+        Ok(Err(error)) => tracing::error!("devices were not started: {error}"),
+        Err(error) => tracing::error!("devices were not started: {error}"),
     }
 }
 

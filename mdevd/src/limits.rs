@@ -129,6 +129,8 @@ pub const SCRAPE_DEADLINE: Duration = Duration::from_secs(60);
 pub const METRICS_CHUNK: usize = 16 << 10;
 /// Time a count of the devices waits for others who look at their names.
 pub const PULSE_PATIENCE: Duration = Duration::from_secs(1);
+/// Time that the daemon waits for the devices it starts by itself before it tells the service manager that it is ready.
+pub const READY_PATIENCE: Duration = Duration::from_secs(10);
 /// Time a client that asks the daemon to stop has to take the answer.
 pub const FAREWELL_DEADLINE: Duration = Duration::from_secs(5);
 /// Captures that run at a time, of all devices; of one [`libcvf::limits::MAX_TAPS`].

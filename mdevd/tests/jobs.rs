@@ -3,7 +3,6 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -21,18 +20,12 @@ impl Gate {
     fn of(house: &House) -> Self {
         let gate = house.dir.path().join("gate");
         std::fs::create_dir(&gate).expect("made");
-        std::fs::create_dir(house.callouts()).expect("made");
-        let script = house.callouts().join("10-gate");
         let body = format!(
-            "#!/bin/sh\n[ $4 = pre ] || exit 0\ncd {gate} && : > asked\n\
+            "[ $4 = pre ] || exit 0\ncd {gate} && : > asked\n\
              while [ -e asked ] && [ ! -e open ]; do sleep 0.02; done\n",
             gate = gate.display()
         );
-        std::fs::write(&script, body).expect("written");
-        for path in [&script, &house.callouts()] {
-            let mode = std::fs::Permissions::from_mode(0o755);
-            std::fs::set_permissions(path, mode).expect("set");
-        }
+        house.callout("10-gate", &body);
         Self(gate)
     }
 
@@ -160,6 +153,29 @@ fn an_import_on_a_terminal_shows_how_far_it_is_and_says_the_same_in_the_end() {
     let _daemon = patient(&house);
     let mut import = Import::start(&house);
     import.until("import: 1 of 4 steps (25 %)");
+    gate.open();
+    let (code, seen) = import.end();
+    assert_eq!(code, Some(0), "{seen:?}");
+    assert!(seen.ends_with("a defined\r\nb defined\r\n"), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_on_a_terminal_is_done_plainly_where_there_are_too_many_jobs() {
+    let house = House::new();
+    let gate = Gate::of(&house);
+    let daemon = patient(&house);
+    let client = ManagerClient::connect(&house.bus()).await.expect("there");
+    for n in 0..mdevd::limits::MAX_JOBS_OF_ONE {
+        let job: Options = [("job", true.into())].into_iter().collect();
+        client.define(&format!("c{n}"), job).await.expect("begun");
+    }
+    let import = Import::start(&house);
+    // Not asked for as a job, it is shown as one because it is long, and takes none of the user's places.
+    daemon.until("it is at work", || {
+        let jobs = daemon.json(&["jobs"]);
+        let jobs = jobs.as_array().expect("a list");
+        jobs.iter().any(|job| job["method"] == "Import")
+    });
     gate.open();
     let (code, seen) = import.end();
     assert_eq!(code, Some(0), "{seen:?}");

@@ -276,17 +276,12 @@ fn a_document_goes_to_another_daemon_and_is_refused_whole() {
 #[test]
 fn callouts_are_asked_by_the_daemon_and_at_a_boot() {
     let house = House::new();
-    std::fs::create_dir(house.callouts()).expect("made");
     let said = house.dir.path().join("said");
-    let script = house.callouts().join("10-rule");
     let text = format!(
-        "#!/bin/sh\necho \"$4 $6 ${{14}}\" >> {}\n[ ${{14}} != bad ] || {{ echo 'not this name' >&2; exit 1; }}\n",
+        "echo \"$4 $6 ${{14}}\" >> {}\n[ ${{14}} != bad ] || {{ echo 'not this name' >&2; exit 1; }}\n",
         said.display()
     );
-    std::fs::write(&script, text).expect("written");
-    for path in [&script, &house.callouts()] {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("set");
-    }
+    house.callout("10-rule", &text);
     let daemon = house.start(&HERE);
     daemon.json(&["define", "good", "--start", "auto"]);
     let refused = daemon.cvfctl(&["define", "bad"]);
@@ -302,11 +297,11 @@ fn callouts_are_asked_by_the_daemon_and_at_a_boot() {
     std::fs::write(&hold, "").expect("written");
     let ctl = env!("CARGO_BIN_EXE_cvfctl");
     let text = format!(
-        "#!/bin/sh\necho \"$4 $6 ${{14}}\" >> {}\n{ctl} --address $MDEVD_ADDRESS show good > /dev/null || exit 1\nwhile [ $4 = pre ] && [ -e {} ]; do sleep 0.01; done\n",
+        "echo \"$4 $6 ${{14}}\" >> {}\n{ctl} --address $MDEVD_ADDRESS show good > /dev/null || exit 1\nwhile [ $4 = pre ] && [ -e {} ]; do sleep 0.01; done\n",
         said.display(),
         hold.display(),
     );
-    std::fs::write(&script, text).expect("written");
+    house.callout("10-rule", &text);
     let file = house.file("callout-timeout = 60\n");
     let daemon = house.start(&["--config", &file, LATER[0], LATER[1]]);
     daemon.until("it is asked", || said.exists());

@@ -57,6 +57,53 @@ fn the_manager_is_told_of_start_reload_life_and_stop() {
     );
 }
 
+/// What is ordered behind the daemon, a VM for example, finds the devices that it starts; a script that hangs delays that,
+/// and not for long.
+#[test]
+fn it_is_ready_when_its_devices_are_or_when_they_take_too_long() {
+    let house = House::new();
+    let manager = Manager::new(house.dir.path());
+    let hold = house.dir.path().join("hold");
+    house.callout(
+        "10-slow",
+        &format!(
+            "[ $6 = start ] && [ $4 = pre ] || exit 0\nwhile [ -e {} ]; do sleep 0.01; done\n",
+            hold.display()
+        ),
+    );
+    let file = house.file("callout-timeout = 60\n");
+    let boot = |n: u32| format!("{n:08}-0000-0000-0000-000000000000");
+    let start = |n| {
+        house.start_with(&["--config", &file, "--boot-id", &boot(n)], |command| {
+            command.env("NOTIFY_SOCKET", manager.path());
+        })
+    };
+    let daemon = start(1);
+    assert_eq!(manager.next(), "READY=1\nSTATUS=0 devices, 0 connected");
+    daemon.json(&["define", "vm1", "--start", "auto"]);
+    daemon.stop();
+    manager.until("STOPPING=1");
+
+    fs::write(&hold, "").expect("written");
+    let daemon = start(2);
+    daemon.until("it is asked", || {
+        daemon.json(&["show", "vm1"])["state"] == "changing"
+    });
+    assert_eq!(manager.told(), None, "served, and not ready");
+    fs::remove_file(&hold).expect("let go");
+    assert_eq!(manager.next(), "READY=1\nSTATUS=1 device, 0 connected");
+    assert_eq!(daemon.json(&["show", "vm1"])["state"], "ready");
+    daemon.stop();
+    manager.until("STOPPING=1");
+
+    fs::write(&hold, "").expect("written");
+    let daemon = start(3);
+    assert!(manager.next().starts_with("READY=1\n"));
+    assert_eq!(daemon.json(&["show", "vm1"])["state"], "changing");
+    let log = daemon.stop();
+    assert!(log.contains("devices wait to be started"), "{log}");
+}
+
 /// Microseconds of the monotonic clock.
 fn uptime() -> u128 {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("a clock");

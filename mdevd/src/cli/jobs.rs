@@ -10,7 +10,7 @@ use super::table::{Cell, cut, number, number_text, ranked, text, toned};
 use super::terminal::{Terminal, Tone};
 use super::{Answer, Failure, REFUSED};
 use crate::bus::{CallError, ManagerClient, Options, typed};
-use crate::engine::{JobState, JobView};
+use crate::engine::{ErrorKind, JobState, JobView};
 use crate::limits::{MAX_PROGRESS_PAUSE, MIN_PAUSE};
 
 /// What to do with jobs.
@@ -111,8 +111,16 @@ pub(super) async fn import(
         kind: "internal".to_owned(),
         message: format!("cannot wait for signals: {error}"),
     })?;
+    let plainly = options.clone();
     options.insert("job", true.into());
-    let begun = client.import(document, options).await.map_err(&refused)?;
+    let begun = match client.import(document, options).await {
+        // There are too many jobs: those who wait are served all the same, only not shown.
+        Err(CallError::Refused {
+            kind: Some(ErrorKind::NoResources),
+            ..
+        }) => return client.import(document, plainly).await.map_err(&refused),
+        begun => begun.map_err(&refused)?,
+    };
     let id = begun["id"].as_u64().and_then(|id| u32::try_from(id).ok());
     let id = id.ok_or_else(|| CallError::Strange("it names no job".to_owned()))?;
     let mut pause = MIN_PAUSE;

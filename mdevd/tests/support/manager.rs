@@ -33,6 +33,15 @@ impl Manager {
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 
+    /// What has been said, if anything.
+    pub fn told(&self) -> Option<String> {
+        self.socket.set_nonblocking(true).expect("set");
+        let mut buffer = [0; 4096];
+        let said = self.socket.recv(&mut buffer).ok();
+        self.socket.set_nonblocking(false).expect("set");
+        said.map(|length| String::from_utf8_lossy(&buffer[..length]).into_owned())
+    }
+
     /// Passes over everything until something that begins so.
     pub fn until_start(&self, start: &str) -> String {
         loop {

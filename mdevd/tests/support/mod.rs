@@ -47,9 +47,22 @@ impl House {
         self.dir.path().join("profiles")
     }
 
-    /// Where it looks for callouts; made by who puts some there.
+    /// Where it looks for callouts.
     pub fn callouts(&self) -> PathBuf {
         self.dir.path().join("callouts.d")
+    }
+
+    /// Puts a callout there: these lines of shell, in place of one of that name.
+    pub fn callout(&self, name: &str, lines: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let script = self.callouts().join(name);
+        std::fs::create_dir_all(self.callouts()).expect("made");
+        std::fs::write(&script, format!("#!/bin/sh\n{lines}")).expect("written");
+        for path in [&script, &self.callouts()] {
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(path, mode).expect("set");
+        }
+        script
     }
 
     pub fn bus(&self) -> PathBuf {

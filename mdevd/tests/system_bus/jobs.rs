@@ -1,6 +1,5 @@
 //! Jobs: commands that wait for scripts, and imports, as others on the bus see them.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::objects::{Signals, text};
@@ -15,19 +14,13 @@ impl Gate {
     fn of(house: &House) -> Self {
         let gate = house.dir.path().join("gate");
         std::fs::create_dir_all(&gate).expect("made");
-        std::fs::create_dir(house.callouts()).expect("made");
-        let script = house.callouts().join("10-gate");
         // A script whose asker goes down ends with this directory.
         let body = format!(
-            "#!/bin/sh\n[ $4 = pre ] || exit 0\ncase ${{14}} in slow-*) ;; *) exit 0 ;; esac\n\
+            "[ $4 = pre ] || exit 0\ncase ${{14}} in slow-*) ;; *) exit 0 ;; esac\n\
              cd {gate} && echo $$ > asked-${{14}}\nwhile [ -e asked-${{14}} ] && [ ! -e open ]; do sleep 0.02; done\n",
             gate = gate.display()
         );
-        std::fs::write(&script, body).expect("written");
-        for path in [&script, &house.callouts()] {
-            let mode = std::fs::Permissions::from_mode(0o755);
-            std::fs::set_permissions(path, mode).expect("set");
-        }
+        house.callout("10-gate", &body);
         Self(gate)
     }
 

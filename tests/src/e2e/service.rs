@@ -215,6 +215,14 @@ fn journal(host: &Host<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Somebody may manage devices, and not destroy them.
+const RULE: &str = r#"polkit.addRule(function(action, subject) {
+    if (action.id == "io.mdevd1.manage" && subject.user == "somebody") {
+        return action.lookup("method") == "Destroy" ? polkit.Result.NO : polkit.Result.YES;
+    }
+});
+"#;
+
 fn system_bus(host: &Host<'_>) -> Result<()> {
     let call = "busctl call io.mdevd1 /io/mdevd1/Manager io.mdevd1.Manager";
     host.says(&format!("{call} List 'sua{{sv}}' '' 10 0"), &["web1"])?;
@@ -229,12 +237,46 @@ fn system_bus(host: &Host<'_>) -> Result<()> {
     )?;
     host.refused(
         &somebody(&format!("{call} Destroy sa{{sv}} web1 0")),
-        &["web1"],
+        &[
+            "cannot destroy 'web1'",
+            "polkit action io.mdevd1.manage is not granted to uid 1000",
+        ],
     )?;
     host.refused(
         &somebody("cvfctl --address /run/mdevd/mdevd.sock list"),
-        &["/run/mdevd/mdevd.sock"],
+        &["cannot reach mdevd", "ermission denied"],
     )?;
+    host.run(&format!(
+        "cat > /etc/polkit-1/rules.d/10-mdevd.rules <<'EOF'\n{RULE}EOF"
+    ))?;
+    let start = somebody(&format!("{call} Start sa{{sv}} web1 0"));
+    host.until("polkit to read its rule", &start)?;
+    for method in ["Destroy", "DestroyAsJob"] {
+        let line = somebody(&format!("{call} {method} sa{{sv}} web1 0"));
+        host.refused(&line, &["is not granted to uid 1000"])?;
+    }
+    // What is installed is what it tells of itself.
+    for (interface, file) in [
+        ("Manager", "/io/mdevd1/Manager"),
+        ("Device", "/io/mdevd1/device/web1"),
+    ] {
+        let installed = format!("/usr/share/dbus-1/interfaces/io.mdevd1.{interface}.xml");
+        let methods = |line: &str| {
+            host.run(&format!(
+                "{line} | grep -o '<method name=\"[A-Za-z]*\"' | sort -u"
+            ))
+        };
+        let told = methods(&format!(
+            "busctl introspect --xml-interface io.mdevd1 {file}"
+        ))?;
+        let said = methods(&format!("cat {installed}"))?;
+        let missing = said.lines().find(|line| !told.contains(*line));
+        ensure!(
+            missing.is_none() && !said.is_empty(),
+            "{installed}: {missing:?} is not in: {told}"
+        );
+    }
+    host.run("grep -q io.mdevd1.manage /usr/share/polkit-1/actions/io.mdevd1.policy")?;
     ensure!(
         host.listening()?.contains(&"web1".to_owned()),
         "somebody destroyed it"
@@ -355,24 +397,34 @@ fn comes_back(host: &Host<'_>, restarts: u32) -> Result<()> {
 }
 
 fn stopped(host: &Host<'_>) -> Result<()> {
+    let ended = || {
+        let inactive = "! systemctl is-active --quiet mdevd-cvf.service";
+        host.until("the end of it", inactive)
+    };
     host.run("systemctl start mdevd-cvf.socket; cvfctl shutdown")?;
-    host.until(
-        "the end of it",
-        "! systemctl is-active --quiet mdevd-cvf.service",
-    )?;
+    ended()?;
     ensure!(
         host.property("Result")? == "success",
         "a shutdown counts as failure"
     );
-    host.says(
-        "busctl call io.mdevd1 /io/mdevd1/Manager io.mdevd1.Manager List 'sua{sv}' '' 10 0",
-        &["keep1", "web1"],
-    )?;
+    let call = "busctl call io.mdevd1 /io/mdevd1/Manager io.mdevd1.Manager List 'sua{sv}' '' 10 0";
+    host.says(call, &["keep1", "web1"])?;
     ensure!(
         host.property("ActiveState")? == "active",
         "something else answered"
     );
-    Ok(())
+    // As the guide says: nobody starts it while it is to be stopped.
+    host.run(
+        "systemctl disable mdevd-cvf.socket mdevd-cvf.service && systemctl stop mdevd-cvf.socket",
+    )?;
+    host.run("cvfctl shutdown")?;
+    ended()?;
+    host.refused(call, &["dbus-io.mdevd1.service"])?;
+    host.refused("cvfctl list", &["cannot reach mdevd"])?;
+    host.run(
+        "systemctl enable mdevd-cvf.socket mdevd-cvf.service && systemctl start mdevd-cvf.socket",
+    )?;
+    host.says("cvfctl list", &["keep1", "web1"])
 }
 
 fn removed(host: &Host<'_>) -> Result<()> {

@@ -13,8 +13,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use tempfile::TempDir;
 
-/// What is in the repository and where the package puts it.
-const INSTALLED: [(&str, &str); 8] = [
+/// What is in the repository and put there by Debian's own tools, or by nobody.
+const MORE: [(&str, &str); 4] = [
     (
         "data/systemd/mdevd-cvf.service",
         "usr/lib/systemd/system/mdevd-cvf.service",
@@ -22,19 +22,6 @@ const INSTALLED: [(&str, &str); 8] = [
     (
         "data/systemd/mdevd-cvf.socket",
         "usr/lib/systemd/system/mdevd-cvf.socket",
-    ),
-    (
-        "data/systemd/allow-stop.conf",
-        "usr/share/doc/mdevd-cvf/allow-stop.conf",
-    ),
-    ("data/mdevd.toml", "etc/mdevd-cvf/mdevd.toml"),
-    (
-        "examples/dbus/io.mdevd1.conf",
-        "usr/share/dbus-1/system.d/io.mdevd1.conf",
-    ),
-    (
-        "examples/dbus/io.mdevd1.service",
-        "usr/share/dbus-1/system-services/io.mdevd1.service",
     ),
     ("data/debian/postinst", "lab/postinst"),
     ("data/debian/prerm", "lab/prerm"),
@@ -102,6 +89,34 @@ impl System {
     }
 }
 
+/// The files of the package, as its own list has them: where in the repository, and where it puts them. Those that are
+/// built for it are left out; of these, the machine needs the programs only.
+fn packaged() -> Result<Vec<(String, String)>> {
+    let manifest = host::repository().join("mdevd/Cargo.toml");
+    let text = fs::read_to_string(&manifest).context("read the package's manifest")?;
+    let manifest: toml::Table = text.parse().context("read the package's manifest")?;
+    let assets = &manifest["package"]["metadata"]["deb"]["assets"];
+    let mut files = Vec::new();
+    for asset in assets.as_array().context("assets are a list")? {
+        let word = |n: usize| asset.get(n).and_then(toml::Value::as_str);
+        let (from, to) = word(0).zip(word(1)).context("an asset has two places")?;
+        let Some(from) = from
+            .strip_prefix("../")
+            .filter(|from| !from.starts_with("target/"))
+        else {
+            continue;
+        };
+        let name = from.rsplit('/').next().unwrap_or(from);
+        let to = if to.ends_with('/') {
+            format!("{to}{name}")
+        } else {
+            to.to_owned()
+        };
+        files.push((from.to_owned(), to));
+    }
+    Ok(files)
+}
+
 /// Lays out what is laid over the tree.
 fn furnish(put: &Path, programs: &Programs) -> Result<()> {
     let place = |inside: &str| -> Result<std::path::PathBuf> {
@@ -118,10 +133,11 @@ fn furnish(put: &Path, programs: &Programs) -> Result<()> {
         fs::copy(from, &path).with_context(|| format!("copy {}", from.display()))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(Into::into)
     };
-    for (from, inside) in INSTALLED {
+    let more = MORE.map(|(from, inside)| (from.to_owned(), inside.to_owned()));
+    for (from, inside) in packaged()?.into_iter().chain(more) {
         let from = host::repository().join(from);
         let text = fs::read_to_string(&from).with_context(|| format!("read {}", from.display()))?;
-        write(inside, &text)?;
+        write(&inside, &text)?;
     }
     program(&programs.mdevd, "usr/bin/mdevd")?;
     program(&programs.cvfctl, "usr/bin/cvfctl")?;

@@ -63,8 +63,9 @@ impl From<&EngineError> for JobFailure {
 /// The sentence, as far as a list of many jobs has room for it. Whole it is in the job's result.
 fn cut(mut sentence: String) -> String {
     if sentence.len() > MAX_JOB_REASON {
-        let end = sentence.floor_char_boundary(MAX_JOB_REASON);
-        sentence.truncate(end);
+        let whole = |at: &usize| sentence.is_char_boundary(*at);
+        let end = (0..=MAX_JOB_REASON).rev().find(whole);
+        sentence.truncate(end.unwrap_or(0));
         sentence.push('…');
     }
     sentence
