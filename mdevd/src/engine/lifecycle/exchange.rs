@@ -10,6 +10,7 @@ use super::super::entry::Entry;
 use super::super::error::{EngineError, ErrorKind, shown};
 use crate::limits::{MAX_IMPORT, MAX_IMPORTED, MAX_PAGE};
 use crate::nearest;
+use crate::unique::Unique;
 
 /// So many devices that are being made or started are waited for in one page; more are left out.
 const UNSETTLED: usize = 8;
@@ -114,8 +115,9 @@ pub(super) fn parse(text: &str) -> Result<Document, EngineError> {
     }
     let frame = "an object with format, version and definitions, as 'cvfctl export' prints";
     let no_frame = |error: serde_json::Error| refuse(format!("it is not {frame}: {error}"));
-    let keys: Map<String, Value> = serde_json::from_str(text).map_err(no_frame)?;
-    if let Some(key) = keys.keys().find(|key| !KEYS.contains(&key.as_str())) {
+    let Unique(read) = serde_json::from_str(text).map_err(no_frame)?;
+    let mut keys = read.as_object().into_iter().flat_map(Map::keys);
+    if let Some(key) = keys.find(|key| !KEYS.contains(&key.as_str())) {
         let hint = nearest::hint(key, KEYS);
         let stop = if hint.is_empty() { ";" } else { "" };
         return Err(refuse(format!(
