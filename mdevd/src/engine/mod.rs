@@ -50,8 +50,8 @@ pub use events::{Event, Events, Happening, Heard, Listener};
 pub use jobs::{JobLimits, JobState, JobView, Jobs};
 pub use lifecycle::{
     Action, BootId, DefineRequest, Due, Ended, Exported, FORMAT, Hooks, ImportOptions,
-    ImportOutcome, Imported, ImportedDevice, Life, LifeDraft, LifeOutcome, LifeRequest, Moment,
-    ProfileLimits, Start, TypeView, Types, VERSION,
+    ImportOutcome, Imported, ImportedDevice, Life, LifeDraft, LifeOutcome, LifeRequest, MAX_ORDER,
+    Moment, ProfileLimits, Start, TypeView, Types, VERSION,
 };
 pub use or_none::OrNone;
 pub use overrides::{Asked, Overrides};
