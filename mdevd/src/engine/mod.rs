@@ -30,6 +30,7 @@ mod restore;
 mod sample;
 mod service;
 mod set;
+mod sharing;
 pub mod sim;
 mod spec;
 mod tuning;
@@ -61,6 +62,7 @@ pub use restore::Restored;
 pub use sample::Sample;
 pub use service::{Census, Reloaded, Service};
 pub use set::{Change, Changed, Changes, SetRequest};
+pub use sharing::{Sharer, possible_share};
 pub use tuning::{RssKey, RssTable, Tuning, Withheld};
 pub use values::parse_mode;
 pub use view::{

@@ -97,7 +97,7 @@ impl Catalog {
                 Err(error)
             }
             Ok(()) => {
-                names.mark(&definition, "starting", None);
+                names.mark(&definition, "starting");
                 drop(names);
                 // As what failed before: it was let be, and is kept as failed if it cannot be.
                 let entry = failed(Some(definition.clone()), String::new());
