@@ -258,7 +258,7 @@ fn reloader(
         Arc::new(LogLevel(logs)),
         Arc::new(SocketDefaults(Arc::downgrade(catalog))),
         Arc::new(ProfileFiles(Arc::downgrade(catalog))),
-        Arc::new(GroupRates(groups)),
+        Arc::new(GroupRates(groups, Arc::downgrade(catalog))),
         Arc::new(CalloutSettings(callouts)),
     ];
     Reloader::new(args, in_force, parts)

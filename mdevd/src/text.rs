@@ -29,6 +29,30 @@ pub mod as_text {
     }
 }
 
+/// "1 device", "2 devices".
+pub fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+/// "'a', 'b', 'c' and 2 more".
+pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut names = names.into_iter();
+    let first: Vec<_> = names
+        .by_ref()
+        .take(NAMED)
+        .map(|name| format!("'{name}'"))
+        .collect();
+    let more = match names.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    first.join(", ") + &more
+}
+
+/// As many are named in a sentence.
+const NAMED: usize = 3;
+
 /// A text as one word of a POSIX shell.
 pub fn shell_word(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-./=:,@%+".contains(&b);
@@ -77,6 +101,19 @@ mod tests {
             assert_eq!(String::from_utf8_lossy(&out.stdout), text);
         }
         assert_eq!(shell_word("/run/x.sock"), "/run/x.sock");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let each = [0, 1, 2].map(|n| counted(n, "device"));
+        assert_eq!(each, ["0 devices", "1 device", "2 devices"]);
+    }
+
+    #[test]
+    fn a_few_names_are_told() {
+        assert_eq!(named(["a"]), "'a'");
+        assert_eq!(named(["a", "b", "c"]), "'a', 'b', 'c'");
+        assert_eq!(named(["a", "b", "c", "d", "e"]), "'a', 'b', 'c' and 2 more");
     }
 
     #[test]

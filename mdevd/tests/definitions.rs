@@ -4,6 +4,7 @@ mod support;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -299,7 +300,7 @@ fn edit(house: &House, editor: &str, more: &[&str]) -> (Option<i32>, Value) {
 
 /// The file that a message names.
 fn named_file(message: &str) -> Option<String> {
-    let mut words = message.split(['\n', ' ']);
+    let mut words = message.split(['\n', ' ', ';']);
     words
         .find(|word| word.ends_with(".json"))
         .map(str::to_owned)
@@ -386,12 +387,29 @@ fn an_edit_is_of_what_was_read_and_loses_nothing() {
     );
     assert_eq!(daemon.json(&["show", "vm1"])["mtu"], 4000, "that stays");
     assert!(fs::read_to_string(&file).expect("kept").contains("9000"));
-    assert_eq!(
-        ask(&daemon, &["edit", "vm1", "--file", &file])["result"],
-        "replaced"
+    assert!(
+        message.contains("'vm1' is not as you read it any more")
+            && message.contains("run 'cvfctl edit vm1' anew")
+            && !message.contains("--file"),
+        "no command that undoes it: {message}"
     );
-    assert_eq!(daemon.json(&["show", "vm1"])["mtu"], 9000);
     fs::remove_file(&file).expect("removed");
+    // Nor where something else is wrong, too, or it is gone.
+    let wrong = "\"$CVFCTL\" set vm1 mtu=4100 > /dev/null && echo '{' > \"$1\"";
+    let (_, answer) = edit(&house, &editor(&house, wrong), &[]);
+    let (message, file) = kept(&answer);
+    assert!(!message.contains("--file"), "{message}");
+    fs::remove_file(&file).expect("removed");
+    let gone = "\"$CVFCTL\" undefine vm1 > /dev/null && sed -i 's/4100/9000/' \"$1\"";
+    let (_, answer) = edit(&house, &editor(&house, gone), &[]);
+    let (message, file) = kept(&answer);
+    assert_eq!(answer["error"]["kind"], "not-found");
+    assert!(
+        message.contains("may not be as you read it") && !message.contains("--file"),
+        "{message}"
+    );
+    fs::remove_file(&file).expect("removed");
+    ask(&daemon, &["define", "vm1", "--mtu", "9000"]);
 
     // What is only tried is kept, what nobody wrote is not.
     let (code, answer) = edit(
@@ -428,6 +446,35 @@ fn an_edit_is_of_what_was_read_and_loses_nothing() {
 }
 
 #[test]
+fn an_interrupted_editor_leaves_nothing_that_nobody_wrote() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    ask(&daemon, &["define", "vm1"]);
+    let begun = house.dir.path().join("begun");
+    let wait = format!("touch {}; exec sleep 60", begun.display());
+    let mut cvfctl = std::process::Command::new(env!("CARGO_BIN_EXE_cvfctl"))
+        .args(["edit", "vm1"])
+        .env("MDEVD_ADDRESS", house.bus())
+        .env("TMPDIR", house.dir.path())
+        .env("EDITOR", editor(&house, &wait))
+        .env_remove("VISUAL")
+        .process_group(0)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("cvfctl runs");
+    daemon.until("the editor runs", || begun.exists());
+    let group = nix::unistd::Pid::from_raw(i32::try_from(cvfctl.id()).expect("a pid"));
+    nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGINT).expect("interrupted");
+    assert_eq!(cvfctl.wait().expect("it ends").code(), Some(1));
+    let files = fs::read_dir(house.dir.path()).expect("readable");
+    let left = files.filter(|file| {
+        let name = file.as_ref().expect("readable").file_name();
+        name.to_string_lossy().starts_with("cvfctl-vm1-")
+    });
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
 fn what_cannot_be_edited_is_said_in_the_words_of_edit() {
     let house = House::new();
     let daemon = house.start(&[]);
@@ -458,6 +505,10 @@ fn what_cannot_be_edited_is_said_in_the_words_of_edit() {
             "cannot edit 'vm2': it is transient",
         ),
         (["vm2", "{\"mtu\":1400}"], "cvfctl define vm2"),
+        (
+            ["vm1", "{\"mtu\":1400,\"vlan\":1,\"mtu\":1500}"],
+            "'mtu' stands twice",
+        ),
     ] {
         let [name, patch] = args;
         let said = daemon.cvfctl(&["edit", name, "--patch", patch]);
@@ -468,6 +519,35 @@ fn what_cannot_be_edited_is_said_in_the_words_of_edit() {
         for foreign in ["cannot export", "cannot define", "invalid type", "u64"] {
             assert!(!said.err.contains(foreign), "{args:?}: {said:?}");
         }
+    }
+    let file = house.dir.path().join("all.json");
+    fs::write(&file, daemon.cvfctl(&["export"]).out).expect("written");
+    let said = daemon.cvfctl(&["edit", "vm1", "--file", &file.display().to_string()]);
+    assert!(
+        said.code == 2
+            && said
+                .err
+                .contains("give the object of 'vm1' in its \"definitions\""),
+        "{said:?}"
+    );
+    let twice = "{\"format\":\"mdevd-definitions\",\"version\":1,\"definitions\":[{\"name\":\"a\",\"name\":\"b\"}]}";
+    fs::write(&file, twice).expect("written");
+    let said = daemon.cvfctl(&["import", &file.display().to_string()]);
+    assert!(
+        said.code == 2 && said.err.contains("'name' stands twice"),
+        "{said:?}"
+    );
+    // Standard input is called that.
+    for args in [
+        ["edit", "vm1", "--file", "-"].as_slice(),
+        &["edit", "vm1", "--patch", "-"],
+        &["import", "-"],
+    ] {
+        let said = daemon.cvfctl(args);
+        assert!(
+            said.code == 2 && !said.err.contains("- is") && !said.err.contains(" -:"),
+            "{args:?}: {said:?}"
+        );
     }
     assert_eq!(
         daemon.json(&["show", "vm2"])["persistent"],

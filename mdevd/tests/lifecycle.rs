@@ -221,6 +221,130 @@ fn devices_come_back_whatever_became_of_their_group() {
 }
 
 #[test]
+fn a_group_that_is_put_back_has_its_devices_without_a_restart() {
+    let house = House::new();
+    let file = |groups: &str| house.file(&format!("rate-groups = \"{groups}\"\n"));
+    let daemon = house.start(&["--config", &file("web=1000")]);
+    daemon.json(&["create", "a", "--group", "web", "--tx-share", "600"]);
+    daemon.stop();
+    let daemon = house.start(&["--config", &file("none")]);
+    let notes = |answer: &serde_json::Value| answer["notes"].to_string();
+    let outside = || notes(&daemon.json(&["show", "a"])).contains("runs without the share");
+    let devices = || daemon.json(&["pf", "show", "soft0"])["groups"][0]["devices"].clone();
+    let same = ["set", "a", "group=web"];
+    let said = daemon.json(&same);
+    assert_eq!(said["changed"], false);
+    assert!(notes(&said).contains("no such group"), "{said}");
+    // Another group does not help it, and a reload says so.
+    file("db=1");
+    let said = daemon.json(&["reload"]);
+    assert!(notes(&said).contains("'a': it runs without"), "{said}");
+    assert!(outside());
+    daemon.json(&["policy", "reload"]);
+    // Its group without its share does, as far as that goes.
+    file("web=500");
+    let said = daemon.json(&["reload"]);
+    assert!(notes(&said).contains("sends 500 Mbit/s at most"), "{said}");
+    assert_eq!((outside(), devices()), (true, json!(1)));
+    file("web=1000");
+    let said = daemon.json(&["reload"]);
+    assert!(notes(&said).contains("'a': it has the group"), "{said}");
+    assert_eq!((outside(), devices()), (false, json!(1)));
+    assert_eq!(
+        daemon.json(&["pf", "show", "soft0"])["groups"][0]["guaranteed_mbit"],
+        600
+    );
+    let said = daemon.json(&same);
+    assert_eq!(
+        (&said["changed"], notes(&said)),
+        (&json!(false), "null".into())
+    );
+    let log = daemon.stop();
+    assert!(
+        log.contains("it has the group and the share again"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_group_stays_as_long_as_a_device_is_defined_in_it() {
+    let house = House::new();
+    let file = |groups: &str| house.file(&format!("log = \"info\"\nrate-groups = \"{groups}\"\n"));
+    let path = file("web=1000");
+    let daemon = house.start(&["--config", &path]);
+    for (name, share) in [("a", "600"), ("b", "300")] {
+        daemon.json(&["define", name, "--group", "web", "--tx-share", share]);
+    }
+    daemon.json(&["start", "b"]);
+    for (groups, expected) in [
+        (
+            "none",
+            format!("{path}:2: rate-groups: group 'web' is gone, and 'a', 'b' are"),
+        ),
+        (
+            "web=500",
+            "to be guaranteed to 'a', which could not be started".to_owned(),
+        ),
+    ] {
+        file(groups);
+        let said = daemon.cvfctl(&["reload"]);
+        assert!(said.code == 1 && said.err.contains(&expected), "{said:?}");
+    }
+    daemon.json(&["set", "a", "tx-share=none"]);
+    file("web=200");
+    let said = daemon.cvfctl(&["reload"]);
+    assert!(
+        said.code == 1
+            && said.err.contains("guarantees 300 to its devices")
+            && said.err.contains("(those of 'b')"),
+        "{said:?}"
+    );
+    daemon.stop();
+    // Where the file is changed all the same, whoever starts it is told; what ran comes back.
+    let daemon = house.start(&["--config", &file("none")]);
+    assert_eq!(
+        states(&daemon.json(&["list"])),
+        [("a", "defined"), ("b", "ready")]
+    );
+    let said = daemon.cvfctl(&["start", "a"]);
+    assert!(
+        said.code == 1
+            && said
+                .err
+                .contains("it would run without what it is defined with")
+            && said.err.contains("'cvfctl set a group=none'"),
+        "{said:?}"
+    );
+    // What is not in force cannot be taken away: the rest of the file is.
+    file("none");
+    daemon.json(&["reload"]);
+    daemon.json(&["set", "a", "group=none"]);
+    daemon.json(&["start", "a"]);
+}
+
+#[test]
+fn a_share_that_is_free_again_is_had_by_asking_for_it() {
+    let house = House::new();
+    let file = |groups: &str| house.file(&format!("rate-groups = \"{groups}\"\n"));
+    let daemon = house.start(&["--config", &file("web=1000")]);
+    for name in ["a", "b"] {
+        daemon.json(&["create", name, "--group", "web", "--tx-share", "500"]);
+    }
+    daemon.stop();
+    let daemon = house.start(&["--config", &file("web=700")]);
+    let notes = |answer: serde_json::Value| answer["notes"].to_string();
+    assert!(notes(daemon.json(&["show", "b"])).contains("ask for no more than 200"));
+    daemon.json(&["destroy", "a"]);
+    assert!(notes(daemon.json(&["show", "b"])).contains("could have it"));
+    let said = notes(daemon.json(&["set", "b", "tx-share=500"]));
+    assert!(said.contains("it has the group and the share"), "{said}");
+    assert_eq!(
+        daemon.json(&["pf", "show", "soft0"])["groups"][0]["guaranteed_mbit"],
+        500
+    );
+}
+
+#[test]
 fn a_document_goes_to_another_daemon_and_is_refused_whole() {
     let (house, other) = (House::new(), House::new());
     let daemon = house.start(&[]);
@@ -320,4 +444,78 @@ fn callouts_are_asked_by_the_daemon_and_at_a_boot() {
     let daemon = house.start(&LATER);
     assert_eq!(daemon.json(&["show", "good"])["state"], "ready");
     assert_eq!(std::fs::read_to_string(&said).expect("said"), lines);
+}
+
+#[test]
+fn what_a_definition_in_place_of_another_does_not_say_is_as_in_a_new_one() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    let define = ["define", "a", "--start", "auto", "--order", "7"];
+    daemon.json(&define);
+    let life = || {
+        let shown = daemon.json(&["show", "a"]);
+        (shown["start"].clone(), shown["order"].clone())
+    };
+    daemon.json(&["edit", "a", "--patch", "{\"order\": null}"]);
+    assert_eq!(life().0, "auto");
+    assert_ne!(life().1, 7);
+    daemon.json(&["edit", "a", "--patch", "{\"start\": null}"]);
+    assert_eq!(life().0, "manual");
+    let again = [&define[..], &["--replace"]].concat();
+    daemon.json(&again);
+    assert_eq!(life(), (json!("auto"), json!(7)));
+    daemon.json(&["define", "a", "--replace"]);
+    assert_eq!(life().0, "manual");
+}
+
+#[test]
+fn what_is_given_wrongly_is_told_in_words_and_with_the_way() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    daemon.json(&["define", "a"]);
+    for (args, expected) in [
+        (
+            ["set", "a", "doorbells=mapped"].as_slice(),
+            "'cvfctl stop a', then 'cvfctl edit a --patch '{\"doorbells\":\"mapped\"}'', then 'cvfctl start a'",
+        ),
+        (
+            &["set", "a", "ring-format=any"],
+            "changes only while a device is stopped",
+        ),
+        (
+            &["set", "a", "socket-mode=0600"],
+            "changes only while a device is stopped",
+        ),
+        (
+            &["define", "b", "--order", "x"],
+            "write a whole number from -1000000 to 1000000",
+        ),
+        (
+            &["jobs", "--result", "x"],
+            "a whole number from 1 to 4294967295",
+        ),
+        (
+            &["capture", "a", "--count", "x"],
+            "write a whole number, 1 or more",
+        ),
+        (
+            &["create", "b", "--mtu", "7"],
+            "mtu \"7\" cannot be: it is from 68",
+        ),
+        (
+            &["define", "b", "--mtu", "7"],
+            "mtu \"7\" cannot be: it is from 68",
+        ),
+        (&["set", "a", "mtu=7"], "mtu \"7\" cannot be: it is from 68"),
+        (
+            &["edit", "a", "--patch", "{\"mtu\":7}"],
+            "mtu \"7\" cannot be: it is from 68",
+        ),
+    ] {
+        let said = daemon.cvfctl(args);
+        assert!(
+            said.code == 2 && said.err.contains(expected) && !said.err.contains("invalid digit"),
+            "{args:?}: {said:?}"
+        );
+    }
 }

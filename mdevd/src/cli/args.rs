@@ -15,8 +15,8 @@ use super::monitor::Monitor;
 use super::top::Sort;
 use crate::engine::hints::check_memory;
 use crate::engine::{
-    Doorbells, Interrupts, Link, OrNone, Overrides, Personality, RingFormat, SetRequest, Start,
-    VlanProtocol, Word, parse_mode,
+    CreateRequest, Doorbells, Interrupts, Link, MAX_ORDER, OrNone, Overrides, Personality,
+    RingFormat, SetRequest, Start, VlanProtocol, Word, parse_mode,
 };
 use crate::limits::{
     MAX_CALL_DEADLINE, MAX_INTERVAL, MAX_RATE_FRAMES, MAX_RATE_MBIT, MIN_CALL_DEADLINE,
@@ -106,7 +106,8 @@ pub enum Command {
         /// Take the whole definition from this file instead, - for standard input
         #[arg(long, value_name = "FILE", conflicts_with = "patch")]
         file: Option<PathBuf>,
-        /// Change these attributes instead: a JSON object, - to read it from standard input; null takes one away
+        /// Change these attributes instead: a JSON object, - to read it from standard input; null gives one its
+        /// default
         #[arg(long, value_name = "JSON")]
         patch: Option<String>,
         /// Only tell what would change
@@ -231,7 +232,7 @@ pub struct Top {
     #[arg(long, value_name = "S", default_value = "2", value_parser = interval)]
     pub interval: Duration,
     /// Print this many tables and stop
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = count(1))]
     pub batch: Option<u64>,
     /// The same as --batch 1
     #[arg(long, conflicts_with = "batch")]
@@ -328,7 +329,7 @@ pub struct Define {
     /// What it is to be
     #[command(flatten)]
     pub device: Create,
-    /// In place of what is defined under that name
+    /// In place of what is defined under that name: what is not said is as if it had never been, but for address and PF
     #[arg(long, requires = "name")]
     pub replace: bool,
 }
@@ -444,7 +445,7 @@ pub struct Create {
     #[arg(long, value_parser = words::<Start>())]
     pub start: Option<String>,
     /// Place among those that it starts, lower first [default: 0]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = order)]
     pub order: Option<i64>,
 }
 
@@ -466,15 +467,18 @@ fn decision(key: &str) -> PossibleValuesParser {
     PossibleValuesParser::new(words.into_iter().chain(["profile"]))
 }
 
-/// `ATTRIBUTE=VALUE` of one that can be set.
+/// `ATTRIBUTE=VALUE` of one that a device has. Whether it can be set is said where the device is known.
 fn attribute(text: &str) -> Result<(&'static str, String), String> {
     let (key, value) = text
         .split_once('=')
         .ok_or("write ATTRIBUTE=VALUE, as in link=down")?;
-    let known = SetRequest::KEYS;
-    let names = known.map(|known| known.replace('_', "-"));
-    match known
+    let names = SetRequest::KEYS.map(|known| known.replace('_', "-"));
+    let fixed = CreateRequest::KEYS
         .into_iter()
+        .filter(|known| !["name", "persistent", "dry_run"].contains(known));
+    match SetRequest::KEYS
+        .into_iter()
+        .chain(fixed)
         .find(|known| known.replace('_', "-") == key)
     {
         Some(known) => Ok((known, value.to_owned())),
@@ -491,13 +495,29 @@ fn words<T: Word>() -> PossibleValuesParser {
 }
 
 /// Reads a number. Whether it is in range is the daemon's to say; what is no number learns the range here.
-fn number(
+pub(super) fn number(
     min: u16,
     max: u16,
 ) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
     move |text| {
         text.parse()
             .map_err(|_| format!("write a number from {min} to {max}"))
+    }
+}
+
+/// Reads a place in the order; its range is the daemon's to hold.
+fn order(text: &str) -> Result<i64, String> {
+    text.parse()
+        .map_err(|_| format!("write a whole number from -{MAX_ORDER} to {MAX_ORDER}"))
+}
+
+/// Reads a whole number that is at least `min`.
+pub(super) fn count(
+    min: u64,
+) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let read = text.parse().ok().filter(|read| *read >= min);
+        read.ok_or_else(|| format!("write a whole number, {min} or more"))
     }
 }
 

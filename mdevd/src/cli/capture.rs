@@ -14,10 +14,12 @@ use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use super::args::number;
 use super::frame;
 use super::{Answer, Failure, REFUSED};
 use crate::bus::{ManagerClient, Options};
 use crate::pcapng::{self, Block, Blocks, Statistics};
+use crate::text::counted;
 
 /// Pieces that wait to be written; while more would, the daemon is not listened to.
 const MAX_PIECES: usize = 16;
@@ -37,13 +39,13 @@ pub struct Capture {
     #[arg(long, conflicts_with = "write")]
     pub text: bool,
     /// End after so many frames
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = frames)]
     pub count: Option<u64>,
     /// End after so many seconds
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = seconds)]
     pub seconds: Option<f64>,
     /// Take so many bytes of each frame, at most 65535 [default: 256]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = number(1, u16::MAX))]
     pub snaplen: Option<u64>,
     /// in: what its guest receives; out: what it sends
     #[arg(long, value_name = "WAY", default_value = "both",
@@ -76,6 +78,17 @@ impl Capture {
     fn file(&self) -> Option<&Path> {
         self.write.as_deref().filter(|path| *path != Path::new("-"))
     }
+}
+
+/// Reads a number of frames; its range is the daemon's to hold.
+fn frames(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "write a whole number, 1 or more")
+}
+
+/// The same of seconds.
+fn seconds(text: &str) -> Result<f64, &'static str> {
+    text.parse()
+        .map_err(|_| "write a number of seconds, as in 10 or 0.5")
 }
 
 /// What is made of the frames.
@@ -313,7 +326,7 @@ impl Copying {
     fn answer(&self, options: &Capture, form: Form) -> Answer {
         let (name, frames, lost) = (&options.name, self.frames, self.lost);
         let file = options.file().map(|path| path.display().to_string());
-        let mut said = format!("{frames} frames of {name} captured");
+        let mut said = format!("{} of {name} captured", counted(frames, "frame"));
         if lost > 0 {
             said.push_str(&format!(
                 "; {lost} more are lost, because they were not taken in time: take less of each (--snaplen), \

@@ -12,8 +12,9 @@ use super::{
     service,
 };
 use crate::bus::{CallError, ManagerClient, Options};
-use crate::engine::{DeviceView, ErrorKind, OrNone, State, hints};
+use crate::engine::{DeviceView, ErrorKind, OrNone, SetRequest, State, hints};
 use crate::limits::CALL_DEADLINE;
+use crate::text::shell_word;
 
 /// Devices asked for at once.
 pub(super) const PAGE: u32 = 500;
@@ -87,7 +88,7 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
             dry_run,
             attributes,
         } => {
-            let mut settings = settings(attributes)?;
+            let mut settings = settings(&name, attributes)?;
             if dry_run {
                 settings.insert("dry_run", Value::from(true));
             }
@@ -182,10 +183,20 @@ pub(super) fn answer<T: serde::de::DeserializeOwned>(
     })
 }
 
-/// Each attribute once.
-fn settings(attributes: Vec<(&'static str, String)>) -> Result<Options, Failure> {
+/// Each attribute once, and none that a device has for as long as it runs.
+fn settings(name: &str, attributes: Vec<(&'static str, String)>) -> Result<Options, Failure> {
     let mut settings = Options::new();
     for (key, value) in attributes {
+        if !SetRequest::KEYS.contains(&key) {
+            let patch = json!({ key: value });
+            return Err(Failure::usage(format!(
+                "cannot change '{name}': {} changes only while a device is stopped; 'cvfctl stop {name}', then 'cvfctl \
+                 edit {name} --patch {}', then 'cvfctl start {name}' (what is transient is kept first: 'cvfctl define \
+                 {name}')",
+                key.replace('_', "-"),
+                shell_word(&patch.to_string())
+            )));
+        }
         if settings.insert(key, Value::from(value)).is_some() {
             return Err(Failure::usage(format!("'{key}' is given twice")));
         }

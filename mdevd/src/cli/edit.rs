@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use serde_json::error::Category;
 use serde_json::{Map, Value as Json};
 use tokio::process::Command;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use zbus::zvariant::Value;
 
-use super::exchange::read;
+use super::exchange::{read, source};
 use super::{Answer, Failure, REFUSED, commands, render};
 use crate::bus::{ManagerClient, Options};
 use crate::engine::{Created, Outcome};
+use crate::unique::Unique;
 
 /// Where the new definition comes from.
 pub(super) enum From {
@@ -35,35 +37,55 @@ pub(super) async fn run(
     let Some(Json::Object(before)) = all.into_iter().next() else {
         return Err(failed(format!("mdevd did not tell what '{name}' is")));
     };
-    let (after, kept) = match from {
-        From::Editor => {
-            let path = edited(name, &before).await?;
-            let text = read(&path)?;
-            (object("what was written", &text), Some(path))
-        }
+    let after = match from {
+        From::Editor => return in_editor(client, name, &before, dry_run).await,
         From::File(file) => {
-            let what = file.display().to_string();
-            (object(&what, &read(&file)?), None)
+            let what = source(&file);
+            let after = object(&what, &read(&file)?)?;
+            no_export(&what, name, &after)?;
+            after
         }
         From::Patch(text) => {
-            let text = if text == "-" {
-                read(Path::new("-"))?
-            } else {
-                text
+            let text = match text.as_str() {
+                "-" => read(Path::new("-"))?,
+                _ => text,
             };
-            let patch = object("the patch", &text);
-            (patch.map(|patch| patched(&before, patch)), None)
+            patched(&before, object("the patch", &text)?)
         }
     };
-    let done = match after {
-        Ok(after) => apply(client, name, &before, after, dry_run).await,
-        Err(failure) => Err(failure),
+    apply(client, name, &before, after, dry_run).await
+}
+
+/// The same by the operator's editor; what was written is kept unless it is stored.
+async fn in_editor(
+    client: &ManagerClient,
+    name: &str,
+    before: &Map<String, Json>,
+    dry_run: bool,
+) -> Result<Answer, Failure> {
+    let mut interrupt = signal(SignalKind::interrupt())
+        .map_err(|error| failed(format!("cannot wait for signals: {error}")))?;
+    let path = edited(name, before, &mut interrupt).await?;
+    let done = async {
+        let after = object("what was written", &read(&path)?)?;
+        apply(client, name, before, after, dry_run).await
     };
-    let Some(path) = kept else {
-        return done;
+    let done = tokio::select! {
+        done = done => done,
+        _ = interrupt.recv() => Err(Failure {
+            code: REFUSED,
+            kind: "interrupted".to_owned(),
+            message: format!("interrupted; 'cvfctl export {name}' shows whether it is stored"),
+        }),
     };
     match done {
-        Err(failure) => Err(keep(failure, &path, name)),
+        Err(failure) => {
+            let hint = match changed_since(client, name, before).await {
+                Some(what) => kept_aside(what, &path, name),
+                None => kept_at("mend it", &path, name),
+            };
+            Err(with_hint(failure, &hint))
+        }
         Ok(answer) if dry_run && answer.json["result"] != "already" => {
             Ok(rehearsed(answer, &path, name))
         }
@@ -72,6 +94,31 @@ pub(super) async fn run(
             Ok(answer)
         }
     }
+}
+
+/// What of `name` is not `before` any more, for a sentence; `None`: it is. A command with the whole definition would undo it.
+async fn changed_since(
+    client: &ManagerClient,
+    name: &str,
+    before: &Map<String, Json>,
+) -> Option<&'static str> {
+    match client.export(&[name.to_owned()], "", 1).await {
+        Ok((all, _)) if all.first().and_then(Json::as_object) == Some(before) => None,
+        Ok(_) => Some("is not as you read it any more"),
+        Err(_) => Some("may not be as you read it any more"),
+    }
+}
+
+/// Refuses a whole document, of which one definition was meant.
+fn no_export(what: &str, name: &str, after: &Map<String, Json>) -> Result<(), Failure> {
+    if !(after.contains_key("format") && after.contains_key("definitions")) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{what} is a whole document, as 'cvfctl export' prints, and one definition was asked for: give the object of \
+         '{name}' in its \"definitions\" alone (jq '.definitions[] | select(.name == \"{name}\")'), or import the \
+         document ('cvfctl import')"
+    )))
 }
 
 /// Stores what has changed, if anything has.
@@ -149,8 +196,8 @@ fn patched(before: &Map<String, Json>, patch: Map<String, Json>) -> Map<String, 
 fn object(what: &str, text: &str) -> Result<Map<String, Json>, Failure> {
     let write = "write an object of attributes, such as {\"mtu\": 9000}";
     let error = match serde_json::from_str(text) {
-        Ok(Json::Object(object)) => return Ok(object),
-        Ok(other) => {
+        Ok(Unique(Json::Object(object))) => return Ok(object),
+        Ok(Unique(other)) => {
             let is = match other {
                 Json::Array(_) => "a list",
                 Json::String(_) => "a text",
@@ -163,6 +210,9 @@ fn object(what: &str, text: &str) -> Result<Map<String, Json>, Failure> {
         }
         Err(error) => error,
     };
+    if error.is_data() {
+        return Err(Failure::usage(format!("{what} cannot be: {error}")));
+    }
     let (line, column) = (error.line(), error.column());
     let why = match error.classify() {
         Category::Eof => "it ends there, and something is still open or missing",
@@ -186,9 +236,9 @@ fn as_edit(failure: Failure) -> Failure {
 }
 
 /// The same failure, and where the operator's text is.
-fn keep(failure: Failure, path: &Path, name: &str) -> Failure {
+fn with_hint(failure: Failure, hint: &str) -> Failure {
     Failure {
-        message: format!("{}\n{}", failure.message, kept_at("mend it", path, name)),
+        message: format!("{}\n{hint}", failure.message),
         ..failure
     }
 }
@@ -213,8 +263,21 @@ fn kept_at(first: &str, path: &Path, name: &str) -> String {
     format!("your text is kept: {first}, and store it with: cvfctl edit {name} --file {path}")
 }
 
-/// Has the editor change a private file with the definition; the file.
-async fn edited(name: &str, definition: &Map<String, Json>) -> Result<PathBuf, Failure> {
+/// Where the text is, and no command that stores it: somebody else's change would be undone by that.
+fn kept_aside(what: &str, path: &Path, name: &str) -> String {
+    format!(
+        "your text is kept in {}; '{name}' {what}: look at it ('cvfctl export {name}'), run 'cvfctl edit {name}' anew, and \
+         take over from your text what is still to be",
+        path.display()
+    )
+}
+
+/// Has the editor change a private file with the definition; the file. An interrupt is the editor's while it runs.
+async fn edited(
+    name: &str,
+    definition: &Map<String, Json>,
+    interrupt: &mut Signal,
+) -> Result<PathBuf, Failure> {
     let text = serde_json::to_string_pretty(definition).unwrap_or_default();
     let text = format!("{text}\n");
     let unique = uuid::Uuid::new_v4().simple();
@@ -234,13 +297,20 @@ async fn edited(name: &str, definition: &Map<String, Json>) -> Result<PathBuf, F
         .find_map(|variable| std::env::var(variable).ok().filter(|text| !text.is_empty()))
         .unwrap_or_else(|| "vi".to_owned());
     // It may have arguments, as in "code --wait".
-    let status = Command::new("sh")
+    let mut command = Command::new("sh");
+    command
         .arg("-c")
         .arg(format!("{editor} \"$1\""))
         .arg("cvfctl-edit")
-        .arg(&path)
-        .status()
-        .await;
+        .arg(&path);
+    let status = command.status();
+    tokio::pin!(status);
+    let status = loop {
+        tokio::select! {
+            status = &mut status => break status,
+            _ = interrupt.recv() => {}
+        }
+    };
     let failure = match status {
         Ok(status) if status.success() => return Ok(path),
         Ok(status) => failed(format!(
@@ -252,7 +322,8 @@ async fn edited(name: &str, definition: &Map<String, Json>) -> Result<PathBuf, F
         )),
     };
     if std::fs::read(&path).is_ok_and(|left| left != text.as_bytes()) {
-        return Err(keep(failure, &path, name));
+        let hint = kept_at("mend it", &path, name);
+        return Err(with_hint(failure, &hint));
     }
     let _ = std::fs::remove_file(&path);
     Err(failure)

@@ -38,9 +38,18 @@ pub(super) async fn export(client: &ManagerClient, names: &[String]) -> Result<A
     })
 }
 
+/// What messages call a file: `-` is standard input.
+pub(super) fn source(file: &Path) -> String {
+    match file.to_str() {
+        Some("-") => "standard input".to_owned(),
+        _ => file.display().to_string(),
+    }
+}
+
 /// Text of a file, or of standard input.
 pub(super) fn read(file: &Path) -> Result<String, Failure> {
-    let fail = |why: String| Failure::io(format!("cannot read {}: {why}", file.display()));
+    let source = source(file);
+    let fail = |why: String| Failure::io(format!("cannot read {source}: {why}"));
     let mut text = String::new();
     let most = MAX_IMPORT as u64 + 1;
     let got = if file == Path::new("-") {
@@ -52,8 +61,7 @@ pub(super) fn read(file: &Path) -> Result<String, Failure> {
     got.map_err(|error| fail(error.to_string()))?;
     if text.len() > MAX_IMPORT {
         return Err(Failure::usage(format!(
-            "cannot take {}: it is larger than {MAX_IMPORT} bytes; import it in parts",
-            file.display()
+            "cannot take {source}: it is larger than {MAX_IMPORT} bytes; import it in parts"
         )));
     }
     Ok(text)
@@ -70,10 +78,7 @@ pub(super) async fn import(
     let options: Options = [("dry_run", dry_run.into()), ("start", start.into())]
         .into_iter()
         .collect();
-    let source = match file.to_str() {
-        Some("-") => "standard input".to_owned(),
-        _ => file.display().to_string(),
-    };
+    let source = source(file);
     let refused_of = |error: CallError| {
         let refused = matches!(error, CallError::Refused { .. });
         let mut failure = Failure::from(error);

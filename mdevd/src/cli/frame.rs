@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::clock::utc;
 use crate::pcapng::Packet;
+use crate::text::counted;
 
 /// A frame's link header, as far as there is one.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -87,7 +88,10 @@ pub(super) fn line(packet: &Packet<'_>) -> String {
     }
     line.push('\n');
     if packet.lost > 0 {
-        line.insert_str(0, &format!("{time} {} frames lost here\n", packet.lost));
+        line.insert_str(
+            0,
+            &format!("{time} {} lost here\n", counted(packet.lost, "frame")),
+        );
     }
     line
 }

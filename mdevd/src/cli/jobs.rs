@@ -17,11 +17,20 @@ use crate::limits::{MAX_PROGRESS_PAUSE, MIN_PAUSE};
 #[derive(Clone, Debug, clap::Args)]
 pub struct Jobs {
     /// Have this one end with nothing done, or between two devices
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = id)]
     pub cancel: Option<u32>,
     /// Print what this one has come to: the answer of its command
-    #[arg(long, value_name = "ID", conflicts_with = "cancel")]
+    #[arg(long, value_name = "ID", value_parser = id, conflicts_with = "cancel")]
     pub result: Option<u32>,
+}
+
+fn id(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "write the number of a job, a whole number from 1 to {}; 'cvfctl jobs' shows them",
+            u32::MAX
+        )
+    })
 }
 
 /// Answer to `jobs`.

@@ -7,9 +7,11 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tokio::sync::mpsc;
 
+use super::args::count;
 use super::clock::utc;
 use super::{Answer, Failure, REFUSED};
 use crate::bus::ManagerClient;
+use crate::text::counted;
 
 /// Lines that wait to be written; while more would, the daemon is not listened to.
 const MAX_LINES: usize = 256;
@@ -18,7 +20,7 @@ const MAX_LINES: usize = 256;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Monitor {
     /// End after so many events
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = count(1))]
     pub count: Option<u64>,
     /// End after so many seconds; with --count, fail then
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -131,8 +133,8 @@ fn failed(message: String) -> Failure {
 pub(super) fn text(event: &Json) -> String {
     let word = |key: &str| event[key].as_str().unwrap_or_default();
     if word("event") == "missed" {
-        let count = &event["count"];
-        return format!("missed {count} events: they came faster than they were taken\n");
+        let count = counted(event["count"].as_u64().unwrap_or_default(), "event");
+        return format!("missed {count}: they came faster than they were taken\n");
     }
     let more = match word("event") {
         "undefined" if event["running"] == true => "it runs on".to_owned(),
@@ -152,8 +154,8 @@ pub(super) fn text(event: &Json) -> String {
         "driver" => word("driver").to_owned(),
         "capture-begun" => format!("by {}", word("by")),
         "capture-ended" => format!(
-            "{} frames, {} lost, by {}: {}",
-            event["frames"],
+            "{}, {} lost, by {}: {}",
+            counted(event["frames"].as_u64().unwrap_or_default(), "frame"),
             event["lost"],
             word("by"),
             word("reason")

@@ -12,7 +12,7 @@ use crate::engine::{
     Change, Changed, Created, DeviceSummary, DirectionStats, GroupView, Outcome, PfView, State,
     Stats,
 };
-use crate::text::shell_word;
+use crate::text::{counted, shell_word};
 
 /// Lines of "label  value".
 struct Lines {
@@ -224,8 +224,12 @@ fn directions(lines: &mut Lines, both: [(&str, &DirectionStats); 2]) {
         lines.line(
             label,
             format!(
-                "{} frames, {} bytes, {} large, {} multicast, {} broadcast",
-                d.frames, d.bytes, d.large_frames, d.multicast, d.broadcast
+                "{}, {}, {} large, {} multicast, {} broadcast",
+                counted(d.frames, "frame"),
+                counted(d.bytes, "byte"),
+                d.large_frames,
+                d.multicast,
+                d.broadcast
             ),
         );
         for (reason, count) in &d.drops {
@@ -354,7 +358,10 @@ pub(super) fn pf(terminal: Terminal, pf: &PfView) -> String {
         } = group;
         lines.line(
             "group",
-            format!("{name}: {tx_mbit} Mbit/s, {guaranteed_mbit} guaranteed, {devices} devices"),
+            format!(
+                "{name}: {tx_mbit} Mbit/s, {guaranteed_mbit} guaranteed, {}",
+                counted(*devices, "device")
+            ),
         );
     }
     let rows: Vec<Vec<Cell>> = pf

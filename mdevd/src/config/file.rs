@@ -33,6 +33,7 @@ pub(super) struct FileConfig {
     pub(super) system_bus: Option<SystemBus>,
     pub(super) bus_admin_group: Option<String>,
     pub(super) rate_groups: Option<RateGroups>,
+    pub(super) rate_groups_line: Option<usize>,
     pub(super) pfs: Vec<PfConfig>,
 }
 
@@ -92,6 +93,9 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<FileConfig, ConfigError> 
         log_format: word(source, table, "log-format", str::parse)?,
         metrics: word(source, table, "metrics-listen", str::parse)?,
         rate_groups: word(source, table, "rate-groups", str::parse)?,
+        rate_groups_line: table
+            .get("rate-groups")
+            .map(|value| source.line(value.span().start)),
         callout_dir: directory(source, table, "callout-dir")?,
         callout_timeout: seconds(source, table, "callout-timeout")?,
         profile_dir: directory(source, table, "profile-dir")?,

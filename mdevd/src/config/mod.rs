@@ -91,6 +91,8 @@ pub struct Config {
     pub metrics: MetricsListen,
     /// Devices that share a rate.
     pub rate_groups: RateGroups,
+    /// Where they are, as `FILE:LINE`, or where they would be: `FILE`. Empty without a file.
+    pub rate_groups_at: String,
     /// The PFs, never empty; the first is the default.
     pub pfs: Vec<PfConfig>,
 }
@@ -170,6 +172,11 @@ impl Config {
                 .unwrap_or_else(|| profiles::DEFAULT.to_owned()),
             sockets: file.sockets,
             rate_groups: file.rate_groups.unwrap_or_default(),
+            rate_groups_at: match (&args.config, file.rate_groups_line) {
+                (Some(file), Some(line)) => format!("{}:{line}", file.display()),
+                (Some(file), None) => file.display().to_string(),
+                (None, _) => String::new(),
+            },
             system_bus: args.system_bus.or(file.system_bus).unwrap_or_default(),
             bus_admin_group: args
                 .bus_admin_group

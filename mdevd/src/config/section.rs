@@ -23,17 +23,17 @@ impl Source<'_> {
         at: Option<Range<usize>>,
         what: impl Into<String>,
     ) -> ConfigError {
-        let start = at.map_or(0, |at| at.start).min(self.text.len());
-        let line = self.text.as_bytes()[..start]
-            .iter()
-            .filter(|&&b| b == b'\n')
-            .count()
-            + 1;
         ConfigError::File {
             file: self.file.to_owned(),
-            line,
+            line: self.line(at.map_or(0, |at| at.start)),
             what: what.into(),
         }
+    }
+
+    /// The line of a byte, counted from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
+        let before = &self.text.as_bytes()[..at.min(self.text.len())];
+        before.iter().filter(|&&b| b == b'\n').count() + 1
     }
 
     /// Refuses keys that `known` does not hold.

@@ -19,7 +19,7 @@ use super::served::ServedCvf;
 use super::uplink::Followed;
 use super::{adapter, numbers};
 use crate::config::{PfConfig, Uplink};
-use crate::engine::{Backend, Definition, Device, EngineError, Events, PfView};
+use crate::engine::{Backend, Definition, Device, EngineError, Events, GroupShare, PfView};
 use crate::session::{Access, Place};
 
 /// A PF cannot be started.
@@ -130,6 +130,7 @@ impl Backend for RealBackend {
     fn compose(
         &self,
         definition: &Definition,
+        share: &GroupShare,
         profile: &Arc<Profile>,
     ) -> Result<Arc<dyn Device>, EngineError> {
         let name = &definition.name;
@@ -145,7 +146,7 @@ impl Backend for RealBackend {
         ));
         let spec = CvfSpec {
             policy: PortPolicy {
-                group: self.groups.place(definition)?,
+                group: self.groups.place(&definition.pf, share)?,
                 ..port_policy(definition, profile)
             },
             ..definition.spec()

@@ -23,8 +23,8 @@ use super::patrol::Patrol;
 use super::uplink::Followed;
 use super::{capture, change, numbers, quiet};
 use crate::engine::{
-    Capture, Client, Definition, Device, EngineError, Events, Happening, Health, Link, LookUp,
-    Stats,
+    Capture, Client, Definition, Device, EngineError, Events, GroupShare, Happening, Health, Link,
+    LookUp, Stats,
 };
 use crate::limits::QUIESCE_DEADLINE;
 use crate::session::{Guest, Place, Visits, listen};
@@ -196,13 +196,17 @@ impl Device for ServedCvf {
         numbers::health(&self.cvf, &self.observer, &self.visits)
     }
 
+    fn share(&self) -> GroupShare {
+        Groups::share_of(self.cvf.policy().group.as_ref())
+    }
+
     fn stats(&self) -> Stats {
         numbers::stats(&self.cvf.stats(), &self.observer)
     }
 
     fn change(&self, to: &Definition, profile: &Arc<Profile>) -> Result<Vec<String>, EngineError> {
         let mut now = self.now.lock();
-        let beside = (self.groups.place(to)?, self.uplink.is_up());
+        let beside = (self.groups.place(&to.pf, &to.share)?, self.uplink.is_up());
         let changed = change::change(&self.cvf, &self.gate, (&now, to), profile, beside);
         let notes = changed.map_err(|error| change_error(&self.name, &error))?;
         to.clone_into(&mut now);
@@ -214,7 +218,7 @@ impl Device for ServedCvf {
         let Some(profile) = look_up(&now.profile) else {
             return Ok(Vec::new());
         };
-        let beside = (self.groups.place(&now)?, self.uplink.is_up());
+        let beside = (self.groups.possible(&now)?, self.uplink.is_up());
         change::change(&self.cvf, &self.gate, (&now, &now), &profile, beside)
             .map_err(|error| change_error(&self.name, &error))
     }

@@ -66,10 +66,12 @@ impl Catalog {
                 let takes = self.backend.takes(to);
                 takes.map_err(|error| error.on(ATTEMPTED, &name))?;
                 Self::socket_is_someones(ATTEMPTED, to)?;
+            } else if let (Entry::Live(live), false) = (&entry, answer.dry_run) {
+                answer.notes.extend(self.regroup(live));
             }
             return Ok(answer);
         }
-        names.mark(to, "changing", entry.live().cloned());
+        names.mark(to, "changing");
         drop(names);
         crash::point("set: checked");
         let became = self

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use policies::Profile;
 
+use super::attributes::GroupShare;
 use super::capture::Capture;
 use super::definition::Definition;
 use super::error::EngineError;
@@ -18,13 +19,15 @@ pub trait Backend: Send + Sync + 'static {
     /// The PFs, in configured order; never empty.
     fn pfs(&self) -> Vec<PfView>;
 
-    /// Composes a device and prepares its socket. Nobody can connect to it yet.
+    /// Composes a device and prepares its socket. Nobody can connect to it yet. It has `share` of its group, which may be
+    /// less than it is defined with.
     ///
     /// # Errors
     /// Says which resource, path or right refused; nothing is left of the attempt.
     fn compose(
         &self,
         definition: &Definition,
+        share: &GroupShare,
         profile: &Arc<Profile>,
     ) -> Result<Arc<dyn Device>, EngineError>;
 
@@ -72,6 +75,9 @@ pub trait Device: Send + Sync {
     /// How it fares.
     fn health(&self) -> Health;
 
+    /// What it has of its group, which may be less than it is defined with.
+    fn share(&self) -> GroupShare;
+
     /// Its counters.
     fn stats(&self) -> Stats;
 
@@ -83,9 +89,9 @@ pub trait Device: Send + Sync {
     /// Says what refused; the device is as it was.
     fn change(&self, to: &Definition, profile: &Arc<Profile>) -> Result<Vec<String>, EngineError>;
 
-    /// Puts in force what the device's profile says now, whatever else it has become meanwhile. `look_up`
-    /// finds a profile by name; it is asked when nobody else can change the device. Returns what its guest
-    /// lost by it.
+    /// Puts in force what the device's profile says now, whatever else it has become meanwhile, and what it can have of
+    /// its group. `look_up` finds a profile by name; it is asked when nobody else can change the device. Returns what its
+    /// guest lost by it.
     ///
     /// # Errors
     /// Says what refused; the device is as it was.

@@ -57,8 +57,6 @@ pub(super) struct Names {
     pub(super) entries: BTreeMap<String, Entry>,
     pub(super) macs: HashMap<MacAddr, String>,
     pub(super) next_sequence: u64,
-    /// Profiles of devices that are being made or changed, which no list of devices shows yet.
-    pub(super) pending: HashMap<String, String>,
     /// What the daemon is about to start: place in the order, and name, by sequence.
     pub(super) due: BTreeMap<u64, (i32, String)>,
     pub(super) stopping: bool,
@@ -156,9 +154,10 @@ impl Catalog {
                     name: named(),
                 });
             }
-            let Some(&Entry::Changing(doing, _)) = names.entries.get(name) else {
+            let Some(Entry::Changing(changing)) = names.entries.get(name) else {
                 return Ok(names);
             };
+            let doing = changing.doing;
             if self.settled.wait_until(&mut names, deadline).timed_out() {
                 return Err(EngineError::Changing {
                     attempted,
@@ -183,7 +182,6 @@ impl Catalog {
         what: impl Into<Option<Happening>>,
     ) {
         let mut names = self.names.lock();
-        names.pending.remove(name);
         match entry {
             Some(entry) => {
                 names.entries.insert(name.to_owned(), entry);
@@ -209,10 +207,10 @@ impl Catalog {
         let entry = self.entry(name);
         match entry.map_err(|error| error.on(attempted, name))? {
             Entry::Live(live) => Ok(live),
-            Entry::Changing(doing, _) => Err(EngineError::Changing {
+            Entry::Changing(changing) => Err(EngineError::Changing {
                 attempted,
                 name: named(),
-                doing,
+                doing: changing.doing,
             }),
             Entry::Failed(failed) => Err(EngineError::NotReady {
                 attempted,
@@ -267,21 +265,14 @@ impl Catalog {
 
 impl Names {
     /// Nobody else does anything to a device until it is concluded; meanwhile its profile counts as used, and its address as
-    /// its own if it is nobody's. `live` goes on meanwhile.
-    pub(super) fn mark(
-        &mut self,
-        definition: &Definition,
-        doing: &'static str,
-        live: Option<Arc<Live>>,
-    ) {
+    /// its own if it is nobody's. What is there goes on meanwhile.
+    pub(super) fn mark(&mut self, definition: &Definition, doing: &'static str) {
         let name = &definition.name;
         self.macs
             .entry(definition.mac)
             .or_insert_with(|| name.clone());
-        self.pending
-            .insert(name.clone(), definition.profile.clone());
-        self.entries
-            .insert(name.clone(), Entry::Changing(doing, live));
+        let changing = Entry::becoming(self.entries.get(name), doing, definition);
+        self.entries.insert(name.clone(), changing);
     }
 
     pub(super) fn no_device(&self, name: &str) -> EngineError {
@@ -396,8 +387,9 @@ impl Engine for Catalog {
         let mut view = entry.view(name);
         if let Some(definition) = entry.definition() {
             view.in_force = self.in_force(definition);
-            let note = entry.live().and_then(|_| self.group_note(definition));
-            view.notes.extend(note);
+            if let Entry::Live(live) = &entry {
+                view.notes.extend(self.group_note(live));
+            }
         }
         Ok(view)
     }
@@ -407,10 +399,10 @@ impl Engine for Catalog {
             .entry(name)
             .map_err(|error| error.on("show counters of", name))?;
         match (entry.stats(name), entry) {
-            (None, Entry::Changing(doing, _)) => Err(EngineError::Changing {
+            (None, Entry::Changing(changing)) => Err(EngineError::Changing {
                 attempted: "show counters of",
                 name: name.to_owned(),
-                doing,
+                doing: changing.doing,
             }),
             (stats, _) => Ok(stats.unwrap_or_default()),
         }

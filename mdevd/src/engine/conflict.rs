@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use policies::Profile;
 
+use super::attributes::GroupShare;
 use super::backend::Device;
 use super::catalog::Catalog;
 use super::definition::{Definition, Word};
 use super::error::{EngineError, ErrorKind};
 
 impl Catalog {
-    /// The device of that definition, composed.
+    /// The device of that definition, composed; with `share` of its group.
     pub(super) fn composed(
         &self,
         definition: &Definition,
+        share: &GroupShare,
         profile: &Arc<Profile>,
     ) -> Result<Arc<dyn Device>, EngineError> {
-        let device = self.backend.compose(definition, profile);
+        let device = self.backend.compose(definition, share, profile);
         device.map_err(|error| self.naming_holder(error, definition))
     }
 

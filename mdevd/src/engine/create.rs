@@ -109,7 +109,7 @@ impl Catalog {
         let definition = draft.definition(base);
         if !draft.dry_run {
             names.next_sequence += 1;
-            names.mark(&definition, doing, None);
+            names.mark(&definition, doing);
         }
         Ok(definition)
     }
@@ -134,7 +134,7 @@ impl Catalog {
         definition: Definition,
         profile: &Arc<Profile>,
     ) -> Result<Arc<Live>, EngineError> {
-        let device = self.composed(&definition, profile)?;
+        let device = self.composed(&definition, &definition.share, profile)?;
         crash::point("create: composed");
         let undo = |error: EngineError| {
             if let Err(late) = device.retire() {
@@ -203,7 +203,7 @@ impl Catalog {
                         return self.would(&existing, Outcome::WouldStart);
                     }
                     names.free_mac("create", &name, existing.mac)?;
-                    names.mark(&existing, "starting", None);
+                    names.mark(&existing, "starting");
                     drop(names);
                     return self.start_marked(entry, existing, Outcome::Started);
                 }
@@ -212,7 +212,7 @@ impl Catalog {
                     drop(names);
                     return self.would(&existing, Outcome::WouldCreate);
                 }
-                names.mark(&existing, "creating", None);
+                names.mark(&existing, "creating");
                 drop(names);
                 return self.revive(existing);
             }

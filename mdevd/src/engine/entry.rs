@@ -12,14 +12,28 @@ use super::view::{DeviceSummary, DeviceView, State, Stats};
 /// What stands behind a name.
 #[derive(Clone)]
 pub(super) enum Entry {
-    /// A command is at work on it ("creating", "changing"), where something is composed on this.
-    Changing(&'static str, Option<Arc<Live>>),
+    /// A command is at work on it.
+    Changing(Arc<Changing>),
     /// Composed.
     Live(Arc<Live>),
     /// Defined, not started.
     Defined(Arc<Definition>),
     /// To be composed, and could not be.
     Failed(Arc<Failed>),
+}
+
+/// What stands behind a name while a command is at work on it: what did before, which goes on meanwhile, or what is being
+/// made.
+pub(super) struct Changing {
+    /// "creating", "changing".
+    pub(super) doing: &'static str,
+    /// Absent where the record cannot be read, and where something is composed, which has its own.
+    definition: Option<Arc<Definition>>,
+    live: Option<Arc<Live>>,
+    /// Nothing was there: nobody was told of it yet, and it may come to nothing.
+    pub(super) new: bool,
+    /// The profile that it is to have, which may be another one; it counts as used.
+    pub(super) profile: Option<String>,
 }
 
 /// A device that is there.
@@ -36,21 +50,76 @@ pub(super) struct Failed {
 }
 
 impl Entry {
+    /// What stands here while `doing` is done to it.
+    pub(super) fn changing(&self, doing: &'static str) -> Self {
+        let definition = match self.live() {
+            None => self.definition().cloned().map(Arc::new),
+            Some(_) => None,
+        };
+        Self::Changing(Arc::new(Changing {
+            doing,
+            definition,
+            live: self.live().cloned(),
+            new: false,
+            profile: None,
+        }))
+    }
+
+    /// The same while it becomes what `to` says, or is made, where there is nothing before.
+    pub(super) fn becoming(before: Option<&Self>, doing: &'static str, to: &Definition) -> Self {
+        let live = before.and_then(Self::live).cloned();
+        let definition = match (&live, before.map(Self::definition)) {
+            (Some(_), _) => None,
+            (None, Some(definition)) => definition.cloned(),
+            (None, None) => Some(to.clone()),
+        };
+        Self::Changing(Arc::new(Changing {
+            doing,
+            definition: definition.map(Arc::new),
+            live,
+            new: before.is_none(),
+            profile: Some(to.profile.clone()),
+        }))
+    }
+
     pub(super) fn definition(&self) -> Option<&Definition> {
         match self {
-            Self::Changing(_, None) => None,
-            Self::Changing(_, Some(live)) | Self::Live(live) => Some(&live.definition),
+            Self::Live(live) => Some(&live.definition),
+            Self::Changing(changing) => match &changing.live {
+                Some(live) => Some(&live.definition),
+                None => changing.definition.as_deref(),
+            },
             Self::Defined(definition) => Some(definition),
             Self::Failed(failed) => failed.definition.as_ref(),
         }
     }
 
-    /// The device, where one is composed.
-    pub(super) const fn live(&self) -> Option<&Arc<Live>> {
+    /// The definition that is kept: not one of what is being made.
+    pub(super) fn kept(&self) -> Option<&Definition> {
         match self {
-            Self::Live(live) | Self::Changing(_, Some(live)) => Some(live),
-            _ => None,
+            Self::Changing(changing) if changing.new => None,
+            entry => entry.definition(),
         }
+    }
+
+    /// The device, where one is composed.
+    pub(super) fn live(&self) -> Option<&Arc<Live>> {
+        match self {
+            Self::Live(live) => Some(live),
+            Self::Changing(changing) => changing.live.as_ref(),
+            Self::Defined(_) | Self::Failed(_) => None,
+        }
+    }
+
+    /// Profiles that count as used by it.
+    pub(super) fn profiles(&self) -> impl Iterator<Item = &str> {
+        let own = self.definition().map(|definition| &*definition.profile);
+        let next = match self {
+            Self::Changing(changing) => changing.profile.as_deref(),
+            _ => None,
+        };
+        own.into_iter()
+            .chain(next.filter(move |next| own != Some(*next)))
     }
 
     pub(super) fn summary(&self, name: &str) -> DeviceSummary {
@@ -58,18 +127,20 @@ impl Entry {
             Some(definition) => defined(definition),
             None => blank(name),
         };
+        if let Some(live) = self.live() {
+            let health = live.device.health();
+            summary.driver = health.driver;
+            summary.link = if health.link_up { "up" } else { "down" }.to_owned();
+            summary.socket = live.device.socket().display().to_string();
+        }
         match self {
-            Self::Changing(..) => summary.state = State::Changing,
+            Self::Changing(_) => summary.state = State::Changing,
             Self::Defined(_) => summary.state = State::Defined,
             Self::Failed(failed) => {
                 summary.state = State::Failed;
                 summary.reason = Some(failed.reason.clone());
             }
             Self::Live(live) => {
-                let health = live.device.health();
-                summary.driver = health.driver;
-                summary.link = if health.link_up { "up" } else { "down" }.to_owned();
-                summary.socket = live.device.socket().display().to_string();
                 summary.state = live.state();
                 if summary.state == State::Failed {
                     summary.reason = Some(format!(
@@ -83,12 +154,12 @@ impl Entry {
         summary
     }
 
-    /// Its counters; `None` while it changes.
+    /// Its counters; `None` while something is composed or taken away.
     pub(super) fn stats(&self, name: &str) -> Option<Stats> {
-        let stats = match self {
-            Self::Changing(_, None) => return None,
-            Self::Live(live) | Self::Changing(_, Some(live)) => live.device.stats(),
-            Self::Failed(_) | Self::Defined(_) => Stats::default(),
+        let stats = match (self, self.live()) {
+            (_, Some(live)) => live.device.stats(),
+            (Self::Changing(_), None) => return None,
+            (_, None) => Stats::default(),
         };
         Some(Stats {
             name: name.to_owned(),
@@ -148,11 +219,11 @@ impl Entry {
             view.overrides = definition.overrides;
             view.notes = hints::notes(definition);
         }
-        if let Self::Live(live) = self {
+        if let Some(live) = self.live() {
             view.qemu = hints::qemu_device(name, &view.summary.socket, None);
             view.notes.push(hints::MIGRATE_NOTE.to_owned());
             let mut health = live.device.health();
-            health.memory_advice = health.memory.advice().map(str::to_owned);
+            health.memory_advice = health.memory.advice(name);
             view.health = Some(health);
         }
         view

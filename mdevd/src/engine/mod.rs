@@ -30,6 +30,7 @@ mod restore;
 mod sample;
 mod service;
 mod set;
+mod sharing;
 pub mod sim;
 mod spec;
 mod tuning;
@@ -50,8 +51,8 @@ pub use events::{Event, Events, Happening, Heard, Listener};
 pub use jobs::{JobLimits, JobState, JobView, Jobs};
 pub use lifecycle::{
     Action, BootId, DefineRequest, Due, Ended, Exported, FORMAT, Hooks, ImportOptions,
-    ImportOutcome, Imported, ImportedDevice, Life, LifeDraft, LifeOutcome, LifeRequest, Moment,
-    ProfileLimits, Start, TypeView, Types, VERSION,
+    ImportOutcome, Imported, ImportedDevice, Life, LifeDraft, LifeOutcome, LifeRequest, MAX_ORDER,
+    Moment, ProfileLimits, Start, TypeView, Types, VERSION,
 };
 pub use or_none::OrNone;
 pub use overrides::{Asked, Overrides};
@@ -61,6 +62,7 @@ pub use restore::Restored;
 pub use sample::Sample;
 pub use service::{Census, Reloaded, Service};
 pub use set::{Change, Changed, Changes, SetRequest};
+pub use sharing::{Sharer, possible_share};
 pub use tuning::{RssKey, RssTable, Tuning, Withheld};
 pub use values::parse_mode;
 pub use view::{

@@ -152,24 +152,21 @@ impl Catalog {
     }
 
     /// Gives a device that has just been listed what its profile says now, if that is not what it was
-    /// made with: it may have been reloaded since.
+    /// made with, and what it lacks of its group: both may have been reloaded since.
     pub(super) fn refresh(&self, live: &Live, known: &Arc<Profile>) {
         if let Ok(now) = self.profile_of(&live.definition)
-            && !Arc::ptr_eq(&now, known)
+            && (!Arc::ptr_eq(&now, known) || live.lacks())
             && let Err(error) = live.device.repolicy(&|name| self.profiles.get(name).ok())
         {
-            tracing::error!(device = live.definition.name, uuid = %live.definition.uuid, %error, "its profile is not in force");
+            tracing::error!(device = live.definition.name, uuid = %live.definition.uuid, %error, "its profile, or what it is to have of its group, is not in force");
         }
     }
 
     fn users(&self) -> BTreeMap<String, u64> {
         let names = self.names.lock();
         let mut users = BTreeMap::new();
-        for (name, entry) in &names.entries {
-            let own = entry.definition().map(|definition| &definition.profile);
-            for profile in own.into_iter().chain(names.pending.get(name)) {
-                *users.entry(profile.clone()).or_default() += 1;
-            }
+        for profile in names.entries.values().flat_map(Entry::profiles) {
+            *users.entry(profile.to_owned()).or_default() += 1;
         }
         users
     }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use policies::Profile;
-
 use super::catalog::{Catalog, created, failed};
 use super::definition::Definition;
 use super::entry::{Entry, Live};
@@ -151,32 +149,6 @@ impl Catalog {
         Ok(device)
     }
 
-    /// Composes what was let be before. That its group is gone from the configuration, or has less to guarantee, is told
-    /// and no reason to leave a VM without its device: it has no share then, or no group.
-    pub(super) fn compose_as_it_can(
-        &self,
-        definition: &Definition,
-        profile: &Arc<Profile>,
-    ) -> Result<Arc<dyn super::backend::Device>, EngineError> {
-        let Err(why) = self.backend.takes(definition) else {
-            return self.composed(definition, profile);
-        };
-        let mut lesser = definition.clone();
-        lesser.share.tx_share = None;
-        if self.backend.takes(&lesser).is_err() {
-            lesser.share.group = None;
-        }
-        tracing::warn!(device = definition.name, uuid = %definition.uuid, "{}", outside(&why));
-        self.composed(&lesser, profile)
-    }
-
-    /// What there is to say of a running device whose group does not give it what is defined.
-    pub(super) fn group_note(&self, definition: &Definition) -> Option<String> {
-        definition.share.group.as_ref()?;
-        let why = self.backend.takes(definition).err()?;
-        Some(outside(&why))
-    }
-
     /// Another attempt at a device that failed to come back.
     pub(super) fn revive(&self, definition: Definition) -> Result<Created, EngineError> {
         let name = definition.name.clone();
@@ -205,11 +177,4 @@ impl Catalog {
             }
         }
     }
-}
-
-fn outside(why: &EngineError) -> String {
-    format!(
-        "it runs without the share or the group that it is defined with: {why}; mend the configuration and start the \
-         daemon again, or set another group or share"
-    )
 }

@@ -384,7 +384,7 @@ impl Changes {
     /// group, queues that the slice does not have.
     pub fn applied_to(&self, definition: &Definition) -> Result<Definition, EngineError> {
         let mut next = definition.clone();
-        next.life = self.life.set_upon(definition.life)?;
+        next.life = self.life.set_upon(&definition.name, definition.life)?;
         if let Some(link) = self.link {
             next.link = link;
         }

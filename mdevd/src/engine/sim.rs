@@ -14,6 +14,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use policies::Profile;
 
+use super::attributes::GroupShare;
 use super::backend::{Backend, Device, LookUp};
 use super::capture::Capture;
 use super::definition::Definition;
@@ -140,6 +141,7 @@ impl Backend for SimBackend {
     fn compose(
         &self,
         definition: &Definition,
+        _share: &GroupShare,
         profile: &Arc<Profile>,
     ) -> Result<Arc<dyn Device>, EngineError> {
         let name = definition.name.clone();
@@ -220,6 +222,10 @@ impl Device for SimDevice {
             link_up: now.0.link.shown(true),
             ..Health::default()
         }
+    }
+
+    fn share(&self) -> GroupShare {
+        self.now.lock().0.share.clone()
     }
 
     fn stats(&self) -> Stats {

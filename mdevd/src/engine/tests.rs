@@ -10,6 +10,7 @@ use crate::profiles::Profiles;
 use crate::store::{MemoryStore, Store};
 
 mod alter;
+mod changing;
 mod due;
 mod events;
 mod exchange;

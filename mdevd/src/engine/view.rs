@@ -234,19 +234,18 @@ pub enum Memory {
 }
 
 impl Memory {
-    /// What to do about it.
-    pub const fn advice(self) -> Option<&'static str> {
-        match self {
-            Self::Unknown | Self::Shared => None,
-            Self::WithoutFd => Some(
-                "the VM's memory came without file descriptors; start it with a memfd or hugetlb \
-                 backend and share=on (cvfctl show NAME --qemu prints how)",
-            ),
-            Self::NotShared => Some(
-                "the VM's memory is a private mapping, so no frame can pass; add share=on to its \
-                 memory backend (cvfctl show NAME --qemu prints how)",
-            ),
-        }
+    /// What the operator of the device `name` can do about it.
+    pub fn advice(self, name: &str) -> Option<String> {
+        let what = match self {
+            Self::Unknown | Self::Shared => return None,
+            Self::WithoutFd => {
+                "the VM's memory came without file descriptors; start it with a memfd or hugetlb backend and share=on"
+            }
+            Self::NotShared => {
+                "the VM's memory is a private mapping, so no frame can pass; add share=on to its memory backend"
+            }
+        };
+        Some(format!("{what} (cvfctl show {name} --qemu prints how)"))
     }
 }
 

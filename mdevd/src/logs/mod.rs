@@ -26,6 +26,9 @@ const PRIORITIES: PriorityMappings = PriorityMappings {
 /// What the journal calls the daemon.
 const IDENTIFIER: &str = "mdevd";
 
+/// Target of what the library says that speaks D-Bus.
+const BUS_LIBRARY: &str = "zbus";
+
 type Inner = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// The log cannot be written as asked for.
@@ -126,7 +129,25 @@ fn filter(level: &str) -> Result<EnvFilter, LogError> {
         why,
     };
     check(level).map_err(refuse)?;
-    EnvFilter::try_new(level).map_err(|error| refuse(error.to_string()))
+    EnvFilter::try_new(quieted(level)).map_err(|error| refuse(error.to_string()))
+}
+
+/// `level` without what the bus library says of itself below warnings, unless `level` says something of it: its spans
+/// would stand, with whole messages in them, in every line that is logged while it calls us.
+fn quieted(level: &str) -> String {
+    let mut parts = level.split(',').map(str::trim);
+    let mut general = parts
+        .clone()
+        .filter_map(|part| part.parse::<LevelFilter>().ok());
+    // Else it is quieter than that already.
+    let loud = general
+        .next_back()
+        .is_some_and(|level| level > LevelFilter::WARN);
+    if loud && !parts.any(|part| part.starts_with(BUS_LIBRARY)) {
+        format!("{level},{BUS_LIBRARY}=warn")
+    } else {
+        level.to_owned()
+    }
 }
 
 /// Whether `level` says what to log. A word alone is a level: taken for the name of a target, a slip would

@@ -35,3 +35,22 @@ fn a_slip_in_a_level_is_refused() {
         assert!(check(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn the_bus_library_is_quiet_unless_somebody_wants_to_hear_it() {
+    for (level, expected) in [
+        ("info", "info,zbus=warn"),
+        ("warn,debug", "warn,debug,zbus=warn"),
+        ("debug,audit=info", "debug,audit=info,zbus=warn"),
+        ("debug,zbus=trace", "debug,zbus=trace"),
+        ("info,zbus::connection=info", "info,zbus::connection=info"),
+        ("warn", "warn"),
+        ("error", "error"),
+        ("off", "off"),
+        ("mdevd=debug", "mdevd=debug"),
+        ("", ""),
+    ] {
+        assert_eq!(quieted(level), expected, "{level}");
+        assert!(filter(level).is_ok(), "{level}");
+    }
+}

@@ -121,6 +121,6 @@ fn health(devices: &[DeviceSummary]) -> Check {
     Check::warn(
         "devices",
         format!("{found}, {} failed: {names}{more}", failed.len()),
-        "cvfctl show NAME says why",
+        format!("cvfctl show {} says why", failed[0]),
     )
 }

@@ -31,7 +31,7 @@ fn member(groups: &Groups, definition: &Definition) -> Result<Member, String> {
     let pf = libcvf::pf::SoftPf::start(libcvf::pf::SoftPfConfig::new("soft0")).expect("a PF");
     let mut spec = definition.spec();
     spec.policy.group = groups
-        .place(definition)
+        .place(&definition.pf, &definition.share)
         .map_err(|error| error.to_string())?;
     let gate = Arc::new(libcvf::control::Permit);
     libcvf::cvf::Cvf::compose(pf, spec, gate)
@@ -43,7 +43,7 @@ fn member(groups: &Groups, definition: &Definition) -> Result<Member, String> {
 fn who_asks_for_more_than_is_left_is_told_what_is() {
     let groups = groups("web=1000");
     let error = groups
-        .place(&definition("vm1", "wbe", None))
+        .fits(&definition("vm1", "wbe", None))
         .expect_err("unknown");
     assert!(error.to_string().contains("did you mean 'web'?"), "{error}");
     let one = definition("vm1", "web", Some(800));
@@ -80,13 +80,53 @@ fn who_asks_for_more_than_is_left_is_told_what_is() {
 }
 
 #[test]
+fn a_reload_takes_from_nobody_what_he_is_defined_with_and_names_him() {
+    let book = Book {
+        rates: "web=1000,db=5".parse().expect("groups"),
+        ..Book::default()
+    };
+    let sharer = |name: &str, group: &str, tx_share, runs| Sharer {
+        name: name.to_owned(),
+        pf: "soft0".to_owned(),
+        share: GroupShare {
+            group: Some(group.to_owned()),
+            tx_share,
+        },
+        runs,
+    };
+    let all = [
+        sharer("a", "web", Some(800), false),
+        sharer("b", "web", Some(900), false),
+        sharer("c", "web", Some(900), true),
+        sharer("d", "db", None, false),
+        sharer("e", "gone", Some(7), true),
+    ];
+    let check = |text: &str| book.check(&text.parse().expect("groups"), &all);
+    assert_eq!(check("web=1000,db=5"), Ok(()), "nothing changes");
+    assert_eq!(check("web=900,db=1"), Ok(()), "each alone has enough");
+    for (text, expected) in [
+        ("web=899,db=5", "is to be guaranteed to 'b', which"),
+        ("web=1,db=5", "to 'a', 'b', which could not be started"),
+        ("web=1000", "group 'db' is gone, and 'd' is defined in it"),
+        ("db=5", "'a', 'b', 'c' are defined in it, started or not"),
+        ("db=5", "'cvfctl set a group=none'"),
+    ] {
+        let why = check(text).expect_err(text);
+        assert!(why.contains(expected), "{text}: {why}");
+    }
+}
+
+#[test]
 fn a_reload_takes_other_rates_and_refuses_what_would_break_a_promise() {
     let groups = groups("web=1000,db=5");
-    let part = GroupRates(groups.clone());
+    let part = GroupRates(groups.clone(), Weak::new());
     let first = member(&groups, &definition("vm1", "web", Some(800))).expect("composed");
     for (text, expected) in [
         ("web=799", "guarantees 800 to its devices"),
-        ("db=5", "group 'web' has 1 devices on PF soft0"),
+        (
+            "db=5",
+            "group 'web' is gone, and 1 device on PF soft0 is in it",
+        ),
     ] {
         let why = part.prepare(&config(text)).err().expect(text);
         assert!(why.contains(expected), "{why}");
@@ -108,5 +148,5 @@ fn a_reload_takes_other_rates_and_refuses_what_would_break_a_promise() {
     part.prepare(&config("none"))
         .expect("nobody is in it")
         .commit(&mut Reloaded::default());
-    assert!(groups.place(&definition("vm1", "web", None)).is_err());
+    assert!(groups.fits(&definition("vm1", "web", None)).is_err());
 }

@@ -98,7 +98,7 @@ impl Catalog {
         };
         let uuid = definition.uuid;
         let free = names.free_mac(ATTEMPTED, name, definition.mac);
-        names.mark(&definition, "starting", None);
+        names.mark(&definition, "starting");
         drop(names);
         let started = match free {
             Err(error) => {

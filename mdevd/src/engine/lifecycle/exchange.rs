@@ -10,9 +10,8 @@ use super::super::entry::Entry;
 use super::super::error::{EngineError, ErrorKind, shown};
 use crate::limits::{MAX_IMPORT, MAX_IMPORTED, MAX_PAGE};
 use crate::nearest;
+use crate::unique::Unique;
 
-/// So many devices that are being made or started are waited for in one page; more are left out.
-const UNSETTLED: usize = 8;
 /// What a document calls itself.
 pub const FORMAT: &str = "mdevd-definitions";
 /// Its keys.
@@ -61,19 +60,10 @@ impl Catalog {
             after => Bound::Excluded(after),
         };
         let limit = limit.clamp(1, MAX_PAGE);
-        let mut names = self.names.lock();
-        // What is being made or started has no definition to show for a moment; an export without it would not be whole.
-        for _ in 0..UNSETTLED {
-            let mut range = names.entries.range::<str, _>((after, Bound::Unbounded));
-            let busy = range.find(|(_, entry)| matches!(entry, Entry::Changing(_, None)));
-            let Some(name) = busy.map(|(name, _)| name.clone()) else {
-                break;
-            };
-            names = self.settle(names, &name, "export")?;
-        }
+        let names = self.names.lock();
         let range = names.entries.range::<str, _>((after, Bound::Unbounded));
         let kept = range.filter_map(|(name, entry)| {
-            let definition = entry.definition()?;
+            let definition = entry.kept()?;
             (!definition.life.transient).then(|| (name.clone(), definition.document()))
         });
         let mut page: Vec<_> = kept.take(limit + 1).collect();
@@ -86,7 +76,18 @@ impl Catalog {
     }
 
     fn document_of(&self, name: &str) -> Result<Map<String, Value>, EngineError> {
-        let names = self.settle(self.names.lock(), name, "export")?;
+        let names = match self.settle(self.names.lock(), name, "export") {
+            Ok(names) => names,
+            // Somebody takes long to change it: it is as it is until then.
+            Err(error @ EngineError::Changing { .. }) => {
+                let names = self.names.lock();
+                match names.entries.get(name).and_then(Entry::kept) {
+                    Some(_) => names,
+                    None => return Err(error),
+                }
+            }
+            Err(error) => return Err(error),
+        };
         let Some(entry) = names.entries.get(name) else {
             return Err(names.no_device(name).on("export", name));
         };
@@ -114,8 +115,9 @@ pub(super) fn parse(text: &str) -> Result<Document, EngineError> {
     }
     let frame = "an object with format, version and definitions, as 'cvfctl export' prints";
     let no_frame = |error: serde_json::Error| refuse(format!("it is not {frame}: {error}"));
-    let keys: Map<String, Value> = serde_json::from_str(text).map_err(no_frame)?;
-    if let Some(key) = keys.keys().find(|key| !KEYS.contains(&key.as_str())) {
+    let Unique(read) = serde_json::from_str(text).map_err(no_frame)?;
+    let mut keys = read.as_object().into_iter().flat_map(Map::keys);
+    if let Some(key) = keys.find(|key| !KEYS.contains(&key.as_str())) {
         let hint = nearest::hint(key, KEYS);
         let stop = if hint.is_empty() { ";" } else { "" };
         return Err(refuse(format!(

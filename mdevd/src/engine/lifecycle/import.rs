@@ -233,11 +233,11 @@ impl Catalog {
             let definition = self.reserve(names, name.to_owned(), draft, life, "importing")?;
             return Ok(Piece::New(definition.into()));
         };
-        if let Entry::Changing(doing, _) = entry {
+        if let Entry::Changing(changing) = entry {
             return Err(EngineError::Changing {
                 attempted: ATTEMPTED,
                 name: name.to_owned(),
-                doing,
+                doing: changing.doing,
             });
         }
         let existing = entry.definition();

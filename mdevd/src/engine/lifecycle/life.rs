@@ -182,13 +182,25 @@ impl LifeDraft {
         Life::persistent(self.start.unwrap_or_default(), self.order.unwrap_or(0))
     }
 
+    /// The life of a definition in place of one that had `life`: what is not said is as in a new one; whether it ran stays.
+    pub(in crate::engine) fn instead_of(self, life: Life) -> Life {
+        let Life { start, order, .. } = self.of_defined();
+        Life {
+            start,
+            order,
+            ..life
+        }
+    }
+
     /// What is said to `set`, upon what is.
     ///
     /// # Errors
     /// A transient device is not started by the daemon.
-    pub(in crate::engine) fn set_upon(self, life: Life) -> Result<Life, EngineError> {
-        let why = "it is transient: it ends with this boot of the host, and is not started by the daemon; define it \
-                   first ('cvfctl define NAME' keeps what runs)";
+    pub(in crate::engine) fn set_upon(self, name: &str, life: Life) -> Result<Life, EngineError> {
+        let why = format!(
+            "it is transient: it ends with this boot of the host, and is not started by the daemon; define it first \
+             ('cvfctl define {name}' keeps what runs)"
+        );
         match (life.transient, self.start, self.order) {
             (true, Some(start), _) => Err(EngineError::invalid("start", start.word(), why)),
             (true, None, Some(order)) => Err(EngineError::invalid("order", order, why)),
@@ -207,7 +219,7 @@ impl LifeDraft {
 }
 
 /// Farthest from the middle that a place in the order can be.
-const MAX_ORDER: i32 = 1_000_000;
+pub const MAX_ORDER: i32 = 1_000_000;
 
 fn check_order(order: i64) -> Result<i32, EngineError> {
     let fits = i32::try_from(order).ok();

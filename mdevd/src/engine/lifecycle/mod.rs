@@ -29,5 +29,5 @@ pub use exchange::{Exported, FORMAT, VERSION};
 pub use hooks::{Action, Hooks, Moment};
 pub use import::{ImportOptions, ImportOutcome, Imported, ImportedDevice};
 pub(super) use life::order;
-pub use life::{Life, LifeDraft, LifeRequest, Start};
+pub use life::{Life, LifeDraft, LifeRequest, MAX_ORDER, Start};
 pub use types::{ProfileLimits, TypeView, Types};

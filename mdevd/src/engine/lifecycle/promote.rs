@@ -29,7 +29,7 @@ impl Catalog {
         let name = definition.name.clone();
         let mut kept = definition.clone();
         kept.life = life.started(self.boot);
-        let changing = Entry::Changing("defining", entry.live().cloned());
+        let changing = entry.changing("defining");
         names.entries.insert(name.clone(), changing);
         drop(names);
         let stored = self

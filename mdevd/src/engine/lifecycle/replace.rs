@@ -28,17 +28,13 @@ impl Catalog {
             Some(pf) => self.choose_pf(Some(pf))?,
             None => existing.pf.clone(),
         };
-        let life = draft
-            .life
-            .set_upon(existing.life)
-            .map_err(|error| error.on("define", &existing.name))?;
         let mut to = draft.definition(Base {
             name: existing.name.clone(),
             uuid: existing.uuid,
             sequence: existing.sequence,
             pf,
             mac: draft.mac.unwrap_or(existing.mac),
-            life,
+            life: draft.life.instead_of(existing.life),
             profile: self.profiles.default_name().to_owned(),
             socket: self.defaults.read().clone(),
         });

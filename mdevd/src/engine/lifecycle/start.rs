@@ -32,7 +32,7 @@ impl Catalog {
         let definition = entry.definition().cloned();
         let definition = definition.ok_or_else(|| unreadable_for(ATTEMPTED, name))?;
         names.free_mac(ATTEMPTED, name, definition.mac)?;
-        names.mark(&definition, "starting", None);
+        names.mark(&definition, "starting");
         drop(names);
         self.start_marked(entry, definition, Outcome::Started)
     }
@@ -93,7 +93,8 @@ impl Catalog {
         let device = if before {
             self.compose_as_it_can(&definition, &profile)?
         } else {
-            self.composed(&definition, &profile)?
+            self.shares_as_defined(&definition)?;
+            self.composed(&definition, &definition.share, &profile)?
         };
         crash::point("start: composed");
         let (name, uuid) = (definition.name.clone(), definition.uuid);

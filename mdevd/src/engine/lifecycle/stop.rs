@@ -37,7 +37,7 @@ impl Catalog {
         let definition = entry.definition().cloned();
         let definition = definition.ok_or_else(|| unreadable_for(ATTEMPTED, name))?;
         unused(ATTEMPTED, &entry, force)?;
-        let changing = Entry::Changing("stopping", entry.live().cloned());
+        let changing = entry.changing("stopping");
         names.entries.insert(name.to_owned(), changing);
         drop(names);
         if definition.life.transient {
@@ -90,7 +90,7 @@ impl Catalog {
             return Err(names.no_device(name).on(ATTEMPTED, name));
         };
         unused(ATTEMPTED, &entry, force)?;
-        let changing = Entry::Changing("destroying", entry.live().cloned());
+        let changing = entry.changing("destroying");
         names.entries.insert(name.to_owned(), changing);
         drop(names);
         self.forget(name, &entry, Action::Destroy, force)

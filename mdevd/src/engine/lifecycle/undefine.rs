@@ -23,7 +23,7 @@ impl Catalog {
         let Some(live) = entry.live().cloned() else {
             names
                 .entries
-                .insert(name.to_owned(), Entry::Changing("undefining", None));
+                .insert(name.to_owned(), entry.changing("undefining"));
             drop(names);
             self.forget(name, &entry, Action::Undefine, false)?;
             return Ok(Ended {
@@ -47,7 +47,7 @@ impl Catalog {
         if live.definition.life.transient {
             return Ok(answer);
         }
-        let changing = Entry::Changing("undefining", Some(live.clone()));
+        let changing = entry.changing("undefining");
         names.entries.insert(name.to_owned(), changing);
         drop(names);
         crash::point("undefine: marked");

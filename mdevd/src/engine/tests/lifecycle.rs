@@ -501,7 +501,7 @@ fn a_definition_is_replaced_whole_and_a_running_one_as_far_as_set_can() {
     let would = house.catalog.define(dry).expect("would");
     assert_eq!(
         (would.result, would.changes.len()),
-        (Outcome::WouldReplace, 2)
+        (Outcome::WouldReplace, 3)
     );
     assert_eq!(stored(&house, "vm1").as_ref(), Some(&before));
     let made = house
@@ -515,7 +515,11 @@ fn a_definition_is_replaced_whole_and_a_running_one_as_far_as_set_can() {
         (after.uuid, after.mac, after.sequence),
         (before.uuid, before.mac, before.sequence)
     );
-    assert_eq!(after.life, before.life, "when it starts is not forgotten");
+    assert_eq!(
+        after.life.start,
+        Start::Manual,
+        "as nothing else is said, as in a new definition"
+    );
 
     house.catalog.start("vm1").expect("started");
     let live = request("vm1", |r| {

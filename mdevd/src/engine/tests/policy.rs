@@ -463,13 +463,13 @@ fn a_device_that_could_not_be_rebuilt_is_mended_by_another_profile() {
 fn a_reload_sees_devices_that_are_being_made() {
     let (house, dir) = house_of(&[("a.toml", ""), ("b.toml", "")]);
     house.catalog.create(of("vm2", "lab")).expect("created");
+    let record = house.store.load().expect("readable").remove(0);
+    let record = record.definition.expect("a definition");
     let making = |device: &str, profile: &str| {
-        let mut names = house.catalog.names.lock();
-        names.pending.insert(device.to_owned(), profile.to_owned());
-        if device == "vm1" {
-            let entry = super::super::entry::Entry::Changing("creating", None);
-            names.entries.insert(device.to_owned(), entry);
-        }
+        let mut definition = record.clone();
+        definition.name = device.to_owned();
+        definition.profile = profile.to_owned();
+        house.catalog.names.lock().mark(&definition, "creating");
     };
     making("vm1", "a");
     making("vm2", "b");
