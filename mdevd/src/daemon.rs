@@ -126,7 +126,7 @@ pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), Dae
     let in_force = config.clone();
     let boot = args.boot_id.unwrap_or_else(BootId::of_kernel);
     let daemon = blocking(move || start(&config, boot, runtime)).await??;
-    let catalog = daemon.catalog;
+    let (catalog, callouts) = (daemon.catalog, daemon.callouts);
     let group = blocking(move || group.and_then(admin_group)).await?;
     let system = SystemBus::new(catalog.clone(), group);
     let joined = match wanted {
@@ -145,7 +145,7 @@ pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), Dae
         args,
         in_force,
         logs,
-        (&catalog, daemon.groups, daemon.callouts),
+        (&catalog, daemon.groups, callouts.clone()),
     );
     catalog.attach(Arc::new(Around::new(reloader, stop.clone(), &catalog)));
     let bus = match daemon.bus {
@@ -177,7 +177,7 @@ pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), Dae
             _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
             _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
         }
-        service::notify("STOPPING=1");
+        service::stopping();
         wind_up(&catalog, &system).await;
     };
     tokio::select! {
@@ -189,6 +189,13 @@ pub async fn run(config: Config, args: Args, logs: LogControl) -> Result<(), Dae
     }
     drop(bus);
     blocking(move || catalog.shut_down()).await?;
+    // Threads that wait for scripts need the runtime, which goes next.
+    if tokio::time::timeout(WIND_UP_DEADLINE, callouts.close())
+        .await
+        .is_err()
+    {
+        tracing::warn!("callouts do not end; they are not waited for");
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -212,7 +219,7 @@ async fn get_ready(catalog: Arc<Catalog>) {
         Ok(Ok(due)) if due == Due::default() => {}
         Ok(Ok(Due { started, failed })) => {
             tracing::info!(started, failed, "devices started");
-            service::notify(&format!("STATUS={}", status()));
+            service::faring(&status());
         }
         Ok(Err(error)) => tracing::error!("devices were not started: {error}"),
         Err(error) => tracing::error!("devices were not started: {error}"),

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::engine::shown;
+
 /// A value all of whose keys stand once.
 #[derive(Debug)]
 pub struct Unique(pub Value);
@@ -62,7 +64,7 @@ impl<'de> Visitor<'de> for Each {
         while let Some(key) = from.next_key::<String>()? {
             let Unique(value) = from.next_value()?;
             if all.contains_key(&key) {
-                let key: String = key.chars().take(crate::limits::MAX_SHOWN).collect();
+                let key = shown(&key);
                 return Err(A::Error::custom(format_args!(
                     "'{key}' stands twice in one object; take one of them out"
                 )));

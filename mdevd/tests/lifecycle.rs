@@ -204,7 +204,8 @@ fn devices_come_back_whatever_became_of_their_group() {
     daemon.stop();
     let daemon = with("none");
     assert!(outside(&daemon, "a") && outside(&daemon, "b"));
-    let said = daemon.cvfctl(&["set", "a", "mtu=1400"]);
+    daemon.json(&["set", "a", "mtu=1400"]);
+    let said = daemon.cvfctl(&["set", "a", "tx-share=500"]);
     assert!(
         said.code == 2 && said.err.contains("no such group is configured"),
         "{said:?}"
@@ -334,6 +335,18 @@ fn a_share_that_is_free_again_is_had_by_asking_for_it() {
     let daemon = house.start(&["--config", &file("web=700")]);
     let notes = |answer: serde_json::Value| answer["notes"].to_string();
     assert!(notes(daemon.json(&["show", "b"])).contains("ask for no more than 200"));
+    // What it lacks holds up no other change: it can be taken off the network.
+    daemon.json(&["set", "b", "link=down", "vlan=7"]);
+    let shown = daemon.json(&["show", "b"]);
+    assert_eq!(
+        (&shown["link"], &shown["vlan"], &shown["tx_share"]),
+        (&json!("down"), &json!(7), &json!(500))
+    );
+    let more = daemon.cvfctl(&["set", "b", "tx-share=400"]);
+    assert!(
+        more.code == 2 && more.err.contains("no more than 200"),
+        "{more:?}"
+    );
     daemon.json(&["destroy", "a"]);
     assert!(notes(daemon.json(&["show", "b"])).contains("could have it"));
     let said = notes(daemon.json(&["set", "b", "tx-share=500"]));
@@ -342,6 +355,39 @@ fn a_share_that_is_free_again_is_had_by_asking_for_it() {
         daemon.json(&["pf", "show", "soft0"])["groups"][0]["guaranteed_mbit"],
         500
     );
+}
+
+/// What failed is started by hand with what it is defined with, or not at all.
+#[test]
+fn what_failed_is_started_with_its_share_or_refused() {
+    let house = House::new();
+    let file = house.file("rate-groups = \"web=100\"\n");
+    let daemon = house.start(&["--config", &file, HERE[0], HERE[1]]);
+    let wants = ["--group", "web", "--tx-share", "80"];
+    daemon.json(&[&["define", "y", "--start", "auto"][..], &wants].concat());
+    daemon.json(&[
+        "create",
+        "x",
+        "--persistent",
+        "--group",
+        "web",
+        "--tx-share",
+        "80",
+    ]);
+    daemon.stop();
+    let script = house.callout("10-no", "[ ${14} != y ] || exit 1\n");
+    let daemon = house.start(&["--config", &file, LATER[0], LATER[1]]);
+    daemon.until("it is tried", || {
+        daemon.json(&["show", "y"])["state"] == "failed"
+    });
+    std::fs::remove_file(script).expect("removed");
+    for again in [&["start", "y"][..], &["create", "y"]] {
+        let said = daemon.cvfctl(again);
+        let why = "it would run without what it is defined with";
+        assert!(said.code == 1 && said.err.contains(why), "{said:?}");
+    }
+    daemon.json(&["set", "y", "tx-share=20"]);
+    assert_eq!(daemon.json(&["show", "y"])["state"], "ready");
 }
 
 #[test]

@@ -102,6 +102,24 @@ fn it_is_ready_when_its_devices_are_or_when_they_take_too_long() {
     assert_eq!(daemon.json(&["show", "vm1"])["state"], "changing");
     let log = daemon.stop();
     assert!(log.contains("devices wait to be started"), "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+    manager.until("STOPPING=1");
+
+    // Neither a reload nor a stop meanwhile has it be ready.
+    let daemon = start(4);
+    daemon.until("it is asked", || {
+        daemon.json(&["show", "vm1"])["state"] == "changing"
+    });
+    daemon.json(&["reload"]);
+    assert_eq!(
+        manager.told(),
+        None,
+        "not ready, and no reload of what is not"
+    );
+    let log = daemon.stop();
+    assert!(!log.contains("panicked"), "{log}");
+    assert_eq!(manager.next(), "STOPPING=1");
+    assert_eq!(manager.told(), None);
 }
 
 /// Microseconds of the monotonic clock.
@@ -334,6 +352,23 @@ fn a_stop_is_refused_while_somebody_is_connected_unless_it_is_forced() {
     );
     let json = daemon.cvfctl(&["--json", "shutdown"]);
     assert!(json.out.contains("\"kind\":\"busy\""), "{json:?}");
+    // Also while a command is at work on the device: its VM is there all the same.
+    let hold = house.dir.path().join("hold");
+    let asked = house.dir.path().join("asked");
+    fs::write(&hold, "").expect("written");
+    let [at, held] = [&asked, &hold].map(|path| path.display());
+    let body =
+        format!("[ $4 = pre ] || exit 0\n: > {at}\nwhile [ -e {held} ]; do sleep 0.01; done\n");
+    let script = house.callout("10-slow", &body);
+    std::thread::scope(|scope| {
+        let set = scope.spawn(|| daemon.cvfctl(&["set", "vm1", "link=down"]));
+        daemon.until("asked", || asked.exists());
+        let said = daemon.cvfctl(&["shutdown"]);
+        assert!(said.code == 1 && said.err.contains(&own), "{said:?}");
+        fs::remove_file(&hold).expect("let go");
+        assert_eq!(set.join().expect("no panic").code, 0);
+    });
+    fs::remove_file(script).expect("removed");
     daemon.json(&["create", "vm2"]);
 
     let forced = daemon.json(&["shutdown", "--force"]);

@@ -204,17 +204,22 @@ impl Manager {
         let ticket = engine.jobs().ask(plan.about)?;
         let id = ticket.id().unwrap_or_default();
         let mut way = Box::pin(async move {
-            let device = TURNS.device(&engine, device.as_deref());
-            let Some(device) = ticket.unless_cut(device).await else {
+            let line = TURNS.line(&engine, device.as_deref());
+            let Some(line) = ticket.unless_cut(line).await else {
                 return;
             };
             let Some(turn) = ticket.turn().await else {
                 return;
             };
+            // Last, so that a job that waits for its place keeps nobody from the device.
+            let device = TURNS.device(&engine, device.as_deref());
+            let Some(device) = ticket.unless_cut(device).await else {
+                return;
+            };
             let work = plan.work;
             // What comes of it is the job's to say.
             let _ = tokio::task::spawn_blocking(move || ticket.run(|| work(&*engine))).await;
-            drop((turn, device));
+            drop((device, turn, line));
         });
         // It takes its place in the queues here, so that jobs have the order in which they were asked for.
         if poll_once(&mut way).await.is_none() {

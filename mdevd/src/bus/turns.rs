@@ -16,8 +16,17 @@ pub(super) static TURNS: LazyLock<Turns> = LazyLock::new(|| Turns {
     devices: Mutex::default(),
 });
 
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Queue {
+    /// To be the only command on a device.
+    Device,
+    /// To be the first of the jobs on it.
+    Jobs,
+}
+
 /// An engine's address, and a device of it.
-type Key = (usize, String);
+type Key = (usize, Queue, String);
 
 /// Who may run a command that may wait for scripts.
 pub(super) struct Turns {
@@ -84,7 +93,26 @@ impl Turns {
         engine: &Arc<dyn Engine>,
         device: Option<&str>,
     ) -> Option<DeviceTurn> {
-        let key = (Arc::as_ptr(engine).cast::<()>().addr(), device?.to_owned());
+        self.first_at(Queue::Device, engine, device).await
+    }
+
+    /// Waits for the jobs that came before to `device`, if there is one; others pass.
+    pub(super) async fn line(
+        &self,
+        engine: &Arc<dyn Engine>,
+        device: Option<&str>,
+    ) -> Option<DeviceTurn> {
+        self.first_at(Queue::Jobs, engine, device).await
+    }
+
+    async fn first_at(
+        &self,
+        queue: Queue,
+        engine: &Arc<dyn Engine>,
+        device: Option<&str>,
+    ) -> Option<DeviceTurn> {
+        let engine = Arc::as_ptr(engine).cast::<()>().addr();
+        let key = (engine, queue, device?.to_owned());
         let place = Place(key.clone());
         let its = self.devices.lock().entry(key).or_default().clone();
         Some(DeviceTurn {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use serde_json::json;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::timeout;
 
 use crate::engine::jobs::{self, CutShort};
@@ -71,6 +71,8 @@ struct Shared {
     address: PathBuf,
     runtime: Handle,
     slots: Semaphore,
+    /// No more are run, and those that do are killed.
+    closed: watch::Sender<bool>,
 }
 
 /// What is told once a command is over, to whoever it may concern.
@@ -92,6 +94,7 @@ impl Callouts {
             address: address.to_owned(),
             runtime,
             slots: Semaphore::new(MAX_CALLOUTS_AT_ONCE),
+            closed: watch::Sender::new(false),
         });
         let (notifier, waiting) = sync_channel::<Notification>(MAX_NOTIFICATIONS);
         let its = shared.clone();
@@ -106,6 +109,15 @@ impl Callouts {
                 }
             })?;
         Ok(Self { shared, notifier })
+    }
+
+    /// Runs no more, and has those that run killed; comes to pass when they are gone. The runtime must be there until
+    /// then.
+    pub async fn close(&self) {
+        self.shared.closed.send_replace(true);
+        let all = u32::try_from(MAX_CALLOUTS_AT_ONCE).unwrap_or(u32::MAX);
+        // It is never closed.
+        let _ = self.shared.slots.acquire_many(all).await;
     }
 
     /// What is configured from now on.
@@ -165,7 +177,17 @@ impl Shared {
         let deadline = self.config.read().deadline;
         let shown = script.display();
         let patience = jobs::awaited().then_some(CHANGE_DEADLINE);
+        let mut closed = self.closed.subscribe();
+        if *closed.borrow() {
+            return Err("the daemon is stopping".to_owned());
+        }
         let ended = self.runtime.block_on(async {
+            let cut = async {
+                tokio::select! {
+                    () = cut => {}
+                    _ = closed.wait_for(|closed| *closed) => {}
+                }
+            };
             tokio::pin!(cut);
             let slot = tokio::select! {
                 biased;

@@ -137,13 +137,13 @@ impl Groups {
         let mut book = self.0.lock();
         let key = (pf.to_owned(), name.clone());
         let group = match (book.made.get(&key), book.rates.0.get(name)) {
-            (Some(group), _) => group.clone(),
+            (Some(group), Some(_)) => group.clone(),
             (None, Some(mbit)) => {
                 let group = RateGroup::new(name, u64::from(*mbit) * MBIT);
                 book.made.insert(key, group.clone());
                 group
             }
-            (None, None) => {
+            (_, None) => {
                 let hint = nearest::hint(name, book.rates.0.keys().map(String::as_str));
                 let why = format!(
                     "no such group is configured{hint}; groups are named under rate-groups in mdevd's configuration, \

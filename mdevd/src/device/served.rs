@@ -206,7 +206,13 @@ impl Device for ServedCvf {
 
     fn change(&self, to: &Definition, profile: &Arc<Profile>) -> Result<Vec<String>, EngineError> {
         let mut now = self.now.lock();
-        let beside = (self.groups.place(&to.pf, &to.share)?, self.uplink.is_up());
+        // What it is defined with anyway it has as far as there is some: another change does not wait for that.
+        let place = if now.share == to.share {
+            self.groups.possible(to)?
+        } else {
+            self.groups.place(&to.pf, &to.share)?
+        };
+        let beside = (place, self.uplink.is_up());
         let changed = change::change(&self.cvf, &self.gate, (&now, to), profile, beside);
         let notes = changed.map_err(|error| change_error(&self.name, &error))?;
         to.clone_into(&mut now);
@@ -215,6 +221,10 @@ impl Device for ServedCvf {
 
     fn repolicy(&self, look_up: &LookUp<'_>) -> Result<Vec<String>, EngineError> {
         let now = self.now.lock();
+        if matches!(*self.stage.lock(), Stage::Retired) {
+            // It may be somebody else's turn to have what it had.
+            return Ok(Vec::new());
+        }
         let Some(profile) = look_up(&now.profile) else {
             return Ok(Vec::new());
         };
@@ -232,7 +242,11 @@ impl Device for ServedCvf {
     }
 
     fn retire(&self) -> Result<(), EngineError> {
-        let stage = std::mem::replace(&mut *self.stage.lock(), Stage::Retired);
+        let stage = {
+            // Whoever is changing it comes to an end before.
+            let _now = self.now.lock();
+            std::mem::replace(&mut *self.stage.lock(), Stage::Retired)
+        };
         let stalled = |why: String| EngineError::Stalled {
             name: self.name.clone(),
             why,

@@ -11,6 +11,7 @@ use super::definition::Definition;
 use super::entry::{Entry, Live};
 use super::error::EngineError;
 use super::events::Happening;
+use super::jobs;
 use super::lifecycle::Action;
 use super::set::{Change, Changed, SetRequest, differences};
 use crate::crash;
@@ -63,8 +64,7 @@ impl Catalog {
             drop(names);
             if answer.changed {
                 self.admitted_change(&from, to)?;
-                let takes = self.backend.takes(to);
-                takes.map_err(|error| error.on(ATTEMPTED, &name))?;
+                self.takes_change(&from, to)?;
                 Self::socket_is_someones(ATTEMPTED, to)?;
             } else if let (Entry::Live(live), false) = (&entry, answer.dry_run) {
                 answer.notes.extend(self.regroup(live));
@@ -121,19 +121,33 @@ impl Catalog {
             return Ok((Entry::Live(Arc::new(next)), notes, Some(profile)));
         }
         self.admitted_change(from, to)?;
-        let takes = self.backend.takes(to);
-        takes.map_err(|error| error.on(ATTEMPTED, &to.name))?;
+        self.takes_change(from, to)?;
         Self::socket_is_someones(ATTEMPTED, to)?;
-        let stored = self.store.put(to);
-        stored.map_err(|why| store_failed(ATTEMPTED, &to.name, &why))?;
+        let starts = matches!(entry, Entry::Failed(_));
+        // Asked before anything is stored, so that whoever takes the command back meanwhile finds nothing done.
+        let asked = match starts {
+            true => self.before(Action::Start, to),
+            false => Ok(()),
+        };
+        if asked.is_err()
+            && let Some(cut) = jobs::cut_short()
+        {
+            self.after(Action::Start, to, false);
+            return Err(cut.on(ATTEMPTED, &to.name));
+        }
+        let stored = self.store.put(to).map_err(|why| {
+            if starts {
+                self.after(Action::Start, to, false);
+            }
+            store_failed(ATTEMPTED, &to.name, &why)
+        });
+        stored?;
         crash::point("set: stored");
-        let Entry::Failed(_) = entry else {
+        if !starts {
             let note = "it is not started: this is what it will be".to_owned();
             return Ok((Entry::Defined(to.clone().into()), vec![note], None));
-        };
-        let launched = self
-            .before(Action::Start, to)
-            .and_then(|()| self.launch(to.clone(), true));
+        }
+        let launched = asked.and_then(|()| self.launch(to.clone(), true));
         self.after(Action::Start, to, launched.is_ok());
         Ok(match launched {
             Ok((live, profile)) => {
@@ -164,8 +178,7 @@ impl Catalog {
     ) -> Result<(Vec<String>, Arc<Profile>), EngineError> {
         let from = &live.definition;
         let profile = self.admitted_change(from, to)?;
-        let takes = self.backend.takes(to);
-        takes.map_err(|error| error.on(ATTEMPTED, &to.name))?;
+        self.takes_change(from, to)?;
         let stored = self.store.put(to);
         stored.map_err(|why| store_failed(ATTEMPTED, &to.name, &why))?;
         crash::point("set: stored");

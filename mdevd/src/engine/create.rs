@@ -9,6 +9,7 @@ use super::catalog::{Catalog, Names, created, not_found, store_failed, unreadabl
 use super::definition::{Definition, SocketAccess};
 use super::entry::{Entry, Live};
 use super::error::EngineError;
+use super::lifecycle::start::Wish;
 use super::lifecycle::{Action, Life};
 use super::overrides::Overrides;
 use super::request::{CreateRequest, Draft};
@@ -205,7 +206,7 @@ impl Catalog {
                     names.free_mac("create", &name, existing.mac)?;
                     names.mark(&existing, "starting");
                     drop(names);
-                    return self.start_marked(entry, existing, Outcome::Started);
+                    return self.start_marked(entry, existing, Wish::Operators);
                 }
                 // It failed at the start; now is another attempt.
                 if draft.dry_run {

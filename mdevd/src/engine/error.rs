@@ -432,9 +432,16 @@ impl EngineError {
     }
 }
 
-/// What a client sent, cut to a length that a sentence can hold.
-pub(super) fn shown(text: &str) -> String {
-    text.chars().take(MAX_SHOWN).collect()
+/// What a client sent, cut to a length that a sentence can hold, and without what would steer a terminal.
+pub(crate) fn shown(text: &str) -> String {
+    let visible = |c: char| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    text.chars().take(MAX_SHOWN).map(visible).collect()
 }
 
 /// Where to look for a name that is not there: a tail for a sentence, behind `hint`.

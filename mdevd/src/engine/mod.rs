@@ -46,6 +46,7 @@ pub use catalog::Catalog;
 pub use definition::{
     Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess, Word,
 };
+pub(crate) use error::shown;
 pub use error::{EngineError, ErrorKind};
 pub use events::{Event, Events, Happening, Heard, Listener};
 pub use jobs::{JobLimits, JobState, JobView, Jobs};

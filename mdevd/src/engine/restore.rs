@@ -156,6 +156,7 @@ impl Catalog {
         let attempt = self
             .address_is_its_own("create", &definition)
             .and_then(|()| self.before(Action::Start, &definition))
+            .and_then(|()| self.shares_as_defined(&definition))
             .and_then(|()| self.launch(definition, true));
         match attempt {
             Ok((live, profile)) => {

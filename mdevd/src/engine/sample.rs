@@ -47,7 +47,7 @@ impl Entry {
     fn sample(&self, name: &str) -> Sample {
         let definition = self.definition();
         let group = definition.and_then(|definition| definition.share.group.clone());
-        let Self::Live(live) = self else {
+        let Some(live) = self.live() else {
             return Sample {
                 group,
                 summary: self.summary(name),
@@ -57,9 +57,10 @@ impl Entry {
         };
         let health = live.device.health();
         let mut summary = defined(&live.definition);
-        summary.state = match health.client {
-            Some(_) => State::Connected,
-            None => State::Ready,
+        summary.state = match (self, &health.client) {
+            (Self::Changing(_), _) => State::Changing,
+            (_, Some(_)) => State::Connected,
+            (_, None) => State::Ready,
         };
         summary.driver.clone_from(&health.driver);
         Sample {

@@ -36,11 +36,37 @@ impl Catalog {
         definition: &Definition,
         profile: &Arc<Profile>,
     ) -> Result<Arc<dyn Device>, EngineError> {
-        let (share, why) = possible_share(definition, |one| self.backend.takes(one));
+        let possible = || possible_share(definition, |one| self.backend.takes(one));
+        let (mut share, mut why) = possible();
+        let device = loop {
+            let refused = match self.composed(definition, &share, profile) {
+                Ok(device) => break device,
+                Err(refused) => refused,
+            };
+            // Another one may have taken it since.
+            let (left, because) = possible();
+            if left == share {
+                return Err(refused);
+            }
+            (share, why) = (left, because);
+        };
         if let Some(why) = why {
             tracing::warn!(device = definition.name, uuid = %definition.uuid, "{}", outside(&why));
         }
-        self.composed(definition, &share, profile)
+        Ok(device)
+    }
+
+    /// Whether its group takes what it is to become; nothing is asked of it that it has, or was to have, anyway.
+    pub(super) fn takes_change(
+        &self,
+        from: &Definition,
+        to: &Definition,
+    ) -> Result<(), EngineError> {
+        if (&from.share, &from.pf) == (&to.share, &to.pf) {
+            return Ok(());
+        }
+        let takes = self.backend.takes(to);
+        takes.map_err(|error| error.on("change", &to.name))
     }
 
     /// Refuses to start what would run without what it is defined with: whoever asks is there to mend it.

@@ -54,17 +54,12 @@ impl Names {
             ..Census::default()
         };
         for (name, entry) in &self.entries {
-            match entry {
-                Entry::Changing(..) | Entry::Defined(_) => {}
-                Entry::Failed(_) => census.failed += 1,
-                Entry::Live(live) => {
-                    let Some(client) = live.device.client() else {
-                        continue;
-                    };
-                    census.connected += 1;
-                    if census.clients.len() < CLIENTS_NAMED {
-                        census.clients.push(format!("{name} ({client})"));
-                    }
+            census.failed += usize::from(matches!(entry, Entry::Failed(_)));
+            // Also while a command is at work on it: the VM is there all the same.
+            if let Some(client) = entry.live().and_then(|live| live.device.client()) {
+                census.connected += 1;
+                if census.clients.len() < CLIENTS_NAMED {
+                    census.clients.push(format!("{name} ({client})"));
                 }
             }
         }

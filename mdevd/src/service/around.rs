@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::notify::ready;
+use super::notify::reloaded;
 use super::reload::Reloader;
 use crate::engine::{Catalog, Engine, Reloaded, Service};
 
@@ -44,7 +44,7 @@ impl Service for Around {
             .upgrade()
             .and_then(|catalog| catalog.census(Duration::ZERO));
         // Also after a refusal: it runs as before.
-        ready(&census.unwrap_or_default().status());
+        reloaded(&census.unwrap_or_default().status());
         outcome
     }
 

@@ -10,7 +10,7 @@ mod watchdog;
 
 pub use activation::{ActivationError, CONTROL, control_socket};
 pub use around::Around;
-pub use notify::{alive, notify, ready, reloading};
+pub use notify::{alive, faring, ready, reloaded, reloading, stopping};
 pub use parts::{CalloutSettings, LogLevel, ProfileFiles, SocketDefaults};
 pub use reload::{Part, Prepared, Reloader};
 pub use watchdog::{Watchdog, interval};

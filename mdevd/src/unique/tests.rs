@@ -28,3 +28,11 @@ fn a_key_that_stands_twice_is_named_wherever_it_is() {
         assert!(why.contains("'mtu' stands twice"), "{why}");
     }
 }
+
+#[test]
+fn what_is_told_of_a_key_steers_no_terminal() {
+    let key = r"\u001b[31m\u0007";
+    let why = read(&format!(r#"{{"{key}": 1, "{key}": 2}}"#)).expect_err("twice");
+    assert!(!why.contains(char::is_control), "{why:?}");
+    assert!(why.contains("[31m"), "{why:?}");
+}

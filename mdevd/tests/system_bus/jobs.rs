@@ -334,6 +334,28 @@ async fn jobs_on_one_device_follow_one_another_and_others_pass_them() {
     assert_eq!(daemon.json(&["list"]).as_array().map(Vec::len), Some(1));
 }
 
+/// A job that waits for a place keeps nobody from its device.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_has_no_place_yet_lets_others_pass_at_its_device() {
+    if !can_run() {
+        return;
+    }
+    let (bus, house) = (Bus::start(), House::new());
+    let daemon = patient(&bus, &house);
+    let client = bus.client().await;
+    daemon.json(&["define", "quick"]);
+    let gate = Gate::of(&house);
+    for n in 0..mdevd::limits::MAX_JOBS_AT_ONCE {
+        let name = format!("slow-{n}");
+        begin(&client, "Define", &name).await;
+        gate.asked_about(&name).await;
+    }
+    let queued = begin(&client, "Start", "quick").await;
+    daemon.json(&["undefine", "quick"]);
+    assert_eq!(text(&properties(&client, queued).await, "State"), "queued");
+    gate.open();
+}
+
 /// A late cancellation is refused where it would change nothing, and what was left out is not counted as done.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_import_starts_is_cut_between_devices_and_counted_as_it_is() {

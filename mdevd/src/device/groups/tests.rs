@@ -150,3 +150,20 @@ fn a_reload_takes_other_rates_and_refuses_what_would_break_a_promise() {
         .commit(&mut Reloaded::default());
     assert!(groups.fits(&definition("vm1", "web", None)).is_err());
 }
+
+/// Who joined a group while it was taken away keeps it; nobody joins it after him.
+#[test]
+fn a_group_that_is_gone_takes_nobody_in() {
+    let groups = groups("web=1000");
+    let one = definition("vm1", "web", None);
+    let first = member(&groups, &one).expect("composed");
+    groups.0.lock().adopt("none".parse().expect("no groups"));
+    let error = groups.fits(&definition("vm2", "web", None));
+    assert!(
+        error
+            .expect_err("gone")
+            .to_string()
+            .contains("no such group")
+    );
+    drop(first);
+}

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use super::super::error::{EngineError, ErrorKind};
 use super::super::events::now_us;
 use super::current::CutShort;
-use super::table::{Current, Outcome, Table};
+use super::table::{Current, Kept, Outcome, Table};
 use super::ticket::{About, Heard, Ticket};
 use super::view::{JobFailure, JobPage, JobState, JobView};
 use crate::limits::{
@@ -223,10 +223,15 @@ impl Jobs {
     }
 
     pub(super) fn open_door(&self, id: u32) {
-        self.change(id, |job| {
+        let mut table = self.0.table.lock();
+        let closed = table.closed;
+        if let Some(job) = table.current.get_mut(&id) {
             job.doors += 1;
-            false
-        });
+            // It could not be cut when the others were.
+            if closed {
+                job.cut.send_replace(Some(CutShort::Stopping));
+            }
+        }
     }
 
     pub(super) fn shut_door(&self, id: u32) {
@@ -263,12 +268,16 @@ impl Jobs {
     }
 
     /// It has come to `outcome`.
-    pub(super) fn end(&self, id: u32, outcome: Outcome) {
+    pub(super) fn end(&self, id: u32, outcome: &Outcome) {
+        let kept = match outcome {
+            Ok(answer) => Ok(answer.to_string().into()),
+            Err(error) => Err(error.clone()),
+        };
         let mut table = self.0.table.lock();
-        self.end_in(&mut table, id, outcome);
+        self.end_in(&mut table, id, kept);
     }
 
-    fn end_in(&self, table: &mut Table, id: u32, outcome: Outcome) {
+    fn end_in(&self, table: &mut Table, id: u32, outcome: Kept) {
         let Some(job) = table.current.remove(&id) else {
             return;
         };
@@ -338,7 +347,14 @@ impl Jobs {
         if let Some(ended) = table.ended(id) {
             let outcome = ended.outcome.clone();
             drop(table);
-            return (*outcome).clone();
+            return match &*outcome {
+                Ok(text) => serde_json::from_str(text).map_err(|error| EngineError::Daemon {
+                    attempted: "tell the result",
+                    kind: ErrorKind::Internal,
+                    why: error.to_string(),
+                }),
+                Err(error) => Err(error.clone()),
+            };
         }
         let view = table.view(id).ok_or_else(|| unknown(id))?;
         Err(EngineError::Daemon {

@@ -15,6 +15,9 @@ use super::view::{JobFailure, JobState, JobView};
 /// What a command comes to.
 pub(super) type Outcome = Result<Json, EngineError>;
 
+/// The same as it is kept: an answer is its text, as JSON, for a tree of values takes many times that.
+pub(super) type Kept = Result<Box<str>, EngineError>;
+
 /// One that is queued or runs.
 #[derive(Debug)]
 pub(super) struct Current {
@@ -39,7 +42,7 @@ impl Current {
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) view: JobView,
-    pub(super) outcome: Arc<Outcome>,
+    pub(super) outcome: Arc<Kept>,
     bytes: usize,
     until: Instant,
 }
@@ -85,12 +88,12 @@ impl Table {
     pub(super) fn keep(
         &mut self,
         view: JobView,
-        outcome: Outcome,
+        outcome: Kept,
         now: Instant,
         limits: &JobLimits,
     ) -> Vec<u32> {
         let answer = match &outcome {
-            Ok(answer) => answer.to_string().len(),
+            Ok(answer) => answer.len(),
             Err(error) => error.to_string().len(),
         };
         let why = view.error.as_ref().map_or(0, |error| error.message.len());

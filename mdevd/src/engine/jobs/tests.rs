@@ -313,6 +313,19 @@ fn what_turns_out_to_be_long_while_the_daemon_stops_is_cut_and_shown_to_nobody()
 }
 
 #[test]
+fn a_door_that_opens_while_the_daemon_stops_is_found_shut() {
+    let jobs = Jobs::default();
+    let other = jobs.clone();
+    let ticket = jobs.ask(about("a", 0)).expect("room");
+    let done = ticket.run(|| {
+        other.close();
+        assert_eq!(cut_short(), None, "it has no door open");
+        Err(waits().shut().expect_err("cut").on("start", "a"))
+    });
+    assert_eq!(done.expect_err("cut").kind(), ErrorKind::Stopping);
+}
+
+#[test]
 fn a_command_that_panics_leaves_no_job_behind_that_runs() {
     let jobs = Jobs::default();
     let ticket = jobs.ask(about("a", 0)).expect("room");

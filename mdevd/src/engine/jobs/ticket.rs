@@ -106,7 +106,7 @@ impl Ticket {
         }
         let outcome = current::with(self.0.clone(), work);
         if let Some((id, _)) = self.0.job() {
-            self.0.jobs.end(*id, outcome.clone());
+            self.0.jobs.end(*id, &outcome);
         }
         outcome
     }
@@ -121,7 +121,7 @@ impl Drop for Ticket {
                 name: self.0.about.device.clone(),
                 why: "the command did not end well".to_owned(),
             };
-            self.0.jobs.end(*id, Err(error));
+            self.0.jobs.end(*id, &Err(error));
         }
     }
 }

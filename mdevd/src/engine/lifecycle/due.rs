@@ -11,7 +11,7 @@ use super::super::entry::Entry;
 use super::super::error::EngineError;
 use super::super::events::Happening;
 use super::super::jobs::About;
-use super::super::view::Outcome;
+use super::start::Wish;
 use crate::limits::STARTS_AT_ONCE;
 
 const ATTEMPTED: &str = "start";
@@ -115,7 +115,7 @@ impl Catalog {
                 });
                 // As what failed before: it was let be, and is kept as failed if it cannot be.
                 let entry = failed(Some(definition.clone()), String::new());
-                let start = || self.start_marked(entry, definition, Outcome::Started);
+                let start = || self.start_marked(entry, definition, Wish::Daemons);
                 command.run(|| start().map(|started| json!(started)))
             }
         };

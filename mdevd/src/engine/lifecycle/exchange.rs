@@ -125,7 +125,7 @@ pub(super) fn parse(text: &str) -> Result<Document, EngineError> {
             shown(key)
         )));
     }
-    let document: Document = serde_json::from_str(text).map_err(no_frame)?;
+    let document: Document = serde_json::from_value(read).map_err(no_frame)?;
     if document.format != FORMAT {
         let found = shown(&document.format);
         let why = format!("it is a '{found}', and not {frame}");

@@ -16,7 +16,7 @@ mod life;
 mod promote;
 mod replace;
 mod since;
-mod start;
+pub(in crate::engine) mod start;
 mod stop;
 mod types;
 mod undefine;

@@ -19,6 +19,15 @@ const ATTEMPTED: &str = "start";
 /// A device that runs, and the profile that it was composed with.
 pub(in crate::engine) type Launched = (Arc<Live>, Arc<Profile>);
 
+/// Whose wish a start is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Wish {
+    /// Somebody is there to mend what it lacks of its group.
+    Operators,
+    /// Nobody is: better with less than not at all.
+    Daemons,
+}
+
 impl Catalog {
     /// [`super::super::Engine::start`].
     pub(in crate::engine) fn start_device(&self, name: &str) -> Result<Created, EngineError> {
@@ -34,7 +43,7 @@ impl Catalog {
         names.free_mac(ATTEMPTED, name, definition.mac)?;
         names.mark(&definition, "starting");
         drop(names);
-        self.start_marked(entry, definition, Outcome::Started)
+        self.start_marked(entry, definition, Wish::Operators)
     }
 
     /// Starts what is marked as starting.
@@ -42,7 +51,7 @@ impl Catalog {
         &self,
         entry: Entry,
         definition: Definition,
-        outcome: Outcome,
+        wish: Wish,
     ) -> Result<Created, EngineError> {
         let name = definition.name.clone();
         crash::point("start: marked");
@@ -51,10 +60,14 @@ impl Catalog {
         let spare = definition.clone();
         let launched = self
             .before(Action::Start, &definition)
+            .and_then(|()| match wish {
+                Wish::Operators => self.shares_as_defined(&definition),
+                Wish::Daemons => Ok(()),
+            })
             .and_then(|()| self.launch(definition, before));
         match launched {
             Ok((live, profile)) => {
-                let answer = created(outcome, &live);
+                let answer = created(Outcome::Started, &live);
                 let told = Happening::Started {
                     device: name.clone(),
                 };

@@ -37,6 +37,11 @@ fn what_changes_is_told_as_it_is_until_then() {
         let mut same = shown.clone();
         same.summary.state = before.summary.state;
         assert_eq!(same, before, "nothing is hidden, and nothing invented");
+        let sample = house.catalog.samples("", MAX_PAGE);
+        let sample = sample.iter().find(|one| one.summary.name == name);
+        let sample = sample.expect("sampled");
+        assert_eq!(sample.stats.is_some(), name == "runs", "it counts on");
+        assert_eq!(sample.summary.state, State::Changing);
         let page = house.catalog.list("", MAX_PAGE);
         let listed = page.devices.iter().find(|device| device.name == name);
         assert_eq!(listed, Some(&shown.summary));

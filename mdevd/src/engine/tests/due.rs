@@ -173,6 +173,44 @@ fn what_waits_for_scripts_is_a_job_and_is_cancelled_like_others() {
     assert!(reason.contains("it was cancelled"), "{reason}");
 }
 
+/// A change of a failed device, taken back while scripts are asked whether it may start, has changed nothing.
+#[test]
+fn what_is_cancelled_of_a_failed_device_is_not_done() {
+    let house = house();
+    house.catalog.define(auto("refused", 0)).expect("defined");
+    let (catalog, gate, _) = begun(&house, boot(1));
+    assert_eq!(catalog.start_due().failed, 1);
+    gate.hold(true);
+    std::thread::scope(|scope| {
+        let mtu: SetRequest = serde_json::from_str(r#"{ "mtu": 1300 }"#).expect("a request");
+        let set = scope.spawn(|| {
+            let about = jobs::About {
+                method: "Set",
+                device: "refused".to_owned(),
+                uid: 0,
+            };
+            let ticket = catalog.jobs().attend(about);
+            ticket.run(|| {
+                catalog
+                    .set("refused", mtu)
+                    .map(|done| serde_json::json!(done))
+            })
+        });
+        gate.wait_for(2);
+        let page = catalog.jobs().list(0, 10);
+        let job = page.jobs.last().expect("shown").id;
+        catalog.jobs().cancel(job).expect("it waits");
+        let error = set.join().expect("no panic").expect_err("cancelled");
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        assert_eq!(
+            catalog.jobs().show(job).expect("shown").state,
+            JobState::Cancelled
+        );
+    });
+    let shown = catalog.show("refused").expect("there").summary;
+    assert_eq!((shown.state, shown.mtu), (State::Failed, 1500));
+}
+
 #[test]
 fn a_daemon_that_stops_cuts_what_it_was_starting_and_starts_no_more() {
     let house = house();
