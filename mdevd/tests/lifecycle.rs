@@ -188,9 +188,10 @@ fn devices_come_back_whatever_became_of_their_group() {
             (&shown["state"], &shown["group"]),
             (&"ready".into(), &"web".into())
         );
-        shown["notes"]
-            .to_string()
-            .contains("runs without the share or the group")
+        let notes = shown["notes"].to_string();
+        let outside = notes.contains("runs without the share or the group");
+        assert_eq!(shown["share_in_force"] == false, outside, "{shown}");
+        outside
     };
     assert!(!outside(&daemon, "a") && !outside(&daemon, "b"));
     daemon.stop();

@@ -39,8 +39,9 @@ pub enum CallError {
     },
     /// It is there, and does not answer in time. What was asked for may still be done.
     #[error(
-        "mdevd at {} did not answer {} within {} s: it hangs or is overloaded, its log may say more. What was \
-         asked for may still be done; see 'cvfctl list', or give it longer with --timeout",
+        "mdevd at {} did not answer {} within {} s: it waits for callouts ('cvfctl jobs' shows that), or hangs or \
+         is overloaded, its log may say more. What was asked for may still be done; see 'cvfctl list', or give it longer \
+         with --timeout",
         path.display(), method, limit.as_secs_f32()
     )]
     TimedOut {

@@ -79,6 +79,8 @@ async fn in_editor(
         }),
     };
     match done {
+        // Its editor has taken it away.
+        Err(failure) if !path.exists() => Err(failure),
         Err(failure) => {
             let hint = match changed_since(client, name, before).await {
                 Some(what) => kept_aside(what, &path, name),

@@ -1,5 +1,6 @@
 //! Definitions as one document, and what can be made.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::io::Read;
 use std::path::Path;
@@ -16,10 +17,17 @@ use crate::limits::MAX_IMPORT;
 
 /// Answer to `export`: the document, for people and scripts alike.
 pub(super) async fn export(client: &ManagerClient, names: &[String]) -> Result<Answer, Failure> {
+    // Named twice it is exported once, else nobody could import it.
+    let mut seen = HashSet::new();
+    let names: Vec<String> = names
+        .iter()
+        .filter(|name| seen.insert(*name))
+        .cloned()
+        .collect();
     let mut definitions = Vec::new();
     let mut after = String::new();
     loop {
-        let (page, next) = client.export(names, &after, PAGE).await?;
+        let (page, next) = client.export(&names, &after, PAGE).await?;
         definitions.extend(page);
         if next.is_empty() {
             break;

@@ -32,16 +32,21 @@ impl Book {
     /// Refuses what `sharers` could not be any more as they are defined: their group would be gone, or have less than it
     /// guarantees those that run, or than one that does not is to have. What is not in force now is taken from nobody.
     fn check(&self, new: &RateGroups, sharers: &[Sharer]) -> Result<(), String> {
-        for (name, rate) in &self.rates.0 {
+        let refusals = self.rates.0.iter().filter_map(|(name, rate)| {
             let of_group = |one: &&Sharer| one.share.group.as_ref() == Some(name);
-            match new.0.get(name) {
-                None => nobody(name, sharers.iter().filter(of_group))?,
+            let judged = match new.0.get(name) {
+                None => nobody(name, sharers.iter().filter(of_group)),
                 Some(mbit) if mbit < rate => {
                     let rests = |one: &&Sharer| !one.runs && one.share.tx_share > Some(*mbit);
-                    enough(name, *mbit, sharers.iter().filter(of_group).filter(rests))?;
+                    enough(name, *mbit, sharers.iter().filter(of_group).filter(rests))
                 }
-                Some(_) => {}
-            }
+                Some(_) => Ok(()),
+            };
+            judged.err()
+        });
+        let refusals: Vec<_> = refusals.collect();
+        if !refusals.is_empty() {
+            return Err(refusals.join("; "));
         }
         // Who is on the way into a group, or out of it, is in it all the same.
         for ((pf, name), group) in &self.made {

@@ -387,8 +387,9 @@ impl Engine for Catalog {
         let mut view = entry.view(name);
         if let Some(definition) = entry.definition() {
             view.in_force = self.in_force(definition);
-            if let Entry::Live(live) = &entry {
-                view.notes.extend(self.group_note(live));
+            if let Some(note) = entry.live().and_then(|live| self.group_note(live)) {
+                view.share_in_force = false;
+                view.notes.insert(0, note);
             }
         }
         Ok(view)

@@ -188,6 +188,7 @@ impl Entry {
             features_withheld: None,
             group: None,
             tx_share: None,
+            share_in_force: true,
             vlan_qos: None,
             vlan_protocol: None,
             rates: RateLimits::default(),

@@ -401,6 +401,9 @@ pub struct DeviceView {
     /// Of that rate guaranteed to it, in Mbit/s.
     #[serde(default, skip_serializing_if = "none")]
     pub tx_share: Option<u32>,
+    /// False: it runs without what these two say; `notes` has why.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub share_in_force: bool,
     /// Decisions of the operator about it, beside its profile's.
     #[serde(default, skip_serializing_if = "Overrides::is_none")]
     pub overrides: Overrides,
@@ -569,4 +572,8 @@ pub struct VersionView {
     /// Where it keeps definitions; an older daemon does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<String>,
+}
+
+const fn yes() -> bool {
+    true
 }

@@ -71,7 +71,15 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
             let share = view
                 .tx_share
                 .map(|mbit| format!(" ({mbit} Mbit/s guaranteed)"));
-            lines.line("group", format!("{group}{}", share.unwrap_or_default()));
+            let lacks = if view.share_in_force {
+                ""
+            } else {
+                ", NOT in force: see the notes"
+            };
+            lines.line(
+                "group",
+                format!("{group}{}{lacks}", share.unwrap_or_default()),
+            );
         }
         if view.health.is_none() {
             lines.line("link", &view.link);

@@ -104,15 +104,17 @@ pub(super) fn differences(from: &Definition, to: &Definition) -> Vec<Change> {
 /// The same of their documents.
 pub(super) fn between(from: &Map<String, Value>, to: &Map<String, Value>) -> Vec<Change> {
     let keys: BTreeSet<_> = from.keys().chain(to.keys()).collect();
-    let told = |value: Option<&Value>| match value {
+    let told = |key: &str, value: Option<&Value>| match value {
+        // What a document need not say.
+        None if key == "order" => "0".to_owned(),
         None => "none".to_owned(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
     let changes = keys.into_iter().map(|key| Change {
         attribute: key.replace('_', "-"),
-        from: told(from.get(key)),
-        to: told(to.get(key)),
+        from: told(key, from.get(key)),
+        to: told(key, to.get(key)),
     });
     changes.filter(|change| change.from != change.to).collect()
 }
