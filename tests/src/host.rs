@@ -61,24 +61,22 @@ pub fn ensure_packages(packages: &[&str]) -> Result<()> {
         bail!("missing packages; install them with:\n  sudo {line}");
     }
     ui::say(&format!("    installing {}", missing.join(" ")));
-    let mut install = Command::new("apt-get");
-    install
-        .args(line.split(' ').skip(1))
-        .env("DEBIAN_FRONTEND", "noninteractive");
     let limit = std::time::Duration::from_secs(600);
-    let first = process::output(install, Surroundings::default(), limit)?;
-    if first.status.success() {
+    let apt = |args: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        // Somebody else may be installing something.
+        apt.args(["-o", "DPkg::Lock::Timeout=300"])
+            .args(args)
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        process::output(apt, Surroundings::default(), limit)
+    };
+    let install: Vec<&str> = line.split(' ').skip(1).collect();
+    if apt(&install)?.status.success() {
         return Ok(());
     }
     // Package lists may be absent or old: fetch them once and try again.
-    let mut update = Command::new("apt-get");
-    update.arg("update");
-    process::output(update, Surroundings::default(), limit)?;
-    let mut install = Command::new("apt-get");
-    install
-        .args(line.split(' ').skip(1))
-        .env("DEBIAN_FRONTEND", "noninteractive");
-    let second = process::output(install, Surroundings::default(), limit)?;
+    apt(&["update"])?;
+    let second = apt(&install)?;
     if !second.status.success() {
         bail!("`{line}` failed: {}", second.stderr.trim());
     }
