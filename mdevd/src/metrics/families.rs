@@ -2,66 +2,10 @@
 //!
 //! `docs/metrics.md` lists the same; a test holds one against the other.
 
-use super::snapshot::{DeviceShot, LiveShot, Snapshot};
+use super::family::{Family, Kind, daemon, device, pf};
+use super::snapshot::{DeviceShot, LiveShot};
 use super::text::Samples;
 use crate::engine::{Counters, DirectionStats, GroupView, PairCounters, PfView, State};
-
-/// What a number is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Only rises, until the device or the daemon begins anew.
-    Counter,
-    /// Rises and falls.
-    Gauge,
-}
-
-impl Kind {
-    /// Its word in the text format.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-        }
-    }
-}
-
-/// Where samples come from.
-pub(super) enum Source {
-    Daemon(fn(&Snapshot, &mut Samples<'_>)),
-    Device(fn(&DeviceShot, &mut Samples<'_>)),
-    Pf(fn(&PfView, &mut Samples<'_>)),
-}
-
-/// A metric.
-pub struct Family {
-    /// Its name.
-    pub name: &'static str,
-    /// What its numbers are.
-    pub kind: Kind,
-    /// What they mean.
-    pub help: &'static str,
-    /// Names of its labels.
-    pub labels: &'static [&'static str],
-    pub(super) source: Source,
-}
-
-impl Family {
-    pub(super) fn announce(&self, out: &mut String) {
-        for part in [
-            "# HELP ",
-            self.name,
-            " ",
-            self.help,
-            "\n# TYPE ",
-            self.name,
-            " ",
-            self.kind.word(),
-            "\n",
-        ] {
-            out.push_str(part);
-        }
-    }
-}
 
 const CVF: &[&str] = &["cvf"];
 const QUEUE: &[&str] = &["cvf", "queue"];
@@ -78,54 +22,6 @@ const STATES: [State; 5] = [
     State::Failed,
     State::Changing,
 ];
-
-const fn daemon(
-    name: &'static str,
-    kind: Kind,
-    help: &'static str,
-    labels: &'static [&'static str],
-    write: fn(&Snapshot, &mut Samples<'_>),
-) -> Family {
-    Family {
-        name,
-        kind,
-        help,
-        labels,
-        source: Source::Daemon(write),
-    }
-}
-
-const fn device(
-    name: &'static str,
-    kind: Kind,
-    help: &'static str,
-    labels: &'static [&'static str],
-    write: fn(&DeviceShot, &mut Samples<'_>),
-) -> Family {
-    Family {
-        name,
-        kind,
-        help,
-        labels,
-        source: Source::Device(write),
-    }
-}
-
-const fn pf(
-    name: &'static str,
-    kind: Kind,
-    help: &'static str,
-    labels: &'static [&'static str],
-    write: fn(&PfView, &mut Samples<'_>),
-) -> Family {
-    Family {
-        name,
-        kind,
-        help,
-        labels,
-        source: Source::Pf(write),
-    }
-}
 
 /// A number of a composed device.
 fn live(device: &DeviceShot, samples: &mut Samples<'_>, number: fn(&LiveShot) -> u64) {

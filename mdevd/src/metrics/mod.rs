@@ -4,12 +4,14 @@
 //! in memory as a whole.
 
 mod families;
+mod family;
 mod http;
 mod process;
 mod snapshot;
 mod text;
 
-pub use families::{FAMILIES, Family, Kind};
+pub use families::FAMILIES;
+pub use family::{Family, Kind};
 pub use http::{MetricsError, MetricsServer};
 pub use snapshot::{DeviceShot, Snapshot};
 pub use text::{Exposition, Samples};

@@ -3,7 +3,8 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use super::families::{FAMILIES, Source};
+use super::families::FAMILIES;
+use super::family::Source;
 use super::text::{Exposition, Samples};
 use super::{Kind, Snapshot};
 use crate::engine::sim::SimBackend;

@@ -3,7 +3,8 @@
 use std::fmt::{self, Display, Write};
 use std::sync::Arc;
 
-use super::families::{FAMILIES, Family, Source};
+use super::families::FAMILIES;
+use super::family::{Family, Source};
 use super::snapshot::Snapshot;
 use crate::limits::METRICS_CHUNK;
 
