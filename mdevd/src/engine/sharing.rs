@@ -11,6 +11,9 @@ use super::definition::Definition;
 use super::entry::{Entry, Live};
 use super::error::EngineError;
 
+/// What there is less than a share: the group without one, and no group.
+const LESSER: usize = 2;
+
 /// What a definition can have of its group, where `takes` says what can be: all of it, the group without a share, or no
 /// group. And why it is not all.
 pub fn possible_share(
@@ -38,18 +41,20 @@ impl Catalog {
     ) -> Result<Arc<dyn Device>, EngineError> {
         let possible = || possible_share(definition, |one| self.backend.takes(one));
         let (mut share, mut why) = possible();
-        let device = loop {
-            let refused = match self.composed(definition, &share, profile) {
-                Ok(device) => break device,
-                Err(refused) => refused,
-            };
+        let mut device = self.composed(definition, &share, profile);
+        for _ in 0..LESSER {
+            if device.is_ok() {
+                break;
+            }
             // Another one may have taken it since.
             let (left, because) = possible();
             if left == share {
-                return Err(refused);
+                break;
             }
             (share, why) = (left, because);
-        };
+            device = self.composed(definition, &share, profile);
+        }
+        let device = device?;
         if let Some(why) = why {
             tracing::warn!(device = definition.name, uuid = %definition.uuid, "{}", outside(&why));
         }

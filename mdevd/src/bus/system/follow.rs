@@ -76,7 +76,7 @@ impl Seen {
         let mut changes = Vec::new();
         for (name, view) in self.devices {
             changes.extend(match view {
-                // Blank, and an event follows when the command is done.
+                // It shows what was before, and an event follows when the command is done.
                 Some(view) if view.summary.state == State::Changing => None,
                 Some(view) => objects.put(Object::Device(name), properties::of_device(view)),
                 None => objects.remove_device(&name),

@@ -106,7 +106,6 @@ impl Catalog {
         let device = if before {
             self.compose_as_it_can(&definition, &profile)?
         } else {
-            self.shares_as_defined(&definition)?;
             self.composed(&definition, &definition.share, &profile)?
         };
         crash::point("start: composed");
