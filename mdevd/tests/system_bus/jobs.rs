@@ -70,6 +70,16 @@ fn path(id: u32) -> String {
     format!("/io/mdevd1/job/{id}")
 }
 
+/// Definitions of these names, in this order.
+fn document(names: &[&str]) -> String {
+    let each = names.iter().enumerate();
+    let each: Vec<_> = each
+        .map(|(n, name)| serde_json::json!({ "name": name, "order": n }))
+        .collect();
+    serde_json::json!({ "format": "mdevd-definitions", "version": 1, "definitions": each })
+        .to_string()
+}
+
 /// Begins a job: its number, which its path agrees with.
 async fn begin(client: &zbus::Connection, method: &str, name: &str) -> u32 {
     let reply = manager(client, method, &(name, job()))
@@ -269,16 +279,6 @@ async fn an_import_tells_its_progress_and_is_cancelled_between_devices() {
     let daemon = patient(&bus, &house);
     let client = bus.client().await;
     let mut signals = Signals::of(&client).await;
-    let document = |names: &[&str]| {
-        let each: Vec<_> = names
-            .iter()
-            .map(|name| serde_json::json!({ "name": name }))
-            .collect();
-        let whole = serde_json::json!({
-            "format": "mdevd-definitions", "version": 1, "definitions": each
-        });
-        whole.to_string()
-    };
     let text_of = document(&["a", "b", "slow-c", "d"]);
     let id = begin(&client, "Import", &text_of).await;
     gate.asked_about("slow-c").await;
@@ -366,14 +366,6 @@ async fn what_an_import_starts_is_cut_between_devices_and_counted_as_it_is() {
     let daemon = patient(&bus, &house);
     let client = bus.client().await;
     let mut signals = Signals::of(&client).await;
-    let document = |names: &[&str]| {
-        let each = names.iter().enumerate();
-        let each: Vec<_> = each
-            .map(|(n, name)| serde_json::json!({ "name": name, "order": n }))
-            .collect();
-        serde_json::json!({ "format": "mdevd-definitions", "version": 1, "definitions": each })
-            .to_string()
-    };
     let text_of = document(&["a", "slow-b", "c"]);
     let reply = manager(&client, "Import", &(text_of.as_str(), none())).await;
     reply.expect("imported, which was job 1");
