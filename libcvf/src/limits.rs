@@ -8,6 +8,26 @@ pub const MAX_QUEUE_PAIRS: u16 = 64;
 pub const MAX_RING_SIZE: u16 = 1024;
 /// Most entries a packed ring may have (virtio 1.3 2.8): its events have 15 bits for an offset.
 pub const MAX_PACKED_RING_SIZE: u16 = 32_768;
+/// Most descriptors an AVF ring may have, and what their number is a multiple of.
+pub const MAX_AVF_RING_SIZE: u16 = 4096;
+/// See [`MAX_AVF_RING_SIZE`].
+pub const AVF_RING_STEP: u16 = 32;
+/// What an AVF ring's first descriptor is aligned to, in bytes.
+pub const AVF_RING_ALIGN: u64 = 128;
+/// Most buffers one frame of an AVF driver may have, large-send frames aside.
+pub const MAX_AVF_FRAME_BUFFERS: usize = 8;
+/// Fewest bytes of a frame that an AVF driver sends: hardware calls one that sends less malicious.
+pub const MIN_AVF_FRAME: u32 = 17;
+/// Most bytes of a frame of an AVF driver whose checksum is a CRC.
+pub const MAX_AVF_CRC_FRAME: usize = 9728;
+/// Fewest bytes of payload in a segment of a large-send frame of an AVF driver.
+pub const MIN_AVF_MSS: u16 = 64;
+/// Fewest and most bytes of an AVF driver's receive buffers.
+pub const MIN_AVF_BUFFER: u32 = 1024;
+/// See [`MIN_AVF_BUFFER`].
+pub const MAX_AVF_BUFFER: u32 = 16_383 - 127;
+/// Most receive buffers one frame for an AVF driver may take.
+pub const MAX_AVF_CHAIN: usize = 5;
 /// Frames handled in one burst.
 pub const BURST: usize = 32;
 /// Smallest and largest MTU a device may be given, in bytes.
@@ -51,13 +71,26 @@ pub const MAX_FRAME_PIECES: usize = 1024;
 pub const MAX_MERGED_BUFFERS: usize = 128;
 /// Bytes of a large-send frame's start that are copied: all headers must end within.
 pub const MAX_SEGMENT_HEADERS: usize = 256;
+/// Most regions of a device's memory that its hardware reaches; frames in others are copied.
+pub const MAX_REACH: usize = 1024;
+/// Receive buffers that hardware should have: with fewer, the driver is asked to tell of new ones.
+pub const LENT_LEAST: usize = 32;
+/// How long a driver that starts waits for its memory to come within reach of hardware, before frames are copied
+/// until it has.
+pub const PIN_PATIENCE: Duration = Duration::from_millis(250);
+/// Slots that hardware has where frames from outside are copied.
+pub const SLOTS_POSTED: usize = 256;
+/// Largest MTU on the wire of a function: what is longer is not given to hardware uncut.
+pub const MAX_WIRE_MTU: u32 = 9216;
+/// Most descriptors of hardware that one frame takes: slots of 2 KiB for the largest, and what is asked for it.
+pub const MAX_LANE_PIECES: usize = 34;
 /// Most segments one large-send frame may become.
 pub const MAX_SEGMENTS: usize = 1024;
 /// Most IPv6 extension headers that are walked.
 pub const MAX_IPV6_EXTENSIONS: usize = 8;
 /// Most tags, and headers of IEEE 802.2, that a neighbour message is looked for behind.
 pub const MAX_LINK_HEADERS: usize = 8;
-/// Fewest entries a virtio ring is offered with (a device is made with at least this many).
+/// Fewest entries a virtio ring is offered with (a device is made with at least this many), and an AVF ring may have.
 pub const MIN_RING_SIZE: u16 = 64;
 /// Most MSI-X vectors of a function (PCIe base specification 7.7.2.2).
 pub const MAX_VECTORS: u16 = 2048;
@@ -133,3 +166,19 @@ pub const TAP_BYTES: usize = 2 << 20;
 pub const MAX_SNAPLEN: usize = 65_535;
 /// Longest answer to a control command, in bytes: the statistics that the longest command asks for.
 pub const MAX_CONTROL_RESULT: usize = 64 << 10;
+/// Most descriptors of an admin queue (`ATQLEN`, ten bits).
+pub const MAX_MAILBOX_QUEUE: u16 = 1023;
+/// Messages of a mailbox that are carried out before others may have their turn at the device.
+pub const MAILBOX_TURN: u16 = 16;
+/// Longest message of an AVF driver's mailbox, either way, in bytes.
+pub const MAX_MAILBOX_MESSAGE: usize = 4096;
+/// Messages that wait for an AVF driver to post buffers; what is more is lost.
+pub const MAILBOX_BACKLOG: usize = 16;
+/// Most queue pairs of an adaptive virtual function: it has registers for as many.
+pub const MAX_AVF_QUEUE_PAIRS: u16 = 16;
+/// Longest frame that an adaptive virtual function lets its driver ask for, in bytes.
+pub const MAX_AVF_FRAME: u32 = 9728;
+/// Fewest bytes that a driver may call its longest frame.
+pub const MIN_AVF_LONGEST: u32 = 64;
+/// Most VLANs that an AVF driver may filter: all there are but "none" and the reserved one.
+pub const MAX_AVF_VLANS: u16 = 4094;

@@ -2,7 +2,7 @@
 
 use super::device::Assigned;
 use super::policy::PolicyError;
-use super::whole::{Cvf, offered};
+use super::whole::Cvf;
 use crate::control::{Denial, MacAddr};
 use crate::limits::{MAX_MTU, MAX_VLAN, MIN_MTU};
 use crate::offload::{PackedMac, TagStyle};
@@ -18,6 +18,16 @@ pub enum ChangeError {
     /// Out of range.
     #[error("MTU {0} refused: give {MIN_MTU} to {MAX_MTU}")]
     Mtu(u16),
+    /// More than the PF's buffers hold.
+    #[error("MTU {asked} refused: PF {pf} can have {most} at most")]
+    MostMtu {
+        /// The PF.
+        pf: String,
+        /// Asked for.
+        asked: u16,
+        /// What it can have.
+        most: u16,
+    },
     /// Out of range.
     #[error("VLAN {0} refused: give 1 to {MAX_VLAN}")]
     Vlan(u16),
@@ -57,6 +67,7 @@ impl Cvf {
             *wishes = next;
             assigned.mac = mac;
         }
+        device.retune();
         self.give();
         Ok(true)
     }
@@ -64,10 +75,18 @@ impl Cvf {
     /// Gives the device another MTU, which counts from its driver's next reset on.
     ///
     /// # Errors
-    /// [`ChangeError::Mtu`].
+    /// [`ChangeError::Mtu`], [`ChangeError::MostMtu`].
     pub fn set_mtu(&self, mtu: u16) -> Result<bool, ChangeError> {
         if !(MIN_MTU..=MAX_MTU).contains(&mtu) {
             return Err(ChangeError::Mtu(mtu));
+        }
+        let pf = &self.device.pf;
+        if let Some(most) = pf.capabilities().most_mtu.filter(|most| *most < mtu) {
+            return Err(ChangeError::MostMtu {
+                pf: pf.name().to_owned(),
+                asked: mtu,
+                most,
+            });
         }
         if std::mem::replace(&mut self.device.assigned.lock().mtu, mtu) == mtu {
             return Ok(false);
@@ -94,6 +113,8 @@ impl Cvf {
         switch.set_access_vlan(device.port.id(), vlan.map(Vid), tag)?;
         assigned.vlan = vlan;
         assigned.vlan_tag = tag;
+        drop(assigned);
+        device.retune();
         Ok(true)
     }
 
@@ -101,12 +122,21 @@ impl Cvf {
     /// was allowed before and is no longer, which is taken back and told.
     pub fn reconsider(&self) -> Vec<Denial> {
         self.give();
-        self.device.reconsider()
+        let denials = self.device.reconsider();
+        if !denials.is_empty() {
+            let mac = self.device.wishes.lock().mac;
+            self.act(|personality, host| personality.ask_anew(host, mac));
+        }
+        denials
     }
 
     /// Stops the device until its driver resets it, with a reason for the operator.
     pub fn stop(&self, reason: String) {
         self.device.port.stop(reason);
+        if let Some(direct) = self.device.hardware() {
+            // It would go on for a driver that does not care.
+            direct.end();
+        }
     }
 
     /// MTU as given now, and as its driver sees it.
@@ -122,7 +152,13 @@ impl Cvf {
             let policy = self.device.policy.lock();
             (policy.queues.allowed(have), policy.masked())
         };
-        let features = offered(pairs) & self.device.gate.features() & !masked;
+        let hardware = self.device.direct.as_ref().map(|direct| direct.features());
+        let features = self.device.spec.model.features(
+            pairs,
+            self.device.port.lane_count(),
+            hardware,
+            self.device.gate.features() & !masked,
+        );
         let given = Given {
             mac,
             mtu,

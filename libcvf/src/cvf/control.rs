@@ -146,10 +146,10 @@ impl Device {
         }
     }
 
-    /// Decides and applies one request.
-    pub(super) fn request(&self, request: &ControlRequest) -> ControlReply {
+    /// Decides and applies one request; `counted` says that it is part of one that was counted.
+    pub(super) fn request(&self, request: &ControlRequest, counted: bool) -> ControlReply {
         let _deciding = self.deciding.read();
-        if let Err(denial) = self.gate.asked() {
+        if !counted && let Err(denial) = self.gate.asked() {
             // Neither told nor logged one by one: they may be many.
             return ControlReply::Denied(denial);
         }
@@ -225,20 +225,21 @@ impl Device {
                 let mut wishes = self.wishes.lock();
                 let mut next = wishes.clone();
                 next.take(request);
-                match self
-                    .fabric()
-                    .switch()
-                    .set_filter(self.port.id(), next.filter())
-                {
-                    Ok(()) => {
-                        *wishes = next;
-                        ControlReply::Done
-                    }
-                    Err(error) => {
-                        self.refused(format!("{request:?}: {error}"));
-                        ControlReply::Failed(error.to_string())
-                    }
+                let switch = self.fabric().switch();
+                if let Err(error) = switch.set_filter(self.port.id(), next.filter()) {
+                    self.refused(format!("{request:?}: {error}"));
+                    return ControlReply::Failed(error.to_string());
                 }
+                // Hardware lets in what the switch has granted, and nothing else.
+                if let Err(why) = self.tune(&next.filter()) {
+                    if let Err(error) = switch.set_filter(self.port.id(), wishes.filter()) {
+                        tracing::error!(device = self.spec.name, uuid = %UuidText(self.spec.uuid), %error, "a filter cannot be taken back");
+                    }
+                    self.refused(format!("{request:?}: {why}"));
+                    return ControlReply::Failed(why);
+                }
+                *wishes = next;
+                ControlReply::Done
             }
         }
     }
@@ -277,6 +278,7 @@ impl Device {
             }
         }
         drop(wishes);
+        self.retune();
         for denial in &denials {
             self.tell(denial, "what the guest was allowed before was taken back");
         }
@@ -325,6 +327,9 @@ impl Device {
         {
             tracing::debug!(device = self.spec.name, uuid = %UuidText(self.spec.uuid), %error, "the filter stays as it was");
         }
+        drop(wishes);
+        self.measure();
+        self.retune();
     }
 }
 

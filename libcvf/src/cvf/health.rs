@@ -2,6 +2,7 @@
 
 use crate::control::MacAddr;
 use crate::dataplane::SteeringState;
+use crate::pf::direct::DmaFaults;
 
 /// Whether the guest's memory can be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,19 @@ pub struct Refusal {
     pub count: u64,
 }
 
+/// How frames reach hardware queues of a device's own, and come from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HardwarePath {
+    /// Bytes of guest memory that its hardware reaches itself; 0: all payload is copied.
+    pub reached: u64,
+    /// Why not more.
+    pub unreached: Option<String>,
+    /// Bytes of payload that were copied on their way out.
+    pub copied_out: u64,
+    /// And on their way in.
+    pub copied_in: u64,
+}
+
 /// A device's health.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
@@ -71,4 +85,14 @@ pub struct Health {
     pub link_up: bool,
     /// A worker polls for it (mapped doorbells and a running driver).
     pub worker_polls: bool,
+    /// Its hardware queues, where it has its own.
+    pub hardware: Option<HardwarePath>,
+    /// "copied", "translated" (payload goes by hardware's DMA), "direct" (hardware works its rings).
+    pub data_path: &'static str,
+    /// Why it is that one.
+    pub data_path_reason: String,
+    /// What of its policy nobody enforces on that path.
+    pub unenforced: Vec<&'static str>,
+    /// DMA that was stopped on its way, where the guest names addresses to hardware itself.
+    pub dma_faults: Option<DmaFaults>,
 }

@@ -2,9 +2,13 @@
 
 use super::device::Device;
 use super::health::Memory;
-use crate::control::{Coalescing, ControlReply, ControlRequest, Identity, QueueReport};
+use super::placed::Placed;
+use crate::control::{
+    Coalescing, CoalescingScope, ControlReply, ControlRequest, Denial, Identity, QueueReport,
+};
 use crate::dataplane::QueueCounters;
 use crate::personality::{Host, QueueRole, RingConfig};
+use crate::ring::{AvfRing, MailboxPlace, MailboxReply, MailboxSide};
 
 /// A [`Host`] for the length of one call into the personality. What may only be done after that
 /// call is noted here.
@@ -16,6 +20,10 @@ pub(super) struct DeviceHost<'d> {
     pub commands: bool,
     /// The client has left: a reset is nobody's doing.
     pub leaving: bool,
+    /// The personality resets itself.
+    own: bool,
+    /// The message in hand counts as a request.
+    heard: bool,
 }
 
 impl<'d> DeviceHost<'d> {
@@ -25,6 +33,8 @@ impl<'d> DeviceHost<'d> {
             started: None,
             commands: false,
             leaving: false,
+            own: false,
+            heard: false,
         }
     }
 
@@ -86,7 +96,7 @@ impl<'d> DeviceHost<'d> {
 
 impl Host for DeviceHost<'_> {
     fn queue_enable(&mut self, queue: u16, ring: RingConfig) -> Result<(), String> {
-        self.device.place(queue, ring)
+        self.device.place(queue, Placed::Virtio(ring))
     }
 
     fn queue_disable(&mut self, queue: u16) {
@@ -96,6 +106,12 @@ impl Host for DeviceHost<'_> {
     fn doorbell(&mut self, queue: u16) {
         let Some(role) = self.role(queue) else { return };
         let port = &self.device.port;
+        if role != QueueRole::Control
+            && let Some(direct) = self.device.hardware()
+        {
+            direct.ring(queue);
+            return;
+        }
         match role {
             QueueRole::Transmit(pair) => {
                 port.transmit[usize::from(pair)]
@@ -106,6 +122,8 @@ impl Host for DeviceHost<'_> {
             }
             QueueRole::Receive(pair) => {
                 port.receive[usize::from(pair)].counters.kicks.add_shared(1);
+                // Its hardware may wait for buffers.
+                self.device.fabric().wake(port, pair);
             }
             QueueRole::Control => self.commands = true,
         }
@@ -129,6 +147,9 @@ impl Host for DeviceHost<'_> {
             (_, 1) if pair < port.transmit.len() => port.transmit[pair].vector.set(vector),
             _ => self.device.rings.lock().control_vector = vector,
         }
+        if let Some(direct) = self.device.hardware() {
+            direct.rewire(&self.device.port);
+        }
     }
 
     fn config_vector(&mut self, vector: Option<u16>) {
@@ -143,9 +164,13 @@ impl Host for DeviceHost<'_> {
         self.started = None;
         self.commands = false;
         self.device.halt();
-        if !self.leaving {
+        if !std::mem::take(&mut self.own) && !self.leaving {
             self.device.gate.was_reset();
         }
+    }
+
+    fn resets_itself(&mut self) {
+        self.own = true;
     }
 
     fn config_changed(&mut self) {
@@ -170,7 +195,8 @@ impl Host for DeviceHost<'_> {
     }
 
     fn control(&mut self, request: ControlRequest) -> ControlReply {
-        self.device.request(&request)
+        let heard = std::mem::take(&mut self.heard);
+        self.device.request(&request, heard)
     }
 
     fn settle(&mut self, request: ControlRequest) -> ControlReply {
@@ -195,5 +221,86 @@ impl Host for DeviceHost<'_> {
             QueueRole::Control => None,
         };
         counters.map(QueueCounters::report).unwrap_or_default()
+    }
+
+    fn mailbox(&mut self, which: MailboxSide, place: Option<MailboxPlace>) {
+        self.device.place_mailbox(which, place);
+    }
+
+    fn mailbox_tail(&mut self, which: MailboxSide, tail: u16) {
+        self.device.move_tail(which, tail);
+        self.commands |= which == MailboxSide::Send;
+    }
+
+    fn mailbox_head(&self, which: MailboxSide) -> u16 {
+        self.device.mailbox_head(which)
+    }
+
+    fn heard(&mut self) -> Result<(), Denial> {
+        let heard = self.device.gate.asked();
+        if let Err(denial) = &heard {
+            self.device.refused(format!(
+                "a message of the guest was denied: {}",
+                denial.reason
+            ));
+        }
+        self.heard = heard.is_ok();
+        heard
+    }
+
+    fn post(&mut self, message: MailboxReply) {
+        self.device.write_letters(Some(message));
+    }
+
+    fn avf_enable(&mut self, queue: u16, ring: AvfRing) -> Result<(), String> {
+        self.device.place(queue, Placed::Avf(ring))
+    }
+
+    fn tail(&mut self, queue: u16, _: u32) {
+        self.doorbell(queue);
+    }
+
+    fn vector_enable(&mut self, vector: u16, on: bool) {
+        self.device.port.interrupts.arm(vector, on);
+    }
+
+    fn vector_trigger(&mut self, vector: u16) {
+        self.device.port.interrupts.queue(Some(vector));
+    }
+
+    /// An interval is a wish like any other that interrupts be held back, though nobody waits for an answer: drivers
+    /// change it as they go.
+    fn throttle(&mut self, queue: u16, usecs: u16) {
+        let port = &self.device.port;
+        let pair = queue / 2;
+        let (scope, is) = if queue.is_multiple_of(2) {
+            let is = port.receive_coalescing(pair);
+            (CoalescingScope::ReceiveQueue(pair), is)
+        } else {
+            let is = port.transmit_coalescing(pair);
+            (CoalescingScope::TransmitQueue(pair), is)
+        };
+        let at_once = Coalescing::default();
+        let to = match usecs {
+            0 => at_once,
+            // However many there are.
+            _ => Coalescing {
+                max_usecs: usecs.into(),
+                max_packets: u32::MAX,
+            },
+        };
+        if is.is_none_or(|is| is == to) {
+            return;
+        }
+        let settled = self
+            .device
+            .settle(&ControlRequest::SetCoalescing(scope, to));
+        if !settled.is_done() && is != Some(at_once) {
+            port.set_coalescing(scope, at_once);
+        }
+    }
+
+    fn refused(&mut self, what: String) {
+        self.device.refused(what);
     }
 }

@@ -4,21 +4,30 @@
 //! serves the vfio-user protocol calls [`Cvf`].
 
 mod change;
+mod compose;
 mod control;
 mod device;
+mod direct;
 mod health;
 mod host;
 mod irq;
 mod launch;
+mod mailbox;
+mod model;
+mod placed;
 mod policy;
 mod regions;
 mod spec;
 mod stats;
+mod takeover;
+mod tune;
 mod whole;
 
 pub use change::ChangeError;
-pub use health::{Health, Memory, Refusal};
+pub use direct::DataPath;
+pub use health::{HardwarePath, Health, Memory, Refusal};
 pub use irq::{IrqAction, IrqData, IrqError, IrqRequest};
+pub use model::Model;
 pub use policy::{
     GroupError, GroupRate, NeighbourCheck, Network, PolicyError, PortPolicy, PortRates, RateGroup,
     SourceMac, Vid, VlanSet,
@@ -37,3 +46,4 @@ pub use crate::mem::{MapError, MapRequest};
 pub use crate::offload::TagStyle;
 pub use crate::pci::AccessError;
 pub use crate::personality::{DoorbellRegister, Doorbells, Interrupts, RingFormats};
+pub use crate::pf::direct::DmaFaults;

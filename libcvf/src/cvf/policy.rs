@@ -246,6 +246,8 @@ impl Device {
             old.group.leave(&self.spec.uuid);
         }
         *present = policy;
+        drop(present);
+        self.retune();
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::spec::ComposeError;
 use crate::personality::Personality;
+use crate::pf::direct::DoorbellPages;
 
 /// VFIO region of configuration space.
 pub(super) const CONFIG: u32 = 7;
@@ -37,7 +38,11 @@ pub struct RegionInfo {
     pub map: Option<RegionMap>,
 }
 
-pub(super) fn describe(personality: &dyn Personality) -> Result<Vec<RegionInfo>, ComposeError> {
+/// The regions of a device, whose doorbell pages are the hardware's, or else memory of ours where they can be mapped.
+pub(super) fn describe(
+    personality: &dyn Personality,
+    hardware: Option<DoorbellPages>,
+) -> Result<Vec<RegionInfo>, ComposeError> {
     let mut regions = vec![RegionInfo::default(); REGIONS];
     let present = |size| RegionInfo {
         size,
@@ -59,21 +64,31 @@ pub(super) fn describe(personality: &dyn Personality) -> Result<Vec<RegionInfo>,
                 _ => merged.push((area.offset, area.size)),
             }
         }
-        let fd = memfd_create(
-            c"mdevd-doorbells",
-            MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
-        )
-        .map_err(ComposeError::Doorbells)?;
-        let size = i64::try_from(region.size).unwrap_or(i64::MAX);
-        nix::unistd::ftruncate(&fd, size).map_err(ComposeError::Doorbells)?;
-        seal(&fd).map_err(ComposeError::Doorbells)?;
+        let (fd, fd_offset) = match hardware {
+            // The first area begins where the region does.
+            Some(DoorbellPages { fd, offset }) => (fd, offset),
+            None => (pages(region.size)?, 0),
+        };
         region.map = Some(RegionMap {
             fd: Arc::new(fd),
-            fd_offset: 0,
+            fd_offset,
             areas: merged,
         });
     }
     Ok(regions)
+}
+
+/// Memory of so many bytes for doorbells.
+fn pages(size: u64) -> Result<OwnedFd, ComposeError> {
+    let fd = memfd_create(
+        c"mdevd-doorbells",
+        MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
+    )
+    .map_err(ComposeError::Doorbells)?;
+    let size = i64::try_from(size).unwrap_or(i64::MAX);
+    nix::unistd::ftruncate(&fd, size).map_err(ComposeError::Doorbells)?;
+    seal(&fd).map_err(ComposeError::Doorbells)?;
+    Ok(fd)
 }
 
 /// A client gets the descriptor too: it must not be able to change the file's size.

@@ -3,106 +3,35 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::device::Device;
-use super::health::{Health, Memory};
+use super::direct::UNENFORCED;
+use super::health::{HardwarePath, Health, Memory};
 use super::host::DeviceHost;
 use super::irq::{self, IrqError, IrqRequest};
-use super::policy::{PolicyError, PortPolicy, Seat};
-use super::regions::{self, CONFIG, RegionInfo};
-use super::spec::{ComposeError, CvfSpec};
+use super::policy::{PolicyError, PortPolicy};
+use super::regions::{CONFIG, RegionInfo};
+use super::spec::CvfSpec;
 use super::stats::{CvfStats, Misbehaviour};
-use crate::control::Gatekeeper;
-use crate::dataplane::{Endpoint, LineKind, Port, Quiescing, Tap, TapError, Wanted};
-use crate::ledger::Slice;
-use crate::limits::QUIESCE_DEADLINE;
+use crate::dataplane::{LineKind, Quiescing, Tap, TapError, Wanted};
+use crate::limits::{MAILBOX_TURN, MAX_MAILBOX_QUEUE, QUIESCE_DEADLINE};
 use crate::mem::{MapError, MapRequest, fault_count};
-use crate::offload::PackedMac;
 use crate::pci::AccessError;
-use crate::personality::virtio_net::{VirtioNet, VirtioNetConfig, bits, receive_offloads};
+use crate::personality::virtio_net::{bits, receive_offloads};
 use crate::personality::{DoorbellRegister, Personality, Status};
 use crate::pf::PhysicalFunction;
 use crate::ring::RingFeatures;
-use crate::switch::{PortConfig, PortKind, Vid};
 
 /// A composed virtual function. All methods may be called from any thread; none is async. Calls of
 /// one client come from one session, so the locks inside are never contended for long.
 pub struct Cvf {
     pub(super) device: Device,
-    personality: Mutex<Box<dyn Personality>>,
-    regions: Vec<RegionInfo>,
-    /// What it has from its PF; `None` once dismantled.
-    slice: Mutex<Option<Slice>>,
-}
-
-/// What a device of so many queue pairs may offer.
-///
-/// Linux asks by command while it probes where it sees hash reports, statistics or several queue
-/// pairs, and waits for the answer for ever: a guest whose memory is not shared with us hangs there.
-/// A device with one pair offers nothing that Linux asks about, so that such a guest comes up, and
-/// only its network does not work.
-pub(super) const fn offered(pairs: u16) -> u64 {
-    if pairs > 1 {
-        u64::MAX
-    } else {
-        !(bits::HASH_REPORT | bits::DEVICE_STATS)
-    }
+    pub(super) personality: Mutex<Box<dyn Personality>>,
+    pub(super) regions: Vec<RegionInfo>,
 }
 
 impl Cvf {
-    /// Cuts the slice, builds the personality, takes the place at the switch: all or nothing.
-    ///
-    /// # Errors
-    /// [`ComposeError`].
-    pub fn compose(
-        pf: Arc<dyn PhysicalFunction>,
-        spec: CvfSpec,
-        gate: Arc<dyn Gatekeeper>,
-    ) -> Result<Arc<Self>, ComposeError> {
-        spec.check()?;
-        let slice = pf.ledger().cut(&spec.name, &spec.request())?;
-        let policy = spec.policy.clone();
-        let seat = Seat::take(&policy, spec.uuid).map_err(PolicyError::from)?;
-        let settings = VirtioNetConfig {
-            mtu: spec.mtu,
-            queue_pairs: spec.queue_pairs,
-            interrupts: spec.interrupts,
-            doorbells: spec.doorbells,
-            shown_pairs: spec.policy.queues.pairs,
-            features: offered(spec.policy.queues.allowed(spec.queue_pairs))
-                & gate.features()
-                & !spec.policy.masked(),
-            ring_formats: spec.ring_formats,
-            ..VirtioNetConfig::new(spec.mac)
-        };
-        let personality: Box<dyn Personality> = Box::new(VirtioNet::new(settings)?);
-        let regions = regions::describe(personality.as_ref())?;
-        // Without a mappable region every doorbell is a message, whatever was asked for.
-        let polled = regions.iter().any(|region| region.map.is_some());
-        let port = Arc::new(Port::new(spec.queue_pairs, personality.vectors(), polled));
-        spec.policy.apply(&port);
-        let _ = port.identity.set(spec.identity());
-        let config = PortConfig {
-            kind: PortKind::Cvf,
-            access_vlan: spec.vlan.map(Vid),
-            tag: spec.vlan_tag,
-            reserved: Some(PackedMac::new(spec.mac.0)),
-            rules: spec.policy.rules(),
-            ..PortConfig::cvf(PackedMac::new(spec.mac.0))
-        };
-        pf.fabric()
-            .attach(Endpoint::Device(Arc::clone(&port)), config)?;
-        let device = Device::new(spec, pf, port, gate, personality.queues());
-        seat.keep();
-        Ok(Arc::new(Self {
-            device,
-            personality: Mutex::new(personality),
-            regions,
-            slice: Mutex::new(Some(slice)),
-        }))
-    }
-
     /// What it was composed from; address, MTU and VLAN may be others since.
     pub const fn spec(&self) -> &CvfSpec {
         &self.device.spec
@@ -139,23 +68,17 @@ impl Cvf {
         let mut host = DeviceHost::new(&self.device);
         let faults = fault_count();
         let result = call(personality.as_mut(), &mut host);
-        if let Some(features) = host.started.take() {
-            let has = |bit: u64| features & bit != 0;
-            self.device.rings.lock().features = RingFeatures {
-                event_idx: has(bits::EVENT_IDX),
-                indirect: has(bits::INDIRECT_DESC),
-                merge: has(bits::MRG_RXBUF),
-                hash_report: has(bits::HASH_REPORT),
-                in_order: has(bits::IN_ORDER),
-            };
-            self.device.port.set_accepts(receive_offloads(features));
-            let mtu = has(bits::MTU).then(|| personality.status().mtu);
-            self.device.port.set_mtu(mtu);
-            self.device.launch(|queue| personality.role(queue));
-            host.commands = true;
-        }
-        if host.commands {
+        self.begin(personality.as_mut(), &mut host);
+        if std::mem::take(&mut host.commands) {
             self.commands(personality.as_mut());
+            self.device.write_letters(None);
+            // At most what its queue holds: a guest that goes on sending has to move the tail again.
+            for _ in 0..MAX_MAILBOX_QUEUE.div_ceil(MAILBOX_TURN) {
+                if !self.read_letters(personality.as_mut(), &mut host) {
+                    break;
+                }
+                MutexGuard::bump(&mut personality);
+            }
         }
         if fault_count() != faults {
             self.device
@@ -163,6 +86,28 @@ impl Cvf {
                 .truncated(faults, &self.device.port.memory.load(), || false);
         }
         result
+    }
+
+    /// Takes rings into use, if the driver has become ready.
+    pub(super) fn begin(&self, personality: &mut dyn Personality, host: &mut DeviceHost<'_>) {
+        let Some(features) = host.started.take() else {
+            return;
+        };
+        let has = |bit: u64| features & bit != 0;
+        self.device.rings.lock().features = RingFeatures {
+            event_idx: has(bits::EVENT_IDX),
+            indirect: has(bits::INDIRECT_DESC),
+            merge: has(bits::MRG_RXBUF),
+            hash_report: has(bits::HASH_REPORT),
+            in_order: has(bits::IN_ORDER),
+        };
+        self.device.port.set_accepts(receive_offloads(features));
+        let is_told = self.device.spec.model.tells_mtu(features);
+        let mtu = is_told.then(|| personality.status().mtu);
+        self.device.port.set_mtu(mtu);
+        self.device
+            .launch(features, |queue| personality.role(queue));
+        host.commands = true;
     }
 
     /// Executes what waits in the control queue.
@@ -279,9 +224,23 @@ impl Cvf {
             device.refused(error.to_string());
             return mapped;
         }
+        if let Some(direct) = &device.direct
+            && direct.running()
+        {
+            // Its driver uses it as soon as it is told.
+            device.port.bring_within_reach();
+            if let (_, Some(why)) = device.port.reached() {
+                device.port.stop(format!(
+                    "hardware does not reach all of the guest's memory: {why}"
+                ));
+            }
+        }
         if device.port.take_away() {
             for queue in 0..device.port.transmit.len() as u16 {
                 device.fabric().schedule(&device.port, queue);
+            }
+            for lane in 0..device.port.lane_count() {
+                device.fabric().wake(&device.port, lane);
             }
         }
         if std::mem::take(&mut device.rings.lock().commands_wait) {
@@ -297,13 +256,20 @@ impl Cvf {
     pub fn unmap(&self, iova: u64, size: u64) -> Result<Quiescing, MapError> {
         let before = self.device.port.memory.unmap(iova, size);
         let before = before.inspect_err(|error| self.device.refused(error.to_string()))?;
+        self.pass_mailbox();
         Ok(Quiescing::new(Arc::clone(&self.device.port), Some(before)))
     }
 
     /// Takes all guest memory away.
     pub fn unmap_all(&self) -> Quiescing {
         let before = self.device.port.memory.clear();
+        self.pass_mailbox();
         Quiescing::new(Arc::clone(&self.device.port), Some(before))
+    }
+
+    /// Waits until nobody writes a letter into memory as it was before.
+    fn pass_mailbox(&self) {
+        drop(self.device.rings.lock());
     }
 
     /// Changes interrupt lines. A returned descriptor is to be watched: each time it becomes
@@ -312,8 +278,12 @@ impl Cvf {
     /// # Errors
     /// [`IrqError`].
     pub fn set_irqs(&self, request: IrqRequest) -> Result<Option<OwnedFd>, IrqError> {
-        irq::apply(&self.device.port.interrupts, request)
-            .inspect_err(|error| self.device.refused(error.to_string()))
+        let applied = irq::apply(&self.device.port.interrupts, request)
+            .inspect_err(|error| self.device.refused(error.to_string()));
+        if let Some(direct) = self.device.hardware() {
+            direct.rewire(&self.device.port);
+        }
+        applied
     }
 
     /// The client has seen INTx and lets the next one through.
@@ -388,6 +358,7 @@ impl Cvf {
         let (device, port) = (&self.device, &self.device.port);
         let regions = port.memory.load();
         let fault = port.fault();
+        let (data_path, data_path_reason) = device.path();
         Health {
             driver: if fault.is_some() {
                 "needs reset"
@@ -406,12 +377,43 @@ impl Cvf {
             queue_pairs: device.spec.queue_pairs,
             pending_features: {
                 let masked = device.policy.lock().masked();
-                crate::personality::virtio_net::feature_names(status.features & masked)
+                device.spec.model.pending(status.features, masked)
             },
             mac: device.wishes.lock().mac,
             link_up: status.link_up,
-            worker_polls: port.polled && port.running(),
+            worker_polls: port.polled && port.running() && device.hardware().is_none(),
+            hardware: (port.lane_count() > 0).then(|| {
+                let (reached, unreached) = port.reached();
+                let [copied_out, copied_in] = port.copied();
+                HardwarePath {
+                    reached,
+                    unreached,
+                    copied_out,
+                    copied_in,
+                }
+            }),
+            data_path,
+            data_path_reason,
+            unenforced: device
+                .hardware()
+                .map_or_else(Vec::new, |_| UNENFORCED.to_vec()),
+            dma_faults: device.direct.as_ref().map(|direct| direct.dma_faults()),
         }
+    }
+
+    /// Somebody counts its frames: false while hardware works its rings.
+    pub fn counts(&self) -> bool {
+        self.device.hardware().is_none()
+    }
+
+    /// Has a worker go on with rings that hardware works, until the driver's next reset: then they are hardware's again.
+    ///
+    /// # Errors
+    /// Why it cannot be, in words for the operator.
+    pub fn stand_aside(&self) -> Result<(), String> {
+        // Between two calls of its driver's: who resets the device meanwhile would find its rings again behind it.
+        let _personality = self.personality.lock();
+        self.device.stand_aside()
     }
 
     /// What it counted.
@@ -429,6 +431,9 @@ impl Cvf {
     /// # Errors
     /// [`TapError`].
     pub fn tap(&self, wanted: Wanted) -> Result<Arc<Tap>, TapError> {
+        if self.device.hardware().is_some() {
+            return Err(TapError::Unseen);
+        }
         self.device.port.tap(wanted)
     }
 
@@ -444,12 +449,14 @@ impl Cvf {
 
     /// Leaves the switch and gives the slice back. Idempotent; the device does nothing afterwards.
     pub fn dismantle(&self) -> Quiescing {
-        let slice = self.slice.lock().take();
-        if let Some(slice) = slice {
+        if self.device.port.go() {
             self.device.fabric().detach(self.device.port.id());
             self.device.port.end_taps();
             drop(self.disconnected());
             self.device.leave_group();
+        }
+        if let Some(slice) = self.device.slice.lock().take() {
+            self.device.pf.leave(&slice);
             slice.release();
         }
         Quiescing::new(Arc::clone(&self.device.port), None)

@@ -218,22 +218,32 @@ impl Tally {
 
     /// Adds it all up in `counters`, whose one writer the caller is.
     pub(super) fn record(&self, counters: &QueueCounters) {
+        self.record_by(counters, Counter::add);
+    }
+
+    /// As [`Self::record`], beside other writers.
+    pub(super) fn record_shared(&self, counters: &QueueCounters) {
+        self.record_by(counters, Counter::add_shared);
+    }
+
+    #[inline]
+    fn record_by(&self, counters: &QueueCounters, add: impl Fn(&Counter, u64)) {
         if self.frames == 0 {
             return;
         }
-        counters.frames.add(self.frames);
-        counters.bytes.add(self.bytes);
+        add(&counters.frames, self.frames);
+        add(&counters.bytes, self.bytes);
         if self.large > 0 {
-            counters.large.add(self.large);
-            counters.large_bytes.add(self.large_bytes);
+            add(&counters.large, self.large);
+            add(&counters.large_bytes, self.large_bytes);
         }
         if self.csum_valid + self.csum_partial > 0 {
-            counters.csum_valid.add(self.csum_valid);
-            counters.csum_partial.add(self.csum_partial);
+            add(&counters.csum_valid, self.csum_valid);
+            add(&counters.csum_partial, self.csum_partial);
         }
         if self.multicast + self.broadcast > 0 {
-            counters.multicast.add(self.multicast);
-            counters.broadcast.add(self.broadcast);
+            add(&counters.multicast, self.multicast);
+            add(&counters.broadcast, self.broadcast);
         }
     }
 }

@@ -1,30 +1,27 @@
 //! From a planned frame into a guest's buffers or an uplink.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use super::counters::{Cut, Drop, QueueCounters, Tally};
-use super::fabric::{Endpoint, Fabric, Uplink};
+use super::counters::{Counter, Drop, QueueCounters, Tally};
+use super::fabric::{Endpoint, Fabric};
+use super::lane::Reach;
+use super::outward::Outward;
 use super::policed::Policed;
 use super::port::Port;
 use super::queue::{ReceiveQueue, ReceiveState};
 use super::receiver::Receiver;
 use super::scratch::Desk;
 use super::tap;
+use super::target::{Failed, Sink, Target, Way};
 use super::watch::Taps;
 use crate::limits::{BURST, HEADER_COPY, MAX_SEGMENT_HEADERS};
-use crate::mem::{Ahead, ReadSlice, Regions, fault_count};
-use crate::offload::{
-    Accepts, Checksum, Deliver, EthView, FrameMeta, Gso, Headers, Network, SEGMENT_SCRATCH,
-    Segmenter, VlanEdit,
-};
+use crate::mem::{Ahead, Regions, fault_count};
+use crate::offload::{Accepts, FrameMeta};
 use crate::ring::{Burst, Frames, Payload, Pushed, ReceiveRing, RingError};
 use crate::switch::{PortId, Reason, Snapshot};
 
 /// Bytes of a link header without tag.
 const ETHERNET: usize = 14;
-/// Most bytes summed in one go.
-const SUM_CHUNK: usize = 2048;
 
 /// Bytes of the longest frame that is surely within an MTU: that counts what is behind the link header, and
 /// the shortest of those has no tag.
@@ -62,18 +59,10 @@ pub(super) struct Batch<'s, 'm> {
     pub looks_ahead: bool,
     /// That, as far as it is known.
     pub ahead: Ahead,
-}
-
-/// Why a frame was not pushed.
-enum Failed {
-    Drop(Drop),
-    Ring(RingError),
-}
-
-impl From<RingError> for Failed {
-    fn from(error: RingError) -> Self {
-        Self::Ring(error)
-    }
+    /// The sender's way into hardware, if it has one.
+    pub lane: Option<Outward<'s>>,
+    /// What comes from outside for one device is for nobody else, whatever the switch says.
+    pub only: Option<PortId>,
 }
 
 impl Batch<'_, '_> {
@@ -84,11 +73,35 @@ impl Batch<'_, '_> {
         frames: Frames,
         endpoint: Option<&Option<Endpoint>>,
     ) {
+        if self.only.is_some_and(|only| only != to) {
+            return;
+        }
         match endpoint {
             Some(Some(Endpoint::Device(port))) => self.give_device(to, frames, port),
             Some(Some(Endpoint::Uplink(uplink))) => {
-                for index in frames {
-                    self.give_uplink(to, index, uplink.as_ref());
+                if let Some(mut outward) = self.lane.take() {
+                    self.give_lane(to, frames, (&mut outward, uplink.counters()));
+                    self.lane = Some(outward);
+                } else if let Some(queue) = uplink.queue() {
+                    let mut lane = queue.lock();
+                    let Some(lane) = lane.as_mut() else {
+                        for _ in frames {
+                            uplink.counters().drop(Drop::Uplink);
+                        }
+                        return;
+                    };
+                    lane.reap();
+                    let mut outward = Outward {
+                        lane,
+                        reach: &Reach::default(),
+                        copied: &Counter::default(),
+                    };
+                    self.give_lane(to, frames, (&mut outward, uplink.counters()));
+                    lane.settle(|_| None);
+                } else {
+                    for index in frames {
+                        self.give_uplink(to, index, uplink.as_ref());
+                    }
                 }
             }
             // The port left between the look-up and now.
@@ -108,24 +121,6 @@ impl Batch<'_, '_> {
             HEADER_COPY
         };
         self.burst.copy_head(index, len)
-    }
-
-    fn give_uplink(&mut self, to: PortId, index: usize, uplink: &dyn Uplink) {
-        self.full_head(index);
-        let Some(frame) = self.burst.frame(index) else {
-            return;
-        };
-        let mut meta = FrameMeta::from(frame.meta);
-        let (mut head, tail) = self.burst.parts(index);
-        let way = Way {
-            from: self.from,
-            to,
-            snapshot: self.snapshot,
-        };
-        match way.edited(&mut head, &mut meta, &mut self.desk.edit) {
-            Ok(()) => uplink.send(&meta, head, tail),
-            Err(reason) => uplink.counters().drop(reason),
-        }
     }
 
     fn give_device(&mut self, to: PortId, mut frames: Frames, port: &Arc<Port>) {
@@ -307,9 +302,16 @@ impl Batch<'_, '_> {
             }
         };
         let mut target = Target {
-            ring,
-            filling,
+            way: filling.way,
+            accepts: filling.accepts,
+            mtu: filling.mtu,
+            taps: filling.taps,
+            tally: &mut *filling.tally,
             cut: &mut self.desk.cut,
+            sink: &mut RingSink {
+                ring,
+                regions: filling.regions,
+            },
         };
         match target.deliver(head, tail, meta, &mut self.desk.edit) {
             Ok(()) => Ok(()),
@@ -325,40 +327,6 @@ impl Batch<'_, '_> {
                 Err(error)
             }
         }
-    }
-}
-
-/// From port to port.
-#[derive(Clone, Copy)]
-struct Way<'s> {
-    from: PortId,
-    to: PortId,
-    snapshot: &'s Snapshot,
-}
-
-impl Way<'_> {
-    /// Applies the VLAN edit on the way from port to port to a copied head.
-    fn edited<'h>(
-        &self,
-        head: &mut &'h [u8],
-        meta: &mut FrameMeta,
-        scratch: &'h mut [u8; SEGMENT_SCRATCH],
-    ) -> Result<(), Drop> {
-        if !self.snapshot.edits() {
-            return Ok(());
-        }
-        let view = EthView::parse(head).map_err(|_| Drop::Malformed)?;
-        let edit = self.snapshot.egress(self.from, &view, self.to);
-        if edit != VlanEdit::Keep {
-            let len = head.len();
-            scratch[..len].copy_from_slice(head);
-            let len = edit
-                .apply(&mut scratch[..], len)
-                .map_err(|_| Drop::Malformed)?;
-            *head = &scratch[..len];
-            *meta = edit.shift(*meta);
-        }
-        Ok(())
     }
 }
 
@@ -393,155 +361,19 @@ impl Filling<'_> {
     }
 }
 
-/// A receive ring that is being filled.
-struct Target<'t, 'f> {
+/// A receive ring of a guest.
+struct RingSink<'t> {
     ring: &'t mut dyn ReceiveRing,
-    filling: &'t mut Filling<'f>,
-    cut: &'t mut Cut,
+    regions: &'t Regions,
 }
 
-/// What is left of a frame's metadata once its offloads are done.
-fn plain(meta: &FrameMeta) -> FrameMeta {
-    FrameMeta {
-        hash: meta.hash,
-        ..FrameMeta::default()
-    }
-}
-
-impl Target<'_, '_> {
-    /// Pushes a frame in the form that its receiver takes.
-    fn deliver<'h>(
+impl Sink for RingSink<'_> {
+    fn put(
         &mut self,
-        mut head: &'h [u8],
+        meta: &FrameMeta,
+        head: &[u8],
         tail: Payload<'_>,
-        mut meta: FrameMeta,
-        scratch: &'h mut [u8; SEGMENT_SCRATCH],
-    ) -> Result<(), Failed> {
-        self.filling
-            .way
-            .edited(&mut head, &mut meta, scratch)
-            .map_err(Failed::Drop)?;
-        // Only for large UDP does the receiver's word differ by IP version; stacked tags count.
-        let v6 = meta.gso == Gso::Udp
-            && Headers::parse(head, head.len() + tail.len())
-                .is_ok_and(|headers| headers.network == Network::V6);
-        match self.filling.accepts.takes(&meta, v6) {
-            Deliver::Whole => self.push(&meta, head, tail),
-            Deliver::FinishChecksum => {
-                let mut copy = [0; SEGMENT_SCRATCH];
-                let copy = &mut copy[..head.len()];
-                copy.copy_from_slice(head);
-                finish_checksum(&meta, copy, tail).map_err(Failed::Drop)?;
-                self.push(&plain(&meta), copy, tail)
-            }
-            Deliver::Segment => segment(self, &meta, head, tail),
-        }
+    ) -> Result<Pushed, RingError> {
+        self.ring.push(self.regions, meta, head, tail)
     }
-
-    fn push(&mut self, meta: &FrameMeta, head: &[u8], tail: Payload<'_>) -> Result<(), Failed> {
-        let len = head.len() + tail.len();
-        if len > self.filling.mtu as usize && meta.gso == Gso::None && self.exceeds_mtu(head, len) {
-            return Err(Failed::Drop(Drop::ExceedsMtu));
-        }
-        match self.ring.push(self.filling.regions, meta, head, tail)? {
-            Pushed::Done => {}
-            Pushed::NoBuffer => return Err(Failed::Drop(Drop::NoBuffer)),
-            Pushed::TooSmall => return Err(Failed::Drop(Drop::BufferTooSmall)),
-        }
-        if let Some(taps) = self.filling.taps {
-            taps.show(tap::Way::In, None, head, tail);
-        }
-        self.filling.tally.add_start(head, len);
-        self.filling.tally.add_offloads(len, meta);
-        Ok(())
-    }
-
-    /// virtio 1.3 5.1.4.1: nothing whose payload is longer than the MTU is passed to the driver,
-    /// large-send frames aside. Link header and tags do not count.
-    fn exceeds_mtu(&self, head: &[u8], len: usize) -> bool {
-        let link = match Headers::parse(head, len) {
-            Ok(headers) => usize::from(headers.l3_offset),
-            Err(_) => EthView::parse(head).map_or(0, |view| usize::from(view.offset)),
-        };
-        len - link.min(len) > self.filling.mtu as usize
-    }
-}
-
-/// Sums bytes that may change underneath: each chunk is copied once, then summed.
-fn sum(payload: Payload<'_>, into: &mut Checksum) {
-    let mut chunk = [0; SUM_CHUNK];
-    for piece in payload.pieces() {
-        let mut piece: ReadSlice<'_> = piece;
-        while !piece.is_empty() {
-            let len = piece.read(&mut chunk);
-            into.add(&chunk[..len]);
-            piece = piece.skip(len);
-        }
-    }
-}
-
-/// Fills the partial checksum into the copied head.
-fn finish_checksum(meta: &FrameMeta, head: &mut [u8], tail: Payload<'_>) -> Result<(), Drop> {
-    let fix = meta
-        .checksum_fix(head.len() + tail.len())
-        .map_err(|_| Drop::BadOffload)?;
-    let Some(fix) = fix else { return Ok(()) };
-    let mut total = Checksum::new();
-    total.add(head.get(fix.start..).unwrap_or_default());
-    sum(
-        tail.range(fix.start.saturating_sub(head.len())..usize::MAX),
-        &mut total,
-    );
-    let field = head
-        .get_mut(fix.at..fix.at + 2)
-        .ok_or(Drop::Unsegmentable)?;
-    field.copy_from_slice(&total.finish_nonzero().to_be_bytes());
-    Ok(())
-}
-
-/// Cuts a large-send frame and pushes the pieces, all or as many as there are buffers.
-fn segment(
-    target: &mut Target<'_, '_>,
-    meta: &FrameMeta,
-    head: &[u8],
-    tail: Payload<'_>,
-) -> Result<(), Failed> {
-    let unsegmentable = |_| Failed::Drop(Drop::Unsegmentable);
-    let total = head.len() + tail.len();
-    let mut cutter = Segmenter::new(meta, head, total).map_err(unsegmentable)?;
-    let mut scratch = [0; SEGMENT_SCRATCH];
-    target.cut.frames += 1;
-    target.cut.bytes += total as u64;
-    while let Some(segment) = cutter.next_into(&mut scratch) {
-        if let Some(checksum) = &segment.checksum {
-            let mut covered = Checksum::new();
-            let range = checksum.covers.clone();
-            covered.add(part(head, &range));
-            sum(beyond(head, tail, &range), &mut covered);
-            let at = checksum.at;
-            scratch[at..at + 2].copy_from_slice(&checksum.finish(covered));
-        }
-        // Payload that was copied with the head goes behind the new headers.
-        let copied = part(head, &segment.payload);
-        let mut front = [0; 2 * SEGMENT_SCRATCH];
-        let len = segment.header_len + copied.len();
-        front[..segment.header_len].copy_from_slice(&scratch[..segment.header_len]);
-        front[segment.header_len..len].copy_from_slice(copied);
-        let rest = beyond(head, tail, &segment.payload);
-        target.cut.segments += 1;
-        target.cut.segment_bytes += (len + rest.len()) as u64;
-        target.push(&plain(meta), &front[..len], rest)?;
-    }
-    Ok(())
-}
-
-/// Bytes of a frame's range that lie in its copied head.
-fn part<'h>(head: &'h [u8], range: &Range<usize>) -> &'h [u8] {
-    let end = range.end.min(head.len());
-    head.get(range.start..end).unwrap_or_default()
-}
-
-/// Bytes of a frame's range that lie behind its copied head.
-fn beyond<'p>(head: &[u8], tail: Payload<'p>, range: &Range<usize>) -> Payload<'p> {
-    tail.range(range.start.saturating_sub(head.len())..range.end.saturating_sub(head.len()))
 }

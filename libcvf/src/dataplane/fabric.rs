@@ -7,9 +7,10 @@ use parking_lot::Mutex;
 
 use super::clock::Clock;
 use super::counters::QueueCounters;
+use super::lane::SendLane;
 use super::port::Port;
 use super::scratch::View;
-use super::serve::Active;
+use super::serve::{Active, Work};
 use super::worker::Worker;
 use crate::kept::Versioned;
 use crate::offload::FrameMeta;
@@ -24,6 +25,13 @@ pub trait Uplink: Send + Sync {
 
     /// Counters of frames that leave through it.
     fn counters(&self) -> &QueueCounters;
+
+    /// The queue of hardware that its frames take. Where there is one they are put into it, finished or cut as far as
+    /// that does not do it itself, under one lock for a burst, and [`Self::send`] is not asked. It may lead nowhere for
+    /// a while: then they are lost, and counted.
+    fn queue(&self) -> Option<&Mutex<Option<SendLane>>> {
+        None
+    }
 }
 
 /// What is at a port of the switch.
@@ -148,6 +156,16 @@ impl Fabric {
         self.ports.swap(Arc::new(ports));
     }
 
+    /// The devices that are at the switch.
+    pub fn devices(&self) -> Vec<Arc<Port>> {
+        let ports = self.ports.load();
+        let device = |endpoint: &Option<Endpoint>| match endpoint {
+            Some(Endpoint::Device(port)) => Some(Arc::clone(port)),
+            _ => None,
+        };
+        ports.iter().filter_map(device).collect()
+    }
+
     /// For each worker that sleeps, the turns its loop has made so far: the number stands still for as
     /// long as nobody wakes it. `None` for a worker that is awake.
     pub fn sleepers(&self) -> Vec<Option<u64>> {
@@ -161,7 +179,22 @@ impl Fabric {
         };
         if state.claim.take() {
             let home = self.home(&state.home);
-            self.workers[home].adopt(Active::new(port, queue));
+            self.workers[home].adopt(Active::new(port, Work::Transmit(queue)));
+        }
+    }
+
+    /// Puts a port's lane into its worker's hands, if it is not there already: its hardware has interrupted, or it
+    /// was taken into use.
+    pub fn wake(&self, port: &Arc<Port>, lane: u16) {
+        let Some(state) = port.lanes().get(usize::from(lane)) else {
+            return;
+        };
+        if state.claim.take() {
+            let home = self.home(&state.home);
+            self.workers[home].adopt(Active::new(port, Work::Lane(lane)));
+        }
+        if state.sending.swap(false, Ordering::AcqRel) {
+            self.schedule(port, lane);
         }
     }
 
@@ -185,6 +218,10 @@ impl Fabric {
             let further = if port.polled { 0 } else { index };
             let home = (first + further) % self.workers.len();
             queue.home.store(home as u16, Ordering::Relaxed);
+        }
+        for (lane, queue) in port.lanes().iter().zip(&port.transmit) {
+            let home = queue.home.load(Ordering::Relaxed);
+            lane.home.store(home, Ordering::Relaxed);
         }
     }
 

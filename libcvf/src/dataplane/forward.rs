@@ -3,6 +3,7 @@
 use super::counters::{Drop, QueueCounters, Tally};
 use super::deliver::{self, Batch};
 use super::fabric::{Endpoint, Fabric, Ports};
+use super::outward::Outward;
 use super::policed::Policed;
 use super::port::Port;
 use super::scratch::Scratch;
@@ -70,6 +71,17 @@ impl Route {
     }
 }
 
+/// Where a burst comes from.
+#[derive(Default)]
+struct Origin<'o> {
+    port: PortId,
+    /// The device, if it is one, and its way into hardware.
+    sender: Option<&'o Port>,
+    lane: Option<Outward<'o>>,
+    /// Who it is for, whatever the switch says.
+    only: Option<PortId>,
+}
+
 /// Usual frames of one flow, one behind the other.
 struct Run {
     count: usize,
@@ -107,30 +119,64 @@ impl Fabric {
         route: &mut Route,
         scratch: &mut Scratch,
     ) {
-        self.forward_all((from, None), burst, counters, route, scratch);
+        let way = Origin {
+            port: from,
+            ..Origin::default()
+        };
+        self.forward_all(way, burst, counters, route, scratch);
     }
 
     /// Forwards the frames of a burst that a device sends, as far as it may: as [`Self::forward`].
     #[inline]
     pub(super) fn forward_from(
         &self,
-        port: &Port,
+        (port, lane): (&Port, Option<Outward<'_>>),
         burst: &mut Burst<'_>,
         counters: &QueueCounters,
         route: &mut Route,
         scratch: &mut Scratch,
     ) {
-        self.forward_all((port.id(), Some(port)), burst, counters, route, scratch);
+        let way = Origin {
+            port: port.id(),
+            sender: Some(port),
+            lane,
+            only: None,
+        };
+        self.forward_all(way, burst, counters, route, scratch);
+    }
+
+    /// Forwards the frames of a burst that came in at `from`, an uplink, and that hardware has for `to` alone: as
+    /// [`Self::forward`], but nobody else gets them.
+    pub(super) fn forward_in(
+        &self,
+        (from, to): (PortId, PortId),
+        burst: &mut Burst<'_>,
+        counters: &QueueCounters,
+        route: &mut Route,
+        scratch: &mut Scratch,
+    ) {
+        let way = Origin {
+            port: from,
+            only: Some(to),
+            ..Origin::default()
+        };
+        self.forward_all(way, burst, counters, route, scratch);
     }
 
     fn forward_all(
         &self,
-        (from, sender): (PortId, Option<&Port>),
+        origin: Origin<'_>,
         burst: &mut Burst<'_>,
         counters: &QueueCounters,
         route: &mut Route,
         scratch: &mut Scratch,
     ) {
+        let Origin {
+            port: from,
+            sender,
+            lane,
+            only,
+        } = origin;
         let Scratch { desk, view } = scratch;
         let (snapshot, ports, version) = self.view(view);
         desk.time.forget();
@@ -154,6 +200,8 @@ impl Fabric {
             unicast: true,
             looks_ahead: false,
             ahead: Ahead::default(),
+            lane,
+            only,
         };
         let known = version != 0 && route.version == version;
         if known && !policed.detours(route.flow.ethertype()) {
@@ -212,6 +260,10 @@ impl Fabric {
             match frame.fault {
                 None => {}
                 Some(FrameFault::Refused) => continue,
+                Some(FrameFault::Contradicted) => {
+                    batch.refuse(index, Drop::BadOffload, counters);
+                    continue;
+                }
                 Some(_) => {
                     batch.refuse(index, Drop::Malformed, counters);
                     continue;

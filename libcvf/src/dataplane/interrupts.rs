@@ -11,6 +11,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::mask::Mask;
+use super::rearm::Rearm;
 
 /// ISR bit of queues (virtio 1.3 4.1.4.5).
 const ISR_QUEUE: u8 = 1;
@@ -41,11 +42,18 @@ pub enum LineError {
 #[derive(Debug, Default)]
 struct Line {
     fd: ArcSwapOption<OwnedFd>,
+    /// The driver's.
+    rearm: Rearm,
+    /// The client's.
     mask: Mask,
 }
 
 impl Line {
     fn fire(&self) -> bool {
+        self.rearm.passes() && self.send()
+    }
+
+    fn send(&self) -> bool {
         if !self.mask.passes() {
             return false;
         }
@@ -61,7 +69,7 @@ impl Line {
 
     fn mask(&self, masked: bool) {
         if self.mask.set(masked) {
-            self.fire();
+            self.send();
         }
     }
 }
@@ -97,6 +105,33 @@ impl Interrupts {
         }
     }
 
+    /// The same, of MSI-X vectors that mask themselves when they fire; to begin with they are masked.
+    pub fn rearmed(vectors: u16) -> Self {
+        let line = |_| Line {
+            rearm: Rearm::spent(),
+            ..Line::default()
+        };
+        Self {
+            msix: (0..vectors).map(line).collect(),
+            ..Self::new(vectors)
+        }
+    }
+
+    /// The driver wants the next interrupt of a vector that masks itself, or none. What has happened since the last one goes
+    /// out at once.
+    pub fn arm(&self, vector: u16, on: bool) {
+        if let Some(line) = self.msix.get(usize::from(vector))
+            && line.rearm.arm(on)
+        {
+            line.send();
+        }
+    }
+
+    /// The driver was reset: vectors that mask themselves are masked, and nothing is kept.
+    pub fn disarm(&self) {
+        self.msix.iter().for_each(|line| line.rearm.clear());
+    }
+
     /// Lines of a kind.
     pub fn count(&self, kind: LineKind) -> u32 {
         match kind {
@@ -125,6 +160,15 @@ impl Interrupts {
             }
             None => false,
         }
+    }
+
+    /// The event that a vector's interrupts go to at present; `None` while it is masked, or has none.
+    pub(crate) fn route(&self, vector: Option<u16>) -> Option<Arc<OwnedFd>> {
+        let line = self.msix.get(usize::from(vector?))?;
+        if line.mask.is_set() {
+            return None;
+        }
+        line.fd.load_full()
     }
 
     /// The ISR byte as it stands.
@@ -218,7 +262,7 @@ impl Interrupts {
             }
         }
         lines.iter().for_each(|line| {
-            line.fire();
+            line.send();
         });
         Ok(())
     }

@@ -21,6 +21,11 @@ impl Mask {
         !self.masked.load(Ordering::Acquire) && self.pending.swap(false, Ordering::AcqRel)
     }
 
+    /// Nothing goes out.
+    pub(super) fn is_set(&self) -> bool {
+        self.masked.load(Ordering::Acquire)
+    }
+
     /// Masks or unmasks. True: what was pending has to be fired.
     pub(super) fn set(&self, masked: bool) -> bool {
         self.masked.store(masked, Ordering::Release);

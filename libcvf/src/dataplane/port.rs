@@ -3,17 +3,21 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::counters::QueueCounters;
+use super::counters::{Counter, QueueCounters};
 use super::group::{Membership, RateGroup};
 use super::interrupts::Interrupts;
+use super::lane::{Lane, LaneParts, Reach, Reaching};
 use super::neighbours::Neighbours;
+use super::pinned::Pinned;
 use super::policed::Policed;
 use super::queue::{ReceiveQueue, TransmitQueue, VectorCell};
 use super::rates::{PortRates, Rates};
+use super::stats::QueueStats;
 use super::steer::Steering;
 use super::watch::Taps;
 use super::wishes::Wishes;
 use crate::control::Identity;
+use crate::kept::Versioned;
 use crate::mem::{GuestMemory, Regions, fault_count};
 use crate::offload::Accepts;
 use crate::switch::PortId;
@@ -59,6 +63,14 @@ pub struct Port {
     torn: AtomicU64,
     /// Who it is, in the log; unset where nobody asks.
     pub identity: OnceLock<Identity>,
+    /// Hardware queues of its own, by queue pair.
+    lanes: Box<[Lane]>,
+    /// What of its memory hardware reaches.
+    pinned: Pinned,
+    /// Bytes of the longest frame that hardware may put into its buffers.
+    longest: AtomicU32,
+    /// Frames get or lose a tag on their way to and from it.
+    edited: AtomicBool,
 }
 
 impl Port {
@@ -89,7 +101,191 @@ impl Port {
             fault: Mutex::new(None),
             torn: AtomicU64::new(0),
             identity: OnceLock::new(),
+            lanes: Box::default(),
+            pinned: Pinned::default(),
+            longest: AtomicU32::new(0),
+            edited: AtomicBool::new(false),
         }
+    }
+
+    /// Gives it hardware queues of its own, from its first queue pair on.
+    pub fn equip(&mut self, parts: Vec<LaneParts>) {
+        let by = parts.iter().find_map(|parts| parts.reaching.clone());
+        self.pinned.set_reaching(by);
+        let parts = parts.into_iter().zip(&self.transmit);
+        let lane = |(parts, queue): (LaneParts, &TransmitQueue)| {
+            queue.state.lock().lane = Some(Box::new(parts.send));
+            Lane::new(parts.fill, parts.line, parts.outside, parts.exact)
+        };
+        self.lanes = parts.map(lane).collect();
+    }
+
+    /// Hardware queues of its own.
+    #[inline]
+    pub(super) fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
+    /// Bytes of the longest frame that hardware may put into its buffers.
+    pub fn longest(&self) -> u32 {
+        self.longest.load(Ordering::Relaxed)
+    }
+
+    /// Sets that; only while hardware has none of its buffers.
+    pub(crate) fn set_longest(&self, longest: u32) {
+        self.longest.store(longest, Ordering::Relaxed);
+    }
+
+    /// Frames get or lose a tag on their way.
+    pub(super) fn edited(&self) -> bool {
+        self.edited.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether they do.
+    pub(crate) fn set_edited(&self, edited: bool) {
+        self.edited.store(edited, Ordering::Relaxed);
+    }
+
+    /// What of its memory they reach.
+    pub(super) fn reach(&self) -> &Versioned<Reach> {
+        self.pinned.reach()
+    }
+
+    /// Has its memory brought within reach of hardware that works its rings.
+    pub(crate) fn equip_reaching(&mut self, by: Arc<dyn Reaching>) {
+        self.pinned.set_reaching(Some(by));
+    }
+
+    /// Brings the memory that it has now within reach of its hardware, piece by piece. Pinning takes time: not for a
+    /// thread for which a client waits.
+    pub(crate) fn bring_within_reach(&self) {
+        self.pinned.bring(&self.memory);
+    }
+
+    /// Takes all of its memory out of reach of hardware that worked its rings and has ended.
+    pub(crate) fn release_reach(&self) {
+        self.pinned.release();
+    }
+
+    /// Whether hardware reaches all of its memory.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub(crate) fn all_within_reach(&self) -> Result<bool, String> {
+        self.pinned.covers(&self.memory)
+    }
+
+    /// The device has left its PF, whose hardware is somebody else's from here on. True for the first who says so.
+    pub(crate) fn go(&self) -> bool {
+        self.pinned.close()
+    }
+
+    /// Somebody brings memory within reach now: until that is done frames are copied.
+    pub(super) fn is_pinning(&self) -> bool {
+        self.pinned.is_busy()
+    }
+
+    /// Says that somebody does; false where somebody does already.
+    pub(crate) fn begin_pinning(&self) -> bool {
+        self.pinned.begin()
+    }
+
+    /// It is done.
+    pub(crate) fn end_pinning(&self) {
+        self.pinned.end();
+    }
+
+    /// Takes out of reach what is not mapped any more. What was there is returned: to be kept until nobody uses it,
+    /// and let go before the client is told.
+    pub(crate) fn narrow_reach(&self) -> Option<Arc<Reach>> {
+        self.pinned.narrow(&self.memory)
+    }
+
+    /// Bytes of its memory that its hardware reaches, and why not more.
+    pub fn reached(&self) -> (u64, Option<String>) {
+        self.pinned.account()
+    }
+
+    /// Bytes of payload that were copied on their way to and from its hardware.
+    pub fn copied(&self) -> [u64; 2] {
+        let of = |counter: fn(&Lane) -> &Counter| {
+            self.lanes.iter().map(|lane| counter(lane).get()).sum()
+        };
+        [of(|lane| &lane.copied_out), of(|lane| &lane.copied_in)]
+    }
+
+    /// How many.
+    pub(crate) fn lane_count(&self) -> u16 {
+        self.lanes.len() as u16
+    }
+
+    /// Its frames, or some of them, take hardware of its own: without it the device is nothing.
+    pub(crate) fn is_on_hardware(&self) -> bool {
+        !self.lanes.is_empty() || self.pinned.is_there()
+    }
+
+    /// Takes its hardware queues into use: its driver is ready.
+    pub(crate) fn open_lanes(&self) {
+        if self.pinned.is_closed() {
+            return;
+        }
+        for (lane, queue) in self.lanes.iter().zip(&self.transmit) {
+            if let Some(send) = &mut queue.state.lock().lane {
+                send.start();
+            }
+            let mut inward = lane.inward.lock();
+            inward.copies = !self.pinned.is_there();
+            inward.fill.start();
+        }
+    }
+
+    /// Takes its hardware queues into use in the caller's thread, with all of its memory within their reach, and may have
+    /// frames of `longest` bytes put into its buffers. For whoever drives the data plane without a device, as with
+    /// [`Fabric::serve_lane`](super::Fabric::serve_lane).
+    pub fn take_lanes(&self, longest: u32) {
+        self.set_longest(longest);
+        self.bring_within_reach();
+        self.open_lanes();
+    }
+
+    /// Ends what its hardware queues do: on return hardware neither reads nor writes for it, unless a worker was
+    /// still at it at `until`.
+    pub(crate) fn close_lanes(&self, until: Instant) {
+        for pair in 0..self.lanes.len() {
+            self.close_outward(pair, until);
+            self.close_inward(pair, until);
+        }
+    }
+
+    /// Ends what its hardware sends for a queue pair.
+    pub(crate) fn close_outward(&self, pair: usize, until: Instant) {
+        if let Some(queue) = self.transmit.get(pair)
+            && let Some(mut state) = queue.state.try_lock_until(until)
+            && let Some(send) = &mut state.lane
+        {
+            send.stop();
+        }
+    }
+
+    /// Ends what its hardware receives for a queue pair.
+    pub(crate) fn close_inward(&self, pair: usize, until: Instant) {
+        if let Some(lane) = self.lanes.get(pair)
+            && let Some(mut inward) = lane.inward.try_lock_until(until)
+        {
+            lane.line.disarm();
+            inward.armed = false;
+            inward.again.clear();
+            inward.fill.stop();
+        }
+    }
+
+    /// What came in by its hardware queues.
+    pub fn outside_received(&self) -> QueueStats {
+        let mut all = QueueStats::default();
+        for lane in &self.lanes {
+            all.add(&QueueStats::of(&lane.counters));
+        }
+        all
     }
 
     /// Its number at the switch.
@@ -198,7 +394,8 @@ impl Port {
             .fetch_update(Ordering::Release, Ordering::Relaxed, set);
     }
 
-    /// Stops the device because of what its guest or client did: nothing is served until a reset.
+    /// Stops the device because of what its guest or client did, or of what became of its hardware: nothing is served until
+    /// a reset.
     pub fn stop(&self, reason: String) {
         let mut fault = self.fault.lock();
         if fault.is_none() {
@@ -281,13 +478,26 @@ impl Port {
         self.stopped.store(false, Ordering::Release);
     }
 
-    /// Passes queue `number` (transmit queues first): takes and releases its lock, so that any
-    /// burst that was inside has ended, and lets go of the memory that the queue kept. False when it is still busy at `until`.
+    /// Passes queue `number` (transmit queues first, then receive queues, then lanes): takes and releases its lock, so
+    /// that any burst that was inside has ended, and lets go of the memory that the queue kept. False when it is still
+    /// busy at `until`.
     fn pass(&self, number: usize, until: Instant) -> bool {
+        let queues = self.transmit.len() + self.receive.len();
+        if let Some(lane) = number.checked_sub(queues) {
+            let inward = self.lanes[lane].inward.try_lock_until(until);
+            return inward.is_some_and(|mut inward| {
+                inward.reach.forget_if_old(self.pinned.reach());
+                self.memory.release(&mut inward.memory);
+                true
+            });
+        }
         match number.checked_sub(self.transmit.len()) {
             None => {
                 let state = self.transmit[number].state.try_lock_until(until);
-                state.map(|mut state| self.memory.release(&mut state.memory))
+                state.map(|mut state| {
+                    self.memory.release(&mut state.memory);
+                    state.reach.forget_if_old(self.pinned.reach());
+                })
             }
             Some(number) => {
                 let state = self.receive[number].state.try_lock_until(until);
@@ -306,6 +516,8 @@ pub struct Quiescing {
     passed: usize,
     /// Kept until then: dropping it unmaps.
     _before: Option<Arc<Regions>>,
+    /// Let go of as soon as that is so: hardware reaches it until then.
+    reach: Option<Arc<Reach>>,
 }
 
 /// Somebody was still using the old state at the deadline.
@@ -314,22 +526,27 @@ pub struct Quiescing {
 pub struct Stalled(Duration);
 
 impl Quiescing {
-    pub(crate) const fn new(port: Arc<Port>, before: Option<Arc<Regions>>) -> Self {
+    pub(crate) fn new(port: Arc<Port>, before: Option<Arc<Regions>>) -> Self {
+        let reach = before.as_ref().and_then(|_| port.narrow_reach());
         Self {
             port,
             passed: 0,
             _before: before,
+            reach,
         }
     }
 
     fn advance(&mut self, until: Instant) -> bool {
-        let queues = self.port.transmit.len() + self.port.receive.len();
+        let port = &self.port;
+        let queues = port.transmit.len() + port.receive.len() + port.lanes.len();
         while self.passed < queues {
             if !self.port.pass(self.passed, until) {
                 return false;
             }
             self.passed += 1;
         }
+        // Nobody names it to hardware any more, and what hardware was told before ends here.
+        self.reach = None;
         true
     }
 

@@ -6,6 +6,7 @@ use super::claim::Claim;
 use super::coalesce::Coalesce;
 use super::counters::QueueCounters;
 use super::forward::Route;
+use super::lane::{Reach, SendLane};
 use crate::kept::Kept;
 use crate::mem::Regions;
 use crate::ring::{ReceiveRing, TransmitRing};
@@ -46,6 +47,10 @@ pub struct TransmitState {
     pub(super) route: Route,
     /// The device's memory, kept until the lock is passed after a change.
     pub(super) memory: Kept<Regions>,
+    /// A transmit queue of hardware that is its own.
+    pub(super) lane: Option<Box<SendLane>>,
+    /// What that reaches, kept as the memory is.
+    pub(super) reach: Kept<Reach>,
 }
 
 /// A receive queue's ring, under its lock.

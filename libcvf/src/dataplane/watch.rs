@@ -20,6 +20,11 @@ pub enum TapError {
     /// As many look at it as may.
     #[error("{MAX_TAPS} captures of it are running, and that is the limit for one device")]
     TooMany,
+    /// Its frames pass nobody who could copy them.
+    #[error(
+        "hardware works the device's rings itself (data path direct), and its frames pass nobody who could copy them"
+    )]
+    Unseen,
     /// It was taken from the switch.
     #[error("the device is being taken away")]
     Gone,

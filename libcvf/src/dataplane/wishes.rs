@@ -138,6 +138,20 @@ impl Port {
         }
     }
 
+    /// A receive queue is enabled that goes by what was set for it before; what it held back is of another ring.
+    pub fn keep_receive(&self, pair: u16) {
+        if let Some(queue) = self.receive.get(usize::from(pair)) {
+            queue.coalesce.release();
+        }
+    }
+
+    /// A transmit queue is enabled: as [`Self::keep_receive`].
+    pub fn keep_transmit(&self, pair: u16) {
+        if let Some(queue) = self.transmit.get(usize::from(pair)) {
+            queue.coalesce.release();
+        }
+    }
+
     /// Back to what a reset device does: one queue, no hash, nothing held back.
     pub fn forget_wishes(&self) {
         let mut wishes = self.wishes.lock();

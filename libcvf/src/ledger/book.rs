@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::ids::IdSet;
 use super::inventory::{Inventory, Resource};
-use super::request::{Request, Shortage};
+use super::request::{CutError, Request, Shortage};
 use super::slice::{Slice, SliceId};
 use free::FreeList;
 
@@ -40,6 +40,8 @@ struct Book {
     doorbell_pages: FreeList,
     filters: u32,
     owners: BTreeMap<SliceId, (Arc<str>, Request)>,
+    /// The one that nobody may be beside.
+    whole: Option<SliceId>,
     next: u64,
 }
 
@@ -66,6 +68,7 @@ impl Ledger {
             doorbell_pages: FreeList::new(totals.doorbell_pages),
             filters: totals.filters,
             owners: BTreeMap::new(),
+            whole: None,
             next: 0,
         };
         Arc::new(Self {
@@ -83,21 +86,60 @@ impl Ledger {
     /// Cuts a slice: everything that is asked for, the lowest free identifiers, or nothing.
     ///
     /// # Errors
-    /// The first resource of which too little is free.
-    pub fn cut(self: &Arc<Self>, owner: &str, request: &Request) -> Result<Slice, Shortage> {
+    /// The first resource of which too little is free, or who has all of the PF.
+    pub fn cut(self: &Arc<Self>, owner: &str, request: &Request) -> Result<Slice, CutError> {
+        self.cut_from(&mut self.book.lock(), owner, request)
+    }
+
+    /// The same, and nobody else has, or gets, anything of the PF until the slice is given back.
+    ///
+    /// # Errors
+    /// [`CutError`].
+    pub fn cut_whole(self: &Arc<Self>, owner: &str, request: &Request) -> Result<Slice, CutError> {
         let mut book = self.book.lock();
+        if let (None, Some((first, _))) = (book.whole, book.owners.values().next()) {
+            return Err(CutError::NotAlone {
+                pf: self.pf.to_string(),
+                owners: book.owners.len(),
+                first: first.to_string(),
+            });
+        }
+        let slice = self.cut_from(&mut book, owner, request)?;
+        book.whole = Some(slice.id);
+        Ok(slice)
+    }
+
+    /// Who has all of the PF.
+    pub fn whole_of(&self) -> Option<Arc<str>> {
+        let book = self.book.lock();
+        let id = book.whole?;
+        book.owners.get(&id).map(|(name, _)| Arc::clone(name))
+    }
+
+    fn cut_from(
+        self: &Arc<Self>,
+        book: &mut Book,
+        owner: &str,
+        request: &Request,
+    ) -> Result<Slice, CutError> {
+        if let Some((name, _)) = book.whole.and_then(|id| book.owners.get(&id)) {
+            return Err(CutError::Exclusive {
+                pf: self.pf.to_string(),
+                owner: name.to_string(),
+            });
+        }
         let (free, asked) = (book.free(), request.counts());
         for resource in Resource::ALL {
             let i = resource as usize;
             if asked[i] > free[i] {
                 let (asked, free, total) = (asked[i], free[i], self.total[i]);
-                return Err(Shortage {
+                return Err(CutError::Short(Shortage {
                     pf: self.pf.to_string(),
                     resource,
                     asked,
                     free,
                     total,
-                });
+                }));
             }
         }
         let id = SliceId(book.next);
@@ -143,6 +185,9 @@ impl Ledger {
         let mut book = self.book.lock();
         if book.owners.remove(&slice.id).is_none() {
             return;
+        }
+        if book.whole == Some(slice.id) {
+            book.whole = None;
         }
         book.queue_pairs.give(slice.queue_pairs.ranges());
         book.rss_domains.give(slice.rss_domains.ranges());

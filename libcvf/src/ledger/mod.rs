@@ -12,5 +12,5 @@ mod slice;
 pub use book::{Ledger, Owner};
 pub use ids::{DoorbellPage, IdSet, QueuePair, RssDomain, Vector};
 pub use inventory::{Inventory, Resource};
-pub use request::{Request, Shortage};
+pub use request::{CutError, Request, Shortage};
 pub use slice::{Slice, SliceId};

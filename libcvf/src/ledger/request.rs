@@ -49,3 +49,33 @@ pub struct Shortage {
     /// How many there are.
     pub total: u32,
 }
+
+/// Why a slice cannot be cut; nothing was taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CutError {
+    /// Too little of something is left.
+    #[error(transparent)]
+    Short(#[from] Shortage),
+    /// Somebody has all of the PF.
+    #[error(
+        "PF {pf} is whole in the hands of {owner}, whose rings its hardware works itself (data path direct)"
+    )]
+    Exclusive {
+        /// Name of the PF.
+        pf: String,
+        /// Who has it.
+        owner: String,
+    },
+    /// All of it is asked for, and others have parts.
+    #[error(
+        "PF {pf} would have to be whole in one hand, and {owners} others have parts of it, {first} first"
+    )]
+    NotAlone {
+        /// Name of the PF.
+        pf: String,
+        /// How many have parts.
+        owners: usize,
+        /// One of them.
+        first: String,
+    },
+}

@@ -2,6 +2,7 @@
 //!
 //! What is noted here is only ever asked for: it may be long gone, and nothing is accessed.
 
+use super::descriptor_view::DescriptorView;
 use super::prefetch;
 use super::ring_view::RingView;
 use super::slice::WriteSlice;
@@ -32,6 +33,12 @@ impl Ahead {
         let [entry, index] = view.used_lines(index);
         self.note(entry);
         self.note(index);
+    }
+
+    /// Notes where a descriptor is that will be given back in its place.
+    #[inline]
+    pub fn descriptor<const WORDS: usize>(&mut self, view: DescriptorView<'_, WORDS>, index: u16) {
+        self.note(view.address(index));
     }
 
     #[inline]

@@ -1,5 +1,4 @@
-//! The three areas of a queue, whatever its format: translated once, joined where they are
-//! scattered.
+//! The areas of a queue, whatever its format: translated once, joined where they are scattered.
 //!
 //! [`Areas`] keeps the translation between bursts and renews it when the device's memory changed. It
 //! knows sizes and alignments only; what lies in an area is the business of the views.
@@ -9,7 +8,7 @@ use std::sync::Arc;
 use super::fault::Guarded;
 use super::file::MappedFile;
 use super::regions::{Access, Regions, TranslateError};
-use crate::limits::MAX_RING_RUNS;
+use crate::limits::{MAX_AVF_BUFFER, MAX_RING_RUNS, MIN_AVF_BUFFER};
 
 const PAGE: usize = 4096;
 
@@ -18,9 +17,15 @@ const PAGE: usize = 4096;
 pub enum PlaceError {
     /// Not a size of this format.
     #[error(
-        "ring size {0} is not one of this ring format (split: a power of two; packed: 1 to 32768)"
+        "ring size {0} is not one of this ring format (split: a power of two; packed: 1 to 32768; AVF: \
+         64 to 4096 in steps of 32)"
     )]
     Size(u16),
+    /// Not a size of receive buffers, where a ring has one for all.
+    #[error(
+        "receive buffers of {0} bytes: a ring has them of {MIN_AVF_BUFFER} to {MAX_AVF_BUFFER}"
+    )]
+    Buffer(u32),
     /// Misaligned.
     #[error("the {area} at {address:#x} is not aligned to {align} bytes")]
     Align {
@@ -78,18 +83,18 @@ struct Area {
 
 /// The translation of a queue's areas, kept while the device's memory stays as it is.
 #[derive(Debug)]
-pub(super) struct Areas {
-    plans: [AreaPlan; 3],
+pub(super) struct Areas<const COUNT: usize = 3> {
+    plans: [AreaPlan; COUNT],
     serial: u64,
-    areas: [Area; 3],
+    areas: [Area; COUNT],
 }
 
-impl Areas {
+impl<const COUNT: usize> Areas<COUNT> {
     /// Nothing is translated yet.
     ///
     /// # Errors
     /// Alignment.
-    pub(super) fn new(plans: [AreaPlan; 3]) -> Result<Self, PlaceError> {
+    pub(super) fn new(plans: [AreaPlan; COUNT]) -> Result<Self, PlaceError> {
         for plan in &plans {
             if plan.address % plan.align != 0 {
                 return Err(plan.misaligned());
@@ -98,7 +103,7 @@ impl Areas {
         Ok(Self {
             plans,
             serial: 0,
-            areas: Default::default(),
+            areas: std::array::from_fn(|_| Area::default()),
         })
     }
 
@@ -108,11 +113,11 @@ impl Areas {
     /// # Errors
     /// [`PlaceError`] when an area is not (any more) reachable.
     #[inline]
-    pub(super) fn bases(&mut self, regions: &Regions) -> Result<[usize; 3], PlaceError> {
+    pub(super) fn bases(&mut self, regions: &Regions) -> Result<[usize; COUNT], PlaceError> {
         if self.serial != regions.serial() {
             self.translate(regions)?;
         }
-        Ok([self.areas[0].base, self.areas[1].base, self.areas[2].base])
+        Ok(self.areas.each_ref().map(|area| area.base))
     }
 
     #[cold]

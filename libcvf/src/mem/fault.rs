@@ -5,6 +5,14 @@
 //! and returns; the interrupted copy then goes on over zeroes and the data plane, which compares
 //! [`fault_count`] after each burst, stops the device. A fault anywhere else is given back to the
 //! default action: it is a bug of ours.
+//!
+//! Registers of a function are entered, too: the kernel takes them away when the function is reset by somebody else,
+//! sleeps or vanishes. An event of theirs is told then ([`Guarded::enter_with_alarm`]).
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+
+use nix::sys::eventfd::EventFd;
 
 use self::slots::{Slot, Table};
 #[cfg(not(loom))]
@@ -28,20 +36,43 @@ pub fn fault_count() -> u64 {
 
 /// An entry of the table; the mapping it describes must outlive it.
 #[derive(Debug)]
-pub(super) struct Guarded {
+pub(crate) struct Guarded {
     slot: usize,
+    /// Closed once the handler does not find the entry any more.
+    _alarm: Option<Arc<EventFd>>,
 }
 
 impl Guarded {
-    /// Enters `[start, start + len)`. `None` when the table is full.
-    pub(super) fn enter(start: usize, len: usize) -> Option<Self> {
-        let slot = TABLE.enter(start, len, install)?;
-        Some(Self { slot })
+    /// Enters `[start, start + len)`, whole pages that are one mapping which only this entry's owner unmaps. `None` when
+    /// the table is full.
+    pub(crate) fn enter(start: usize, len: usize) -> Option<Self> {
+        Self::enter_as(start, len, None)
     }
 
-    /// True once a fault was contained in this mapping.
-    pub(super) fn faulted(&self) -> bool {
+    /// The same; `alarm` is written to at the first fault.
+    pub(crate) fn enter_with_alarm(start: usize, len: usize, alarm: Arc<EventFd>) -> Option<Self> {
+        Self::enter_as(start, len, Some(alarm))
+    }
+
+    fn enter_as(start: usize, len: usize, alarm: Option<Arc<EventFd>>) -> Option<Self> {
+        let event = alarm.as_ref().map(|alarm| alarm.as_fd().as_raw_fd());
+        let slot = TABLE.enter((start, len), event, install)?;
+        Some(Self {
+            slot,
+            _alarm: alarm,
+        })
+    }
+
+    /// True once a fault was contained in this mapping, or it was withdrawn.
+    #[inline]
+    pub(crate) fn faulted(&self) -> bool {
         TABLE.faulted(self.slot)
+    }
+
+    /// Replaces the mapping as a fault would, so that nothing of what was mapped is held or touched any more. False where
+    /// the kernel refuses.
+    pub(crate) fn withdraw(&self) -> bool {
+        TABLE.withdraw(self.slot, replace)
     }
 }
 
@@ -52,7 +83,7 @@ impl Drop for Guarded {
 }
 
 fn install() {
-    // SAFETY: `on_sigbus` only touches atomics of static life and calls mmap and sigaction, both
+    // SAFETY: `on_sigbus` only touches atomics of static life and calls mmap, write and sigaction, all
     // plain system calls; the action is fully initialised before it is handed over.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -63,26 +94,42 @@ fn install() {
     }
 }
 
+/// Puts private zero pages where a mapping is.
+fn replace(start: usize, len: usize) -> bool {
+    // Huge pages: MAP_FIXED must begin at a huge page boundary of the mapping, so replace all
+    // of it; the device is lost anyway.
+    // SAFETY: the range is exactly one mapping that an entry's owner made and still owns, so
+    // replacing it touches no memory of anybody else; raw pointers into it stay mapped.
+    let replaced = unsafe {
+        libc::mmap(
+            start as *mut libc::c_void,
+            len,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE,
+            -1,
+            0,
+        )
+    };
+    replaced != libc::MAP_FAILED
+}
+
+/// Tells an event. Safe in a signal handler.
+fn tell(alarm: i32) {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: the entry's owner keeps the descriptor open for as long as the handler finds the entry, and the bytes are a
+    // live local. `write` may be called in a handler, and an event that does not block takes it or is full: told already.
+    // What it says in errno is put back: the interrupted thread may be about to read its own.
+    unsafe {
+        let errno = *libc::__errno_location();
+        libc::write(alarm, one.as_ptr().cast(), one.len());
+        *libc::__errno_location() = errno;
+    }
+}
+
 extern "C" fn on_sigbus(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: with SA_SIGINFO the kernel passes a valid siginfo.
     let address = unsafe { (*info).si_addr() } as usize;
-    let contained = TABLE.contain(address, |start, len| {
-        // Huge pages: MAP_FIXED must begin at a huge page boundary of the mapping, so replace all
-        // of it; the device is lost anyway.
-        // SAFETY: the range is exactly one mapping that `MappedFile` made and still owns, so
-        // replacing it touches no memory of anybody else; raw pointers into it stay mapped.
-        let replaced = unsafe {
-            libc::mmap(
-                start as *mut libc::c_void,
-                len,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        replaced != libc::MAP_FAILED
-    });
+    let contained = TABLE.contain(address, replace, tell);
     if contained {
         return;
     }

@@ -8,10 +8,12 @@
 mod ahead;
 mod areas;
 mod copy;
+mod descriptor_view;
 mod fault;
 mod file;
 mod guest;
 mod iovec;
+mod own;
 mod packed_view;
 mod prefetch;
 mod regions;
@@ -22,11 +24,15 @@ mod space;
 
 pub use ahead::Ahead;
 pub use areas::PlaceError;
+pub use descriptor_view::{DescriptorCache, DescriptorView};
+pub(crate) use fault::Guarded;
 pub use fault::fault_count;
 pub use file::{FileError, MappedFile};
 pub use guest::{GuestMemory, MapError, MapRequest};
 pub use iovec::write_frame;
+pub use own::OwnMemory;
 pub use packed_view::{Event, PackedCache, PackedDescriptor, PackedView, Position, UsedDescriptor};
+pub(crate) use regions::Block;
 pub use regions::{Access, ReadCursor, RegionHint, Regions, TranslateError, WriteCursor};
 pub use ring_view::{Descriptor, RingCache, RingPlace, RingView};
 pub use row::{ReadRow, Row, WriteRow};

@@ -53,6 +53,21 @@ impl Region {
     }
 }
 
+/// A region that lies in a file: what a function's DMA may be given to reach.
+#[derive(Clone, Debug)]
+pub(crate) struct Block {
+    /// Its guest address.
+    pub guest: u64,
+    /// Where it is in this process.
+    pub address: usize,
+    /// Bytes.
+    pub size: u64,
+    /// The device may write there.
+    pub writable: bool,
+    /// Keeps it mapped.
+    pub file: Arc<MappedFile>,
+}
+
 /// A snapshot of a device's memory. Shared, never changed.
 #[derive(Debug)]
 pub struct Regions {
@@ -103,6 +118,19 @@ impl Regions {
     /// True when some region has no usable file.
     pub fn lacks_file(&self) -> bool {
         self.iter().any(|r| r.file.is_none())
+    }
+
+    /// What of it lies in files, region by region.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = Block> {
+        self.iter().filter_map(|region| {
+            Some(Block {
+                guest: region.iova,
+                address: region.host,
+                size: region.size,
+                writable: region.write,
+                file: Arc::clone(region.file.as_ref()?),
+            })
+        })
     }
 
     fn iter(&self) -> impl Iterator<Item = &Region> {

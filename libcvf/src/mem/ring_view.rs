@@ -179,6 +179,11 @@ impl RingView<'_> {
         u16::from_le(self.u16_at(self.available + 2).load(Ordering::Acquire))
     }
 
+    /// Up to where entries were used, by whoever worked the ring last.
+    pub fn used_index(&self) -> u16 {
+        u16::from_le(self.u16_at(self.used + 2).load(Ordering::Acquire))
+    }
+
     /// Available entry `index` (taken modulo the size): a descriptor number, unchecked.
     #[inline]
     pub fn available_entry(&self, index: u16) -> u16 {
@@ -249,7 +254,7 @@ impl RingView<'_> {
             Some((at, len))
         };
         // SAFETY: the cursor's regions are mapped for `'m`, and it was made to read.
-        unsafe { row.row.extend(ids, find) }
+        unsafe { row.row.extend(ids.iter().copied(), find) }
     }
 
     /// The buffer of a usual chain, as with [`Self::plain_reads`].
@@ -291,7 +296,7 @@ impl RingView<'_> {
             Some((at, len))
         };
         // SAFETY: the cursor's regions are mapped for `'m`, and it was made to write.
-        unsafe { row.row.extend(ids, find) }
+        unsafe { row.row.extend(ids.iter().copied(), find) }
     }
 
     /// Where the buffer lies of a chain of one descriptor with exactly these flags.

@@ -75,14 +75,14 @@ impl Row {
     #[inline(always)]
     pub(super) unsafe fn extend(
         &mut self,
-        ids: &[u16],
+        ids: impl ExactSizeIterator<Item = u16>,
         mut find: impl FnMut(u16) -> Option<(usize, u32)>,
     ) -> usize {
         // SAFETY: at most `BURST` are ever initialised.
         let spare = unsafe { self.entries.get_unchecked_mut(self.count..) };
         let most = ids.len().min(spare.len());
         let mut added = 0;
-        for (slot, &id) in spare[..most].iter_mut().zip(&ids[..most]) {
+        for (slot, id) in spare[..most].iter_mut().zip(ids) {
             let Some((at, len)) = find(id) else { break };
             slot.write(Entry { at, len });
             added += 1;

@@ -151,6 +151,12 @@ impl<'m> ReadSlice<'m> {
     pub(super) const fn as_raw(&self) -> (*const u8, usize) {
         (self.base, self.len)
     }
+
+    /// Where it is in this process, for whoever looks up where a function's DMA finds it.
+    #[inline]
+    pub(crate) fn address(&self) -> usize {
+        self.base as usize
+    }
 }
 
 impl<'m> WriteSlice<'m> {
@@ -187,6 +193,18 @@ impl<'m> WriteSlice<'m> {
 
     pub(super) const fn as_raw(&self) -> (*mut u8, usize) {
         (self.base, self.len)
+    }
+
+    /// As with [`ReadSlice`].
+    #[inline]
+    pub(crate) fn address(&self) -> usize {
+        self.base as usize
+    }
+
+    /// As something to read.
+    #[inline]
+    pub(crate) fn to_read(self) -> ReadSlice<'m> {
+        ReadSlice::new(self.base as usize, self.len)
     }
 
     /// Asks the processor to fetch the first two lines, to be written.

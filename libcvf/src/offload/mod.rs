@@ -1,4 +1,4 @@
-//! What a NIC would do to a frame: header parse, checksum, segmentation, VLAN edit.
+//! What a NIC would do to a frame: header parse, checksum, CRC of SCTP, segmentation, VLAN edit.
 //!
 //! Pure functions of bytes that were already copied out of guest memory. Nothing here allocates,
 //! locks, panics on any input, or reads guest memory; payload is only ever named by its range.
@@ -6,6 +6,7 @@
 mod addr;
 mod check;
 mod checksum;
+mod crc32c;
 mod error;
 mod flow;
 mod ident;
@@ -18,11 +19,12 @@ mod toeplitz;
 mod vlan;
 
 #[cfg(test)]
-mod testutil;
+pub(crate) mod testutil;
 
 pub use addr::PackedMac;
 pub use check::{ChecksumFix, Deliver};
 pub use checksum::Checksum;
+pub use crc32c::Crc32c;
 pub use error::OffloadError;
 pub use flow::{FrameHash, HashTypes, hash};
 pub use meta::{Accepts, Csum, FrameMeta, Gso};

@@ -3,7 +3,7 @@
 
 /// What a frame is made of.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Spec {
+pub(crate) struct Spec {
     /// (TPID, TCI), outermost first.
     pub tags: Vec<(u16, u16)>,
     pub v6: bool,
@@ -21,20 +21,20 @@ pub(super) struct Spec {
 
 /// A frame and where its headers are.
 #[derive(Clone, Debug)]
-pub(super) struct Built {
+pub(crate) struct Built {
     pub bytes: Vec<u8>,
     pub l3: usize,
     pub l4: usize,
     pub end: usize,
 }
 
-pub(super) const SRC: [u8; 6] = [0x52, 0x54, 0, 1, 2, 3];
-pub(super) const DST: [u8; 6] = [0x52, 0x54, 0, 9, 8, 7];
+pub(crate) const SRC: [u8; 6] = [0x52, 0x54, 0, 1, 2, 3];
+pub(crate) const DST: [u8; 6] = [0x52, 0x54, 0, 9, 8, 7];
 
 impl Spec {
     /// The frame with every length and checksum right, except that the transport checksum is left
     /// for the receiver when `partial`: the field holds the pseudo header's sum.
-    pub(super) fn build(&self, partial: bool) -> Built {
+    pub(crate) fn build(&self, partial: bool) -> Built {
         let mut f = [DST, SRC].concat();
         for (tpid, tci) in &self.tags {
             f.extend(tpid.to_be_bytes());
@@ -131,7 +131,7 @@ impl Spec {
 }
 
 /// RFC 1071, word by word.
-pub(super) fn naive(bytes: &[u8]) -> u16 {
+pub(crate) fn naive(bytes: &[u8]) -> u16 {
     let mut sum = 0_u32;
     for pair in bytes.chunks(2) {
         sum += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
@@ -154,7 +154,7 @@ fn pseudo(frame: &[u8], l3: usize, v6: bool, protocol: u8, length: usize) -> Vec
 
 /// What is read back from one frame. Reading checks all lengths and the IPv4 header's checksum.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Packet {
+pub(crate) struct Packet {
     pub ident: u32,
     /// Of a fragment: offset in bytes, and whether more follow.
     pub fragment: Option<(usize, bool)>,
@@ -166,7 +166,7 @@ pub(super) struct Packet {
     pub verified: bool,
 }
 
-pub(super) fn read(frame: &[u8], l3: usize) -> Packet {
+pub(crate) fn read(frame: &[u8], l3: usize) -> Packet {
     let be16 = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
     let v6 = frame[l3] >> 4 == 6;
     assert_eq!(be16(l3 - 2), if v6 { 0x86dd } else { 0x0800 });
@@ -218,14 +218,14 @@ pub(super) fn read(frame: &[u8], l3: usize) -> Packet {
 }
 
 /// True when `body`'s transport checksum is right for the addresses of `frame`.
-pub(super) fn verify(frame: &[u8], l3: usize, protocol: u8, body: &[u8]) -> bool {
+pub(crate) fn verify(frame: &[u8], l3: usize, protocol: u8, body: &[u8]) -> bool {
     let mut covered = pseudo(frame, l3, frame[l3] >> 4 == 6, protocol, body.len());
     covered.extend(body);
     naive(&covered) == 0
 }
 
 /// The key of Microsoft's verification suite for RSS.
-pub(super) const RSS_KEY: [u8; 40] = [
+pub(crate) const RSS_KEY: [u8; 40] = [
     0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0,
     0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c,
     0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa,

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{Host, QueueRole};
 use crate::control::MacAddr;
 use crate::pci::{AccessError, BarSpec, ConfigSpace, Effects, MsixTable};
+use crate::ring::MailboxMessage;
 
 /// How a driver's doorbell writes reach the device; fixed for the device's life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -235,6 +236,12 @@ pub trait Personality: Send {
     /// the driver is to read there; what is longer than `room` is cut off.
     fn command(&mut self, host: &mut dyn Host, bytes: &[u8], room: usize) -> Vec<u8>;
 
+    /// Carries out a message that the driver put into its mailbox; the answer, and whatever follows from it, goes
+    /// to [`Host::post`]. Nothing happens where there is no mailbox.
+    fn message(&mut self, host: &mut dyn Host, message: MailboxMessage) {
+        let _ = (host, message);
+    }
+
     /// Sets the link state that the driver sees. True if it changed.
     fn set_link(&mut self, host: &mut dyn Host, up: bool) -> bool;
 
@@ -242,6 +249,12 @@ pub trait Personality: Send {
     /// MTU, queue pairs and features are what they were until the device is reset, for a driver has read them
     /// (5.1.4.1 of virtio 1.3 forbids another MTU). True if something is shown or will be.
     fn give(&mut self, host: &mut dyn Host, given: Given) -> bool;
+
+    /// What its driver was allowed was taken back, and its address is this one now. A driver that can be made to ask
+    /// anew is.
+    fn ask_anew(&mut self, host: &mut dyn Host, mac: MacAddr) {
+        let _ = (host, mac);
+    }
 
     /// Asks the driver to announce its addresses to the network. True if the driver will be asked:
     /// it runs and agreed to be.

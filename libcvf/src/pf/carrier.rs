@@ -19,11 +19,47 @@ use crate::limits::BURST;
 /// Called from a thread of the PF with the new state; must not block.
 pub type CarrierWatcher = Box<dyn Fn(bool) + Send + Sync>;
 
-/// The carrier of one interface. Readers never wait.
-pub(super) struct Carrier {
-    interface: String,
+/// Whether a way out has a carrier, and who is told. Readers never wait.
+pub(super) struct LinkState {
+    uplink: String,
     up: AtomicBool,
     watcher: OnceLock<CarrierWatcher>,
+}
+
+impl LinkState {
+    /// Of a way out of this name.
+    pub(super) fn new(uplink: &str, up: bool) -> Self {
+        Self {
+            uplink: uplink.to_owned(),
+            up: AtomicBool::new(up),
+            watcher: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Acquire)
+    }
+
+    /// Only the first is told.
+    pub(super) fn watch(&self, watcher: CarrierWatcher) {
+        let _ = self.watcher.set(watcher);
+    }
+
+    /// Sets it; who watches is told of a change.
+    pub(super) fn set(&self, up: bool) {
+        if self.up.swap(up, Ordering::AcqRel) == up {
+            return;
+        }
+        tracing::info!(uplink = self.uplink, up, "carrier");
+        if let Some(watcher) = self.watcher.get() {
+            watcher(up);
+        }
+    }
+}
+
+/// The carrier of one interface. Readers never wait.
+pub(super) struct Carrier {
+    state: LinkState,
     news: Option<OwnedFd>,
 }
 
@@ -36,9 +72,7 @@ impl Carrier {
             })
             .ok();
         let carrier = Self {
-            interface: interface.to_owned(),
-            up: AtomicBool::new(true),
-            watcher: OnceLock::new(),
+            state: LinkState::new(interface, true),
             news,
         };
         carrier.look();
@@ -46,12 +80,12 @@ impl Carrier {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        self.up.load(Ordering::Acquire)
+        self.state.is_up()
     }
 
     /// Only the first is told.
     pub(super) fn watch(&self, watcher: CarrierWatcher) {
-        let _ = self.watcher.set(watcher);
+        self.state.watch(watcher);
     }
 
     /// Readable when something has happened to some interface.
@@ -76,22 +110,13 @@ impl Carrier {
 
     /// Its interface is gone.
     pub(super) fn lost(&self) {
-        self.is(false);
+        self.state.set(false);
     }
 
     fn look(&self) {
         // Where it cannot be asked, moved into another namespace for example, frames may pass all the same.
-        self.is(sys::carrier(&self.interface).unwrap_or(true));
-    }
-
-    fn is(&self, up: bool) {
-        if self.up.swap(up, Ordering::AcqRel) == up {
-            return;
-        }
-        tracing::info!(uplink = self.interface, up, "carrier");
-        if let Some(watcher) = self.watcher.get() {
-            watcher(up);
-        }
+        self.state
+            .set(sys::carrier(&self.state.uplink).unwrap_or(true));
     }
 }
 

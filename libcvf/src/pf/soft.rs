@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::tap::{Tap, TapConfig, TapError, TapReader};
+use super::error::{PfError, check_workers};
+use super::tap::{Tap, TapConfig, TapReader};
 use super::{CarrierWatcher, PhysicalFunction, UplinkState};
 use crate::dataplane::{Endpoint, Fabric};
 use crate::ledger::{Ledger, Request};
-use crate::limits::{MAX_FILTER_MACS, MAX_PF_QUEUE_PAIRS, MAX_WORKERS};
-use crate::switch::{PortConfig, SwitchError};
+use crate::limits::{MAX_FILTER_MACS, MAX_PF_QUEUE_PAIRS};
+use crate::switch::PortConfig;
 
 /// The way out of a soft PF.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,7 +56,8 @@ impl SoftPfConfig {
         }
     }
 
-    fn totals(&self) -> Request {
+    /// What its ledger has.
+    pub(super) fn totals(&self) -> Request {
         let pairs = self.queue_pairs;
         Request {
             queue_pairs: pairs,
@@ -66,51 +68,6 @@ impl SoftPfConfig {
             filters: self.filters.unwrap_or(MAX_FILTER_MACS as u32 * pairs),
         }
     }
-}
-
-/// Why a soft PF cannot be.
-#[derive(Debug, thiserror::Error)]
-pub enum PfError {
-    /// Out of range.
-    #[error("PF {name}: {count} queue pairs refused: give 1 to {MAX_PF_QUEUE_PAIRS}")]
-    QueuePairs {
-        /// The PF.
-        name: String,
-        /// What was asked for.
-        count: u32,
-    },
-    /// Out of range.
-    #[error("PF {name}: {count} workers refused: give 1 to {MAX_WORKERS}")]
-    Workers {
-        /// The PF.
-        name: String,
-        /// What was asked for.
-        count: u16,
-    },
-    /// A thread could not be started.
-    #[error("PF {name}: starting its workers: {source}")]
-    Thread {
-        /// The PF.
-        name: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The way out.
-    #[error("PF {name}: {source}")]
-    Tap {
-        /// The PF.
-        name: String,
-        /// Why.
-        source: TapError,
-    },
-    /// The switch.
-    #[error("PF {name}: {source}")]
-    Switch {
-        /// The PF.
-        name: String,
-        /// Why.
-        source: SwitchError,
-    },
 }
 
 /// A running soft PF. Its threads end when it is dropped.
@@ -136,12 +93,7 @@ impl SoftPf {
                 count: config.queue_pairs,
             });
         }
-        if !(1..=MAX_WORKERS).contains(&config.workers) {
-            return Err(PfError::Workers {
-                name: name(),
-                count: config.workers,
-            });
-        }
+        check_workers(&config.name, config.workers)?;
         let thread = |source| PfError::Thread {
             name: name(),
             source,

@@ -4,8 +4,10 @@ use super::frames::Frames;
 use super::header;
 use super::payload::{Payload, Rest};
 use crate::limits::{BURST, FLOW_COPY, MAX_FRAME_PIECES, MAX_SEGMENT_HEADERS};
-use crate::mem::{ReadRow, ReadSlice, Row, SliceList, SlicePool, WriteRow, WriteSlice};
-use crate::offload::{FrameHash, FrameMeta, PackedMeta};
+use crate::mem::{ReadRow, ReadSlice, Row, SliceList, SlicePool};
+use crate::offload::{FrameHash, PackedMeta, ethertype};
+
+mod copies;
 
 /// Why a frame is not one, although its ring is fine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub enum FrameFault {
     Long,
     /// Scattered over more pieces than a burst holds.
     Scattered,
+    /// What its sender asks for contradicts its headers.
+    Contradicted,
     /// None: it was dropped, and counted, before anybody looked at it.
     Refused,
 }
@@ -35,6 +39,8 @@ pub struct Frame<'m> {
     pub(super) next: u32,
     /// Bytes of its beginning that were copied.
     head: u16,
+    /// Of these, bytes that were put in: its sender's memory does not have them.
+    lead: u16,
 }
 
 impl<'m> Frame<'m> {
@@ -48,13 +54,14 @@ impl<'m> Frame<'m> {
             more: 0,
             next: 0,
             head: 0,
+            lead: 0,
         }
     }
 
     /// Its bytes.
     #[inline]
     pub const fn len(&self) -> usize {
-        self.start.len() + self.more as usize
+        self.lead as usize + self.start.len() + self.more as usize
     }
 
     /// True without a byte.
@@ -63,7 +70,7 @@ impl<'m> Frame<'m> {
         self.len() == 0
     }
 
-    /// Its bytes; `pieces` is its burst's list.
+    /// Its bytes, as its sender has them; `pieces` is its burst's list.
     #[inline]
     fn bytes<'a>(&self, pieces: &'a SliceList<'m>) -> Payload<'a>
     where
@@ -74,6 +81,16 @@ impl<'m> Frame<'m> {
             next: self.next as usize,
         };
         Payload::new(self.start, self.more as usize, rest)
+    }
+
+    /// What of its bytes follows the first `len`, among which are all that were put in.
+    #[inline]
+    fn rest<'a>(&self, pieces: &'a SliceList<'m>, len: usize) -> Payload<'a>
+    where
+        'm: 'a,
+    {
+        let skip = len - usize::from(self.lead).min(len);
+        self.bytes(pieces).range(skip..usize::MAX)
     }
 
     /// Leaves out the first `len` bytes.
@@ -121,6 +138,7 @@ struct Odd {
     more: u32,
     next: u32,
     head: u16,
+    lead: u16,
     fault: Option<FrameFault>,
 }
 
@@ -228,6 +246,21 @@ impl<'m> Burst<'m> {
         true
     }
 
+    /// Adds a frame that lies in memory of ours which hardware has filled; false when the burst is full.
+    pub fn push_slice(&mut self, meta: PackedMeta, bytes: ReadSlice<'m>) -> bool {
+        let mut frame = Frame::new(bytes);
+        frame.meta = meta;
+        let index = self.len();
+        if !self.add(frame) {
+            return false;
+        }
+        if let Some(start) = bytes.start().filter(|_| meta.is_plain()) {
+            self.room.starts[index % BURST] = start;
+            self.usual.add(Frames::one(index));
+        }
+        true
+    }
+
     /// Adds a frame of a chain that was walked, header included.
     pub(super) fn add(&mut self, frame: Frame<'m>) -> bool {
         let index = self.len();
@@ -249,9 +282,25 @@ impl<'m> Burst<'m> {
                 more: frame.more,
                 next: frame.next,
                 head: frame.head,
+                lead: frame.lead,
                 fault: frame.fault,
             };
         }
+    }
+
+    /// Copies the first bytes of every frame that nothing was found out about yet: none has a header in front, and all
+    /// have so many bytes.
+    pub(super) fn read_starts(&mut self) {
+        self.front = 0;
+        let mut usual = Frames::default();
+        let starts = self.row.starts(0).zip(&mut self.room.starts);
+        for (index, (start, copy)) in starts.enumerate() {
+            if let Some((_, start)) = start {
+                *copy = start;
+                usual.add(Frames::one(index));
+            }
+        }
+        self.usual = usual.without(self.walked);
     }
 
     /// Reads and skips the header, of `front` bytes, of every frame that has a sane length. A hash in it
@@ -322,6 +371,7 @@ impl<'m> Burst<'m> {
             more: odd.more,
             next: odd.next,
             head: odd.head,
+            lead: odd.lead,
         })
     }
 
@@ -341,6 +391,39 @@ impl<'m> Burst<'m> {
                 self.set_odd(index, frame);
             }
         }
+    }
+
+    /// Copies the beginning of an odd frame, up to `len` bytes, and lets `edit` change it: it is given the copy with
+    /// room behind it, its bytes, and what follows them, and returns how many it has now, never fewer, and what
+    /// travels beside the frame. What is copied then is what counts.
+    pub(super) fn edit<E>(
+        &mut self,
+        index: usize,
+        len: usize,
+        edit: impl FnOnce(
+            &mut [u8; MAX_SEGMENT_HEADERS],
+            usize,
+            Payload<'_>,
+        ) -> Result<(usize, PackedMeta), E>,
+    ) -> Result<(), E> {
+        let copied = self.copy_head(index, len).len();
+        let Some(mut frame) = self.frame(index).filter(|_| self.walked.has(index)) else {
+            return Ok(());
+        };
+        let Some(head) = self.room.heads.get_mut(index) else {
+            return Ok(());
+        };
+        let rest = frame.rest(&self.pieces, copied);
+        let edited = edit(head, copied, rest).map(|(now, meta)| {
+            frame.lead += now.saturating_sub(copied) as u16;
+            frame.head = now.max(copied) as u16;
+            frame.meta = meta;
+        });
+        if edited.is_err() {
+            frame.fault = Some(FrameFault::Contradicted);
+        }
+        self.set_odd(index, frame);
+        edited
     }
 
     /// The frames, in the order the driver made them available.
@@ -382,7 +465,7 @@ impl<'m> Burst<'m> {
         self.hashed = Frames::default();
     }
 
-    /// The bytes of frame `index` as its sender may still change them.
+    /// The bytes of frame `index` as its sender has them and may still change them.
     #[inline]
     pub fn payload(&self, index: usize) -> Option<Payload<'_>> {
         self.frame(index).map(|frame| frame.bytes(&self.pieces))
@@ -406,13 +489,32 @@ impl<'m> Burst<'m> {
         }
         let from = usize::from(frame.head);
         let to = len.min(frame.len()).min(head.len()).max(from);
-        frame
-            .bytes(&self.pieces)
-            .range(from..to)
-            .read(&mut head[from..to]);
+        frame.rest(&self.pieces, from).read(&mut head[from..to]);
         frame.head = to as u16;
         self.set_odd(index, frame);
         self.room.heads.get(index).map_or(&[], |head| &head[..to])
+    }
+
+    /// Those of `frames` that have a VLAN tag of a customer's, or may have: of which too little was copied.
+    #[inline]
+    pub(super) fn tagged(&self, frames: Frames) -> Frames {
+        let mut tagged = Frames::default();
+        for index in frames {
+            let kind = self.frame(index).and_then(|frame| {
+                let kind = self.head(index, &frame).get(12..14)?;
+                Some(u16::from_be_bytes([kind[0], kind[1]]))
+            });
+            if kind.is_none_or(|kind| kind == ethertype::VLAN) {
+                tagged.add(Frames::one(index));
+            }
+        }
+        tagged
+    }
+
+    /// True if a hash was set for any frame since they were forgotten.
+    #[inline]
+    pub(super) const fn hashes(&self) -> bool {
+        !self.hashed.is_empty()
     }
 
     /// The copied beginning of a frame.
@@ -433,69 +535,9 @@ impl<'m> Burst<'m> {
         match self.frame(index) {
             Some(frame) => {
                 let head = self.head(index, &frame);
-                let bytes = frame.bytes(&self.pieces);
-                (head, bytes.range(head.len()..usize::MAX))
+                (head, frame.rest(&self.pieces, head.len()))
             }
             None => (&[], Payload::from(&[][..])),
         }
-    }
-
-    /// Copies frames about which nothing is said and that are in one piece, each behind a header of
-    /// `FRONT` bytes that says nothing but their hash, each into one buffer of `row`, until one does not
-    /// fit. `row` then says how long each has become. Returns those that are done and their bytes.
-    #[inline]
-    pub(super) fn copy_plain<const FRONT: usize>(
-        &self,
-        frames: Frames,
-        row: &mut WriteRow<'_>,
-    ) -> (Frames, u64) {
-        let mut said = [0; FRONT];
-        said[..header::LEN].copy_from_slice(&header::build(&FrameMeta::default(), 1));
-        let front = |index| {
-            let mut front = said;
-            if FRONT == header::HASH_LEN {
-                front[header::LEN..].copy_from_slice(&header::hash_bytes(self.hash(index)));
-            }
-            front
-        };
-        let (mut left, mut bytes, mut nth) = (frames, 0, 0);
-        while let Some(first) = left.first() {
-            let wanted = left.and(self.usual).row_at(first);
-            if wanted > 0 {
-                let starts = &self.room.starts;
-                let run = (first, wanted);
-                let (count, more) = self.row.copy_to(run, self.front, starts, (row, nth), front);
-                bytes += more;
-                nth += count;
-                left.remove(Frames::row(first, count));
-                if count < wanted {
-                    break;
-                }
-            } else {
-                let Some(len) = self.copy_odd(first, row.get(nth), &front(first)) else {
-                    break;
-                };
-                row.shorten(nth, FRONT + len);
-                bytes += len as u64;
-                nth += 1;
-                left.remove(Frames::one(first));
-            }
-        }
-        (frames.without(left), bytes)
-    }
-
-    /// As [`Self::copy_plain`], for one that is not usual; its bytes, `None` if that is not possible.
-    fn copy_odd(&self, index: usize, to: Option<WriteSlice<'_>>, front: &[u8]) -> Option<usize> {
-        let (frame, to) = (self.frame(index)?, to?);
-        let len = frame.len();
-        if frame.more > 0 || !frame.meta.is_plain() || to.len() < front.len() + len {
-            return None;
-        }
-        let body = to.skip(front.len());
-        // All of it as it is now, and over that what was decided about.
-        frame.start.copy_to(body);
-        body.write(self.head(index, &frame));
-        to.write(front);
-        Some(len)
     }
 }

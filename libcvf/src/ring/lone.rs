@@ -28,15 +28,16 @@ impl<'m> Lone<'m> {
         Some(Self { id, bytes, start })
     }
 
+    /// The frame in `buffer`, without a header in front; `None` if it is shorter than usual ones.
+    #[inline]
+    pub(super) fn bare(id: u16, bytes: ReadSlice<'m>) -> Option<Self> {
+        let start = bytes.start()?;
+        Some(Self { id, bytes, start })
+    }
+
     /// A frame in local memory, to try a receive ring with; `None` if it is shorter than usual ones.
     pub fn of(bytes: &'m [u8]) -> Option<Self> {
-        let bytes = ReadSlice::from(bytes);
-        let start = bytes.start()?;
-        Some(Self {
-            id: 0,
-            bytes,
-            start,
-        })
+        Self::bare(0, bytes.into())
     }
 
     /// How many bytes it has.

@@ -1,8 +1,9 @@
-//! Guest ring formats behind one pair of traits: bursts in, bursts out.
+//! Guest ring formats behind one pair of traits, virtio's and AVF's: bursts in, bursts out.
 //!
 //! A ring owns its position and its notification state. It knows nothing about switching or policy,
 //! and it is driven under its queue's lock by one thread at a time.
 
+mod avf;
 mod burst;
 mod chain;
 mod control;
@@ -11,7 +12,9 @@ mod control_split;
 mod frames;
 pub(crate) mod header;
 mod indirect;
+mod lend;
 mod lone;
+mod mailbox;
 mod notify;
 mod packed_chain;
 mod packed_notify;
@@ -22,11 +25,14 @@ mod payload;
 mod split_rx;
 mod split_tx;
 
+pub use avf::{AvfReceive, AvfRing, AvfTransmit, DescriptorError, Tail};
 pub use burst::{Burst, BurstBuffers, Frame, FrameFault};
 pub use chain::ChainError;
 pub use control::{Command, ControlRing};
 pub use frames::Frames;
+pub use lend::{Borrowed, Lender};
 pub use lone::Lone;
+pub use mailbox::{Mailbox, MailboxError, MailboxMessage, MailboxPlace, MailboxReply, MailboxSide};
 pub use packed_rx::PackedReceive;
 pub use packed_tx::PackedTransmit;
 pub use payload::Payload;
@@ -99,6 +105,22 @@ pub enum RingError {
         /// What is wrong.
         source: ChainError,
     },
+    /// A driver's tail is no descriptor.
+    #[error("the tail {tail} is beyond a ring of {size}")]
+    Tail {
+        /// What the driver wrote.
+        tail: u32,
+        /// Descriptors.
+        size: u16,
+    },
+    /// A descriptor of a ring without chains is malformed.
+    #[error("descriptor {index}: {source}")]
+    Descriptor {
+        /// Which.
+        index: u16,
+        /// What is wrong.
+        source: DescriptorError,
+    },
 }
 
 /// What became of a frame that was pushed.
@@ -112,6 +134,15 @@ pub enum Pushed {
     TooSmall,
 }
 
+/// A buffer that its driver gets back later than others of its burst, or that is to be filled later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Token {
+    /// What its driver calls it.
+    pub(crate) id: u16,
+    /// Descriptors of the ring that it stands for, where that matters.
+    pub(crate) slots: u16,
+}
+
 /// Guest to device.
 pub trait TransmitRing: Send {
     /// Takes frames into a burst that is empty, until it is full or the ring empty.
@@ -120,11 +151,25 @@ pub trait TransmitRing: Send {
     /// [`RingError`]; what the burst holds then is not to be used.
     fn take<'m>(&mut self, regions: &'m Regions, burst: &mut Burst<'m>) -> Result<(), RingError>;
 
-    /// Gives every frame of the burst back. True: the driver wants an interrupt.
+    /// Gives every frame of the burst back but those of `kept`. True: the driver wants an interrupt.
     ///
     /// # Errors
     /// [`RingError::Away`].
-    fn give_back(&mut self, regions: &Regions, burst: &Burst<'_>) -> Result<bool, RingError>;
+    fn give_back(
+        &mut self,
+        regions: &Regions,
+        burst: &Burst<'_>,
+        kept: Frames,
+    ) -> Result<bool, RingError>;
+
+    /// What stands for frame `index` of the burst that was taken last, for [`Self::complete`].
+    fn token(&self, burst: &Burst<'_>, index: usize) -> Option<Token>;
+
+    /// Gives frames back that were kept before. True: the driver wants an interrupt.
+    ///
+    /// # Errors
+    /// [`RingError::Away`].
+    fn complete(&mut self, regions: &Regions, tokens: &[Token]) -> Result<bool, RingError>;
 
     /// The frame at the ring's head, if it is the only one and a usual one. It stays where it is.
     fn lone<'m>(&mut self, regions: &'m Regions) -> Option<Lone<'m>>;
@@ -203,6 +248,11 @@ pub trait ReceiveRing: Send {
         head: &[u8],
         tail: Payload<'_>,
     ) -> Result<Pushed, RingError>;
+
+    /// Itself as one whose buffers somebody else fills, if it can be that.
+    fn lender(&mut self) -> Option<&mut dyn Lender> {
+        None
+    }
 
     /// Makes pushed frames visible. True: the driver wants an interrupt.
     ///

@@ -64,6 +64,15 @@ impl Notify {
         }
     }
 
+    /// The same of a ring in which somebody else has used entries up to `used`.
+    pub(super) fn resumed(event_idx: bool, used: u16) -> Self {
+        Self {
+            decided: used,
+            before: used,
+            ..Self::new(event_idx)
+        }
+    }
+
     /// After used entries up to `used` were published: does the driver want an interrupt?
     pub(super) fn wants_interrupt(&mut self, view: impl SplitWishes, used: u16) -> bool {
         // The driver writes its threshold, then looks at the used index; we the other way round.

@@ -105,7 +105,7 @@ proptest! {
                 }
                 seen += burst.len();
                 prop_assert_eq!(driver.poll(features.in_order), None, "not given back yet");
-                ring.give_back(&regions, &burst).unwrap();
+                ring.give_back(&regions, &burst, Frames::default()).unwrap();
                 given.extend(driver.poll_all(features.in_order));
             }
             let expected: Vec<_> = made.iter().map(|(id, ..)| (*id, None)).collect();
@@ -213,7 +213,7 @@ proptest! {
             }
             let mut burst = room.lend();
             ring.take(&regions, &mut burst).unwrap();
-            let wanted = ring.give_back(&regions, &burst).unwrap();
+            let wanted = ring.give_back(&regions, &burst, Frames::default()).unwrap();
             driver.poll_all(false);
             let now = used + u64::from(count);
             prop_assert_eq!(wanted, (used..now).contains(&event));
@@ -234,7 +234,11 @@ fn interrupts_follow_the_drivers_flags() {
         driver.offer(&[80], 0, false).unwrap();
         let mut burst = room.lend();
         ring.take(&regions, &mut burst).unwrap();
-        assert_eq!(ring.give_back(&regions, &burst), Ok(wanted), "{flags}");
+        assert_eq!(
+            ring.give_back(&regions, &burst, Frames::default()),
+            Ok(wanted),
+            "{flags}"
+        );
         driver.poll_all(false);
     }
 }
@@ -275,7 +279,7 @@ fn virtio_2_8_9_a_batch_is_given_back_as_one_descriptor() {
     let before = driver.read(0, 16 * 32);
     let mut burst = room.lend();
     ring.take(&regions, &mut burst).unwrap();
-    ring.give_back(&regions, &burst).unwrap();
+    ring.give_back(&regions, &burst, Frames::default()).unwrap();
     let after = driver.read(0, 16 * 32);
     assert_eq!(before[16..], after[16..], "only the first was written");
     assert_eq!(driver.poll(true).map(|all| all.len()), Some(6));
@@ -391,7 +395,7 @@ fn a_frame_over_too_many_pieces_is_given_back_whole() {
     ring.take(&regions, &mut burst).unwrap();
     let faults: Vec<_> = burst.frames().map(|frame| frame.fault).collect();
     assert_eq!(faults, [Some(FrameFault::Scattered), None]);
-    ring.give_back(&regions, &burst).unwrap();
+    ring.give_back(&regions, &burst, Frames::default()).unwrap();
     assert_eq!(driver.poll_all(false).len(), 2);
     assert_eq!(driver.free, 2048);
 }

@@ -7,7 +7,7 @@ use super::packed_chain::{Extent, PackedWalk};
 use super::packed_notify::PackedNotify;
 use super::packed_used::UsedBurst;
 use super::split_tx::{fault, lengths};
-use super::{Lone, RingError, RingFeatures, TransmitRing};
+use super::{Frames, Lone, RingError, RingFeatures, Token, TransmitRing};
 use crate::limits::BURST;
 use crate::mem::{
     Access, PackedCache, PackedDescriptor, PlaceError, Position, ReadSlice, RegionHint, Regions,
@@ -137,9 +137,20 @@ impl TransmitRing for PackedTransmit {
         Ok(())
     }
 
-    fn give_back(&mut self, regions: &Regions, _: &Burst<'_>) -> Result<bool, RingError> {
+    fn give_back(
+        &mut self,
+        regions: &Regions,
+        _: &Burst<'_>,
+        kept: Frames,
+    ) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
         match self.taken.last() {
+            // A driver of a device that keeps some was not offered to have them in order.
+            _ if !kept.is_empty() => {
+                let given = self.taken.iter().enumerate();
+                let given = given.filter(|(index, _)| !kept.has(*index));
+                self.used.add(view, given.map(|(_, extent)| (*extent, 0)));
+            }
             // 2.8.9: one descriptor with the last buffer's id stands for the whole batch.
             Some(last) if self.features.in_order => {
                 let slots = self.taken.iter().map(|extent| extent.slots).sum();
@@ -150,6 +161,21 @@ impl TransmitRing for PackedTransmit {
                 .add(view, self.taken.iter().map(|extent| (*extent, 0))),
         }
         self.taken.clear();
+        self.used.publish(view);
+        Ok(self.notify.wants_interrupt(view, self.used.next()))
+    }
+
+    fn token(&self, _: &Burst<'_>, index: usize) -> Option<Token> {
+        let Extent { id, slots } = *self.taken.get(index)?;
+        Some(Token { id, slots })
+    }
+
+    fn complete(&mut self, regions: &Regions, tokens: &[Token]) -> Result<bool, RingError> {
+        let view = self.cache.view(regions)?;
+        let extents = tokens
+            .iter()
+            .map(|&Token { id, slots }| (Extent { id, slots }, 0));
+        self.used.add(view, extents);
         self.used.publish(view);
         Ok(self.notify.wants_interrupt(view, self.used.next()))
     }

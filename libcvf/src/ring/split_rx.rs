@@ -6,11 +6,13 @@ use super::chain::{Stop, Walk};
 use super::header;
 use super::notify::Notify;
 use super::payload::Payload;
-use super::{Burst, Frames, Lone, Pushed, ReceiveRing, RingError, RingFeatures};
+use super::{
+    Borrowed, Burst, Frames, Lender, Lone, Pushed, ReceiveRing, RingError, RingFeatures, Token,
+};
 use crate::limits::{BURST, MAX_FRAME_PIECES, MAX_MERGED_BUFFERS};
 use crate::mem::{
     Access, Ahead, PlaceError, ReadSlice, RegionHint, Regions, RingCache, RingPlace, RingView,
-    SliceList, SlicePool, WriteRow,
+    SliceList, SlicePool, TranslateError, WriteRow,
 };
 use crate::offload::FrameMeta;
 
@@ -27,6 +29,8 @@ pub struct SplitReceive {
     next: u16,
     /// The available index when it was last looked at.
     seen: u16,
+    /// The driver was asked to ring when it posts buffers.
+    awaited: bool,
     pieces: SlicePool,
     /// Buffers of the frame in hand: descriptor number and bytes.
     buffers: Vec<(u16, u64)>,
@@ -64,6 +68,7 @@ impl SplitReceive {
             hint: RegionHint::default(),
             next: 0,
             seen: 0,
+            awaited: false,
             pieces: SlicePool::new(MAX_FRAME_PIECES),
             buffers: Vec::with_capacity(MAX_MERGED_BUFFERS),
             done: Done {
@@ -71,6 +76,24 @@ impl SplitReceive {
                 entries: ArrayVec::new(),
             },
         })
+    }
+
+    /// A ring at `place` where somebody else has used its entries in order, up to the used index that stands there.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn resume(
+        place: RingPlace,
+        features: RingFeatures,
+        regions: &Regions,
+    ) -> Result<Self, PlaceError> {
+        let mut ring = Self::new(place, features, regions)?;
+        let view = ring.cache.view(regions)?;
+        let at = view.used_index();
+        ring.notify = Notify::resumed(features.event_idx, at);
+        ring.notify.suppress(view, at);
+        (ring.next, ring.seen, ring.done.used) = (at, at, at);
+        Ok(ring)
     }
 }
 
@@ -250,10 +273,14 @@ impl ReceiveRing for SplitReceive {
         let view = self.cache.view(regions)?;
         self.done.write(view);
         view.publish_used(self.done.used);
-        if self.features.event_idx {
+        if self.features.event_idx && !self.awaited {
             self.notify.suppress(view, self.next);
         }
         Ok(self.notify.wants_interrupt(view, self.done.used))
+    }
+
+    fn lender(&mut self) -> Option<&mut dyn Lender> {
+        Some(self)
     }
 
     fn hold(&mut self) {
@@ -293,5 +320,84 @@ impl ReceiveRing for SplitReceive {
 
     fn faulted(&self) -> bool {
         self.cache.faulted()
+    }
+}
+
+impl Lender for SplitReceive {
+    fn borrow(
+        &mut self,
+        regions: &Regions,
+        len: u32,
+        wanted: &dyn Fn(usize) -> bool,
+    ) -> Result<Option<Borrowed>, RingError> {
+        if self.waiting(regions)? == 0 {
+            return Ok(None);
+        }
+        let view = self.cache.view(regions)?;
+        let front = self.features.header_len();
+        let id = view.available_entry(self.next);
+        let mut cursor = regions.writable_cursor(&mut self.hint);
+        let least = front + len as usize;
+        let buffer = view.plain_write(id, &mut cursor);
+        let Some(buffer) = buffer.filter(|buffer| buffer.len() >= least) else {
+            return Ok(None);
+        };
+        let place = buffer.skip(front).address();
+        // Its address is read once more, and whoever uses it looks it up: it is for the header alone.
+        let Some(descriptor) = view.descriptor(id).filter(|_| wanted(place)) else {
+            return Ok(None);
+        };
+        self.next = self.next.wrapping_add(1);
+        Ok(Some(Borrowed {
+            token: Token { id, slots: 1 },
+            address: descriptor.address,
+            len: buffer.len() as u32,
+            front: front as u32,
+            place,
+        }))
+    }
+
+    fn waiting(&mut self, regions: &Regions) -> Result<u16, RingError> {
+        let view = self.cache.view(regions)?;
+        let to = view.available_index();
+        let waiting = to.wrapping_sub(self.next);
+        if waiting > view.size() {
+            return Err(RingError::IndexJump {
+                from: self.next,
+                to,
+                size: view.size(),
+            });
+        }
+        self.seen = to;
+        Ok(waiting)
+    }
+
+    fn fill(
+        &mut self,
+        regions: &Regions,
+        meta: &FrameMeta,
+        borrowed: &Borrowed,
+        len: u32,
+    ) -> Result<(), RingError> {
+        let lent = borrowed.lent(regions, len).ok_or(RingError::Chain {
+            head: borrowed.token.id,
+            source: TranslateError::Unmapped(borrowed.address).into(),
+        })?;
+        let header = header::build_hash(meta, 1);
+        lent.write(&header[..self.features.header_len()]);
+        let view = self.cache.view(regions)?;
+        self.done.stage(view, borrowed.token.id, lent.len() as u32);
+        Ok(())
+    }
+
+    fn await_buffers(&mut self, regions: &Regions, on: bool) -> Result<bool, RingError> {
+        let view = self.cache.view(regions)?;
+        self.awaited = on;
+        if on {
+            self.notify.arm(view, self.next);
+        } else {
+            self.notify.suppress(view, self.next);
+        }
+        Ok(view.available_index() != self.next)
     }
 }

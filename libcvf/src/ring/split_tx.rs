@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::burst::{Burst, Frame, FrameFault};
 use super::chain::{Stop, Walk};
 use super::notify::Notify;
-use super::{Lone, RingError, RingFeatures, TransmitRing};
+use super::{Frames, Lone, RingError, RingFeatures, Token, TransmitRing};
 use crate::limits::{BURST, MAX_FRAME};
 use crate::mem::{Access, PlaceError, ReadSlice, RegionHint, Regions, RingCache, RingPlace};
 
@@ -45,6 +45,22 @@ impl SplitTransmit {
             next: 0,
             used: 0,
         })
+    }
+
+    /// A ring at `place` where somebody else has used its entries in order, up to the used index that stands there.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn resume(
+        place: RingPlace,
+        features: RingFeatures,
+        regions: &Regions,
+    ) -> Result<Self, PlaceError> {
+        let mut ring = Self::new(place, features, regions)?;
+        let at = ring.cache.view(regions)?.used_index();
+        ring.notify = Notify::resumed(features.event_idx, at);
+        (ring.next, ring.used) = (at, at);
+        Ok(ring)
     }
 }
 
@@ -138,10 +154,32 @@ impl TransmitRing for SplitTransmit {
         Ok(())
     }
 
-    fn give_back(&mut self, regions: &Regions, burst: &Burst<'_>) -> Result<bool, RingError> {
+    fn give_back(
+        &mut self,
+        regions: &Regions,
+        burst: &Burst<'_>,
+        kept: Frames,
+    ) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
         let ids = burst.room.ids.iter().take(burst.len());
-        self.used = view.set_used_all(self.used, ids.map(|id| (*id, 0)));
+        self.used = if kept.is_empty() {
+            view.set_used_all(self.used, ids.map(|id| (*id, 0)))
+        } else {
+            let given = ids.enumerate().filter(|(index, _)| !kept.has(*index));
+            view.set_used_all(self.used, given.map(|(_, id)| (*id, 0)))
+        };
+        view.publish_used(self.used);
+        Ok(self.notify.wants_interrupt(view, self.used))
+    }
+
+    fn token(&self, burst: &Burst<'_>, index: usize) -> Option<Token> {
+        let id = burst.room.ids[..burst.len()].get(index)?;
+        Some(Token { id: *id, slots: 1 })
+    }
+
+    fn complete(&mut self, regions: &Regions, tokens: &[Token]) -> Result<bool, RingError> {
+        let view = self.cache.view(regions)?;
+        self.used = view.set_used_all(self.used, tokens.iter().map(|token| (token.id, 0)));
         view.publish_used(self.used);
         Ok(self.notify.wants_interrupt(view, self.used))
     }

@@ -201,7 +201,7 @@ proptest! {
             prop_assert_eq!(&got, &bytes[head.len()..]);
         }
         prop_assert_eq!(driver.used(), 0, "nothing is given back before its time");
-        ring.give_back(&regions, &burst).unwrap();
+        ring.give_back(&regions, &burst, Frames::default()).unwrap();
         prop_assert_eq!(driver.used(), made.len() as u16);
         for (index, (head, _)) in made.iter().enumerate() {
             prop_assert_eq!(driver.used_entry(index as u16), (u32::from(*head), 0));
@@ -456,7 +456,7 @@ fn a_burst_is_bounded_and_the_rest_waits() {
         let mut burst = buffers.lend();
         ring.take(&regions, &mut burst).unwrap();
         seen.push(burst.len());
-        ring.give_back(&regions, &burst).unwrap();
+        ring.give_back(&regions, &burst, Frames::default()).unwrap();
     }
     assert_eq!(seen, [32, 8, 0]);
 }

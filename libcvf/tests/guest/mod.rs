@@ -33,6 +33,7 @@ pub fn spec(last: u8) -> CvfSpec {
     CvfSpec {
         name: format!("cvf{last}"),
         uuid: [last; 16],
+        model: Default::default(),
         mac: MacAddr([2, 0, 0, 0, 0, last]),
         mtu: 1500,
         vlan: None,
@@ -41,11 +42,12 @@ pub fn spec(last: u8) -> CvfSpec {
         doorbells: Doorbells::Trapped,
         interrupts: Interrupts::Msix,
         ring_formats: RingFormats::Split,
+        data_path: libcvf::cvf::DataPath::Auto,
         policy: PortPolicy::default(),
     }
 }
 
-pub fn compose(pf: &Arc<SoftPf>, spec: CvfSpec) -> Arc<Cvf> {
+pub fn compose<P: PhysicalFunction + 'static>(pf: &Arc<P>, spec: CvfSpec) -> Arc<Cvf> {
     let pf: Arc<dyn PhysicalFunction> = Arc::clone(pf) as _;
     Cvf::compose(pf, spec, Arc::new(Permit)).expect("the device is composed")
 }
@@ -82,6 +84,8 @@ pub struct Guest {
     available: Vec<u16>,
     used: Vec<u16>,
     merge: bool,
+    /// Bytes of receive buffers that are not of the usual size.
+    pub small: Option<u32>,
 }
 
 pub fn memory(size: u64) -> OwnedFd {
@@ -118,6 +122,7 @@ impl Guest {
             available: Vec::new(),
             used: Vec::new(),
             merge: false,
+            small: None,
         };
         guest.find();
         guest
@@ -215,6 +220,9 @@ impl Guest {
         for slot in 0..SIZE {
             self.post(slot);
         }
+        if self.cvf.health().hardware.is_some() && self.used_flags(0) == 0 {
+            self.kick(0);
+        }
         features
     }
 
@@ -268,7 +276,8 @@ impl Guest {
     }
 
     fn post(&mut self, slot: u16) {
-        self.descriptor(0, slot, Self::buffer(0, slot), BUFFER as u32, 2, 0);
+        let len = self.small.unwrap_or(BUFFER as u32);
+        self.descriptor(0, slot, Self::buffer(0, slot), len, 2, 0);
         self.offer(0, slot);
     }
 

@@ -79,7 +79,7 @@ impl House {
         let counters = &self.port.transmit[0].counters;
         let (route, scratch) = (&mut self.route, &mut self.scratch);
         self.fabric
-            .forward_from(&self.port, &mut burst, counters, route, scratch);
+            .forward_from((&self.port, None), &mut burst, counters, route, scratch);
         let after = counts(&self.sink);
         (after.0 - before.0, after.1 - before.1)
     }

@@ -85,3 +85,23 @@ fn the_operators_word_outlives_a_reset() {
     port.set_active_pairs(3);
     assert_eq!(port.steering().table, [2, 0], "folded");
 }
+
+#[test]
+fn a_ring_may_keep_what_was_set_before_it() {
+    let port = port();
+    let to = Coalescing {
+        max_usecs: 50,
+        max_packets: 7,
+    };
+    port.set_coalescing(CoalescingScope::ReceiveQueue(1), to);
+    port.set_coalescing(CoalescingScope::TransmitQueue(1), to);
+    port.keep_receive(1);
+    port.keep_transmit(1);
+    assert_eq!(port.receive_coalescing(1), Some(to));
+    assert_eq!(port.transmit_coalescing(1), Some(to));
+    // As virtio has it.
+    port.renew_receive(1);
+    port.renew_transmit(1);
+    assert_eq!(port.receive_coalescing(1), Some(Coalescing::default()));
+    assert_eq!(port.transmit_coalescing(1), Some(Coalescing::default()));
+}

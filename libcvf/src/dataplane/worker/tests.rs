@@ -1,6 +1,7 @@
 use super::*;
 use crate::dataplane::fabric::Endpoint;
 use crate::dataplane::port::Port;
+use crate::dataplane::serve::Work;
 use crate::offload::PackedMac;
 use crate::switch::PortConfig;
 
@@ -22,7 +23,10 @@ fn a_worker_without_time_gives_one_queue_to_one_that_has() {
     let fabric = Fabric::start("balance", 3).expect("workers");
     let ports = ports(&fabric, 3);
     let worker = &fabric.workers()[0];
-    let mut list: Vec<_> = ports.iter().map(|port| Active::new(port, 0)).collect();
+    let mut list: Vec<_> = ports
+        .iter()
+        .map(|port| Active::new(port, Work::Transmit(0)))
+        .collect();
     let homes = |list: &[Active]| list.iter().map(|e| e.home(&fabric)).collect::<Vec<_>>();
     let work = |list: &mut [Active]| {
         for (entry, micros) in list.iter_mut().zip([1000, 600, 400]) {

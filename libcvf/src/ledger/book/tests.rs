@@ -22,6 +22,13 @@ fn pairs(queue_pairs: u32) -> Request {
     }
 }
 
+fn short(error: CutError) -> Shortage {
+    match error {
+        CutError::Short(shortage) => shortage,
+        other => panic!("{other}"),
+    }
+}
+
 fn numbers(slice: &Slice) -> Vec<u32> {
     slice.queue_pairs().iter().map(u32::from).collect()
 }
@@ -97,6 +104,35 @@ fn a_refusal_names_the_first_short_resource_and_takes_nothing() {
 }
 
 #[test]
+fn who_has_the_whole_is_alone_and_gets_it_only_alone() {
+    let ledger = Ledger::new("nic0", &totals());
+    let part = ledger.cut("a", &pairs(1)).unwrap();
+    let refused = ledger.cut_whole("b", &pairs(1)).unwrap_err();
+    assert!(
+        matches!(&refused, CutError::NotAlone { owners: 1, first, .. } if first == "a"),
+        "{refused}"
+    );
+    drop(part);
+    let whole = ledger.cut_whole("b", &pairs(1)).unwrap();
+    assert_eq!(ledger.whole_of().as_deref(), Some("b"));
+    for refused in [
+        ledger.cut("c", &pairs(1)).unwrap_err(),
+        ledger.cut_whole("c", &pairs(1)).unwrap_err(),
+    ] {
+        assert!(
+            matches!(&refused, CutError::Exclusive { owner, .. } if owner == "b"),
+            "{refused}"
+        );
+    }
+    drop(whole);
+    assert_eq!(ledger.whole_of(), None);
+    ledger.cut("c", &pairs(64)).unwrap();
+    let too_much = ledger.cut_whole("d", &pairs(65)).unwrap_err();
+    assert_eq!(short(too_much).resource, Resource::QueuePairs);
+    assert_eq!(ledger.whole_of(), None, "what was refused took nothing");
+}
+
+#[test]
 fn the_last_unit_can_be_had_and_one_more_cannot() {
     let ledger = Ledger::new("soft0", &totals());
     let all = ledger.cut("a", &totals()).unwrap();
@@ -112,7 +148,7 @@ fn the_last_unit_can_be_had_and_one_more_cannot() {
             doorbell_pages,
             filters,
         };
-        assert_eq!(ledger.cut("b", &one).unwrap_err().resource, resource);
+        assert_eq!(short(ledger.cut("b", &one).unwrap_err()).resource, resource);
     }
     assert!(ledger.cut("nothing", &Request::default()).is_ok());
     drop(all);
@@ -318,7 +354,7 @@ proptest! {
                         }
                         (Err(shortage), Some(resource)) => {
                             let i = resource as usize;
-                            prop_assert_eq!(shortage, Shortage {
+                            prop_assert_eq!(self::short(shortage), Shortage {
                                 pf: "model".into(),
                                 resource,
                                 asked: asked[i],

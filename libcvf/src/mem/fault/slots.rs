@@ -6,7 +6,7 @@
 use std::ops::Deref;
 
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use crate::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::sync::constant;
 
 pub(super) struct Slot {
@@ -15,7 +15,11 @@ pub(super) struct Slot {
     version: AtomicUsize,
     start: AtomicUsize,
     len: AtomicUsize,
+    /// Set before what faulted is replaced: whoever reads the replacement finds it.
     faulted: AtomicBool,
+    /// One more than the descriptor of an event that is told of the first fault; 0: none, so that a table that nobody
+    /// uses is all zeroes and takes no room.
+    alarm: AtomicI32,
 }
 
 impl Slot {
@@ -26,6 +30,7 @@ impl Slot {
                 start: AtomicUsize::new(0),
                 len: AtomicUsize::new(0),
                 faulted: AtomicBool::new(false),
+                alarm: AtomicI32::new(0),
             }
         }
     }
@@ -88,8 +93,14 @@ impl<S> Table<S> {
 }
 
 impl<S: Deref<Target = [Slot]>> Table<S> {
-    /// Enters `[start, start + len)`; `install` is called before the first. `None` when the table is full.
-    pub(super) fn enter(&self, start: usize, len: usize, install: fn()) -> Option<usize> {
+    /// Enters `[start, start + len)`, of whose first fault `alarm` is told; `install` is called before the first entry.
+    /// `None` when the table is full.
+    pub(super) fn enter(
+        &self,
+        (start, len): (usize, usize),
+        alarm: Option<i32>,
+        install: fn(),
+    ) -> Option<usize> {
         let mut free = self.free.lock();
         if !free.installed {
             install();
@@ -108,6 +119,8 @@ impl<S: Deref<Target = [Slot]>> Table<S> {
         };
         let entry = &self.slots[slot];
         entry.faulted.store(false, Ordering::Relaxed);
+        let alarm = alarm.map_or(0, |descriptor| descriptor + 1);
+        entry.alarm.store(alarm, Ordering::Relaxed);
         entry.set(start, len);
         Some(slot)
     }
@@ -123,9 +136,24 @@ impl<S: Deref<Target = [Slot]>> Table<S> {
         self.slots[slot].faulted.load(Ordering::Relaxed)
     }
 
-    /// The handler's part: has the mapping in which `address` lies replaced. False when there is none, or
-    /// `replace` fails.
-    pub(super) fn contain(&self, address: usize, replace: impl Fn(usize, usize) -> bool) -> bool {
+    /// Replaces a slot's mapping as a fault would, without one; false when `replace` fails. By who has the entry.
+    pub(super) fn withdraw(&self, slot: usize, replace: impl Fn(usize, usize) -> bool) -> bool {
+        let slot = &self.slots[slot];
+        let Some((start, len)) = slot.get() else {
+            return false;
+        };
+        slot.faulted.store(true, Ordering::Release);
+        replace(start, len)
+    }
+
+    /// The handler's part: has the mapping in which `address` lies replaced, and of the first fault in it its alarm told.
+    /// False when there is none, or `replace` fails.
+    pub(super) fn contain(
+        &self,
+        address: usize,
+        replace: impl Fn(usize, usize) -> bool,
+        tell: impl Fn(i32),
+    ) -> bool {
         for slot in &self.slots[..self.high_water.load(Ordering::Acquire)] {
             // The slot of the mapping that faulted does not change: whoever touches it keeps it.
             let Some((start, len)) = slot.get() else {
@@ -134,9 +162,13 @@ impl<S: Deref<Target = [Slot]>> Table<S> {
             if len == 0 || address < start || address - start >= len {
                 continue;
             }
+            let first = !slot.faulted.swap(true, Ordering::Release);
             if replace(start, len) {
-                slot.faulted.store(true, Ordering::Relaxed);
                 self.faults.fetch_add(1, Ordering::Relaxed);
+                let alarm = slot.alarm.load(Ordering::Relaxed);
+                if first && alarm > 0 {
+                    tell(alarm - 1);
+                }
                 return true;
             }
         }

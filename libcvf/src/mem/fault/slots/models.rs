@@ -20,7 +20,7 @@ fn table() -> Slots {
 }
 
 fn enter(table: &Slots, (start, len): (usize, usize)) -> usize {
-    table.enter(start, len, || {}).expect("room")
+    table.enter((start, len), None, || {}).expect("room")
 }
 
 /// What `contain` has replaced is `expected`, and nothing else.
@@ -50,7 +50,8 @@ fn touched(handler: fn(&Slots)) {
 }
 
 fn contain(table: &Slots) {
-    assert!(table.contain(OURS.0 + 1, expect(OURS)), "not contained");
+    let contained = table.contain(OURS.0 + 1, expect(OURS), |_| {});
+    assert!(contained, "not contained");
 }
 
 #[test]
@@ -90,7 +91,8 @@ fn followed(go: fn(&Slots, usize, &Mutex<bool>)) {
             let is_free = !std::mem::replace(&mut *place.lock(), true);
             if is_free {
                 let slot = enter(&at, next);
-                assert!(at.contain(next.0, expect(next)), "not contained");
+                let contained = at.contain(next.0, expect(next), |_| {});
+                assert!(contained, "not contained");
                 assert!(at.faulted(slot));
             }
         });

@@ -1,0 +1,157 @@
+//! What the operator changes while the device lives.
+
+use super::super::{AvfConfig, MAX_AVF_MTU, SettingsError};
+use super::driver::*;
+use super::host::Call;
+use crate::control::MacAddr;
+use crate::personality::{Given, Personality};
+
+fn given() -> Given {
+    Given {
+        mac: MAC,
+        mtu: 1500,
+        pairs: 2,
+        features: u64::MAX,
+    }
+}
+
+#[test]
+fn what_is_given_before_the_driver_asks_is_what_it_is_told() {
+    for mailbox in [false, true] {
+        let mut d = Driver::new(settings(2));
+        if mailbox {
+            d.init_mailbox();
+        }
+        d.host.take();
+        assert!(!d.device.give(&mut d.host, given()), "nothing new");
+        let mac = MacAddr([0x52, 0x54, 0, 7, 7, 7]);
+        let new = Given {
+            mac,
+            mtu: 9000,
+            pairs: 1,
+            features: !(1 << 15),
+        };
+        assert!(d.device.give(&mut d.host, new));
+        assert_eq!(d.host.take(), []);
+        assert_eq!(d.next(), None);
+        assert_eq!(d.device.status().mac, mac);
+        d.init_mailbox();
+        let bytes = d.resources(LINUX);
+        assert_eq!(bytes[2], 1);
+        assert_eq!(bytes[6..8], 9026u16.to_le_bytes());
+        assert_eq!(bytes[8..12], (GRANTED ^ (1 << 15 | 1 << 16)).to_le_bytes());
+        assert_eq!(bytes[30..], mac.0);
+        d.good(op::ADD_ETH_ADDR, addresses(&[(mac, 1)]));
+        assert_eq!(d.host.requests(), []);
+    }
+}
+
+#[test]
+fn what_is_given_to_a_running_driver_resets_it_once() {
+    let mut d = Driver::running(2);
+    let mac = MacAddr([0x52, 0x54, 0, 7, 7, 7]);
+    let new = Given { mac, ..given() };
+    assert!(d.device.give(&mut d.host, new));
+    assert_eq!(d.host.take().first(), Some(&Call::Stop));
+    assert!(!d.device.give(&mut d.host, new));
+    assert_eq!(d.host.take(), []);
+    assert_eq!(d.host.posted.len(), 1);
+    assert_eq!(d.device.status().mac, mac);
+}
+
+#[test]
+fn an_mtu_beyond_what_the_function_can_do_is_what_it_can_do() {
+    let mut d = Driver::new(settings(2));
+    let new = Given {
+        mtu: u16::MAX,
+        ..given()
+    };
+    assert!(d.device.give(&mut d.host, new));
+    d.init_mailbox();
+    assert_eq!(d.resources(LINUX)[6..8], 9728u16.to_le_bytes());
+    assert_eq!(MAX_AVF_MTU, 9702);
+}
+
+#[test]
+fn the_link_is_told_to_a_driver_that_has_its_resources() {
+    let mut d = Driver::mailbox(1);
+    assert!(d.device.set_link(&mut d.host, false));
+    assert_eq!(d.next(), None);
+    d.send(op::GET_VF_RESOURCES, LINUX.to_le_bytes());
+    d.next().expect("the answer");
+    let down = d.next().expect("the link");
+    assert_eq!(down.bytes, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert!(!d.device.set_link(&mut d.host, false));
+    assert_eq!(d.next(), None);
+    assert!(d.device.set_link(&mut d.host, true));
+    let up = d.next().expect("the link");
+    assert_eq!(
+        up.bytes,
+        [1, 0, 0, 0, 0xa8, 0x61, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+    );
+    d.send(op::RESET_VF, []);
+    assert!(d.device.set_link(&mut d.host, false));
+    assert_eq!(d.next(), None);
+    assert!(!d.device.status().link_up);
+}
+
+#[test]
+fn a_driver_cannot_be_asked_to_announce_itself() {
+    let mut d = Driver::running(1);
+    assert!(!d.device.announce(&mut d.host));
+    assert_eq!((d.host.take(), d.next()), (vec![], None));
+}
+
+#[test]
+fn settings_out_of_bounds_are_refused() {
+    let refused = |change: fn(&mut AvfConfig)| {
+        let mut config = settings(1);
+        change(&mut config);
+        super::super::Avf::new(config).expect_err("a refusal")
+    };
+    assert_eq!(
+        refused(|config| config.mac = MacAddr::BROADCAST),
+        SettingsError::Mac(MacAddr::BROADCAST)
+    );
+    assert_eq!(refused(|config| config.mtu = 67), SettingsError::Mtu(67));
+    assert_eq!(
+        refused(|config| config.mtu = 9703),
+        SettingsError::Mtu(9703)
+    );
+    for pairs in [0, 17] {
+        let mut config = settings(1);
+        config.queue_pairs = pairs;
+        let error = super::super::Avf::new(config).expect_err("a refusal");
+        assert_eq!(error, SettingsError::QueuePairs(pairs));
+    }
+    assert_eq!(
+        refused(|config| config.vlan_filters = 4095),
+        SettingsError::VlanFilters(4095)
+    );
+    let mut config = settings(16);
+    (config.mtu, config.vlan_filters) = (9702, 0);
+    Driver::new(config);
+}
+
+#[test]
+fn what_the_operator_brings_about_is_no_reset_of_the_drivers() {
+    let mut d = Driver::running(2);
+    let mac = MacAddr([0x52, 0x54, 0, 7, 7, 7]);
+    assert!(d.device.give(&mut d.host, Given { mac, ..given() }));
+    assert_eq!(d.host.own_resets, 1);
+    d.host.posted.clear();
+    d.init_mailbox();
+    d.resources(LINUX);
+    // What was allowed is not any more.
+    d.device.ask_anew(&mut d.host, MAC);
+    assert_eq!((d.host.own_resets, d.host.posted.len()), (2, 1));
+    d.device.ask_anew(&mut d.host, MAC);
+    assert_eq!(d.host.own_resets, 2, "it has nothing yet");
+    d.host.posted.clear();
+    d.init_mailbox();
+    assert_eq!(d.resources(LINUX)[30..], MAC.0);
+    d.good(op::VERSION, [1, 0, 0, 0, 1, 0, 0, 0]);
+    d.send(op::REQUEST_QUEUES, [1, 0]);
+    d.send(op::RESET_VF, []);
+    assert_eq!(d.host.own_resets, 2, "those are the driver's");
+}

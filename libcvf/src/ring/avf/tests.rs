@@ -1,0 +1,7 @@
+mod driver;
+mod hostile;
+mod layout;
+mod offloads;
+mod receive;
+mod transmit;
+mod trip;
