@@ -52,6 +52,75 @@ fn create_prints_what_a_vm_needs_and_again_is_already() {
 }
 
 #[test]
+fn who_works_the_rings_is_shown_and_a_soft_pf_cannot() {
+    let house = House::new();
+    let daemon = house.start(&[]);
+    daemon.json(&["create", "vm1", "--data-path", "auto"]);
+    let shown = daemon.json(&["show", "vm1"]);
+    assert_eq!(shown["data_path"], "auto");
+    let health = &shown["health"];
+    assert_eq!(health["data_path"], "copied");
+    assert!(!health["data_path_reason"].as_str().expect("why").is_empty());
+    for absent in ["unenforced", "dma_faults"] {
+        assert_eq!(health[absent], Value::Null, "{absent}");
+    }
+    let said = daemon.cvfctl(&["show", "vm1"]);
+    assert!(
+        said.out.contains("  data-path     copied (auto: "),
+        "{said:?}"
+    );
+    assert_eq!(
+        daemon.json(&["pf", "show", "soft0"])["exclusive"],
+        Value::Null
+    );
+    assert_eq!(daemon.json(&["stats", "vm1"])["uncounted"], Value::Null);
+    let direct = ["create", "vm2", "--data-path", "direct", "--profile"];
+    let trusted = [&direct[..], &["nfv"]].concat();
+    for (args, code, expected) in [
+        (
+            [&direct[..], &["tenant"]].concat(),
+            1,
+            "profile 'tenant' has shape.direct = false",
+        ),
+        (
+            trusted.clone(),
+            2,
+            "cannot create 'vm2': data-path \"direct\" cannot be: PF 'soft0' cannot work a guest's rings itself: ",
+        ),
+        (
+            [&trusted[..], &["--vlan", "7"]].concat(),
+            2,
+            "vlan \"7\" cannot be: tags are put on and taken off by the daemon",
+        ),
+        (
+            vec!["create", "vm2", "--data-path", "straight"],
+            2,
+            "[possible values: auto, direct]",
+        ),
+        (
+            vec!["set", "vm1", "data-path=direct"],
+            1,
+            "it runs, and its data-path changes only while it is stopped",
+        ),
+        (
+            vec!["set", "vm1", "data-path=straight"],
+            2,
+            "data-path \"straight\" cannot be: it is one of auto, direct",
+        ),
+    ] {
+        let said = daemon.cvfctl(&args);
+        assert!(
+            said.code == code && said.err.contains(expected),
+            "{args:?}: {said:?}"
+        );
+    }
+    let said = daemon.cvfctl(&["set", "vm1", "data-path=direct", "--json"]);
+    let answer: Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(answer["error"]["kind"], "busy");
+    assert_eq!(daemon.json(&["list"]).as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn choices_at_create_are_kept_and_shown() {
     let house = House::new();
     let daemon = house.start(&["--pf", "soft:a", "--pf", "soft:b,queue-pairs=8"]);
@@ -582,7 +651,18 @@ fn link_and_announcement_without_a_driver() {
         daemon.cvfctl(&["set", "vm1", "link=up"]).out,
         "vm1 changed\n  link          up (was down)\n"
     );
-    let refused: [(&[&str], u8, &str); 7] = [
+    let refused: [(&[&str], u8, &str); 10] = [
+        (
+            &["takeover", "vm1"],
+            1,
+            "cannot take over 'vm1': its data path is 'copied', not 'direct'",
+        ),
+        (
+            &["takeover", "vm2"],
+            1,
+            "cannot take over 'vm2': there is no device 'vm2'",
+        ),
+        (&["takeover"], 2, "<NAME>"),
         (
             &["announce", "vm1"],
             1,

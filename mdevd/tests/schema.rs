@@ -109,6 +109,7 @@ fn every_answer_is_as_documented() {
     for wrong in [
         &["--json", "show", "nobody"][..],
         &["--json", "announce", "vm1"],
+        &["--json", "takeover", "vm1"],
         &["--json", "set", "vm1", "link=upp"],
         &["--json", "set", "vm3", "queue-pairs=5"],
         &["--json", "set", "vm3", "rss-table=0,3"],
@@ -159,6 +160,10 @@ fn the_check_would_see_what_is_wrong() {
         json!([]),
     ] {
         check(&schema, "asked", &bad).expect_err("against the schema");
+    }
+    for result in ["taken", "already"] {
+        let taken = json!({ "result": result, "name": "x", "notes": ["y"] });
+        check(&schema, "taken", &taken).expect("as documented");
     }
     let pf = json!({ "kind": "drops", "frames": -1 });
     check(&schema, "direction", &pf).expect_err("negative");

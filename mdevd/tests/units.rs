@@ -60,6 +60,30 @@ fn systemd_finds_no_fault_in_the_units() {
     assert!(said.err.contains("NoNewPrivilege"), "{said:?}");
 }
 
+/// The drop-in for PFs that are PCI functions: systemd takes it, and exposes the service no more than it may be.
+#[test]
+fn the_unit_with_pci_functions_is_as_good() {
+    let dir = installed();
+    let place = dir.path().join("mdevd-cvf.service.d");
+    std::fs::create_dir(&place).expect("made");
+    let drop_in = place.join("vfio.conf");
+    std::fs::write(&drop_in, unit("vfio.conf")).expect("written");
+    let path = dir.path().join("mdevd-cvf.service").display().to_string();
+    let verify = ["verify", "--man=no", "--recursive-errors=no", &path];
+    let Some(said) = analyze(&verify, dir.path()) else {
+        return;
+    };
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
+    let threshold = format!("--threshold={EXPOSURE}");
+    let args = ["security", "--offline=yes", &threshold, &path];
+    assert_eq!(analyze(&args, dir.path()).expect("as before").code, 0);
+    // And it is read.
+    let broken = unit("vfio.conf").replace("LimitMEMLOCK=", "LimitMEMLOK=");
+    std::fs::write(drop_in, broken).expect("written");
+    let said = analyze(&verify, dir.path()).expect("as before");
+    assert!(said.err.contains("LimitMEMLOK"), "{said:?}");
+}
+
 #[test]
 fn the_service_is_exposed_no_more_than_it_must_be() {
     let dir = installed();
@@ -128,6 +152,27 @@ fn the_readme_explains_what_is_set() {
             "{key} is not explained in data/systemd/README.md"
         );
     }
+}
+
+/// What a host without PCI functions does not need is in the drop-in only, and each of its lines is explained.
+#[test]
+fn what_pci_functions_need_is_apart_and_explained() {
+    let (service, readme) = (unit("mdevd-cvf.service"), unit("README.md"));
+    let drop_in = unit("vfio.conf");
+    let mut settings = 0;
+    for line in drop_in.lines().filter(|line| !line.starts_with('#')) {
+        let Some((key, _)) = line.split_once('=') else {
+            continue;
+        };
+        settings += 1;
+        assert!(!service.contains(line), "{line}");
+        let known = format!("`{line}`");
+        assert!(readme.contains(&known) || key == "After", "{line}");
+    }
+    assert_eq!(settings, 5);
+    assert!(!service.contains("vfio") && !service.contains("LimitMEMLOCK"));
+    let each = libcvf::pf::igb::PINNED >> 20;
+    assert!(readme.contains(&format!("an igb PF locks {each} MiB")));
 }
 
 #[test]

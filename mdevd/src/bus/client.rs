@@ -276,6 +276,14 @@ impl ManagerClient {
         self.call("Announce", &body).await.map(drop)
     }
 
+    /// Has the daemon work rings that hardware works.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn take_over(&self, name: &str) -> Result<Json, CallError> {
+        self.ask("TakeOver", &(name, Options::new())).await
+    }
+
     /// Begins to look at a device's frames: the end of a pipe from which they are read as pcapng.
     ///
     /// # Errors

@@ -318,6 +318,14 @@ impl Manager {
         self.ask(move |engine| engine.announce(&name)).await
     }
 
+    /// Has the daemon work rings that hardware works (data path direct) until the driver's next reset; result (s): taken,
+    /// or already. Refused where the driver does not have buffers used in order.
+    #[zbus(out_args("outcome"))]
+    pub(super) async fn take_over(&self, name: String, options: Dict) -> Result<Dict, BusError> {
+        let NoOptions {} = self::options(&options, &[])?;
+        dict(&self.ask(move |engine| engine.take_over(&name)).await?)
+    }
+
     /// Shows what a device sends and receives: a pipe to read it from as pcapng, until that is closed, the device is
     /// gone, or what was asked for is there. Options: direction (in, out, both); snaplen: most bytes of a frame;
     /// count: frames; seconds; drops (b): only dropped ones.

@@ -35,7 +35,7 @@ pub const MANAGER_PATH: &str = "/io/mdevd1/Manager";
 /// Name of the manager's interface.
 pub const MANAGER_INTERFACE: &str = "io.mdevd1.Manager";
 /// Version of the interface: rises with every addition; what exists is never changed.
-pub const API: u64 = 5;
+pub const API: u64 = 7;
 
 #[cfg(test)]
 mod tests;

@@ -200,6 +200,9 @@ async fn every_method_answers() {
     call(&connection, "Announce", &("vm1", no_options()))
         .await
         .expect("asked");
+    let (name, text) = error_name(call(&connection, "TakeOver", &("vm1", no_options())).await);
+    assert_eq!(name, ErrorKind::NotReady.dbus_name());
+    assert!(text.contains("nothing to take over"), "{text}");
     let force: HashMap<&str, Value<'_>> = [("force", Value::from(true))].into_iter().collect();
     call(&connection, "Destroy", &("vm1", force))
         .await
@@ -308,8 +311,8 @@ async fn the_interface_describes_itself() {
     let xml: String = reply.body().deserialize().expect("text");
     assert!(xml.contains("io.mdevd1.Manager"), "{xml}");
     for method in [
-        "Create", "Destroy", "Set", "Announce", "List", "Show", "Stats", "ListPfs", "ShowPf",
-        "Version", "Watch", "Unwatch",
+        "Create", "Destroy", "Set", "Announce", "TakeOver", "List", "Show", "Stats", "ListPfs",
+        "ShowPf", "Version", "Watch", "Unwatch",
     ] {
         assert!(
             xml.contains(&format!("<method name=\"{method}\">")),

@@ -15,8 +15,8 @@ use super::monitor::Monitor;
 use super::top::Sort;
 use crate::engine::hints::check_memory;
 use crate::engine::{
-    CreateRequest, Doorbells, Interrupts, Link, MAX_ORDER, OrNone, Overrides, Personality,
-    RingFormat, SetRequest, Start, VlanProtocol, Word, parse_mode,
+    CreateRequest, DataPath, Doorbells, Interrupts, Link, MAX_ORDER, OrNone, Overrides,
+    Personality, RingFormat, SetRequest, Start, VlanProtocol, Word, parse_mode,
 };
 use crate::limits::{
     MAX_CALL_DEADLINE, MAX_INTERVAL, MAX_RATE_FRAMES, MAX_RATE_MBIT, MIN_CALL_DEADLINE,
@@ -94,7 +94,7 @@ pub enum Command {
         /// tx-frames=N|none, rx-frames=N|none, queue-pairs=N, rss-key=HEX|none, rss-table=0,1,...|equal|none,
         /// features=-NAME,...|none, group=NAME|none, tx-share=N|none, spoof-check=on|off|profile,
         /// trust=on|off|profile, promiscuous=allow|deny|profile, multicast=allow|deny|profile,
-        /// start=auto|manual, order=N
+        /// data-path=auto|direct (while it is stopped), start=auto|manual, order=N
         #[arg(required = true, value_name = "ATTRIBUTE=VALUE", value_parser = attribute)]
         attributes: Vec<(&'static str, String)>,
     },
@@ -141,6 +141,11 @@ pub enum Command {
     Jobs(Jobs),
     /// Ask the guest's driver to announce its addresses to the network
     Announce {
+        /// Device
+        name: String,
+    },
+    /// Have the daemon work a device's rings that hardware works, until its driver's next reset
+    Takeover {
         /// Device
         name: String,
     },
@@ -344,7 +349,7 @@ pub struct Create {
     /// Cut it from this PF [default: the first]
     #[arg(long)]
     pub pf: Option<String>,
-    /// The device the guest sees [default: virtio-net]
+    /// The device the guest sees: virtio's, or Intel's adaptive virtual function (avf), for guests with iavf [default: virtio-net]
     #[arg(long, value_parser = words::<Personality>())]
     pub personality: Option<String>,
     /// Receive/transmit queue pairs [default: 1]
@@ -421,7 +426,7 @@ pub struct Create {
     #[arg(long)]
     pub dry_run: bool,
     /// trapped: by message, the worker sleeps when idle; mapped: by shared memory, the worker polls and
-    /// keeps a core busy [default: trapped]
+    /// keeps a core busy, but with data path direct [default: trapped; with data path direct: mapped]
     #[arg(long, value_parser = words::<Doorbells>())]
     pub doorbells: Option<String>,
     /// msix: a vector per queue; intx: one line, for VMs whose QEMU must unplug the device [default: msix]
@@ -431,6 +436,10 @@ pub struct Create {
     /// chooses [default: split]
     #[arg(long, value_parser = words::<RingFormat>())]
     pub ring_format: Option<String>,
+    /// auto: the daemon works its rings, with what the PF has for that; direct: the PF's hardware does, and the PF is the
+    /// device's alone: its VM and VMM are trusted with the whole function [default: auto]
+    #[arg(long, value_parser = words::<DataPath>())]
+    pub data_path: Option<String>,
     /// Owner of the socket [default: the daemon's user]
     #[arg(long, value_name = "USER")]
     pub socket_owner: Option<String>,

@@ -103,6 +103,7 @@ pub(super) async fn run(args: Args) -> Result<Answer, Failure> {
                 text: format!("the driver of {name} was asked to announce itself\n"),
             })
         }
+        Command::Takeover { name } => answer(client.take_over(&name).await?, lifecycle::taken_over),
         Command::List => {
             let devices = devices(&client).await?;
             answer(Json::Array(devices), |devices: &Vec<_>| {
@@ -212,6 +213,7 @@ fn options(create: Create) -> Options {
         ("doorbells", create.doorbells),
         ("interrupts", create.interrupts),
         ("ring_format", create.ring_format),
+        ("data_path", create.data_path),
         ("socket_owner", create.socket_owner),
         ("socket_group", create.socket_group),
         ("socket_mode", create.socket_mode),

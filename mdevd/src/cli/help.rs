@@ -77,6 +77,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("announce", &["cvfctl announce web1"]),
+    ("takeover", &["cvfctl takeover fw1"]),
     ("list", &["cvfctl list", "cvfctl list --json"]),
     (
         "show",

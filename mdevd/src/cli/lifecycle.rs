@@ -1,4 +1,4 @@
-//! Devices started and stopped, one or several.
+//! Devices started and stopped, one or several, and taken over.
 
 use std::fmt::Write;
 use std::io::{self, Write as _};
@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use super::table::printable;
 use super::{Answer, DONE, Failure, REFUSED, address, render};
 use crate::bus::{ManagerClient, typed};
-use crate::engine::{Created, Ended, LifeOutcome, Outcome};
+use crate::engine::{Created, Ended, LifeOutcome, Outcome, Taken, TakenOver};
 use crate::limits::CALL_DEADLINE;
 
 /// What is done to each.
@@ -94,8 +94,21 @@ pub(super) fn ended(answer: &Ended) -> String {
         (LifeOutcome::Already, true) => "is not defined",
         (LifeOutcome::Already, false) => "is stopped already",
     };
-    let mut out = format!("{} {what}\n", printable(&answer.name));
-    for note in &answer.notes {
+    said(&answer.name, what, &answer.notes)
+}
+
+/// Answer to `takeover`.
+pub(super) fn taken_over(answer: &TakenOver) -> String {
+    let what = match answer.result {
+        Taken::Taken => "taken over: the daemon works its rings",
+        Taken::Already => "is taken over already: the daemon works its rings",
+    };
+    said(&answer.name, what, &answer.notes)
+}
+
+fn said(name: &str, what: &str, notes: &[String]) -> String {
+    let mut out = format!("{} {what}\n", printable(name));
+    for note in notes {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "note: {}", printable(note));
     }

@@ -9,8 +9,8 @@ pub(super) use device::devices;
 use super::table::{Cell, KEEP, number, printable, ranked, table, text, toned};
 use super::terminal::{Terminal, Tone};
 use crate::engine::{
-    Change, Changed, Created, DeviceSummary, DirectionStats, GroupView, Outcome, PfView, State,
-    Stats,
+    Change, Changed, Created, DeviceSummary, DirectionStats, GroupView, MostView, Outcome, PfView,
+    State, Stats,
 };
 use crate::text::{counted, shell_word};
 
@@ -238,6 +238,10 @@ fn directions(lines: &mut Lines, both: [(&str, &DirectionStats); 2]) {
     }
 }
 
+/// What counters of frames mean where hardware works the rings.
+const UNCOUNTED: &str =
+    "not counted: hardware works its rings (data path 'direct'), and no frame passes the daemon";
+
 /// Answer to `stats` with a name.
 pub(super) fn stats(terminal: Terminal, stats: &Stats) -> String {
     let total = &stats.total;
@@ -246,6 +250,9 @@ pub(super) fn stats(terminal: Terminal, stats: &Stats) -> String {
     lines.line("doorbells", total.doorbells.to_string());
     lines.line("interrupts", total.interrupts.to_string());
     lines.line("messages", stats.messages.to_string());
+    if stats.uncounted {
+        lines.line("frames", UNCOUNTED);
+    }
     if !stats.pairs.is_empty() {
         let rows: Vec<Vec<Cell>> = stats
             .pairs
@@ -284,7 +291,11 @@ pub(super) fn stats(terminal: Terminal, stats: &Stats) -> String {
 }
 
 fn uplink(pf: &PfView) -> String {
-    let up = if pf.uplink.up { "up" } else { "down" };
+    let up = match (&pf.lost, pf.uplink.up) {
+        (Some(_), _) => "lost",
+        (None, true) => "up",
+        (None, false) => "down",
+    };
     match (&pf.uplink.name, &pf.uplink.bridge) {
         (Some(name), Some(bridge)) => format!("{} {name} in bridge {bridge}, {up}", pf.uplink.kind),
         (Some(name), None) => format!("{} {name}, {up}", pf.uplink.kind),
@@ -301,7 +312,12 @@ pub(super) fn pfs(terminal: Terminal, pfs: &[PfView]) -> String {
                 .resources
                 .iter()
                 .find(|resource| resource.kind == "queue-pairs");
-            let pairs = pairs.map_or_else(String::new, |r| format!("{} of {}", r.free, r.total));
+            let pairs = match (&pf.exclusive, pairs) {
+                (Some(owner), _) => format!("none: all {owner}'s"),
+                (None, pairs) => {
+                    pairs.map_or_else(String::new, |r| format!("{} of {}", r.free, r.total))
+                }
+            };
             vec![
                 text(&pf.name),
                 text(&pf.kind),
@@ -336,6 +352,18 @@ fn workers(pf: &PfView) -> String {
     }
 }
 
+/// What one device gets at most, where the PF's hardware says so.
+fn each(pf: &PfView) -> Option<String> {
+    // "queue-pairs" of one is "1 queue pair".
+    let most = |most: &MostView| {
+        let kind = most.kind.replace('-', " ");
+        counted(most.count, kind.strip_suffix('s').unwrap_or(&kind))
+    };
+    let mtu = pf.most_mtu.map(|mtu| format!("MTU {mtu}"));
+    let all: Vec<String> = pf.most_each.iter().map(most).chain(mtu).collect();
+    (!all.is_empty()).then(|| format!("at most {}", all.join(", ")))
+}
+
 /// Answer to `pf show`.
 pub(super) fn pf(terminal: Terminal, pf: &PfView) -> String {
     let mut lines = Lines::new(&pf.name);
@@ -343,11 +371,25 @@ pub(super) fn pf(terminal: Terminal, pf: &PfView) -> String {
     lines.line("devices", pf.devices.to_string());
     lines.line("workers", workers(pf));
     lines.line("uplink", uplink(pf));
+    if let Some(why) = &pf.lost {
+        lines.line("lost", why);
+    }
     if pf.uplink.name.is_some() {
         directions(
             &mut lines,
             [("uplink rx", &pf.uplink.rx), ("uplink tx", &pf.uplink.tx)],
         );
+    }
+    if let Some(owner) = &pf.exclusive {
+        lines.line(
+            "exclusive",
+            format!(
+                "{owner} has it as a whole (data path 'direct'): there is no other device on it"
+            ),
+        );
+    }
+    if let Some(each) = each(pf) {
+        lines.line("each device", each);
     }
     for group in &pf.groups {
         let GroupView {

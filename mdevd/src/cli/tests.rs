@@ -2,14 +2,17 @@ use clap::Parser;
 use serde_json::json;
 use unicode_width::UnicodeWidthStr;
 
-use super::Args;
 use super::address;
+use super::args::{Args, Command};
 use super::clock::utc;
+use super::lifecycle;
 use super::monitor;
 use super::render;
 use super::table::{KEEP, number, ranked, table, text, toned};
 use super::terminal::{Terminal, Tone};
-use crate::engine::{DeviceSummary, PfView, State, UplinkView};
+use crate::engine::{
+    DeviceSummary, MostView, PfView, Resource, State, Stats, Taken, TakenOver, UplinkView,
+};
 
 #[test]
 fn the_command_line_is_consistent() {
@@ -21,6 +24,32 @@ fn global_options_stand_anywhere() {
     let args = Args::parse_from(["cvfctl", "show", "vm1", "--json", "--address", "/x"]);
     assert!(args.json);
     assert_eq!(args.address.as_deref(), Some("/x"));
+}
+
+#[test]
+fn what_is_taken_over_says_what_follows() {
+    let args = Args::parse_from(["cvfctl", "takeover", "fw1"]);
+    assert!(matches!(args.command, Command::Takeover { name } if name == "fw1"));
+    for wrong in [
+        &["cvfctl", "takeover"][..],
+        &["cvfctl", "takeover", "a", "b"],
+    ] {
+        Args::try_parse_from(wrong).expect_err("one device");
+    }
+    let answer = |result| TakenOver {
+        result,
+        name: "fw1".into(),
+        notes: vec!["until then".into()],
+    };
+    assert_eq!(
+        lifecycle::taken_over(&answer(Taken::Taken)),
+        "fw1 taken over: the daemon works its rings\nnote: until then\n"
+    );
+    assert_eq!(
+        lifecycle::taken_over(&answer(Taken::Already)),
+        "fw1 is taken over already: the daemon works its rings\nnote: until then\n"
+    );
+    assert_eq!(json!(answer(Taken::Taken))["result"], "taken");
 }
 
 #[test]
@@ -214,7 +243,11 @@ fn a_failed_device_shows_its_reason_in_the_list() {
 #[test]
 fn a_pf_shows_how_busy_its_workers_are() {
     let mut pf = PfView {
+        most_each: Vec::new(),
+        most_mtu: None,
+        exclusive: None,
         groups: Vec::new(),
+        lost: None,
         name: "soft0".into(),
         kind: "soft".into(),
         workers: 2,
@@ -228,6 +261,103 @@ fn a_pf_shows_how_busy_its_workers_are() {
     pf.worker_loads.clear();
     let shown = render::pf(Terminal::default(), &pf);
     assert!(!shown.contains("busy"), "of an older daemon: {shown}");
+}
+
+#[test]
+fn a_pf_shows_what_one_device_gets_at_most() {
+    let most = |kind: &str, count| MostView {
+        kind: kind.into(),
+        count,
+    };
+    let mut pf = PfView {
+        most_each: vec![most("queue-pairs", 1), most("filters", 3)],
+        most_mtu: Some(2030),
+        exclusive: None,
+        groups: Vec::new(),
+        lost: None,
+        name: "nic0".into(),
+        kind: "igb".into(),
+        workers: 1,
+        worker_loads: Vec::new(),
+        uplink: UplinkView {
+            kind: "igb".into(),
+            name: Some("0000:03:00.0".into()),
+            up: true,
+            ..UplinkView::default()
+        },
+        devices: 0,
+        resources: Vec::new(),
+    };
+    let shown = render::pf(Terminal::default(), &pf);
+    assert!(
+        shown.contains("  each device   at most 1 queue pair, 3 filters, MTU 2030\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("igb 0000:03:00.0, up"), "{shown}");
+    (pf.most_each, pf.most_mtu) = (Vec::new(), None);
+    let shown = render::pf(Terminal::default(), &pf);
+    assert!(!shown.contains("each device"), "{shown}");
+    assert!(!shown.contains("lost"), "{shown}");
+    pf.uplink.up = false;
+    pf.lost = Some("the PF's function 0000:03:00.0 has gone".into());
+    let shown = render::pf(Terminal::default(), &pf);
+    assert!(
+        shown.contains("  lost          the PF's function 0000:03:00.0 has gone\n"),
+        "{shown}"
+    );
+    let listed = render::pfs(Terminal::default(), &[pf]);
+    assert!(listed.contains("igb 0000:03:00.0, lost"), "{listed}");
+}
+
+#[test]
+fn a_pf_that_one_device_has_as_a_whole_says_whose_it_is() {
+    let mut pf = PfView {
+        most_each: Vec::new(),
+        most_mtu: None,
+        exclusive: Some("fast".into()),
+        lost: None,
+        groups: Vec::new(),
+        name: "nic0".into(),
+        kind: "virtio-net".into(),
+        workers: 1,
+        worker_loads: Vec::new(),
+        uplink: UplinkView::default(),
+        devices: 1,
+        resources: vec![Resource {
+            kind: "queue-pairs".into(),
+            total: 64,
+            free: 63,
+        }],
+    };
+    let shown = render::pf(Terminal::default(), &pf);
+    let line = "  exclusive     fast has it as a whole (data path 'direct'): there is no other device on it\n";
+    assert!(shown.contains(line), "{shown}");
+    let list = render::pfs(Terminal::default(), std::slice::from_ref(&pf));
+    assert!(
+        list.contains("none: all fast's") && !list.contains("63 of 64"),
+        "{list}"
+    );
+    pf.exclusive = None;
+    let shown = render::pf(Terminal::default(), &pf);
+    assert!(!shown.contains("exclusive"), "{shown}");
+    let list = render::pfs(Terminal::default(), &[pf]);
+    assert!(list.contains("63 of 64"), "{list}");
+}
+
+#[test]
+fn frames_that_nobody_counts_are_not_told_as_none() {
+    let mut stats = Stats {
+        name: "vm1".into(),
+        ..Stats::default()
+    };
+    let shown = render::stats(Terminal::default(), &stats);
+    assert!(!shown.contains("not counted"), "{shown}");
+    stats.uncounted = true;
+    let shown = render::stats(Terminal::default(), &stats);
+    assert!(
+        shown.contains("  frames        not counted: hardware works its rings"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -26,8 +26,8 @@ pub struct Args {
     /// Put sockets here [default: /run/mdevd, or XDG_RUNTIME_DIR/mdevd without root]
     #[arg(long, value_name = "DIR")]
     pub runtime_dir: Option<PathBuf>,
-    /// Slice this PF, as in soft:NAME,queue-pairs=64,workers=1,uplink=tap:tap0,bridge=br0; may be
-    /// repeated [default: soft:soft0]
+    /// Slice this PF, as in soft:NAME,queue-pairs=64,workers=1,uplink=tap:tap0,bridge=br0, or
+    /// vfio:0000:03:00.0,name=NAME for a PCI function; may be repeated [default: soft:soft0]
     #[arg(long, value_name = "PF")]
     pub pf: Vec<String>,
     /// Log what: off, error, warn, info, debug, trace, or target=level,... [env: MDEVD_LOG] [default:

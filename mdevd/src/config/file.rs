@@ -215,9 +215,13 @@ fn read_pf(
 ) -> Result<PfConfig, ConfigError> {
     let known: Vec<_> = PF_HEAD.into_iter().chain(pf::KEYS).collect();
     source.check_keys(table, &known)?;
-    if let Some((kind, at)) = source.text(table, "kind")? {
-        pf::check_kind(kind).map_err(|why| source.complain(Some(at), why))?;
-    }
+    let kind = match source.text(table, "kind")? {
+        Some((kind, at)) => {
+            pf::check_kind(kind).map_err(|why| source.complain(Some(at), why))?;
+            kind
+        }
+        None => "soft",
+    };
     let (name, at_name) = source
         .text(table, "name")?
         .ok_or_else(|| source.complain(Some(at.clone()), "this PF has no 'name'"))?;
@@ -225,7 +229,7 @@ fn read_pf(
         let at = at.clone();
         move |why: String| source.complain(Some(at), why)
     };
-    let mut builder = pf::Builder::new(name).map_err(complain(&at_name))?;
+    let mut builder = pf::Builder::new(kind, name).map_err(complain(&at_name))?;
     for (key, value) in table {
         let key: &str = key.get_ref();
         if pf::KEYS.contains(&key) {

@@ -20,7 +20,7 @@ pub use dirs::{
 };
 pub use groups::RateGroups;
 pub use metrics::MetricsListen;
-pub use pf::{PfConfig, Uplink};
+pub use pf::{Driver, Hardware, PfConfig, Uplink};
 
 use crate::callouts::CalloutConfig;
 use crate::engine::SocketAccess;
@@ -131,6 +131,7 @@ impl Config {
             )));
         }
         check_uplinks(&pfs)?;
+        check_functions(&pfs)?;
         let state_dir = args.state_dir.clone().or(file.state_dir);
         let runtime_dir = args.runtime_dir.clone().or(file.runtime_dir);
         let state_dir = state_dir.map_or_else(default_state_dir, Ok)?;
@@ -277,6 +278,23 @@ fn check_uplinks(pfs: &[PfConfig]) -> Result<(), ConfigError> {
             let what =
                 format!("PFs '{one}' and '{two}' both want tap '{name}'; give one another tap");
             return Err(ConfigError::Whole(what));
+        }
+    }
+    Ok(())
+}
+
+/// No function is two PFs.
+fn check_functions(pfs: &[PfConfig]) -> Result<(), ConfigError> {
+    for (n, pf) in pfs.iter().enumerate() {
+        let Some(Hardware { address, .. }) = pf.hardware else {
+            continue;
+        };
+        let same = |other: &&PfConfig| other.hardware.is_some_and(|one| one.address == address);
+        if let Some(twin) = pfs[..n].iter().find(same) {
+            let (one, two) = (&twin.name, &pf.name);
+            return Err(ConfigError::Whole(format!(
+                "PFs '{one}' and '{two}' are both the PCI function {address}; leave one of them out"
+            )));
         }
     }
     Ok(())

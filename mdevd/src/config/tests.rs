@@ -1,11 +1,13 @@
 use std::path::Path;
 
+use libcvf::pf::vfio::PciAddress;
 use proptest::prelude::*;
 
 use super::file::parse;
 use super::*;
 
 mod example;
+mod vfio;
 
 fn refusal(text: &str) -> String {
     parse(Path::new("m.toml"), text)
@@ -283,6 +285,20 @@ proptest! {
             pf.uplink = Uplink::Tap { name, bridge };
         }
         prop_assert_eq!(PfConfig::parse(&pf.to_string()), Ok(pf));
+    }
+
+    #[test]
+    fn a_function_that_is_printed_is_read_back(
+        place in any::<(u16, u8)>(), (device, function) in (0u8..32, 0u8..8), workers in 1u16..=64,
+        driver in proptest::option::of(Just(Driver::Igb)), name in "[a-z][a-z0-9_.-]{0,30}"
+    ) {
+        let mut pf = PfConfig::named(&name);
+        let (domain, bus) = place;
+        let address = PciAddress { domain, bus, device, function };
+        (pf.workers, pf.hardware) = (workers, Some(Hardware { address, driver }));
+        prop_assert_eq!(PfConfig::parse(&pf.to_string()), Ok(pf.clone()));
+        let unnamed = PfConfig::parse(&format!("vfio:{address}"));
+        prop_assert_eq!(unnamed.map(|pf| pf.hardware), Ok(Some(Hardware { address, driver: None })));
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub(super) struct Adapter {
     events: Events,
     /// What was told last: the driver runs.
     told: bool,
+    /// Whether the device counted its frames then.
+    counted: bool,
 }
 
 impl Adapter {
@@ -80,6 +82,7 @@ impl Adapter {
         events: Events,
     ) -> Self {
         Self {
+            counted: cvf.counts(),
             cvf,
             gate,
             description,
@@ -96,6 +99,13 @@ impl Adapter {
     /// Tells it when the driver has begun or ended to run, or the device was stopped under it. Looked at
     /// after each message: a driver that was stopped is interrupted, and asks for the reason.
     fn tell_driver(&mut self) {
+        let counts = self.cvf.counts();
+        if counts != self.counted {
+            self.counted = counts;
+            if let Some(watch) = &self.watch {
+                watch.turned();
+            }
+        }
         let runs = self.cvf.driver_runs();
         if runs != self.told {
             self.told = runs;
@@ -146,6 +156,7 @@ impl Device for Adapter {
     fn connected(&mut self, link: &Link) {
         self.gate.conduct().client(link.shutdown_handle());
         self.cvf.connected();
+        self.counted = self.cvf.counts();
         self.watch = Some(self.patrol.watch(&self.cvf, &self.gate));
     }
 

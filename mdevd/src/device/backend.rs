@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use libcvf::cvf::{Cvf, CvfSpec, PortPolicy};
-use libcvf::ledger::Shortage;
+use libcvf::ledger::CutError;
+use libcvf::pf::igb::{IgbPf, IgbPfConfig};
+use libcvf::pf::vfio::{HostTree, PciAddress};
+use libcvf::pf::virtio::{self, VirtioPf, VirtioPfConfig};
 use libcvf::pf::{PfError, PhysicalFunction, SoftPf, SoftPfConfig, TapConfig, UplinkConfig};
 use policies::Profile;
 use tokio::runtime::Handle;
 
-use super::errors::{compose_error, socket_error};
+use super::errors::{compose_error, socket_error, suits};
 use super::gate::DeviceGate;
 use super::groups::Groups;
 use super::patrol::Patrol;
@@ -18,7 +21,7 @@ use super::policy::port_policy;
 use super::served::ServedCvf;
 use super::uplink::Followed;
 use super::{adapter, numbers};
-use crate::config::{PfConfig, Uplink};
+use crate::config::{Driver, PfConfig, Uplink};
 use crate::engine::{Backend, Definition, Device, EngineError, Events, GroupShare, PfView};
 use crate::session::{Access, Place};
 
@@ -30,7 +33,7 @@ pub enum BackendError {
     Pf(#[from] PfError),
 }
 
-/// Soft PFs and the directory of their devices' sockets.
+/// PFs and the directory of their devices' sockets.
 pub struct RealBackend {
     dir: PathBuf,
     pfs: Vec<Pf>,
@@ -58,7 +61,7 @@ impl RealBackend {
         runtime: Handle,
     ) -> Result<Self, BackendError> {
         let start = |config: &PfConfig| -> Result<Pf, BackendError> {
-            let function: Arc<dyn PhysicalFunction> = SoftPf::start(soft(config))?;
+            let function = open(config, &HostTree::default())?;
             Ok(Pf {
                 uplink: Followed::start(function.clone(), &runtime),
                 function,
@@ -92,6 +95,44 @@ impl RealBackend {
                 name: definition.name.clone(),
                 why: why(),
             })
+    }
+}
+
+/// Starts a PF of whatever kind on a host.
+fn open(config: &PfConfig, tree: &HostTree) -> Result<Arc<dyn PhysicalFunction>, PfError> {
+    let Some(hardware) = &config.hardware else {
+        return Ok(SoftPf::start(soft(config))?);
+    };
+    // Each looks itself whether it knows the function.
+    match hardware
+        .driver
+        .unwrap_or_else(|| knows(tree, hardware.address))
+    {
+        Driver::VirtioNet => {
+            let config = VirtioPfConfig {
+                name: config.name.clone(),
+                address: hardware.address,
+                queue_pairs: config.queue_pairs,
+                workers: config.workers,
+            };
+            Ok(VirtioPf::start(config, tree)?)
+        }
+        Driver::Igb => {
+            let config = IgbPfConfig {
+                name: config.name.clone(),
+                address: hardware.address,
+                workers: config.workers,
+            };
+            Ok(IgbPf::start(config, tree)?)
+        }
+    }
+}
+
+/// The driver that knows a function; of one that nobody knows, any says so.
+fn knows(tree: &HostTree, address: PciAddress) -> Driver {
+    match tree.look(address) {
+        Ok(function) if virtio::IDS.contains(&function.id) => Driver::VirtioNet,
+        _ => Driver::Igb,
     }
 }
 
@@ -175,13 +216,21 @@ impl Backend for RealBackend {
     }
 
     fn fits(&self, definition: &Definition) -> Result<(), EngineError> {
+        self.suits(definition)?;
         let (name, pf) = (&definition.name, self.pf(definition)?);
-        let refuse = |error: Shortage| compose_error(name, &error.into());
+        let refuse = |error: CutError| compose_error(name, &error.into());
         // Cut and given back at once: what is there may be another's a moment later anyway.
-        let request = definition.spec().request();
+        let request = definition.spec().request(&pf.function.capabilities());
         let slice = pf.function.ledger().cut(name, &request).map_err(refuse)?;
         slice.release();
         self.groups.fits(definition)
+    }
+
+    fn suits(&self, definition: &Definition) -> Result<(), EngineError> {
+        // One that is not configured is told where the device is started.
+        self.pf(definition).map_or(Ok(()), |pf| {
+            suits(definition, &definition.pf, &pf.function.capabilities())
+        })
     }
 
     fn takes(&self, definition: &Definition) -> Result<(), EngineError> {
@@ -192,3 +241,6 @@ impl Backend for RealBackend {
         &self.events
     }
 }
+
+#[cfg(test)]
+mod tests;

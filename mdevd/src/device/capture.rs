@@ -74,7 +74,7 @@ fn refused(name: &str, error: &TapError) -> EngineError {
             name,
             why: format!("{error}; end one of them"),
         },
-        TapError::Gone => EngineError::NotReady {
+        TapError::Gone | TapError::Unseen => EngineError::NotReady {
             attempted,
             name,
             why: error.to_string(),

@@ -7,6 +7,7 @@ use libcvf::control::Denial;
 use libcvf::cvf::Cvf;
 use parking_lot::Mutex;
 use policies::profile::{Offence, Rate, Reaction, Reactions};
+use tokio::sync::Notify;
 use uuid::Uuid;
 use vfio_user_server::Shutdown;
 
@@ -24,6 +25,8 @@ pub(super) struct Conduct {
     events: Events,
     device: OnceLock<Weak<Cvf>>,
     client: Mutex<Option<Shutdown>>,
+    /// Who tells what it was too early to tell.
+    teller: OnceLock<Arc<Notify>>,
 }
 
 /// Offences of one kind in the present window.
@@ -216,7 +219,18 @@ impl Conduct {
             events,
             device: OnceLock::new(),
             client: Mutex::default(),
+            teller: OnceLock::new(),
         }
+    }
+
+    /// Has `teller` woken where something is left to be told later.
+    pub(super) fn wakes(&self, teller: &Arc<Notify>) {
+        let _ = self.teller.set(teller.clone());
+    }
+
+    /// Something is left to be told.
+    pub(super) fn has_untold(&self) -> bool {
+        self.record.lock().untold.count > 0
     }
 
     /// Tells denials that were held back, unless others were told a moment ago.
@@ -292,6 +306,11 @@ impl Conduct {
         if reaction >= Reaction::Audit {
             self.record.lock().untold.add(reaction, times, denial);
             self.tell_rest(Instant::now());
+            if self.has_untold()
+                && let Some(teller) = self.teller.get()
+            {
+                teller.notify_one();
+            }
         }
         match reaction {
             Reaction::Count | Reaction::Audit => {}

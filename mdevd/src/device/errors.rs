@@ -1,10 +1,15 @@
 //! Errors of the parts as the engine's.
 
 use libcvf::cvf::{ChangeError, ComposeError, PolicyError};
+use libcvf::pf::Capabilities;
 use libcvf::switch::SwitchError;
 
-use crate::engine::{EngineError, ErrorKind};
+use crate::engine::{Definition, EngineError, ErrorKind};
 use crate::session::PlaceError;
+use crate::text::counted;
+
+/// What to do about what a PF's hardware cannot.
+const ANOTHER: &str = "ask for no more, or give another PF ('cvfctl pf show' tells what each can)";
 
 /// What the engine says when a socket cannot be placed.
 pub(crate) fn socket_error(name: &str, error: &PlaceError) -> EngineError {
@@ -43,8 +48,37 @@ fn conflict(attempted: &'static str, name: &str, error: &SwitchError) -> Option<
     })
 }
 
+/// A larger MTU than the buffers of a PF's hardware hold.
+fn most_mtu(pf: &str, asked: u16, most: u16) -> EngineError {
+    let why = format!("frames of PF '{pf}' have an MTU of {most} at most; {ANOTHER}");
+    EngineError::invalid("mtu", asked, why)
+}
+
+/// Where one device has a PF as a whole, or is to have it.
+fn exclusive(name: &str, why: String) -> EngineError {
+    EngineError::Refused {
+        attempted: "create",
+        name: name.to_owned(),
+        kind: ErrorKind::Conflict,
+        why,
+    }
+}
+
+/// Whether a PF of that name, which gives a device so much, can have this one at all, whatever is left of it.
+///
+/// # Errors
+/// What it cannot.
+pub(crate) fn suits(
+    definition: &Definition,
+    pf: &str,
+    capabilities: &Capabilities,
+) -> Result<(), EngineError> {
+    let suits = definition.spec().suits(pf, capabilities);
+    suits.map_err(|error| compose_error(&definition.name, &error))
+}
+
 /// What it says when a device cannot be composed.
-pub(super) fn compose_error(name: &str, error: &ComposeError) -> EngineError {
+pub(crate) fn compose_error(name: &str, error: &ComposeError) -> EngineError {
     if let ComposeError::Switch(error) = error
         && let Some(conflict) = conflict("create", name, error)
     {
@@ -55,12 +89,50 @@ pub(super) fn compose_error(name: &str, error: &ComposeError) -> EngineError {
         ComposeError::Shortage(_) | ComposeError::Switch(_) | ComposeError::Doorbells(_) => {
             EngineError::NoResources { name, why }
         }
+        ComposeError::Hardware { .. } => EngineError::NoResources { name, why },
+        ComposeError::MostPairs { pf, asked, most } => {
+            let most = counted((*most).into(), "queue pair");
+            let why = format!("a device of PF '{pf}' has {most} at most; {ANOTHER}");
+            EngineError::invalid("queue_pairs", asked, why)
+        }
+        ComposeError::MostMtu { pf, asked, most } => most_mtu(pf, *asked, *most),
+        ComposeError::Exclusive { pf, owner } => {
+            let why = format!(
+                "'{owner}' has PF '{pf}' as a whole, whose hardware works its rings (data path 'direct'); use another \
+                 PF, or stop '{owner}'"
+            );
+            exclusive(&name, why)
+        }
+        ComposeError::NotAlone { pf, owners, first } => {
+            let others = match *owners {
+                1 => format!("'{first}' is on it"),
+                owners => format!("{owners} devices are on it, '{first}' among them"),
+            };
+            let why = format!(
+                "data path 'direct' takes PF '{pf}' as a whole, and {others}; stop what is on it, or use another PF"
+            );
+            exclusive(&name, why)
+        }
+        ComposeError::NoDirect { pf, why } => {
+            let why = format!(
+                "PF '{pf}' cannot work a guest's rings itself: {why}; give a PF that can, or data path 'auto'"
+            );
+            EngineError::invalid("data_path", "direct", why)
+        }
+        ComposeError::DirectNeeds { what } => {
+            let why = format!("it needs {what}; give that, or data path 'auto'");
+            EngineError::invalid("data_path", "direct", why)
+        }
+        ComposeError::AvfNeeds { what } => {
+            let why = format!("it needs {what}; give that, or personality 'virtio-net'");
+            EngineError::invalid("personality", "avf", why)
+        }
         ComposeError::QueuePairs(pairs) => EngineError::invalid("queue_pairs", pairs, why),
         ComposeError::Mtu(mtu) => EngineError::invalid("mtu", mtu, why),
         ComposeError::Mac(mac) => EngineError::invalid("mac", mac, why),
         ComposeError::Vlan(vlan) => EngineError::invalid("vlan", vlan, why),
         ComposeError::Policy(PolicyError::Group(_)) => EngineError::NoResources { name, why },
-        ComposeError::Settings(_) | ComposeError::Policy(_) => {
+        ComposeError::Settings(_) | ComposeError::Avf(_) | ComposeError::Policy(_) => {
             EngineError::invalid("device", name, why)
         }
     }
@@ -77,6 +149,7 @@ pub(super) fn change_error(name: &str, error: &ChangeError) -> EngineError {
     let error = match error {
         ChangeError::Mac(mac) => EngineError::invalid("mac", mac, why),
         ChangeError::Mtu(mtu) => EngineError::invalid("mtu", mtu, why),
+        ChangeError::MostMtu { pf, asked, most } => most_mtu(pf, *asked, *most),
         ChangeError::Vlan(vlan) => EngineError::invalid("vlan", vlan, why),
         ChangeError::Switch(_) | ChangeError::Policy(_) => EngineError::NotReady {
             attempted: "change",
@@ -86,3 +159,6 @@ pub(super) fn change_error(name: &str, error: &ChangeError) -> EngineError {
     };
     error.on("change", name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ mod sys;
 mod uplink;
 
 pub use backend::{BackendError, RealBackend};
-pub(crate) use errors::socket_error;
+pub(crate) use errors::{compose_error, socket_error, suits};
 pub use groups::{GroupRates, Groups};
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! libcvf's counters and states as the engine shows them.
 
 use libcvf::cvf::{
-    Cvf, CvfStats, Health as CvfHealth, Memory as CvfMemory, QueueStats, SteeringState,
+    Cvf, CvfStats, DmaFaults as CvfDmaFaults, HardwarePath, Health as CvfHealth,
+    Memory as CvfMemory, QueueStats, SteeringState,
 };
-use libcvf::pf::PhysicalFunction;
+use libcvf::ledger;
+use libcvf::pf::{Capabilities, PhysicalFunction};
 use vfio_user_server::Observer;
 
 use crate::engine::{
-    Counters, DirectionStats, GroupView, Health, Memory, PairCounters, PfView, Refusal, Resource,
-    Stats, Steering, UplinkView,
+    Counters, DirectionStats, DmaFaults, GroupView, Hardware, Health, Memory, MostView,
+    PairCounters, PfView, Refusal, Resource, Stats, Steering, UplinkView,
 };
 use crate::session::Visits;
 
@@ -37,7 +39,8 @@ fn counters(rx: &QueueStats, tx: &QueueStats) -> Counters {
 }
 
 /// A device's counters, without its name.
-pub(super) fn stats(stats: &CvfStats, observer: &Observer) -> Stats {
+pub(super) fn stats(cvf: &Cvf, observer: &Observer) -> Stats {
+    let stats: CvfStats = cvf.stats();
     let pairs = stats.receive_queues.iter().zip(&stats.transmit_queues);
     let pair = |(pair, (rx, tx))| PairCounters {
         pair,
@@ -47,6 +50,7 @@ pub(super) fn stats(stats: &CvfStats, observer: &Observer) -> Stats {
         name: String::new(),
         sequence: 0,
         messages: observer.counters().requests.iter().map(|(_, n)| n).sum(),
+        uncounted: !cvf.counts(),
         total: counters(&stats.receive, &stats.transmit),
         pairs: (0..).zip(pairs).map(pair).collect(),
     }
@@ -92,6 +96,15 @@ pub(super) fn health(cvf: &Cvf, observer: &Observer, visits: &Visits) -> Health 
         mac: health.mac.to_string(),
         link_up: health.link_up,
         worker_polls: health.worker_polls,
+        hardware: health.hardware.as_ref().map(hardware),
+        data_path: health.data_path.to_owned(),
+        data_path_reason: health.data_path_reason,
+        unenforced: health
+            .unenforced
+            .iter()
+            .map(|&what| what.to_owned())
+            .collect(),
+        dma_faults: health.dma_faults.map(faults),
         captures: cvf.taps() as u64,
         clients_served: visits.served(),
         clients_refused: visits.refused(),
@@ -136,6 +149,49 @@ fn refusal(device: Option<libcvf::cvf::Refusal>, observer: &Observer) -> Option<
     })
 }
 
+fn most_each(capabilities: &Capabilities) -> Vec<MostView> {
+    let Capabilities {
+        most_pairs,
+        filters,
+        most_mtu: _,
+        direct: _,
+    } = *capabilities;
+    let most = [
+        (ledger::Resource::QueuePairs, most_pairs.map(u64::from)),
+        (ledger::Resource::Filters, filters.map(u64::from)),
+    ];
+    let view = |(kind, count): (ledger::Resource, Option<u64>)| {
+        Some(MostView {
+            kind: kind.name().to_owned(),
+            count: count?,
+        })
+    };
+    most.into_iter().filter_map(view).collect()
+}
+
+fn hardware(path: &HardwarePath) -> Hardware {
+    let mode = if path.reached > 0 {
+        "translated"
+    } else {
+        "copied"
+    };
+    Hardware {
+        mode: mode.to_owned(),
+        reached_bytes: path.reached,
+        why: path.unreached.clone(),
+        tx_copied_bytes: path.copied_out,
+        rx_copied_bytes: path.copied_in,
+    }
+}
+
+fn faults(faults: CvfDmaFaults) -> DmaFaults {
+    DmaFaults {
+        count: faults.count,
+        last: faults.last,
+        unavailable: faults.unavailable,
+    }
+}
+
 /// A PF with its capacity.
 pub(super) fn pf(pf: &dyn PhysicalFunction, devices: u64, groups: Vec<GroupView>) -> PfView {
     let uplink = pf.uplink().map_or_else(
@@ -152,6 +208,7 @@ pub(super) fn pf(pf: &dyn PhysicalFunction, devices: u64, groups: Vec<GroupView>
             tx: direction(&uplink.transmit),
         },
     );
+    let capabilities = pf.capabilities();
     PfView {
         name: pf.name().to_owned(),
         kind: pf.kind().to_owned(),
@@ -168,6 +225,10 @@ pub(super) fn pf(pf: &dyn PhysicalFunction, devices: u64, groups: Vec<GroupView>
                 free: free.into(),
             })
             .collect(),
+        most_each: most_each(&capabilities),
+        most_mtu: capabilities.most_mtu.map(u64::from),
+        exclusive: pf.ledger().whole_of().map(|owner| owner.to_string()),
         groups,
+        lost: pf.lost(),
     }
 }

@@ -201,7 +201,7 @@ impl Device for ServedCvf {
     }
 
     fn stats(&self) -> Stats {
-        numbers::stats(&self.cvf.stats(), &self.observer)
+        numbers::stats(&self.cvf, &self.observer)
     }
 
     fn change(&self, to: &Definition, profile: &Arc<Profile>) -> Result<Vec<String>, EngineError> {
@@ -235,6 +235,36 @@ impl Device for ServedCvf {
 
     fn announce(&self) -> bool {
         self.cvf.announce()
+    }
+
+    fn take_over(&self) -> Result<bool, EngineError> {
+        // One after the other: the second finds it done.
+        let _now = self.now.lock();
+        if self.cvf.counts() {
+            return Ok(false);
+        }
+        let refused = |why: String| EngineError::NotReady {
+            attempted: "take over",
+            name: self.name.clone(),
+            why,
+        };
+        if !self.cvf.driver_runs() {
+            let driver = numbers::driver(&self.cvf.health());
+            return Err(refused(format!(
+                "its hardware works for no driver now ({driver}); repeat when the driver in the guest runs"
+            )));
+        }
+        self.cvf.stand_aside().map_err(|why| {
+            let then = if self.cvf.driver_runs() {
+                let name = &self.name;
+                format!("to have the daemon work them stop it ('cvfctl stop {name}') and set data-path=auto")
+            } else {
+                "it is stopped until its driver resets it".to_owned()
+            };
+            refused(format!("{why}; {then}"))
+        })?;
+        self.patrol.wake();
+        Ok(true)
     }
 
     fn capture(&self, capture: Capture) -> Result<OwnedFd, EngineError> {

@@ -8,12 +8,13 @@ use policies::Profile;
 
 use super::catalog::{Catalog, Names, failed, store_failed, unreadable_for};
 use super::definition::Definition;
+use super::direct::stopped_first;
 use super::entry::{Entry, Live};
 use super::error::EngineError;
 use super::events::Happening;
 use super::jobs;
 use super::lifecycle::Action;
-use super::set::{Change, Changed, SetRequest, differences};
+use super::set::{Change, Changed, DATA_PATH, SetRequest, differences};
 use crate::crash;
 
 const ATTEMPTED: &str = "change";
@@ -36,6 +37,12 @@ impl Catalog {
             .applied_to(from)
             .map_err(|error| error.on(ATTEMPTED, name))?;
         let changes = differences(from, &to);
+        let fixed = |change: &&Change| change.key() == DATA_PATH;
+        if entry.live().is_some()
+            && let Some(change) = changes.iter().find(fixed)
+        {
+            return Err(stopped_first(ATTEMPTED, from, change));
+        }
         let answer = Changed {
             name: name.to_owned(),
             changed: !changes.is_empty(),

@@ -37,6 +37,15 @@ pub trait Backend: Send + Sync + 'static {
     /// Says which resource is short.
     fn fits(&self, definition: &Definition) -> Result<(), EngineError>;
 
+    /// Whether its PF could have such a device at all, whatever is left of it. Of a PF that is not there nothing is
+    /// known.
+    ///
+    /// # Errors
+    /// Says what of the definition the PF's hardware cannot do.
+    fn suits(&self, _definition: &Definition) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     /// Whether what a device shares with others lets it be as it is defined; it may be composed already.
     ///
     /// # Errors
@@ -99,6 +108,12 @@ pub trait Device: Send + Sync {
 
     /// Asks the guest's driver to announce itself. False: no driver runs that agreed to be asked.
     fn announce(&self) -> bool;
+
+    /// Has a worker go on with rings that hardware works, until the driver's next reset. False: a worker works them.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn take_over(&self) -> Result<bool, EngineError>;
 
     /// Begins to show what it sends and receives; tells when that begins and ends.
     ///

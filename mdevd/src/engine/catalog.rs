@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use super::backend::Backend;
 use super::capture::{CaptureRequest, Places};
-use super::definition::{Definition, SocketAccess};
+use super::definition::{DataPath, Definition, Personality, SocketAccess, Word};
 use super::entry::{Entry, Failed, Live};
 use super::error::{EngineError, shown};
 use super::events::{Events, Happening};
@@ -28,6 +28,7 @@ use super::request::CreateRequest;
 use super::sample::Sample;
 use super::service::{Census, Reloaded, Service};
 use super::set::{Changed, SetRequest};
+use super::takeover::TakenOver;
 use super::view::{Created, DeviceView, Outcome, Page, PfView, Stats, StatsPage};
 use super::{Engine, hints};
 use crate::limits::{CHANGE_DEADLINE, MAX_COMPARED, MAX_PAGE, MAX_PAGE_PAIRS};
@@ -202,7 +203,11 @@ impl Catalog {
     }
 
     /// The device of that name, composed, for a command that leaves its definition alone.
-    fn live(&self, name: &str, attempted: &'static str) -> Result<Arc<Live>, EngineError> {
+    pub(super) fn live(
+        &self,
+        name: &str,
+        attempted: &'static str,
+    ) -> Result<Arc<Live>, EngineError> {
         let named = || name.to_owned();
         let entry = self.entry(name);
         match entry.map_err(|error| error.on(attempted, name))? {
@@ -350,13 +355,24 @@ impl Engine for Catalog {
             tracing::info!(device = name, uuid = %live.definition.uuid, "its driver was asked to announce itself");
             return Ok(());
         }
+        let why = match live.definition.personality {
+            Personality::VirtioNet => {
+                "no driver runs in the guest that agreed to announce itself (GUEST_ANNOUNCE and STATUS among the features of \
+                 'cvfctl show'); start the VM, or send from the guest itself"
+            }
+            Personality::Avf => {
+                "a driver of personality 'avf' has no way to be asked; send from the guest itself"
+            }
+        };
         Err(EngineError::NotReady {
             attempted: "announce",
             name: name.to_owned(),
-            why: "no driver runs in the guest that agreed to announce itself (GUEST_ANNOUNCE and STATUS \
-                  among the features of 'cvfctl show'); start the VM, or send from the guest itself"
-                .to_owned(),
+            why: why.to_owned(),
         })
+    }
+
+    fn take_over(&self, name: &str) -> Result<TakenOver, EngineError> {
+        self.take_rings_over(name)
     }
 
     fn capture(
@@ -366,6 +382,17 @@ impl Engine for Catalog {
         by: &str,
     ) -> Result<OwnedFd, EngineError> {
         let live = self.live(name, "capture")?;
+        let direct = live.definition.data_path == DataPath::Direct;
+        if direct && live.device.health().data_path == DataPath::Direct.word() {
+            return Err(EngineError::NotReady {
+                attempted: "capture",
+                name: name.to_owned(),
+                why: format!(
+                    "hardware works its rings (data path 'direct'), and none of its frames passes the daemon; have the daemon \
+                     work them meanwhile ('cvfctl takeover {name}'), or look at its frames inside its VM or on the wire"
+                ),
+            });
+        }
         let capture = request.check(by, self.captures.take(name)?);
         let capture = capture.map_err(|error| error.on("capture", name))?;
         live.device.capture(capture)
@@ -386,7 +413,7 @@ impl Engine for Catalog {
         let entry = self.entry(name).map_err(|error| error.on("show", name))?;
         let mut view = entry.view(name);
         if let Some(definition) = entry.definition() {
-            view.in_force = self.in_force(definition);
+            view.in_force = self.in_force(definition, view.health.as_ref());
             if let Some(note) = entry.live().and_then(|live| self.group_note(live)) {
                 view.share_in_force = false;
                 view.notes.insert(0, note);

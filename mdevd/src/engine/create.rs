@@ -31,6 +31,22 @@ pub(super) struct Base {
     pub(super) socket: SocketAccess,
 }
 
+impl Base {
+    /// Anything: what is asked about is only what a draft says itself.
+    pub(super) fn any() -> Self {
+        Self {
+            name: String::new(),
+            uuid: uuid::Uuid::nil(),
+            sequence: 0,
+            pf: String::new(),
+            mac: MacAddr([0; 6]),
+            life: Life::default(),
+            profile: String::new(),
+            socket: SocketAccess::default(),
+        }
+    }
+}
+
 impl Draft {
     /// What it makes of something.
     pub(super) fn definition(&self, base: Base) -> Definition {
@@ -56,6 +72,7 @@ impl Draft {
             doorbells: self.doorbells,
             interrupts: self.interrupts,
             ring_format: self.ring_format,
+            data_path: self.data_path,
             socket: self.access(&base.socket),
         }
     }

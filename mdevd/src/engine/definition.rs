@@ -1,6 +1,7 @@
 //! What an operator decided about a device: the part that survives a restart.
 
 use libcvf::control::MacAddr;
+use libcvf::limits::{MAX_AVF_QUEUE_PAIRS, MAX_QUEUE_PAIRS};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -17,6 +18,19 @@ pub enum Personality {
     #[default]
     #[serde(rename = "virtio-net")]
     VirtioNet,
+    /// Intel's adaptive virtual function, 8086:1889, which Linux' `iavf` drives.
+    #[serde(rename = "avf")]
+    Avf,
+}
+
+impl Personality {
+    /// Most queue pairs.
+    pub(super) const fn most_pairs(self) -> u16 {
+        match self {
+            Self::VirtioNet => MAX_QUEUE_PAIRS,
+            Self::Avf => MAX_AVF_QUEUE_PAIRS,
+        }
+    }
 }
 
 /// How a guest's notifications reach the data plane.
@@ -54,6 +68,23 @@ pub enum RingFormat {
     Any,
 }
 
+/// Who works a device's rings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DataPath {
+    /// The daemon, with as much of the PF's hardware as there is: `copied` or `translated`.
+    #[default]
+    Auto,
+    /// The PF's hardware itself. The PF is then the device's alone.
+    Direct,
+}
+
+impl DataPath {
+    fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
+}
+
 /// A closed set of words.
 pub trait Word: Copy + Eq + Default + 'static {
     /// All of them with their text.
@@ -77,7 +108,8 @@ pub trait Word: Copy + Eq + Default + 'static {
 }
 
 impl Word for Personality {
-    const WORDS: &'static [(&'static str, Self)] = &[("virtio-net", Self::VirtioNet)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("virtio-net", Self::VirtioNet), ("avf", Self::Avf)];
 }
 
 impl Word for Doorbells {
@@ -95,6 +127,11 @@ impl Word for RingFormat {
         ("packed", Self::Packed),
         ("any", Self::Any),
     ];
+}
+
+impl Word for DataPath {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("direct", Self::Direct)];
 }
 
 /// Who may connect to a device's socket.
@@ -207,6 +244,9 @@ pub struct Definition {
     /// Ring formats.
     #[serde(default)]
     pub ring_format: RingFormat,
+    /// Who works its rings; `Direct` only with what goes with it.
+    #[serde(default, skip_serializing_if = "DataPath::is_auto")]
+    pub data_path: DataPath,
     /// Who may connect.
     pub socket: SocketAccess,
     /// When it runs, and how long it is kept.
@@ -223,6 +263,7 @@ impl Definition {
             "doorbells" => Some(self.doorbells.word().to_owned()),
             "interrupts" => Some(self.interrupts.word().to_owned()),
             "ring_format" => Some(self.ring_format.word().to_owned()),
+            "data_path" => Some(self.data_path.word().to_owned()),
             "socket_owner" => self.socket.owner.clone(),
             "socket_group" => self.socket.group.clone(),
             "socket_mode" => Some(format!("{:04o}", self.socket.mode)),

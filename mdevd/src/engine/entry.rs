@@ -176,6 +176,7 @@ impl Entry {
             doorbells: String::new(),
             interrupts: String::new(),
             ring_format: String::new(),
+            data_path: String::new(),
             socket_owner: None,
             socket_group: None,
             socket_mode: String::new(),
@@ -201,6 +202,7 @@ impl Entry {
             view.doorbells = definition.doorbells.word().to_owned();
             view.interrupts = definition.interrupts.word().to_owned();
             view.ring_format = definition.ring_format.word().to_owned();
+            view.data_path = definition.data_path.word().to_owned();
             view.socket_owner.clone_from(&definition.socket.owner);
             view.socket_group.clone_from(&definition.socket.group);
             view.socket_mode = format!("{:04o}", definition.socket.mode);

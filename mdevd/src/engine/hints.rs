@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::definition::{Definition, Doorbells, Interrupts};
+use super::definition::{DataPath, Definition, Doorbells, Interrupts, Personality};
 use super::view::DeviceView;
 use crate::limits::MAX_MEMORY_DIGITS;
 use crate::text::{shell_word, xml_escape};
@@ -31,7 +31,19 @@ pub fn qemu_device(name: &str, socket: &str, bus: Option<&str>) -> String {
 /// What the operator should know about a choice made at create.
 pub fn notes(definition: &Definition) -> Vec<String> {
     let mut notes = Vec::new();
-    if definition.doorbells == Doorbells::Mapped {
+    let direct = definition.data_path == DataPath::Direct;
+    if direct {
+        let pf = &definition.pf;
+        notes.push(format!(
+            "hardware works its rings: its VM gets the descriptor of the whole function behind PF '{pf}', which reaches \
+             configuration space, every BAR and reset; trust the VMM and the VM with all of that"
+        ));
+        notes.push(format!(
+            "PF '{pf}' is this device's alone while it runs; no frame passes the daemon, so senders are not checked, and \
+             nothing is limited, counted or captured"
+        ));
+    }
+    if definition.doorbells == Doorbells::Mapped && !direct {
         notes.push(
             "doorbells are mapped: while a guest's driver runs, a worker polls for this device and \
              keeps one core busy, idle or not (trapped doorbells let it sleep)"
@@ -39,11 +51,14 @@ pub fn notes(definition: &Definition) -> Vec<String> {
         );
     }
     if definition.interrupts == Interrupts::Msix {
-        notes.push(
-            "QEMU up to 11.1.3 aborts when a vfio-user device with MSI-X is hot-unplugged; create \
-             with --interrupts intx for a VM that must unplug it"
-                .to_owned(),
-        );
+        let instead = match definition.personality {
+            Personality::VirtioNet => "create with --interrupts intx",
+            Personality::Avf => "take personality virtio-net with --interrupts intx",
+        };
+        notes.push(format!(
+            "QEMU up to 11.1.3 aborts when a vfio-user device with MSI-X is hot-unplugged; {instead} for a VM that must unplug \
+             it"
+        ));
     }
     notes
 }

@@ -15,6 +15,7 @@ mod catalog;
 mod conflict;
 mod create;
 mod definition;
+mod direct;
 mod entry;
 mod error;
 pub mod events;
@@ -33,6 +34,7 @@ mod set;
 mod sharing;
 pub mod sim;
 mod spec;
+mod takeover;
 mod tuning;
 mod values;
 mod view;
@@ -44,7 +46,7 @@ pub use backend::{Backend, Device, LookUp};
 pub use capture::{Capture, CaptureRequest};
 pub use catalog::Catalog;
 pub use definition::{
-    Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess, Word,
+    DataPath, Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess, Word,
 };
 pub(crate) use error::shown;
 pub use error::{EngineError, ErrorKind};
@@ -64,12 +66,13 @@ pub use sample::Sample;
 pub use service::{Census, Reloaded, Service};
 pub use set::{Change, Changed, Changes, SetRequest};
 pub use sharing::{Sharer, possible_share};
+pub use takeover::{Taken, TakenOver};
 pub use tuning::{RssKey, RssTable, Tuning, Withheld};
 pub use values::parse_mode;
 pub use view::{
-    Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, GroupView, Health,
-    InForce, Memory, Outcome, Page, PairCounters, PfView, Refusal, Resource, State, Stats,
-    StatsPage, Steering, UplinkView, VersionView,
+    Client, Counters, Created, DeviceSummary, DeviceView, DirectionStats, DmaFaults, GroupView,
+    Hardware, Health, InForce, Memory, MostView, Outcome, Page, PairCounters, PfView, Refusal,
+    Resource, State, Stats, StatsPage, Steering, UplinkView, VersionView,
 };
 pub(crate) use wanted::other_kind;
 
@@ -150,6 +153,13 @@ pub trait Engine: Send + Sync + 'static {
     /// [`ErrorKind::NotReady`]: no driver runs that agreed to be asked; [`ErrorKind::NotFound`];
     /// [`ErrorKind::Busy`] while it changes.
     fn announce(&self, name: &str) -> Result<(), EngineError>;
+
+    /// Has the daemon work rings that hardware works, until the driver's next reset.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotReady`]: its data path is not `direct`, it is not composed, no driver runs, or the driver does not
+    /// have buffers used in order; [`ErrorKind::NotFound`]; [`ErrorKind::Busy`] while it changes.
+    fn take_over(&self, name: &str) -> Result<TakenOver, EngineError>;
 
     /// Shows what a device sends and receives, for whom the log and events call `by`: the end of a pipe from which
     /// it can be read as pcapng. It goes on until its reader closes that, the device is gone, or what was asked for

@@ -11,12 +11,12 @@ use policies::{Explanation, Given, Profile, request};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{Catalog, unreadable_for};
-use super::definition::Definition;
+use super::definition::{DataPath, Definition, Word};
 use super::entry::{Entry, Live};
 use super::error::{EngineError, shown};
 use super::judge;
 use super::values::{mac, number};
-use super::view::InForce;
+use super::view::{Health, InForce};
 use crate::profiles::{NoProfile, ProfileDetail, ProfileSummary, Reloaded};
 
 /// What is to be explained: a request of a guest, under a profile or of a device that is there.
@@ -75,12 +75,20 @@ impl Catalog {
             .map_err(|why| no_profile(name, &why))
     }
 
-    /// What counts for its guest and its frames; empty where its profile is not to be had.
-    pub(super) fn in_force(&self, definition: &Definition) -> Vec<InForce> {
+    /// What counts for its guest and its frames; empty where its profile is not to be had. Nothing counts for frames that
+    /// do not pass the daemon.
+    pub(super) fn in_force(
+        &self,
+        definition: &Definition,
+        health: Option<&Health>,
+    ) -> Vec<InForce> {
         let Ok(profile) = self.profile_of(definition) else {
             return Vec::new();
         };
+        let direct = definition.data_path == DataPath::Direct
+            && health.is_none_or(|health| health.data_path == DataPath::Direct.word());
         let all = definition.given().in_force(&profile).into_iter();
+        let all = all.filter(|one| !(direct && one.key.starts_with("spoof.")));
         all.map(|one| InForce {
             key: one.key.to_owned(),
             value: one.value,

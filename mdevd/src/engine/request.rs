@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::attributes::{GroupShare, RateLimits, Trunk, VlanTag};
 use super::create::Base;
 use super::definition::{
-    Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess,
+    DataPath, Definition, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess,
 };
 use super::error::EngineError;
 use super::lifecycle::{LifeDraft, LifeRequest};
@@ -111,6 +111,9 @@ pub struct CreateRequest {
     pub interrupts: Option<String>,
     /// A word of [`RingFormat`].
     pub ring_format: Option<String>,
+    /// A word of [`DataPath`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_path: Option<String>,
     /// Owner of the socket; the daemon's user if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket_owner: Option<String>,
@@ -142,7 +145,7 @@ const DAEMONS: [&str; 11] = [
 
 impl CreateRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 35] = [
+    pub const KEYS: [&'static str; 36] = [
         "name",
         "pf",
         "personality",
@@ -172,6 +175,7 @@ impl CreateRequest {
         "doorbells",
         "interrupts",
         "ring_format",
+        "data_path",
         "socket_owner",
         "socket_group",
         "socket_mode",
@@ -209,10 +213,16 @@ impl CreateRequest {
             check_name(pf).map_err(|why| EngineError::invalid("pf", pf, why))?;
         }
         let personality = word("personality", self.personality.as_deref())?;
-        let doorbells = word("doorbells", self.doorbells.as_deref())?;
+        let data_path: DataPath = word("data_path", self.data_path.as_deref())?;
+        let doorbells = match &self.doorbells {
+            None => data_path.doorbells(),
+            text => word("doorbells", text.as_deref())?,
+        };
         let interrupts = word("interrupts", self.interrupts.as_deref())?;
         let ring_format = word("ring_format", self.ring_format.as_deref())?;
-        if doorbells == Doorbells::Mapped && interrupts == Interrupts::Intx {
+        // With hardware's own doorbells it is said what those need.
+        let polled = doorbells == Doorbells::Mapped && data_path == DataPath::Auto;
+        if polled && interrupts == Interrupts::Intx {
             return Err(EngineError::invalid(
                 "doorbells",
                 "mapped",
@@ -270,7 +280,7 @@ impl CreateRequest {
         };
         let link = self.link.as_deref().map(|text| word("link", Some(text)));
         let max_pairs = u64::from(MAX_QUEUE_PAIRS);
-        Ok(Draft {
+        let draft = Draft {
             asked,
             vlan_tag,
             trunk,
@@ -310,8 +320,11 @@ impl CreateRequest {
             doorbells,
             interrupts,
             ring_format,
+            data_path,
             tuning,
-        })
+        };
+        draft.check_data_path()?;
+        Ok(draft)
     }
 }
 
@@ -358,6 +371,8 @@ pub struct Draft {
     pub interrupts: Interrupts,
     /// Ring formats.
     pub ring_format: RingFormat,
+    /// Who works its rings; `Direct` only with what goes with it.
+    pub data_path: DataPath,
     /// User name or number.
     pub socket_owner: Option<String>,
     /// Group name or number.

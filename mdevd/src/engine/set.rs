@@ -5,7 +5,8 @@ use libcvf::limits::{MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::attributes::{GroupShare, RateLimits, Trunk, VlanProtocol, VlanTag};
-use super::definition::{Definition, Link};
+use super::definition::{DataPath, Definition, Link};
+use super::direct::check_change;
 use super::error::EngineError;
 use super::lifecycle::{LifeDraft, order};
 use super::overrides::{Asked, Overrides};
@@ -15,6 +16,9 @@ use super::values::{
     trunk, tuned, word,
 };
 use crate::limits::MAX_RATE_MBIT;
+
+/// The attribute that changes only while a device is stopped.
+pub(super) const DATA_PATH: &str = "data_path";
 
 /// A request to change attributes of a device, as it came; what is absent stays. A value is a text or,
 /// where that makes sense, a number; `none` takes away what a device may be without.
@@ -75,6 +79,9 @@ pub struct SetRequest {
     /// See [`GroupShare::tx_share`]; or `none`.
     #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub tx_share: Option<String>,
+    /// A word of [`DataPath`]; of a device that is stopped.
+    #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
+    pub data_path: Option<String>,
     /// A word of [`super::Start`].
     #[serde(deserialize_with = "scalar", skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
@@ -151,6 +158,8 @@ pub struct Changes {
     pub group: Option<Option<String>>,
     /// Another share of its rate.
     pub tx_share: Option<Option<u32>>,
+    /// Somebody else works its rings.
+    pub data_path: Option<DataPath>,
     /// Whether the daemon starts it, and when.
     pub life: LifeDraft,
 }
@@ -193,7 +202,7 @@ impl Change {
 
 impl SetRequest {
     /// Every attribute by its name on the bus.
-    pub const KEYS: [&'static str; 24] = [
+    pub const KEYS: [&'static str; 25] = [
         "link",
         "profile",
         "mac",
@@ -212,6 +221,7 @@ impl SetRequest {
         "features",
         "group",
         "tx_share",
+        "data_path",
         "start",
         "order",
         "spoof_check",
@@ -220,10 +230,11 @@ impl SetRequest {
         "multicast",
     ];
 
-    /// Whether `set` can make of a device what another value of this attribute at its creation would have. How many
-    /// queue pairs its slice has it cannot: it limits how many of them are used.
+    /// Whether `set` can make of a device what another value of this attribute at its creation would have, be it that
+    /// it runs. How many queue pairs its slice has it cannot: it limits how many of them are used. Who works its rings
+    /// it can while the device is stopped.
     pub(super) fn changes_as_made(key: &str) -> bool {
-        key != "queue_pairs" && Self::KEYS.contains(&key)
+        !["queue_pairs", DATA_PATH].contains(&key) && Self::KEYS.contains(&key)
     }
 
     /// Checks every attribute by itself.
@@ -306,6 +317,11 @@ impl SetRequest {
                 .as_deref()
                 .map(|text| removable(text, share))
                 .transpose()?,
+            data_path: self
+                .data_path
+                .as_deref()
+                .map(|text| word("data_path", Some(text)))
+                .transpose()?,
             life: LifeDraft {
                 start: self
                     .start
@@ -381,7 +397,7 @@ impl Changes {
     ///
     /// # Errors
     /// [`EngineError::InvalidArgument`]: a trunk's VLANs beside an access VLAN, tags without one, a share without a
-    /// group, queues that the slice does not have.
+    /// group, queues that the slice does not have, what does not go with its data path.
     pub fn applied_to(&self, definition: &Definition) -> Result<Definition, EngineError> {
         let mut next = definition.clone();
         next.life = self.life.set_upon(&definition.name, definition.life)?;
@@ -438,6 +454,11 @@ impl Changes {
             next.share.tx_share = share;
         }
         check_share(&next.share)?;
+        if let Some(data_path) = self.data_path.filter(|to| *to != next.data_path) {
+            next.data_path = data_path;
+            // Those of hardware are its own; without it they are as where nothing is said.
+            next.doorbells = data_path.doorbells();
+        }
         next.overrides = next.overrides.with(&self.overrides);
         for &(key, rate) in &self.rates {
             next.rates.set(key, rate);
@@ -453,6 +474,7 @@ impl Changes {
             );
             return Err(EngineError::invalid(attribute, value, why));
         }
+        check_change(definition, &next)?;
         Ok(next)
     }
 }

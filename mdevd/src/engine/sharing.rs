@@ -61,17 +61,25 @@ impl Catalog {
         Ok(device)
     }
 
-    /// Whether its group takes what it is to become; nothing is asked of it that it has, or was to have, anyway.
+    /// Whether its PF can be what it is to become, and its group takes it; nothing is asked of either that it has, or
+    /// was to have, anyway.
     pub(super) fn takes_change(
         &self,
         from: &Definition,
         to: &Definition,
     ) -> Result<(), EngineError> {
+        let on = |error: EngineError| error.on("change", &to.name);
+        let asked = |of: &Definition| {
+            let model = (of.personality, of.ring_format, of.doorbells, of.interrupts);
+            (of.pf.clone(), of.mtu, of.queue_pairs, of.data_path, model)
+        };
+        if asked(from) != asked(to) {
+            self.backend.suits(to).map_err(on)?;
+        }
         if (&from.share, &from.pf) == (&to.share, &to.pf) {
             return Ok(());
         }
-        let takes = self.backend.takes(to);
-        takes.map_err(|error| error.on("change", &to.name))
+        self.backend.takes(to).map_err(on)
     }
 
     /// Refuses to start what would run without what it is defined with: whoever asks is there to mend it.

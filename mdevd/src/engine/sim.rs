@@ -4,26 +4,28 @@
 //! soft PF does and puts real sockets at real paths. Nobody answers at them; [`SimBackend::connect`]
 //! stands for a client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use libcvf::cvf::ComposeError;
+use libcvf::pf::Capabilities;
 use parking_lot::Mutex;
 use policies::Profile;
 
 use super::attributes::GroupShare;
 use super::backend::{Backend, Device, LookUp};
 use super::capture::Capture;
-use super::definition::Definition;
+use super::definition::{DataPath, Definition};
 use super::error::EngineError;
 use super::events::{Events, Happening};
 use super::view::{
     Client, Counters, Health, Memory, PairCounters, PfView, Resource, Stats, UplinkView,
 };
-use crate::device::socket_error;
+use crate::device::{compose_error, socket_error, suits};
 use crate::pcapng::{self, Interface, Statistics};
 use crate::session::{Access, Place};
 
@@ -40,6 +42,11 @@ struct Shared {
     pfs: Vec<SimPf>,
     clients: BTreeMap<String, Client>,
     refuses_changes: bool,
+    /// Drivers do not have buffers used in order.
+    out_of_order: bool,
+    /// Devices whose rings were taken over from hardware.
+    aside: BTreeSet<String>,
+    each: Capabilities,
 }
 
 #[derive(Debug)]
@@ -47,7 +54,9 @@ struct SimPf {
     name: String,
     pairs: u64,
     used: u64,
-    devices: u64,
+    owners: Vec<String>,
+    /// Its one owner has it as a whole.
+    whole: bool,
 }
 
 impl Shared {
@@ -61,6 +70,20 @@ impl Shared {
             );
             return Err(EngineError::NoResources { name, why });
         };
+        let pf_name = || pf.name.clone();
+        let alone = match (pf.owners.first(), pf.whole, definition.data_path) {
+            (Some(owner), true, _) => Err(ComposeError::Exclusive {
+                pf: pf_name(),
+                owner: owner.clone(),
+            }),
+            (Some(first), false, DataPath::Direct) => Err(ComposeError::NotAlone {
+                pf: pf_name(),
+                owners: pf.owners.len(),
+                first: first.clone(),
+            }),
+            _ => Ok(()),
+        };
+        alone.map_err(|error| compose_error(&name, &error))?;
         let (asked, free) = (u64::from(definition.queue_pairs), pf.pairs - pf.used);
         if asked > free {
             let why = format!(
@@ -81,7 +104,8 @@ impl SimBackend {
             name: name.to_owned(),
             pairs,
             used: 0,
-            devices: 0,
+            owners: Vec::new(),
+            whole: false,
         };
         let shared = Shared {
             pfs: pfs.iter().map(pf).collect(),
@@ -106,9 +130,22 @@ impl SimBackend {
         self.shared.lock().refuses_changes = refuse;
     }
 
+    /// From now on no driver has buffers used in order, or all do again.
+    pub fn use_out_of_order(&self, out_of_order: bool) {
+        self.shared.lock().out_of_order = out_of_order;
+    }
+
+    /// What its PFs give one device from now on.
+    pub fn give_each(&self, each: Capabilities) {
+        self.shared.lock().each = each;
+    }
+
     /// It leaves.
     pub fn disconnect(&self, name: &str) {
-        self.shared.lock().clients.remove(name);
+        let mut shared = self.shared.lock();
+        shared.clients.remove(name);
+        shared.aside.remove(name);
+        drop(shared);
         self.events.publish(Happening::Disconnected {
             device: name.to_owned(),
             reason: None,
@@ -127,13 +164,17 @@ impl Backend for SimBackend {
                 kind: "none".to_owned(),
                 ..UplinkView::default()
             },
-            devices: pf.devices,
+            devices: pf.owners.len() as u64,
             resources: vec![Resource {
                 kind: "queue-pairs".to_owned(),
                 total: pf.pairs,
                 free: pf.pairs - pf.used,
             }],
+            most_each: Vec::new(),
+            most_mtu: None,
+            exclusive: pf.owners.first().filter(|_| pf.whole).cloned(),
             groups: Vec::new(),
+            lost: None,
         };
         self.shared.lock().pfs.iter().map(view).collect()
     }
@@ -149,11 +190,13 @@ impl Backend for SimBackend {
         let place = Access::resolve(&definition.socket)
             .and_then(|access| Place::prepare(&path, access))
             .map_err(|error| socket_error(&name, &error))?;
+        self.suits(definition)?;
         let mut shared = self.shared.lock();
         let pf = shared.pf(definition)?;
         let asked = u64::from(definition.queue_pairs);
         pf.used += asked;
-        pf.devices += 1;
+        pf.owners.push(name);
+        pf.whole = definition.data_path == DataPath::Direct;
         Ok(Arc::new(SimDevice {
             definition: definition.clone(),
             path,
@@ -164,7 +207,12 @@ impl Backend for SimBackend {
     }
 
     fn fits(&self, definition: &Definition) -> Result<(), EngineError> {
+        self.suits(definition)?;
         self.shared.lock().pf(definition).map(drop)
+    }
+
+    fn suits(&self, definition: &Definition) -> Result<(), EngineError> {
+        suits(definition, &definition.pf, &self.shared.lock().each)
     }
 
     fn events(&self) -> &Events {
@@ -204,6 +252,7 @@ impl Device for SimDevice {
 
     fn health(&self) -> Health {
         let client = self.client();
+        let aside = self.shared.lock().aside.contains(&self.definition.name);
         let now = self.now.lock();
         Health {
             driver: if client.is_some() {
@@ -220,6 +269,12 @@ impl Device for SimDevice {
             client,
             mac: now.0.mac.to_string(),
             link_up: now.0.link.shown(true),
+            data_path: match self.definition.data_path {
+                DataPath::Direct if !aside => "direct",
+                DataPath::Auto | DataPath::Direct => "copied",
+            }
+            .to_owned(),
+            data_path_reason: "nothing passes here".to_owned(),
             ..Health::default()
         }
     }
@@ -263,6 +318,23 @@ impl Device for SimDevice {
         self.client().is_some()
     }
 
+    fn take_over(&self) -> Result<bool, EngineError> {
+        let mut shared = self.shared.lock();
+        let name = &self.definition.name;
+        let why = if !shared.clients.contains_key(name) {
+            "no driver runs"
+        } else if shared.out_of_order {
+            "its driver does not have buffers used in order"
+        } else {
+            return Ok(shared.aside.insert(name.clone()));
+        };
+        Err(EngineError::NotReady {
+            attempted: "take over",
+            name: name.clone(),
+            why: why.to_owned(),
+        })
+    }
+
     /// Nothing passes: an empty capture.
     fn capture(&self, capture: Capture) -> Result<OwnedFd, EngineError> {
         let internal = |error: std::io::Error| EngineError::Internal {
@@ -288,13 +360,15 @@ impl Device for SimDevice {
         if self.live.lock().take().is_some() {
             let mut shared = self.shared.lock();
             shared.clients.remove(&self.definition.name);
+            shared.aside.remove(&self.definition.name);
             if let Some(pf) = shared
                 .pfs
                 .iter_mut()
                 .find(|pf| pf.name == self.definition.pf)
             {
                 pf.used -= u64::from(self.definition.queue_pairs);
-                pf.devices -= 1;
+                pf.owners.retain(|owner| *owner != self.definition.name);
+                pf.whole = false;
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use libcvf::cvf::{self, CvfSpec, PortPolicy, TagStyle};
 
 use super::attributes::{VlanProtocol, VlanTag};
-use super::definition::{Definition, Doorbells, Interrupts, RingFormat};
+use super::definition::{DataPath, Definition, Doorbells, Interrupts, Personality, RingFormat};
 
 impl Definition {
     /// What is composed for it. Its policy is its profile's to say: this one restricts nothing.
@@ -11,6 +11,7 @@ impl Definition {
         CvfSpec {
             name: self.name.clone(),
             uuid: *self.uuid.as_bytes(),
+            model: self.personality.into(),
             mac: self.mac,
             mtu: self.mtu,
             vlan: self.vlan,
@@ -29,7 +30,20 @@ impl Definition {
                 RingFormat::Packed => cvf::RingFormats::Packed,
                 RingFormat::Any => cvf::RingFormats::Any,
             },
+            data_path: match self.data_path {
+                DataPath::Auto => cvf::DataPath::Auto,
+                DataPath::Direct => cvf::DataPath::Direct,
+            },
             policy: PortPolicy::default(),
+        }
+    }
+}
+
+impl From<Personality> for cvf::Model {
+    fn from(personality: Personality) -> Self {
+        match personality {
+            Personality::VirtioNet => Self::VirtioNet,
+            Personality::Avf => Self::Avf,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::store::{MemoryStore, Store};
 
 mod alter;
 mod changing;
+mod data_path;
 mod due;
 mod events;
 mod exchange;

@@ -3,6 +3,10 @@
 //! An absent field means none. Counters count from the device's creation or the daemon's start,
 //! whichever is later.
 
+mod health;
+
+pub use health::{DmaFaults, Hardware, Health, Memory, Refusal, Steering};
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -218,118 +222,6 @@ impl std::fmt::Display for Client {
     }
 }
 
-/// What the client's memory is to us.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Memory {
-    /// Nothing is known yet.
-    #[default]
-    Unknown,
-    /// Shared: the data plane sees what the guest sees.
-    Shared,
-    /// It came without file descriptors.
-    WithoutFd,
-    /// It came with file descriptors of a private mapping: the data plane sees other bytes.
-    NotShared,
-}
-
-impl Memory {
-    /// What the operator of the device `name` can do about it.
-    pub fn advice(self, name: &str) -> Option<String> {
-        let what = match self {
-            Self::Unknown | Self::Shared => return None,
-            Self::WithoutFd => {
-                "the VM's memory came without file descriptors; start it with a memfd or hugetlb backend and share=on"
-            }
-            Self::NotShared => {
-                "the VM's memory is a private mapping, so no frame can pass; add share=on to its memory backend"
-            }
-        };
-        Some(format!("{what} (cvfctl show {name} --qemu prints how)"))
-    }
-}
-
-/// The last thing that was refused to a client or guest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// A sentence.
-    pub what: String,
-    /// Refusals of any kind so far.
-    pub count: u64,
-}
-
-/// Who chooses the receive queue of a frame, and what its hash is made of.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Steering {
-    /// Who set the hash's key: `default`, `guest` or `host`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub key_by: String,
-    /// Who set the table.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub table_by: String,
-    /// An indirection table chooses; otherwise the device.
-    #[serde(default)]
-    pub rss: bool,
-    /// Names of the hash types that the driver enabled.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hash_types: Vec<String>,
-    /// The table: receive queues by the hash's low bits.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub table: Vec<u16>,
-    /// Receive queue of frames without hash, with a table.
-    #[serde(default)]
-    pub unclassified: u16,
-}
-
-/// How a composed device fares.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
-    /// Connected client.
-    #[serde(default, skip_serializing_if = "none")]
-    pub client: Option<Client>,
-    /// What the guest's driver does.
-    pub driver: String,
-    /// Names of the features that driver and device agreed on.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub features: Vec<String>,
-    /// Of those, what is withheld meanwhile: the driver has them until it starts anew.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub features_pending: Vec<String>,
-    /// What the client's memory is to us.
-    pub memory: Memory,
-    /// What to do about it.
-    #[serde(default, skip_serializing_if = "none")]
-    pub memory_advice: Option<String>,
-    /// Last refusal.
-    #[serde(default, skip_serializing_if = "none")]
-    pub last_refusal: Option<Refusal>,
-    /// DMA maps in force.
-    pub maps: u64,
-    /// Bytes they cover.
-    pub mapped_bytes: u64,
-    /// Queue pairs the driver uses.
-    pub active_pairs: u16,
-    /// Who chooses the receive queue.
-    #[serde(default)]
-    pub steering: Steering,
-    /// Address in force; a guest may have changed it.
-    pub mac: String,
-    /// Link state shown to the guest.
-    pub link_up: bool,
-    /// A worker polls for this device.
-    pub worker_polls: bool,
-    /// Captures that run: so many look at its frames.
-    #[serde(default)]
-    pub captures: u64,
-    /// Clients served so far.
-    pub clients_served: u64,
-    /// Connections closed because a client was there already.
-    pub clients_refused: u64,
-    /// How the last client's connection ended, if not by its own orderly leave.
-    #[serde(default, skip_serializing_if = "none")]
-    pub last_disconnect: Option<String>,
-}
-
 /// A key of a device's profile as it is in force for the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InForce {
@@ -356,6 +248,9 @@ pub struct DeviceView {
     /// Ring formats the driver may choose.
     #[serde(default)]
     pub ring_format: String,
+    /// Who works its rings, as defined: a word of [`super::DataPath`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub data_path: String,
     /// Owner of the socket, if chosen.
     #[serde(default, skip_serializing_if = "none")]
     pub socket_owner: Option<String>,
@@ -474,6 +369,9 @@ pub struct Stats {
     /// under load causes few, with mapped doorbells none.
     #[serde(default)]
     pub messages: u64,
+    /// Hardware works its rings: what frames it has sent and received nobody knows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncounted: bool,
     /// The whole device.
     #[serde(flatten)]
     pub total: Counters,
@@ -528,7 +426,7 @@ pub struct UplinkView {
 pub struct PfView {
     /// Name.
     pub name: String,
-    /// `soft`.
+    /// `soft`, or the driver of the function behind it: `igb`.
     pub kind: String,
     /// Data-plane workers.
     pub workers: u64,
@@ -542,9 +440,30 @@ pub struct PfView {
     pub devices: u64,
     /// What it has and what is left.
     pub resources: Vec<Resource>,
+    /// What of these one device gets at most, whatever is left, where its hardware says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub most_each: Vec<MostView>,
+    /// MTU of its devices at most, where its hardware says so.
+    #[serde(default, skip_serializing_if = "none")]
+    pub most_mtu: Option<u64>,
+    /// The device that has it as a whole.
+    #[serde(default, skip_serializing_if = "none")]
+    pub exclusive: Option<String>,
     /// Groups of its devices that share a rate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupView>,
+    /// Why its function is not to be had any more; absent: it is, or there is none.
+    #[serde(default, skip_serializing_if = "none")]
+    pub lost: Option<String>,
+}
+
+/// The most of a resource that one device gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MostView {
+    /// The resource.
+    pub kind: String,
+    /// How many.
+    pub count: u64,
 }
 
 /// Devices of a PF that share a rate.

@@ -29,7 +29,7 @@ pub(super) type Step = fn(Value) -> Result<Value, RecordError>;
 /// `STEPS[n]` turns version `n + 1` into version `n + 2`. A new version of [`Definition`] adds one, and
 /// `tests/records-v*.jsonl` with what it writes; a field that is only added has a step that changes nothing, or
 /// says what older devices were like. A daemon before it refuses such records instead of forgetting the field.
-const STEPS: &[Step] = &[profiles, as_it_was];
+const STEPS: &[Step] = &[profiles, as_it_was, as_it_was];
 
 /// Devices of before there were profiles go on with what they were allowed then.
 fn profiles(mut definition: Value) -> Result<Value, RecordError> {

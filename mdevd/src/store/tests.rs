@@ -6,8 +6,8 @@ use tempfile::tempdir;
 use super::record::{Step, upgrade};
 use super::*;
 use crate::engine::{
-    BootId, Doorbells, GroupShare, Interrupts, Life, Link, Personality, RateLimits, RingFormat,
-    SocketAccess, Tuning, VlanProtocol, VlanTag,
+    BootId, DataPath, Doorbells, GroupShare, Interrupts, Life, Link, Personality, RateLimits,
+    RingFormat, SocketAccess, Tuning, VlanProtocol, VlanTag,
 };
 
 fn definition(name: &str, sequence: u64) -> Definition {
@@ -32,6 +32,7 @@ fn definition(name: &str, sequence: u64) -> Definition {
         doorbells: Doorbells::Trapped,
         interrupts: Interrupts::Intx,
         ring_format: RingFormat::Split,
+        data_path: DataPath::Auto,
         socket: SocketAccess {
             owner: Some("qemu".to_owned()),
             group: None,
@@ -212,6 +213,7 @@ const CORPUS: &[&str] = &[
     include_str!("tests/records-v1.jsonl"),
     include_str!("tests/records-v2.jsonl"),
     include_str!("tests/records-v3.jsonl"),
+    include_str!("tests/records-v4.jsonl"),
 ];
 
 /// Whether `newer` says all that `older` does.
@@ -283,6 +285,7 @@ fn a_new_field_is_a_new_version() {
         tx_share: Some(9),
     };
     full.link = Link::Down;
+    full.data_path = DataPath::Direct;
     full.life = Life::transient(BootId::of_kernel());
     full.life.order = 1;
     for (key, most) in RateLimits::KEYS {

@@ -262,6 +262,10 @@ async fn every_wrong_call_has_its_error() {
             call(&client, &vm1, DEVICE_INTERFACE, "Announce", &(none(),)).await,
             "io.mdevd1.Error.NotReady".to_owned(),
         ),
+        (
+            call(&client, &vm1, DEVICE_INTERFACE, "TakeOver", &(none(),)).await,
+            "io.mdevd1.Error.NotReady".to_owned(),
+        ),
     ];
     for (n, (result, expected)) in cases.into_iter().enumerate() {
         let (name, message) = refusal(result);

@@ -228,7 +228,7 @@ impl Face {
                 call.reply(&manager.command(method.name, argument, options, uid).await?)
             }
             "Destroy" | "DestroyAsJob" | "Undefine" | "Start" | "Stop" | "Set" | "Announce"
-            | "Capture" | "Show" | "Stats" => {
+            | "TakeOver" | "Capture" | "Show" | "Stats" => {
                 let (name, options): (String, Dict) = call.args()?;
                 self.on_device(call, method, (name, options, uid)).await
             }
@@ -300,6 +300,7 @@ impl Face {
                 call.reply(&manager.command(method.name, name, options, uid).await?)
             }
             "Announce" => call.reply(&manager.announce(name, options).await?),
+            "TakeOver" => call.reply(&manager.take_over(name, options).await?),
             "Capture" => {
                 let sender = call.header.sender().map(ToString::to_string);
                 let sender = sender.unwrap_or_default();

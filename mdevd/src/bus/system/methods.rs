@@ -61,7 +61,7 @@ const fn read(name: &'static str) -> Method {
 }
 
 /// Of `io.mdevd1.Manager`.
-pub(super) const MANAGER: [Method; 32] = [
+pub(super) const MANAGER: [Method; 33] = [
     method("Create", Right::Manage, "create"),
     method("Destroy", Right::Manage, "destroy"),
     DESTROY_AS_JOB,
@@ -71,6 +71,7 @@ pub(super) const MANAGER: [Method; 32] = [
     method("Stop", Right::Manage, "stop"),
     method("Set", Right::Change, "change"),
     method("Announce", Right::Change, "announce"),
+    method("TakeOver", Right::Change, "take over"),
     method("Capture", Right::Capture, "capture"),
     read("Export"),
     method("Import", Right::Manage, "import definitions into"),
@@ -97,7 +98,7 @@ pub(super) const MANAGER: [Method; 32] = [
 ];
 
 /// Of `io.mdevd1.Device`.
-pub(super) const DEVICE: [Method; 10] = [
+pub(super) const DEVICE: [Method; 11] = [
     method("Destroy", Right::Manage, "destroy"),
     DESTROY_AS_JOB,
     method("Undefine", Right::Manage, "undefine"),
@@ -105,6 +106,7 @@ pub(super) const DEVICE: [Method; 10] = [
     method("Stop", Right::Manage, "stop"),
     method("Set", Right::Change, "change"),
     method("Announce", Right::Change, "announce"),
+    method("TakeOver", Right::Change, "take over"),
     method("Capture", Right::Capture, "capture"),
     read("Show"),
     read("Stats"),

@@ -50,6 +50,7 @@ pub(super) fn of_device(view: DeviceView) -> Dict {
         ("Trust", trust.into()),
         ("Promiscuous", promiscuous.into()),
         ("Multicast", multicast.into()),
+        ("DataPath", view.data_path.into()),
         ("Group", view.group.unwrap_or_default().into()),
         ("TxShare", view.tx_share.unwrap_or(0).into()),
     ])
@@ -80,6 +81,7 @@ pub(super) fn of_pf(pf: PfView) -> Dict {
         ("Devices", pf.devices.into()),
         ("Resources", resources.into()),
         ("Groups", groups.into()),
+        ("Exclusive", pf.exclusive.unwrap_or_default().into()),
     ])
 }
 

@@ -4,6 +4,7 @@
 //! gives a tree of its own.
 
 mod daemon;
+mod functions;
 mod host;
 mod kernel;
 mod places;
@@ -110,6 +111,7 @@ pub(super) async fn run(
     ));
     checks.extend(qemu::checks(&host, wanted.qemu).await);
     checks.extend(kernel::checks(&host, &kernel::Memory::of(&host)));
+    checks.extend(functions::checks(&host));
     checks.extend(process::checks(&host, daemon.pid()));
     let worst = checks.iter().map(|check| check.level).max();
     let bad = worst == Some(Level::Bad);

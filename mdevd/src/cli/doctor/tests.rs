@@ -225,6 +225,46 @@ fn the_process_that_matters_is_looked_at() {
     }
 }
 
+/// What is locked matters once there is a function whose DMA needs it.
+#[test]
+fn locked_memory_is_held_against_what_dma_needs() {
+    let tree = Tree::new();
+    let nic = "sys/bus/pci/devices/0000:03:00.0";
+    tree.put(&format!("{nic}/vendor"), "0x8086")
+        .put(&format!("{nic}/device"), "0x10c9")
+        .put("proc/meminfo", "MemTotal:       16777216 kB\n")
+        .put("proc/self/status", "CapEff:\t0000000000001000\n");
+    std::os::unix::fs::symlink(
+        "../../drivers/vfio-pci",
+        tree.0.path().join(nic).join("driver"),
+    )
+    .expect("a link");
+    let locked = |soft: &str| {
+        let line = format!("Max locked memory         {soft}   unlimited   bytes\n");
+        tree.put("proc/self/limits", &line);
+        find_check(&process::checks(&tree.host(), None), "locked-memory").clone()
+    };
+    // The soft limit counts, not the hard one.
+    is(
+        &locked("8388608"),
+        Level::Warn,
+        "a device of an igb PF locks 6 MiB, so that there can be 1 -> LimitMEMLOCK=infinity",
+    );
+    is(
+        &locked("1073741824"),
+        Level::Warn,
+        "enough for the 6 MiB of each device of an igb PF; less than this host's memory",
+    );
+    is(
+        &locked("17179869184"),
+        Level::Ok,
+        "as much as this host has",
+    );
+    is(&locked("unlimited"), Level::Ok, "no limit");
+    tree.put("proc/self/status", "CapEff:\t0000000000004000\n");
+    is(&locked("8388608"), Level::Ok, "CAP_IPC_LOCK does not heed");
+}
+
 #[test]
 fn directories_and_sockets() {
     let tree = Tree::new();

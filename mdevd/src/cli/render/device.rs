@@ -90,6 +90,9 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
         lines.line("doorbells", &view.doorbells);
         lines.line("interrupts", &view.interrupts);
         lines.line("ring-format", &view.ring_format);
+        if view.health.is_none() && !view.data_path.is_empty() {
+            lines.line("data-path", &view.data_path);
+        }
         // One that could not be composed has none.
         if !d.socket.is_empty() {
             let owner = view.socket_owner.as_deref().unwrap_or("the daemon's");
@@ -105,6 +108,7 @@ fn device(terminal: Terminal, view: &DeviceView) -> String {
     }
     if let Some(health) = &view.health {
         health_lines(&mut lines, (&d.mac, &view.link), health);
+        data_path(&mut lines, &view.data_path, health);
         lines.line("qemu", qemu_option(&view.qemu));
     }
     notes(&mut lines.out, &view.notes);
@@ -160,6 +164,31 @@ fn permissions(lines: &mut Lines, view: &DeviceView) {
 fn rates(rates: &RateLimits) -> Vec<(String, u32)> {
     let given = |(key, _): (&str, u32)| Some((key.replace('_', "-"), rates.get(key)?));
     RateLimits::KEYS.into_iter().filter_map(given).collect()
+}
+
+/// Who works its rings and why, and what follows where hardware does.
+fn data_path(lines: &mut Lines, defined: &str, health: &Health) {
+    // An older daemon does not tell.
+    if !health.data_path.is_empty() {
+        let auto = if defined == "auto" { "auto: " } else { "" };
+        lines.line(
+            "data-path",
+            format!("{} ({auto}{})", health.data_path, health.data_path_reason),
+        );
+    }
+    if !health.unenforced.is_empty() {
+        lines.line("unenforced", health.unenforced.join(", "));
+    }
+    if let Some(faults) = &health.dma_faults {
+        lines.line(
+            "dma faults",
+            match (&faults.unavailable, &faults.last) {
+                (Some(why), _) => format!("not known: {why}"),
+                (None, Some(last)) => format!("{} so far, last: {last}", faults.count),
+                (None, None) => faults.count.to_string(),
+            },
+        );
+    }
 }
 
 /// Who chooses the receive queue, in one line: `rss, 128 entries over 0-3, others to 0; hash IPv4 TCPv4`.
@@ -263,6 +292,21 @@ fn health_lines(lines: &mut Lines, (defined_mac, link): (&str, &str), health: &H
             "sleeps when idle"
         },
     );
+    if let Some(hardware) = &health.hardware {
+        lines.line(
+            "hardware",
+            format!(
+                "{}, {} bytes of guest memory within its reach; payload copied: {} bytes out, {} in",
+                hardware.mode,
+                hardware.reached_bytes,
+                hardware.tx_copied_bytes,
+                hardware.rx_copied_bytes
+            ),
+        );
+        if let Some(why) = &hardware.why {
+            lines.line("", why);
+        }
+    }
     if health.captures > 0 {
         lines.line("captures", health.captures.to_string());
     }

@@ -54,11 +54,16 @@ fn every_value_of_the_example_is_a_good_one() {
             (Some(_), Some("socket-group")) => "socket-group = \"0\"",
             (Some(_), Some("bus-admin-group")) => "bus-admin-group = \"0\"",
             (Some(bare), Some(_)) => bare,
+            (Some(head @ "[[pf]]"), None) => head,
             _ => line,
         });
     let all: String = lines.map(|line| format!("{line}\n")).collect();
     let config = parse(&path, &all).expect("uncommented");
     assert_eq!(config.pfs[1].filters, Some(4096));
+    assert_eq!(
+        config.pfs[2].to_string(),
+        "vfio:0000:03:00.0,name=nic0,workers=1,driver=igb"
+    );
     let (path, text) = example("mdevd-user.toml");
     parse(&path, &text).expect("good");
 }

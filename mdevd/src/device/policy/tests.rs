@@ -3,8 +3,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::engine::{
-    Doorbells, GroupShare, Interrupts, Life, Link, Overrides, Personality, RateLimits, RingFormat,
-    SocketAccess, Tuning, VlanTag,
+    DataPath, Doorbells, GroupShare, Interrupts, Life, Link, Overrides, Personality, RateLimits,
+    RingFormat, SocketAccess, Tuning, VlanTag,
 };
 
 pub(in crate::device) fn definition(trunk: Option<&str>, rates: RateLimits) -> Definition {
@@ -29,6 +29,7 @@ pub(in crate::device) fn definition(trunk: Option<&str>, rates: RateLimits) -> D
         doorbells: Doorbells::Trapped,
         interrupts: Interrupts::Msix,
         ring_format: RingFormat::Split,
+        data_path: DataPath::Auto,
         socket: SocketAccess::default(),
         life: Life::default(),
     }

@@ -129,8 +129,9 @@ impl Catalog {
         definition: &Definition,
     ) -> Result<(), EngineError> {
         self.admitted_anew(attempted, definition)?;
-        let takes = self.backend.takes(definition);
-        takes.map_err(|error| error.on(attempted, &definition.name))?;
+        let on = |error: EngineError| error.on(attempted, &definition.name);
+        self.backend.suits(definition).map_err(on)?;
+        self.backend.takes(definition).map_err(on)?;
         Self::socket_is_someones(attempted, definition)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::super::attributes::VlanProtocol;
-use super::super::definition::{Definition, Word};
+use super::super::definition::{DataPath, Definition, Word};
 use super::super::error::EngineError;
 use super::super::overrides::Overrides;
 use super::super::request::CreateRequest;
@@ -107,6 +107,7 @@ pub(super) fn between(from: &Map<String, Value>, to: &Map<String, Value>) -> Vec
     let told = |key: &str, value: Option<&Value>| match value {
         // What a document need not say.
         None if key == "order" => "0".to_owned(),
+        None if key == "data_path" => DataPath::default().word().to_owned(),
         None => "none".to_owned(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),

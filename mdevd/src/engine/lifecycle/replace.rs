@@ -5,8 +5,9 @@ use parking_lot::MutexGuard;
 use super::super::catalog::{Catalog, Names};
 use super::super::create::Base;
 use super::super::definition::Definition;
+use super::super::direct::stopped_first;
 use super::super::entry::Entry;
-use super::super::error::{EngineError, ErrorKind};
+use super::super::error::EngineError;
 use super::super::request::Draft;
 use super::super::set::{Changed, SetRequest};
 use super::super::view::{Created, Outcome};
@@ -45,17 +46,7 @@ impl Catalog {
         if entry.live().is_some() {
             let live = |key: &str| SetRequest::changes_as_made(&key.replace('-', "_"));
             if let Some(change) = changes.iter().find(|change| !live(&change.attribute)) {
-                let name = &existing.name;
-                return Err(EngineError::Refused {
-                    attempted: "define",
-                    name: name.clone(),
-                    kind: ErrorKind::Busy,
-                    why: format!(
-                        "it runs, and its {} changes only while it is stopped (it is {}, and {} was asked for); stop \
-                         it first ('cvfctl stop {name}'), or leave that as it is",
-                        change.attribute, change.from, change.to
-                    ),
-                });
+                return Err(stopped_first("define", existing, change));
             }
         }
         let answer = Changed {

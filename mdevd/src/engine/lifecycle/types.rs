@@ -3,6 +3,7 @@
 use libcvf::control::MacAddr;
 use libcvf::cvf::{self, CvfSpec, PortPolicy};
 use libcvf::limits::MAX_QUEUE_PAIRS;
+use libcvf::pf::Capabilities;
 use serde::{Deserialize, Serialize};
 
 use super::super::catalog::Catalog;
@@ -26,7 +27,8 @@ pub struct TypeView {
     pub total: u64,
     /// As many can be started now.
     pub free: u64,
-    /// The resource that there would be too little of for one more.
+    /// The resource that there would be too little of for one more; `devices` where there are as many as can be,
+    /// `exclusive` where one has the PF as a whole.
     pub limited_by: String,
     /// Most queue pairs that one more device could have now; 0: there can be none.
     pub largest: u16,
@@ -60,10 +62,11 @@ pub struct Types {
 }
 
 /// What one device with so many queue pairs takes, by the names of resources.
-fn takes(queue_pairs: u16) -> [(&'static str, u64); 5] {
+fn takes(personality: Personality, queue_pairs: u16) -> [(&'static str, u64); 5] {
     let spec = CvfSpec {
         name: String::new(),
         uuid: [0; 16],
+        model: personality.into(),
         mac: MacAddr([2, 0, 0, 0, 0, 1]),
         mtu: 1500,
         vlan: None,
@@ -72,9 +75,10 @@ fn takes(queue_pairs: u16) -> [(&'static str, u64); 5] {
         doorbells: cvf::Doorbells::Trapped,
         interrupts: cvf::Interrupts::Msix,
         ring_formats: cvf::RingFormats::Split,
+        data_path: cvf::DataPath::Auto,
         policy: PortPolicy::default(),
     };
-    let request = spec.request();
+    let request = spec.request(&Capabilities::default());
     [
         ("queue-pairs", request.queue_pairs.into()),
         ("rss-domains", request.rss_domains.into()),
@@ -87,13 +91,28 @@ fn takes(queue_pairs: u16) -> [(&'static str, u64); 5] {
 /// How many devices with so many queue pairs fit in what `of` tells of each resource, and what limits that.
 fn fit(
     pf: &PfView,
-    queue_pairs: u16,
+    (personality, queue_pairs): (Personality, u16),
     of: impl Fn(&super::super::view::Resource) -> u64,
 ) -> (u64, String) {
-    let takes = takes(queue_pairs);
+    if queue_pairs > personality.most_pairs() {
+        return (0, "queue-pairs".to_owned());
+    }
+    let takes = takes(personality, queue_pairs);
     let each = pf.resources.iter().filter_map(|resource| {
         let (_, one) = takes.iter().find(|(kind, _)| *kind == resource.kind)?;
-        Some((of(resource).checked_div(*one)?, resource.kind.clone()))
+        let most = pf.most_each.iter().find(|most| most.kind == resource.kind);
+        match most {
+            // A device of so many pairs cannot be.
+            Some(most) if resource.kind == "queue-pairs" && *one > most.count => {
+                Some((0, resource.kind.clone()))
+            }
+            // It has as many as it gets, however many it would take.
+            Some(most) => Some((
+                of(resource).checked_div(most.count.min(*one))?,
+                resource.kind.clone(),
+            )),
+            None => Some((of(resource).checked_div(*one)?, resource.kind.clone())),
+        }
     });
     let devices = (MAX_DEVICES as u64, "devices".to_owned());
     each.fold(
@@ -111,16 +130,23 @@ impl Catalog {
         let room = MAX_DEVICES.saturating_sub(listed) as u64;
         let mut types = Vec::new();
         for pf in self.backend.pfs() {
-            for (word, _) in Personality::WORDS {
-                let (total, _) = fit(&pf, queue_pairs, |resource| resource.total);
-                let (mut free, mut limited_by) = fit(&pf, queue_pairs, |resource| resource.free);
+            for &(word, personality) in Personality::WORDS {
+                let one = (personality, queue_pairs);
+                let (total, _) = fit(&pf, one, |resource| resource.total);
+                let (mut free, mut limited_by) = fit(&pf, one, |resource| resource.free);
+                if pf.exclusive.is_some() {
+                    (free, limited_by) = (0, "exclusive".to_owned());
+                }
                 if room < free {
                     (free, limited_by) = (room, "devices".to_owned());
                 }
-                let fits = |pairs: &u16| fit(&pf, *pairs, |resource| resource.free).0 > 0;
+                let whole = pf.exclusive.is_some();
+                let fits = |pairs: &u16| {
+                    !whole && fit(&pf, (personality, *pairs), |resource| resource.free).0 > 0
+                };
                 let largest = (1..=MAX_QUEUE_PAIRS).rev().find(fits).filter(|_| room > 0);
                 types.push(TypeView {
-                    personality: (*word).to_owned(),
+                    personality: word.to_owned(),
                     pf: pf.name.clone(),
                     queue_pairs,
                     total,

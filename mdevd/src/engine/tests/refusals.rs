@@ -2,6 +2,7 @@
 
 use super::*;
 use libcvf::limits::MAX_QUEUE_PAIRS;
+use libcvf::pf::Capabilities;
 
 type Attempt = Box<dyn Fn(&Catalog) -> EngineError>;
 
@@ -293,4 +294,68 @@ fn what_was_attempted_on_what_and_what_to_do() {
         error.to_string(),
         "cannot create 'y': the daemon is stopping; repeat when it runs again"
     );
+}
+
+/// What a PF's hardware cannot is said before anything is made, also by a dry run, a definition and a change.
+#[test]
+fn more_than_one_device_of_a_pf_can_have_is_refused_everywhere() {
+    let house = house();
+    house.backend.give_each(Capabilities {
+        most_pairs: Some(1),
+        filters: Some(3),
+        most_mtu: Some(2030),
+        ..Capabilities::default()
+    });
+    let engine = &house.catalog;
+    let pairs = CreateRequest {
+        queue_pairs: Some(2),
+        ..named("vm1")
+    };
+    let mtu = CreateRequest {
+        mtu: Some(2031),
+        ..named("vm1")
+    };
+    let why = [
+        "cannot create 'vm1': queue-pairs \"2\" cannot be: a device of PF 'soft0' has 1 queue pair at most; ask for no \
+         more, or give another PF ('cvfctl pf show' tells what each can)",
+        "cannot create 'vm1': mtu \"2031\" cannot be: frames of PF 'soft0' have an MTU of 2030 at most; ask for no more, \
+         or give another PF ('cvfctl pf show' tells what each can)",
+    ];
+    for (request, why) in [pairs, mtu].into_iter().zip(why) {
+        let dry = CreateRequest {
+            dry_run: true,
+            ..request.clone()
+        };
+        for request in [request.clone(), dry] {
+            let error = engine.create(request).expect_err("refused");
+            assert_eq!(
+                (error.kind(), error.to_string().as_str()),
+                (ErrorKind::InvalidArgument, why)
+            );
+        }
+        let define = DefineRequest {
+            device: request,
+            ..DefineRequest::default()
+        };
+        let error = engine.define(define).expect_err("refused").to_string();
+        assert_eq!(error, why.replace("create", "define"));
+    }
+    assert_eq!(free_pairs(engine), 64);
+    let most = CreateRequest {
+        mtu: Some(2030),
+        ..named("vm1")
+    };
+    engine.create(most).expect("created");
+    for dry_run in [true, false] {
+        let set = SetRequest {
+            mtu: Some("2031".into()),
+            dry_run,
+            ..SetRequest::default()
+        };
+        let error = engine.set("vm1", set).expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert_eq!(error.to_string(), why[1].replace("create", "change"));
+    }
+    let shown = engine.show("vm1").expect("shown");
+    assert_eq!(shown.summary.mtu, 2030, "nothing has changed");
 }

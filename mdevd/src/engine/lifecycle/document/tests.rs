@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::super::super::definition::{
-    Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess,
+    DataPath, Doorbells, Interrupts, Link, Personality, RingFormat, SocketAccess,
 };
 use super::super::super::{
     Draft, GroupShare, Overrides, RateLimits, Tuning, VlanProtocol, VlanTag,
@@ -47,6 +47,7 @@ fn full() -> Definition {
         doorbells: Doorbells::Mapped,
         interrupts: Interrupts::Msix,
         ring_format: RingFormat::Any,
+        data_path: DataPath::Auto,
         socket: SocketAccess {
             owner: Some("107".to_owned()),
             group: Some("kvm".to_owned()),
