@@ -3,8 +3,8 @@
 //! `cargo lab demo|test|bench|fuzz|shell` is its face; the modules below are what the verbs are
 //! made of. From the host outwards: [`process`] and [`netns`] keep children and namespaces from
 //! outliving a run, [`fetch`] and [`image`] make QEMU and guest, [`vm`] runs machines, [`daemon`]
-//! runs mdevd, [`libvirt`] runs libvirtd, [`traffic`] moves and counts frames, [`e2e`] is the list
-//! of end-to-end tests.
+//! runs mdevd, [`libvirt`] runs libvirtd, [`nested`] makes a host with physical functions of a machine,
+//! [`traffic`] moves and counts frames, [`e2e`] is the list of end-to-end tests.
 
 pub mod artifacts;
 pub mod bench;
@@ -18,6 +18,7 @@ pub mod image;
 pub mod lab;
 pub mod libvirt;
 pub mod limits;
+pub mod nested;
 pub mod netns;
 pub mod process;
 pub mod sys;

@@ -4,7 +4,7 @@ use crate::fetch::Tree;
 use crate::process::{self, Output, Surroundings};
 use crate::{host, limits, sys};
 use anyhow::{Context, Result, bail};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 use std::time::Duration;
 
@@ -36,6 +36,12 @@ impl Netns {
     #[must_use]
     pub fn tree(&self) -> &Tree {
         &self.tree
+    }
+
+    /// The namespace itself.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     /// What children need to be inside.

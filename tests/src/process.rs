@@ -259,7 +259,12 @@ pub fn show(command: &Command) -> String {
 #[must_use]
 pub fn tail(path: &Path) -> String {
     let text = std::fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+    last_lines(&String::from_utf8_lossy(&text))
+}
+
+/// The last lines of what was said, indented; empty if nothing was.
+#[must_use]
+pub fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(limits::LOG_TAIL);
     lines[from..]

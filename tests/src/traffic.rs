@@ -3,7 +3,7 @@
 use crate::limits;
 use crate::netns::Netns;
 use crate::process::{self, Process};
-use crate::vm::{Job, Vm};
+use crate::vm::{Agent, Job, Vm};
 use anyhow::{Context, Result, bail};
 use lab_guest::wire::{
     ReceiveFrames, ReceiveReport, SendFrames, SendReport, StreamArgs, StreamReport,
@@ -312,7 +312,21 @@ pub fn iperf(client: &Vm, server: &Vm, address: &str, more: &str) -> Result<f64>
 ///
 /// # Errors
 /// If either end fails.
-pub fn iperf_with_host(netns: &Netns, guest: &Vm, host: &str, reverse: bool) -> Result<f64> {
+pub fn iperf_with_host(netns: &Netns, guest: &Agent, host: &str, reverse: bool) -> Result<f64> {
+    iperf_within(limits::GUEST_COMMAND, netns, guest, host, reverse)
+}
+
+/// The same with a guest that needs so long to begin.
+///
+/// # Errors
+/// As [`iperf_with_host`].
+pub fn iperf_within(
+    limit: Duration,
+    netns: &Netns,
+    guest: &Agent,
+    host: &str,
+    reverse: bool,
+) -> Result<f64> {
     let mut serve = netns.tree().program("usr/bin/iperf3");
     serve.args(["-s", "-1", "-B", host, "--forceflush"]);
     let log = tempfile::NamedTempFile::new().context("iperf3's log")?;
@@ -321,10 +335,9 @@ pub fn iperf_with_host(netns: &Netns, guest: &Vm, host: &str, reverse: bool) -> 
         let said = std::fs::read_to_string(log.path())?;
         Ok(said.contains("listening").then_some(()))
     })?;
-    let limit = Duration::from_secs(60);
     let more = if reverse { "-R" } else { "" };
     let line = format!("iperf3 -c {host} -t 2 -J {more}");
-    let text = guest.start_shell(&line, limit)?.check()?;
+    let text = guest.start(&["sh", "-c", &line], limit)?.check()?;
     server.wait(limits::SETTLE)?;
     received_rate(&text)
 }

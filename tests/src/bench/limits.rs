@@ -57,7 +57,7 @@ pub const MSS: u16 = 1448;
 pub const LAST_LEVEL_CACHE: u64 = 64 << 20;
 /// Huge pages of 2 MiB for DPDK's own buffers.
 pub const DPDK_PAGES: u64 = 512;
-/// Huge pages of 2 MiB for everything else: two guests with large frames, and plain buffers to
+/// Huge pages of 2 MiB for everything else at least: two guests with large frames, and plain buffers to
 /// compare with.
 pub const GUEST_PAGES: u64 = 512;
 /// Bursts of a short and of a long run whose instructions are counted.

@@ -28,9 +28,10 @@ use clap::Args;
 use serde_json::Value;
 
 use self::family::{Family, Outcome, Run};
+use self::peers::{Frames, Shape};
 use self::report::Report;
 use self::row::Spec;
-use crate::fakevm::memory::HugePages;
+use crate::fakevm::memory::{HUGE_PAGE, HugePages};
 use crate::{artifacts, ui};
 
 pub use self::frames::inside::{InsideArgs, run as inside};
@@ -55,6 +56,18 @@ pub struct BenchArgs {
     pub list: bool,
 }
 
+/// Huge pages for two guests whose frames, both ways, are several times the last-level cache: plain buffers to compare with
+/// are less.
+fn guest_pages() -> u64 {
+    let guest = Shape {
+        frames: Frames::Large,
+        huge: true,
+        notified: false,
+    };
+    let each = guest.guest().memory_plan().size() / HUGE_PAGE;
+    limits::GUEST_PAGES.max(2 * each)
+}
+
 /// Runs the chosen rows and prints a table. The value is the result as one object.
 ///
 /// # Errors
@@ -68,7 +81,7 @@ pub fn run(args: &BenchArgs) -> Result<Value> {
     if cfg!(debug_assertions) {
         return Err(become_released());
     }
-    let huge = HugePages::reserve(limits::DPDK_PAGES + limits::GUEST_PAGES);
+    let huge = HugePages::reserve(limits::DPDK_PAGES + guest_pages());
     let run = Run {
         repetitions: args.repetitions,
         cores: cpu::Cores::choose()?,

@@ -32,31 +32,7 @@ impl Report {
 
     /// A table for people.
     pub fn table(&self) -> String {
-        let width = self.rows.iter().map(|row| row.spec.name.len()).max();
-        let width = width.unwrap_or(0).max(4);
-        let mut out = format!(
-            "{:<width$} {:>26} {:>26} {:>7} {:>7}  unit\n",
-            "row", "ours (least..greatest)", "peer", "ratio", "bar"
-        );
-        for row in &self.rows {
-            let peer = row.peer.as_ref().map_or_else(|| "-".into(), cell);
-            let bar = match row.spec.bar {
-                Some(Bar::AtLeast(bar)) => format!(">={bar}"),
-                Some(Bar::AtMost(bar)) => format!("<={bar}"),
-                None => "-".into(),
-            };
-            let ratio = figure(row.ratio);
-            out += &format!(
-                "{:<width$} {:>26} {:>26} {:>7} {:>7}  {}{}\n",
-                row.spec.name,
-                cell(&row.ours),
-                peer,
-                ratio,
-                bar,
-                row.spec.unit,
-                verdict(row)
-            );
-        }
+        let mut out = table(&self.rows);
         for (family, why) in &self.failed {
             out += &format!("{family}: not measured: {why}\n");
         }
@@ -79,6 +55,36 @@ impl Report {
             "rows": rows,
         })
     }
+}
+
+/// Rows as a table for people.
+pub fn table(rows: &[Row]) -> String {
+    let width = rows.iter().map(|row| row.spec.name.len()).max();
+    let width = width.unwrap_or(0).max(4);
+    let mut out = format!(
+        "{:<width$} {:>26} {:>26} {:>7} {:>7}  unit\n",
+        "row", "ours (least..greatest)", "peer", "ratio", "bar"
+    );
+    for row in rows {
+        let peer = row.peer.as_ref().map_or_else(|| "-".into(), cell);
+        let bar = match row.spec.bar {
+            Some(Bar::AtLeast(bar)) => format!(">={bar}"),
+            Some(Bar::AtMost(bar)) => format!("<={bar}"),
+            None => "-".into(),
+        };
+        let ratio = figure(row.ratio);
+        out += &format!(
+            "{:<width$} {:>26} {:>26} {:>7} {:>7}  {}{}\n",
+            row.spec.name,
+            cell(&row.ours),
+            peer,
+            ratio,
+            bar,
+            row.spec.unit,
+            verdict(row)
+        );
+    }
+    out
 }
 
 fn cell(side: &Side) -> String {

@@ -3,23 +3,32 @@
 //! Most share a [`Rig`]: one daemon and two guests with a device each, booted once because booting
 //! is what takes the time. A rig on which a test failed is thrown away.
 
+mod avf;
 mod beside;
 mod churn;
 mod controls;
 mod dbus;
+mod direct;
+mod domains;
+mod guest;
 pub mod hotplug;
 mod idle;
 mod iommu;
 mod itself;
 mod libvirt;
 mod lifecycle;
+mod lost;
 mod matrix;
 mod memory;
+mod nested;
 mod offloads;
 mod policy;
+mod rate;
 mod refusals;
 pub mod rig;
 mod service;
+mod sliced;
+mod takeover;
 pub mod traffic;
 
 use crate::artifacts::{self, Programs};
@@ -88,6 +97,8 @@ pub struct Test {
     pub name: &'static str,
     /// What it shows, in one line.
     pub about: &'static str,
+    /// Whether it is about a machine with physical functions, and run only where that is asked for.
+    pub nested: bool,
     body: Body,
 }
 
@@ -96,6 +107,20 @@ impl Test {
         Test {
             name,
             about,
+            nested: false,
+            body: Body::Alone(run),
+        }
+    }
+
+    const fn nested(
+        name: &'static str,
+        about: &'static str,
+        run: fn(&Suite) -> Result<()>,
+    ) -> Self {
+        Test {
+            name,
+            about,
+            nested: true,
             body: Body::Alone(run),
         }
     }
@@ -104,6 +129,7 @@ impl Test {
         Test {
             name,
             about,
+            nested: false,
             body: Body::OnRig(run),
         }
     }
@@ -153,21 +179,56 @@ pub fn all() -> Vec<Test> {
     all.extend(memory::tests());
     all.extend(matrix::tests());
     all.extend(iommu::tests());
+    all.extend(nested::tests());
+    all.extend(sliced::tests());
+    all.extend(lost::tests());
+    all.extend(guest::tests());
+    all.extend(avf::tests());
+    all.extend(direct::tests());
+    all.extend(takeover::tests());
+    all.extend(rate::tests());
+    all.extend(domains::tests());
     all
 }
 
-/// Runs the tests whose name contains one of `only`, or all.
+/// What the names of all nested tests begin with.
+const NESTED: &str = "nested-";
+
+/// The tests whose name contains one of `only`, or all. Nested ones are among them where `nested` says so, or one of
+/// `only` begins as their names do.
 ///
 /// # Errors
-/// If the lab cannot be prepared.
-pub fn run(only: &[String]) -> Result<Report> {
-    let chosen = |t: &Test| only.is_empty() || only.iter().any(|o| t.name.contains(o.as_str()));
-    if let Some(o) = only
-        .iter()
-        .find(|o| !all().iter().any(|t| t.name.contains(o.as_str())))
-    {
-        bail!("no end-to-end test has '{o}' in its name; see --list");
+/// If one of `only` names no test.
+fn choose(only: &[String], nested: bool) -> Result<Vec<Test>> {
+    let mut chosen = all();
+    let may = |t: &Test, o: &str| nested || !t.nested || o.starts_with(NESTED);
+    for o in only {
+        let mut named = chosen.iter().filter(|t| t.name.contains(o.as_str()));
+        if named.clone().next().is_none() {
+            bail!("no end-to-end test has '{o}' in its name; see --list");
+        }
+        if !named.any(|t| may(t, o)) {
+            bail!(
+                "only tests of machines with physical functions have '{o}' in their name; they take --nested"
+            );
+        }
     }
+    chosen.retain(|t| {
+        let named = only
+            .iter()
+            .any(|o| t.name.contains(o.as_str()) && may(t, o));
+        named || (only.is_empty() && may(t, ""))
+    });
+    Ok(chosen)
+}
+
+/// Runs the tests whose name contains one of `only`, or all; with `nested`, those of machines with physical functions
+/// are among them.
+///
+/// # Errors
+/// If one of `only` names no test, or the lab cannot be prepared.
+pub fn run(only: &[String], nested: bool) -> Result<Report> {
+    let chosen = choose(only, nested)?;
     let suite = Suite {
         lab: Arc::new(Lab::prepare()?),
         programs: OnceLock::new(),
@@ -176,7 +237,7 @@ pub fn run(only: &[String]) -> Result<Report> {
     suite.programs()?;
     let mut report = Report::default();
     let mut rig: Option<Rig> = None;
-    for test in all().into_iter().filter(chosen) {
+    for test in chosen {
         let start = Instant::now();
         ui::say(&format!("--- {}", test.name));
         let result = match test.body {
@@ -222,3 +283,6 @@ fn note(report: &mut Report, name: &str, result: &Result<()>, start: Instant) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

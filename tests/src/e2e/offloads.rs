@@ -158,8 +158,8 @@ fn cut(rig: &Rig) -> Result<()> {
 fn host(rig: &Rig) -> Result<()> {
     // The host's kernel checks what it is given; a wrong checksum or a bad cut would show as
     // retransmissions that never end, and iperf3 would fail.
-    let bits = traffic::iperf_with_host(&rig.netns, &rig.a.vm, super::rig::HOST, false)?;
-    let back = traffic::iperf_with_host(&rig.netns, &rig.a.vm, super::rig::HOST, true)?;
+    let bits = traffic::iperf_with_host(&rig.netns, &rig.a.vm.agent, super::rig::HOST, false)?;
+    let back = traffic::iperf_with_host(&rig.netns, &rig.a.vm.agent, super::rig::HOST, true)?;
     crate::ui::say(&format!(
         "    to the host {:.0} Mbit/s, from the host {:.0} Mbit/s",
         bits / 1e6,

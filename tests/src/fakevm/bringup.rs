@@ -3,19 +3,19 @@
 use std::path::Path;
 
 use super::FakeVm;
-use super::client::{Client, Ticket, flags};
+use super::attach::{self, Attached};
+use super::bus::Bus;
+use super::client::{Client, flags};
 use super::config::{FakeVmConfig, InterruptMode};
 use super::control::{Ack, ControlQueue};
 use super::doorbell::{DoorbellFinder, DoorbellMode};
 use super::error::{Error, Result};
 use super::interrupts::Interrupts;
-use super::memory::GuestMemory;
 use super::net::{NetGuest, NetPair, feature, rx_queue, tx_queue};
-use super::pci::{IRQ_MSIX, PciFunction};
 use super::ring::QueueLayout;
 use super::virtio::{NO_VECTOR, Transport, common, status};
 
-impl FakeVm {
+impl FakeVm<Client> {
     /// Connects, brings the device up and starts its queues.
     ///
     /// # Errors
@@ -31,26 +31,23 @@ impl FakeVm {
     /// # Errors
     /// Fails when the server refuses, or the function is no modern virtio device.
     pub fn attach(path: &Path, config: FakeVmConfig) -> Result<Self> {
-        let mut client = Client::connect(path)?;
-        client.negotiate(config.capabilities)?;
-        let mut memory = GuestMemory::new(&config.memory_plan())?;
-        memory.alloc(config.skew, 1)?;
-        // Pipelined, as QEMU does within one memory transaction.
-        let tickets = memory
-            .regions()
-            .iter()
-            .map(|region| client.begin_dma_map(region));
-        for ticket in tickets.collect::<Result<Vec<Ticket>>>()? {
-            client.finish(ticket)?;
-        }
-        // The first page stays free, so that no ring lies at address 0.
-        memory.alloc(4096, 4096)?;
-        let mark = memory.mark();
-        let info = client.device_info()?;
-        if info.flags & flags::DEVICE_PCI == 0 {
-            return Err(Error::Protocol("the device is no PCI device".into()));
-        }
-        let pci = PciFunction::probe(&mut client)?;
+        Self::over(attach::client(path, config.capabilities)?, config)
+    }
+}
+
+impl<B: Bus> FakeVm<B> {
+    /// Gives the function memory and walks it; no driver runs yet.
+    ///
+    /// # Errors
+    /// Fails when whoever has the function refuses, or it is no modern virtio device.
+    pub fn over(client: B, config: FakeVmConfig) -> Result<Self> {
+        let Attached {
+            mut client,
+            memory,
+            mark,
+            info,
+            pci,
+        } = Attached::walk(client, &config.memory_plan(), config.skew)?;
         let mappable = pci
             .bars
             .iter()
@@ -204,10 +201,9 @@ impl FakeVm {
         if self.config.interrupts == InterruptMode::Polling {
             return Ok(());
         }
-        let count = self.client.irq_info(IRQ_MSIX)?.count;
         // One for the configuration, one for each queue, the control queue included.
         let wanted = 2 + 2 * self.config.queue_pairs;
-        let vectors = wanted.min(u16::try_from(count).unwrap_or(u16::MAX));
+        let vectors = wanted.min(self.client.vectors()?);
         if vectors == 0 {
             return Err(Error::Unsupported("the device has no MSI-X vectors".into()));
         }

@@ -4,6 +4,7 @@
 //! server: while it waits for a reply it answers nobody, and serves the server's own commands
 //! only between its own. Every wait has a deadline.
 
+mod bus;
 mod device;
 mod dma;
 mod info;
@@ -56,6 +57,8 @@ pub struct Client {
     capabilities: Capabilities,
     /// Commands of the server that came while a reply was awaited.
     pending: VecDeque<Message>,
+    /// Messages that were sent or received.
+    messages: u64,
 }
 
 impl Client {
@@ -75,6 +78,7 @@ impl Client {
             deadline: REPLY_DEADLINE,
             capabilities: Capabilities::default(),
             pending: VecDeque::new(),
+            messages: 0,
         }
     }
 
@@ -86,6 +90,11 @@ impl Client {
     /// What the server announced in its `VERSION` reply.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// Messages so far, both ways.
+    pub fn messages(&self) -> u64 {
+        self.messages
     }
 
     /// The socket, for tests that break rules on purpose.
@@ -215,6 +224,7 @@ impl Client {
         let mut fds = Vec::new();
         let mut head = [0; HEADER];
         self.socket.receive(&mut head, &mut fds, deadline)?;
+        self.messages += 1;
         let header = Header::decode(&head);
         let size = header.size as usize;
         if !(HEADER..=MAX_MESSAGE).contains(&size) {
@@ -229,7 +239,8 @@ impl Client {
         })
     }
 
-    fn send(&self, parts: [&[u8]; 2], fds: &[RawFd]) -> Result<()> {
+    fn send(&mut self, parts: [&[u8]; 2], fds: &[RawFd]) -> Result<()> {
+        self.messages += 1;
         self.socket.send(parts, fds, Instant::now() + self.deadline)
     }
 

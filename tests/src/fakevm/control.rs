@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::bus::Bus;
 use super::error::{Error, Result};
 use super::limits::CONTROL_DEADLINE;
 use super::mem::Shared;
@@ -162,7 +163,7 @@ impl ControlQueue {
     }
 }
 
-impl FakeVm {
+impl<B: Bus> FakeVm<B> {
     /// Sends one command and waits for its acknowledgement.
     ///
     /// # Errors

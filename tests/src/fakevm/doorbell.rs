@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
 
-use super::client::{Client, RegionInfo};
+use super::bus::Bus;
+use super::client::RegionInfo;
 use super::error::{Error, Result};
 use super::mem::Shared;
 use super::sys::Mapping;
@@ -67,7 +68,7 @@ impl<'a> DoorbellFinder<'a> {
     /// Fails when the mode demands what the device does not give.
     pub fn find(
         &mut self,
-        client: &mut Client,
+        bus: &mut dyn Bus,
         transport: &Transport,
         queue: u16,
         notify_off: u16,
@@ -80,8 +81,18 @@ impl<'a> DoorbellFinder<'a> {
                 "the doorbell of queue {queue} is out of bounds"
             )));
         }
-        let area = self.region.mappable(offset, 2);
-        match (self.mode, area) {
+        match self.mode {
+            DoorbellMode::IoFds => self.io_fd(bus, queue, offset),
+            _ => self.place(queue, offset, 2),
+        }
+    }
+
+    /// The doorbell of `len` bytes at `offset` within the region: a message or a page.
+    ///
+    /// # Errors
+    /// Fails when the mode demands what the device does not give.
+    pub fn place(&mut self, queue: u16, offset: u64, len: u64) -> Result<Doorbell> {
+        match (self.mode, self.region.mappable(offset, len)) {
             (DoorbellMode::Auto | DoorbellMode::Trapped, None) | (DoorbellMode::Trapped, _) => {
                 Ok(Doorbell::Message { offset })
             }
@@ -95,7 +106,9 @@ impl<'a> DoorbellFinder<'a> {
             (DoorbellMode::Mapped, None) => Err(Error::Unsupported(format!(
                 "the doorbell of queue {queue} is not mappable"
             ))),
-            (DoorbellMode::IoFds, _) => self.io_fd(client, queue, offset),
+            (DoorbellMode::IoFds, _) => Err(Error::Unsupported(format!(
+                "queue {queue} by an event: what is written counts"
+            ))),
         }
     }
 
@@ -114,8 +127,8 @@ impl<'a> DoorbellFinder<'a> {
         Ok(page)
     }
 
-    fn io_fd(&self, client: &mut Client, queue: u16, offset: u64) -> Result<Doorbell> {
-        let entries = client.region_io_fds(self.region.index)?;
+    fn io_fd(&self, bus: &mut dyn Bus, queue: u16, offset: u64) -> Result<Doorbell> {
+        let entries = bus.region_io_fds(self.region.index)?;
         let matches = |kind, flags: u32, datamatch| {
             kind == 0 && (flags & 1 == 0 || datamatch == u64::from(queue))
         };
@@ -132,7 +145,7 @@ impl<'a> DoorbellFinder<'a> {
 /// Rings a doorbell for `queue`, with notification data if that was agreed on (virtio 1.3 4.1.5.2).
 pub(super) fn ring(
     doorbell: &Doorbell,
-    client: &mut Client,
+    bus: &mut dyn Bus,
     transport: &Transport,
     queue: u16,
     data: Option<u16>,
@@ -145,7 +158,7 @@ pub(super) fn ring(
             let len = if data.is_some() { 4 } else { 2 };
             transport
                 .notify
-                .write(client, transport.posted, at, &bytes[..len])
+                .write(bus, transport.posted, at, &bytes[..len])
         }
         Doorbell::Page { page, at } => {
             if data.is_some() {

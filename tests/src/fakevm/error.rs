@@ -51,12 +51,15 @@ pub enum Error {
     /// The peer broke the protocol.
     #[error("the peer broke the protocol: {0}")]
     Protocol(String),
-    /// The device broke the virtio specification.
+    /// The device broke its specification.
     #[error("the device broke the specification: {0}")]
     Device(String),
     /// The device cannot do what was asked of it.
     #[error("not possible with this device: {0}")]
     Unsupported(String),
+    /// The kernel's VFIO does not give what was asked of it.
+    #[error("{0}")]
+    Vfio(String),
     /// Guest memory has no room, or does not cover an address.
     #[error("guest memory: {0}")]
     Memory(String),

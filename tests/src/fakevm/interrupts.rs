@@ -1,14 +1,14 @@
 //! Interrupts as a client receives them: one event for each vector.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Instant;
 
-use nix::poll::PollFlags;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::client::{ACTION_TRIGGER, Client, IrqData};
+use super::bus::Bus;
 use super::error::{Error, Result};
-use super::pci::IRQ_MSIX;
 use super::socket::wait;
 
 /// Makes an event that never blocks whoever reads or signals it.
@@ -23,37 +23,25 @@ pub fn new_event() -> Result<EventFd> {
 /// The events of the vectors in use.
 #[derive(Debug)]
 pub struct Interrupts {
-    events: Vec<EventFd>,
+    events: Vec<Arc<EventFd>>,
 }
 
 impl Interrupts {
-    /// Makes one event for each of `vectors` MSI-X vectors and hands them to the server, as many
-    /// in one message as it takes.
+    /// Has each of `vectors` MSI-X vectors tell an event of its own.
     ///
     /// # Errors
-    /// Fails when the server refuses.
-    pub fn assign(client: &mut Client, vectors: u16) -> Result<Self> {
-        let events = (0..vectors)
-            .map(|_| new_event())
-            .collect::<Result<Vec<_>>>()?;
-        let fds: Vec<RawFd> = events
-            .iter()
-            .map(|event| event.as_fd().as_raw_fd())
-            .collect();
-        let batch = client.capabilities().max_msg_fds.clamp(1, 16) as usize;
-        for (nth, fds) in fds.chunks(batch).enumerate() {
-            let start = (nth * batch) as u32;
-            client.set_irqs(IRQ_MSIX, start, ACTION_TRIGGER, IrqData::EventFds(fds))?;
-        }
+    /// Fails when whoever has the function refuses.
+    pub fn assign(bus: &mut dyn Bus, vectors: u16) -> Result<Self> {
+        let events = bus.wire_vectors(vectors)?;
         Ok(Interrupts { events })
     }
 
-    /// Takes all events from the server.
+    /// Takes all events back.
     ///
     /// # Errors
-    /// Fails when the server refuses.
-    pub fn disable(client: &mut Client) -> Result<()> {
-        client.set_irqs(IRQ_MSIX, 0, ACTION_TRIGGER, IrqData::None { count: 0 })
+    /// Fails when whoever has the function refuses.
+    pub fn disable(bus: &mut dyn Bus) -> Result<()> {
+        bus.cut_vectors()
     }
 
     /// How many vectors have an event.
@@ -74,6 +62,30 @@ impl Interrupts {
             .get(usize::from(vector))
             .and_then(|event| event.read().ok())
             .unwrap_or(0)
+    }
+
+    /// Sleeps until a vector fires, `other` has something to say, or `deadline`; at once where the vector has no event. Takes
+    /// nothing.
+    ///
+    /// # Errors
+    /// Fails when the kernel refuses to poll.
+    pub fn sleep(
+        &self,
+        vector: u16,
+        other: Option<BorrowedFd<'_>>,
+        deadline: Instant,
+    ) -> Result<()> {
+        let Some(event) = self.event(vector) else {
+            return Ok(());
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout =
+            PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
+        let mut fds = [event, other.unwrap_or(event)].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(error) => Err(Error::errno("polling")(error)),
+        }
     }
 
     /// Waits for an interrupt of a vector and takes it. False when the deadline passed first.

@@ -22,5 +22,13 @@ pub const BUFFER_SIZE: usize = 2048;
 pub const MAX_RING_SIZE: u16 = 32768;
 /// Largest frame with its header that a receive ring puts together from several buffers.
 pub const MAX_FRAME: usize = 20 + 65536 + 18;
+/// How long an AVF device may take to be there after a reset, as the driver of Linux waits.
+pub const AVF_RESET_DEADLINE: Duration = Duration::from_secs(20);
+/// How long an AVF device may take to switch its mailbox off before a reset, as there.
+pub const AVF_DETECT_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the answer to a message of virtchnl may take.
+pub const VIRTCHNL_DEADLINE: Duration = Duration::from_secs(5);
+/// Unasked messages of an AVF device that are kept for whoever asks.
+pub const MAX_AVF_EVENTS: usize = 64;
 /// PCI capabilities that are followed before the list is called a loop.
 pub const MAX_CAPABILITIES: usize = 48;

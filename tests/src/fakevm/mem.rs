@@ -113,6 +113,30 @@ impl Shared {
         word.store(value.to_le(), Ordering::Release);
     }
 
+    /// Loads an aligned 64-bit word so that what the other side wrote before it is seen after it.
+    #[inline]
+    pub fn acquire64(&self, at: usize) -> u64 {
+        // SAFETY: `aligned` has checked bounds and alignment, and the map outlives `self`.
+        let word = unsafe { AtomicU64::from_ptr(self.span().aligned(at)) };
+        u64::from_le(word.load(Ordering::Acquire))
+    }
+
+    /// Stores an aligned 64-bit word after everything written before it.
+    #[inline]
+    pub fn release64(&self, at: usize, value: u64) {
+        // SAFETY: `aligned` has checked bounds and alignment, and the map outlives `self`.
+        let word = unsafe { AtomicU64::from_ptr(self.span().aligned(at)) };
+        word.store(value.to_le(), Ordering::Release);
+    }
+
+    /// Stores an aligned 32-bit word after everything written before it.
+    #[inline]
+    pub fn release32(&self, at: usize, value: u32) {
+        // SAFETY: `aligned` has checked bounds and alignment, and the map outlives `self`.
+        let word = unsafe { AtomicU32::from_ptr(self.span().aligned(at)) };
+        word.store(value.to_le(), Ordering::Release);
+    }
+
     /// The same window, for a loop: where it is stays in registers, whatever is written.
     #[inline]
     pub fn span(&self) -> Span<'_> {

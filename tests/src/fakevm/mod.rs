@@ -1,4 +1,5 @@
-//! The fake VM: a vfio-user client with a virtio-net driver at native speed.
+//! The fake VM: a vfio-user client, or a program that has a function by the kernel's VFIO, with a virtio-net driver at
+//! native speed.
 //!
 //! It stands in for QEMU and a guest in integration tests, fault injection and benchmarks. One
 //! thread drives it; every wait has a deadline. The ring driver in [`ring`] and [`net`] knows
@@ -16,12 +17,16 @@
 //! # }
 //! ```
 
+mod attach;
+pub mod avf;
+pub mod bus;
 pub mod client;
 pub mod config;
 pub mod control;
 pub mod doorbell;
 pub mod error;
 pub mod frame;
+pub mod guest;
 pub mod hostile;
 pub mod interrupts;
 pub mod limits;
@@ -46,20 +51,21 @@ pub use self::error::{Error, Result};
 
 use std::time::Instant;
 
+use self::bus::Bus;
 use self::client::{Client, DeviceInfo};
 use self::control::ControlQueue;
 use self::doorbell::Doorbell;
 use self::interrupts::Interrupts;
 use self::memory::GuestMemory;
-use self::net::{NetGuest, NetPair, feature};
+use self::net::{NetGuest, NetPair, Rx, Tx, feature};
 use self::pci::PciFunction;
 use self::virtio::{Transport, status};
 
 /// A VM without a processor.
 #[derive(Debug)]
-pub struct FakeVm {
-    /// The connection, for commands that the fake VM has no method for.
-    pub client: Client,
+pub struct FakeVm<B = Client> {
+    /// Whom it asks for everything that concerns its function, for commands that the fake VM has no method for.
+    pub client: B,
     /// Guest memory.
     pub memory: GuestMemory,
     /// What the device says it is.
@@ -82,7 +88,7 @@ pub struct FakeVm {
     kicks: u64,
 }
 
-impl FakeVm {
+impl<B: Bus> FakeVm<B> {
     /// What the VM was asked to be.
     pub fn config(&self) -> &FakeVmConfig {
         &self.config
@@ -101,6 +107,14 @@ impl FakeVm {
     /// Queue pairs in use.
     pub fn pairs(&self) -> u16 {
         self.pairs.len() as u16
+    }
+
+    /// One of its queue pairs.
+    ///
+    /// # Panics
+    /// Panics when there is no such pair.
+    pub fn pair(&mut self, index: u16) -> &mut NetPair {
+        &mut self.pairs[usize::from(index)]
     }
 
     /// The control queue, if it was agreed on.
@@ -205,9 +219,13 @@ impl FakeVm {
     }
 }
 
-impl NetGuest for FakeVm {
-    fn pair(&mut self, index: u16) -> &mut NetPair {
-        &mut self.pairs[usize::from(index)]
+impl<B: Bus> NetGuest for FakeVm<B> {
+    fn tx(&mut self, pair: u16) -> Tx<'_> {
+        Tx::Virtio(&mut self.pair(pair).tx)
+    }
+
+    fn rx(&mut self, pair: u16) -> Rx<'_> {
+        Rx::Virtio(&mut self.pair(pair).rx)
     }
 
     fn kick(&mut self, queue: u16) -> Result<()> {

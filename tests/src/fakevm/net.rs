@@ -3,7 +3,7 @@
 //! A pair of rings is all that vfio-user and vhost-user guests have in common, and everything
 //! that a benchmark measures of them: both peers get exactly this driver.
 
-mod buffers;
+pub(in crate::fakevm) mod buffers;
 mod header;
 mod rx;
 #[cfg(test)]
@@ -14,6 +14,7 @@ pub use self::header::{HASH_HEADER_LEN, HEADER_LEN, NetHeader, gso, header_flag,
 pub use self::rx::{Frame, RxRing};
 pub use self::tx::{TxLayout, TxRing};
 use super::error::Result;
+pub use super::guest::{NetGuest, Rx, Tx};
 use super::memory::GuestMemory;
 use super::ring::QueueLayout;
 
@@ -106,6 +107,8 @@ pub struct NetRingConfig {
     /// Buffers of each descriptor, used in turn: more than one spreads the frames of a small ring
     /// over much memory.
     pub buffers_each: u16,
+    /// The region of guest memory that receive buffers lie in; any that has room if none is named.
+    pub rx_region: Option<usize>,
 }
 
 impl Default for NetRingConfig {
@@ -116,6 +119,7 @@ impl Default for NetRingConfig {
             tx_buffer: super::limits::BUFFER_SIZE,
             rx_buffer: super::limits::BUFFER_SIZE,
             buffers_each: 1,
+            rx_region: None,
         }
     }
 }
@@ -153,21 +157,4 @@ pub fn rx_queue(pair: u16) -> u16 {
 /// Index of the transmit queue of a pair.
 pub fn tx_queue(pair: u16) -> u16 {
     pair * 2 + 1
-}
-
-/// A guest with queue pairs, whatever carries its doorbells.
-pub trait NetGuest {
-    /// One of its queue pairs.
-    fn pair(&mut self, index: u16) -> &mut NetPair;
-
-    /// Tells the device that a queue has new entries.
-    ///
-    /// # Errors
-    /// Fails when the device's side is gone.
-    fn kick(&mut self, queue: u16) -> Result<()>;
-
-    /// How many interrupts its queues have had since the last question.
-    fn take_interrupts(&mut self) -> u64 {
-        0
-    }
 }

@@ -1,6 +1,7 @@
 //! The PCI function as a driver finds it: configuration space, BARs, capabilities.
 
-use super::client::{Client, RegionInfo};
+use super::bus::Bus;
+use super::client::RegionInfo;
 use super::error::{Error, Result};
 use super::limits::MAX_CAPABILITIES;
 
@@ -86,12 +87,12 @@ impl PciFunction {
     ///
     /// # Errors
     /// Fails when the capability list loops, or the server refuses.
-    pub fn probe(client: &mut Client) -> Result<Self> {
+    pub fn probe(bus: &mut dyn Bus) -> Result<Self> {
         let mut bars = Vec::new();
         for index in 0..6 {
-            bars.push(client.region_info(index)?);
+            bars.push(bus.region_info(index)?);
         }
-        let config = client.region_info(CONFIG_REGION)?;
+        let config = bus.region_info(CONFIG_REGION)?;
         if config.size < 256 {
             return Err(Error::Protocol(format!(
                 "configuration space of {} bytes",
@@ -100,7 +101,7 @@ impl PciFunction {
         }
         // QEMU reads all of it at once.
         let mut space = vec![0; config.size.min(4096) as usize];
-        client.region_read(CONFIG_REGION, 0, &mut space)?;
+        bus.region_read(CONFIG_REGION, 0, &mut space)?;
         let id = (word(&space, 0), word(&space, 2));
         let mut function = PciFunction {
             id,
@@ -111,9 +112,9 @@ impl PciFunction {
         if word(&space, STATUS as usize) & STATUS_CAPABILITIES != 0 {
             function.walk(&space)?;
         }
-        assign_bars(client)?;
+        assign_bars(bus)?;
         let command = COMMAND_MEMORY | COMMAND_BUS_MASTER | COMMAND_INTX_DISABLE;
-        write16(client, COMMAND, command)?;
+        write16(bus, COMMAND, command)?;
         Ok(function)
     }
 
@@ -149,25 +150,21 @@ impl PciFunction {
     ///
     /// # Errors
     /// Fails when the function has no MSI-X, or the server refuses.
-    pub fn enable_msix(&self, client: &mut Client, on: bool) -> Result<()> {
+    pub fn enable_msix(&self, bus: &mut dyn Bus, on: bool) -> Result<()> {
         let msix = self
             .msix
             .ok_or_else(|| Error::Unsupported("no MSI-X capability".into()))?;
         let control = (msix.vectors - 1) | if on { MSIX_ENABLE } else { 0 };
-        write16(client, u64::from(msix.at) + 2, control)
+        write16(bus, u64::from(msix.at) + 2, control)
     }
 
     /// Switches bus mastering on or off.
     ///
     /// # Errors
     /// Fails when the server refuses.
-    pub fn set_bus_master(&self, client: &mut Client, on: bool) -> Result<()> {
+    pub fn set_bus_master(&self, bus: &mut dyn Bus, on: bool) -> Result<()> {
         let master = if on { COMMAND_BUS_MASTER } else { 0 };
-        write16(
-            client,
-            COMMAND,
-            COMMAND_MEMORY | COMMAND_INTX_DISABLE | master,
-        )
+        write16(bus, COMMAND, COMMAND_MEMORY | COMMAND_INTX_DISABLE | master)
     }
 }
 
@@ -191,18 +188,18 @@ fn virtio_cap(space: &[u8], at: u8) -> VirtioCap {
 }
 
 /// Sizes each BAR by writing ones, as firmware does, and places it.
-fn assign_bars(client: &mut Client) -> Result<()> {
+fn assign_bars(bus: &mut dyn Bus) -> Result<()> {
     let mut next = BAR_BASE;
     let mut index = 0;
     while index < 6 {
         let at = BAR0 + 4 * index;
-        write32(client, at, u32::MAX)?;
-        let low = read32(client, at)?;
+        write32(bus, at, u32::MAX)?;
+        let low = read32(bus, at)?;
         let wide = low & 0b111 == 0b100;
         let mut mask = u64::from(low & !0xf) | 0xffff_ffff_0000_0000;
         if wide {
-            write32(client, at + 4, u32::MAX)?;
-            mask = u64::from(low & !0xf) | u64::from(read32(client, at + 4)?) << 32;
+            write32(bus, at + 4, u32::MAX)?;
+            mask = u64::from(low & !0xf) | u64::from(read32(bus, at + 4)?) << 32;
         }
         if low & !0xf != 0 || (wide && mask >> 32 != 0) {
             let size = (!mask).wrapping_add(1);
@@ -212,9 +209,9 @@ fn assign_bars(client: &mut Client) -> Result<()> {
             } else {
                 0xc000_0000
             };
-            write32(client, at, address as u32)?;
+            write32(bus, at, address as u32)?;
             if wide {
-                write32(client, at + 4, (address >> 32) as u32)?;
+                write32(bus, at + 4, (address >> 32) as u32)?;
                 next = address + size;
             }
         }
@@ -230,16 +227,16 @@ fn word(space: &[u8], at: usize) -> u16 {
     }
 }
 
-fn read32(client: &mut Client, at: u64) -> Result<u32> {
+fn read32(bus: &mut dyn Bus, at: u64) -> Result<u32> {
     let mut bytes = [0; 4];
-    client.region_read(CONFIG_REGION, at, &mut bytes)?;
+    bus.region_read(CONFIG_REGION, at, &mut bytes)?;
     Ok(u32::from_le_bytes(bytes))
 }
 
-fn write32(client: &mut Client, at: u64, value: u32) -> Result<()> {
-    client.region_write(CONFIG_REGION, at, &value.to_le_bytes())
+fn write32(bus: &mut dyn Bus, at: u64, value: u32) -> Result<()> {
+    bus.region_write(CONFIG_REGION, at, &value.to_le_bytes())
 }
 
-fn write16(client: &mut Client, at: u64, value: u16) -> Result<()> {
-    client.region_write(CONFIG_REGION, at, &value.to_le_bytes())
+fn write16(bus: &mut dyn Bus, at: u64, value: u16) -> Result<()> {
+    bus.region_write(CONFIG_REGION, at, &value.to_le_bytes())
 }

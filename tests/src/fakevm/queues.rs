@@ -1,6 +1,7 @@
 //! What a driver asks of its queues by command: scaling, hash reports, coalescing, statistics
 //! (virtio 1.3 5.1.6.5.5 to 5.1.6.5.10).
 
+use super::bus::Bus;
 use super::control::{Ack, ctrl};
 use super::error::{Error, Result};
 use super::{FakeVm, net};
@@ -60,7 +61,7 @@ pub fn toeplitz(key: &[u8], input: &[u8]) -> u32 {
     hash
 }
 
-impl FakeVm {
+impl<B: Bus> FakeVm<B> {
     /// Lets a hash choose the receive queue.
     ///
     /// # Errors

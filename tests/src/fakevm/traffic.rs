@@ -1,16 +1,14 @@
 //! Frames in and out of a fake VM, one at a time or in bursts, with waiting.
 
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-
 use super::FakeVm;
+use super::bus::Bus;
 use super::error::{Error, Result};
 use super::limits::{BURST, CONTROL_DEADLINE};
 use super::net::{NetGuest, NetHeader, rx_queue, tx_queue};
 
-impl FakeVm {
+impl<B: Bus> FakeVm<B> {
     /// Sends one frame on the first pair; waits for room if the ring is full.
     ///
     /// # Errors
@@ -152,17 +150,9 @@ impl FakeVm {
     pub fn recv_matching(
         &mut self,
         timeout: Duration,
-        mut wanted: impl FnMut(&[u8]) -> bool,
+        wanted: impl FnMut(&[u8]) -> bool,
     ) -> Result<Option<Vec<u8>>> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.recv(left)? {
-                Some(frame) if wanted(&frame) => return Ok(Some(frame)),
-                Some(_) => {}
-                None => return Ok(None),
-            }
-        }
+        first_of(timeout, wanted, |left| self.recv(left))
     }
 
     /// Sleeps until the queue's vector fires, the server says something, or `deadline`.
@@ -170,22 +160,25 @@ impl FakeVm {
         let (Some(interrupts), Some(vector)) = (&self.interrupts, self.vector_of(queue)) else {
             return Ok(());
         };
-        let Some(event) = interrupts.event(vector) else {
-            return Ok(());
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout =
-            PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
-        let socket = self.client.socket().stream();
-        let mut fds = [
-            PollFd::new(event, PollFlags::POLLIN),
-            PollFd::new(socket.as_fd(), PollFlags::POLLIN),
-        ];
-        match poll(&mut fds, timeout) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(error) => return Err(Error::errno("polling")(error)),
-        }
+        interrupts.sleep(vector, self.client.attention(), deadline)?;
         interrupts.take(vector);
         Ok(())
+    }
+}
+
+/// The first frame that `wanted` accepts of those that `receive` gives before a time is over.
+pub(super) fn first_of(
+    timeout: Duration,
+    mut wanted: impl FnMut(&[u8]) -> bool,
+    mut receive: impl FnMut(Duration) -> Result<Option<Vec<u8>>>,
+) -> Result<Option<Vec<u8>>> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match receive(left)? {
+            Some(frame) if wanted(&frame) => return Ok(Some(frame)),
+            Some(_) => {}
+            None => return Ok(None),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::client::Client;
+use super::bus::Bus;
 use super::error::{Error, Result};
 use super::limits::RESET_DEADLINE;
 use super::pci::{CfgType, PciFunction, VirtioCap};
@@ -82,9 +82,9 @@ impl Window {
     ///
     /// # Errors
     /// Fails when the server refuses.
-    pub fn read<const N: usize>(&self, client: &mut Client, at: u64) -> Result<[u8; N]> {
+    pub fn read<const N: usize>(&self, bus: &mut dyn Bus, at: u64) -> Result<[u8; N]> {
         let mut bytes = [0; N];
-        client.region_read(self.region, self.offset + at, &mut bytes)?;
+        bus.region_read(self.region, self.offset + at, &mut bytes)?;
         Ok(bytes)
     }
 
@@ -92,19 +92,19 @@ impl Window {
     ///
     /// # Errors
     /// Fails when the server refuses.
-    pub fn read16(&self, client: &mut Client, at: u64) -> Result<u16> {
-        self.read(client, at).map(u16::from_le_bytes)
+    pub fn read16(&self, bus: &mut dyn Bus, at: u64) -> Result<u16> {
+        self.read(bus, at).map(u16::from_le_bytes)
     }
 
     /// Writes bytes, posted if the device takes posted writes.
     ///
     /// # Errors
     /// Fails when the server is gone, or refuses an answered write.
-    pub fn write(&self, client: &mut Client, posted: bool, at: u64, bytes: &[u8]) -> Result<()> {
+    pub fn write(&self, bus: &mut dyn Bus, posted: bool, at: u64, bytes: &[u8]) -> Result<()> {
         if posted {
-            client.region_post(self.region, self.offset + at, bytes)
+            bus.region_post(self.region, self.offset + at, bytes)
         } else {
-            client.region_write(self.region, self.offset + at, bytes)
+            bus.region_write(self.region, self.offset + at, bytes)
         }
     }
 }
@@ -151,9 +151,9 @@ impl Transport {
     ///
     /// # Errors
     /// Fails when the server refuses.
-    pub fn status(&self, client: &mut Client) -> Result<u8> {
+    pub fn status(&self, bus: &mut dyn Bus) -> Result<u8> {
         self.common
-            .read::<1>(client, common::DEVICE_STATUS)
+            .read::<1>(bus, common::DEVICE_STATUS)
             .map(|byte| byte[0])
     }
 
@@ -161,19 +161,19 @@ impl Transport {
     ///
     /// # Errors
     /// Fails when the server refuses.
-    pub fn set_status(&self, client: &mut Client, status: u8) -> Result<()> {
+    pub fn set_status(&self, bus: &mut dyn Bus, status: u8) -> Result<()> {
         self.common
-            .write(client, self.posted, common::DEVICE_STATUS, &[status])
+            .write(bus, self.posted, common::DEVICE_STATUS, &[status])
     }
 
     /// Resets the device and waits until it says so (virtio 1.3 4.1.4.3.2).
     ///
     /// # Errors
     /// Fails when the status is not 0 in time.
-    pub fn reset(&self, client: &mut Client) -> Result<()> {
-        self.set_status(client, 0)?;
+    pub fn reset(&self, bus: &mut dyn Bus) -> Result<()> {
+        self.set_status(bus, 0)?;
         let deadline = Instant::now() + RESET_DEADLINE;
-        while self.status(client)? != 0 {
+        while self.status(bus)? != 0 {
             if Instant::now() >= deadline {
                 return Err(Error::Timeout {
                     what: "resetting the device".into(),
@@ -188,11 +188,11 @@ impl Transport {
     ///
     /// # Errors
     /// Fails when the server refuses.
-    pub fn device_features(&self, client: &mut Client) -> Result<u64> {
+    pub fn device_features(&self, bus: &mut dyn Bus) -> Result<u64> {
         let mut features = 0;
         for half in 0..2_u32 {
-            self.write(client, common::DEVICE_FEATURE_SELECT, &half.to_le_bytes())?;
-            let bits = u32::from_le_bytes(self.common.read(client, common::DEVICE_FEATURE)?);
+            self.write(bus, common::DEVICE_FEATURE_SELECT, &half.to_le_bytes())?;
+            let bits = u32::from_le_bytes(self.common.read(bus, common::DEVICE_FEATURE)?);
             features |= u64::from(bits) << (32 * half);
         }
         Ok(features)
@@ -202,11 +202,11 @@ impl Transport {
     ///
     /// # Errors
     /// Fails when the server refuses.
-    pub fn set_driver_features(&self, client: &mut Client, features: u64) -> Result<()> {
+    pub fn set_driver_features(&self, bus: &mut dyn Bus, features: u64) -> Result<()> {
         for half in 0..2_u32 {
-            self.write(client, common::DRIVER_FEATURE_SELECT, &half.to_le_bytes())?;
+            self.write(bus, common::DRIVER_FEATURE_SELECT, &half.to_le_bytes())?;
             let bits = (features >> (32 * half)) as u32;
-            self.write(client, common::DRIVER_FEATURE, &bits.to_le_bytes())?;
+            self.write(bus, common::DRIVER_FEATURE, &bits.to_le_bytes())?;
         }
         Ok(())
     }
@@ -215,16 +215,16 @@ impl Transport {
     ///
     /// # Errors
     /// Fails when the device does not accept them.
-    pub fn negotiate(&self, client: &mut Client, features: u64) -> Result<()> {
+    pub fn negotiate(&self, bus: &mut dyn Bus, features: u64) -> Result<()> {
         let mut bits = status::ACKNOWLEDGE;
-        self.reset(client)?;
-        self.set_status(client, bits)?;
+        self.reset(bus)?;
+        self.set_status(bus, bits)?;
         bits |= status::DRIVER;
-        self.set_status(client, bits)?;
-        self.set_driver_features(client, features)?;
+        self.set_status(bus, bits)?;
+        self.set_driver_features(bus, features)?;
         bits |= status::FEATURES_OK;
-        self.set_status(client, bits)?;
-        if self.status(client)? & status::FEATURES_OK == 0 {
+        self.set_status(bus, bits)?;
+        if self.status(bus)? & status::FEATURES_OK == 0 {
             return Err(Error::Unsupported(format!("features {features:#x}")));
         }
         Ok(())
@@ -234,17 +234,17 @@ impl Transport {
     ///
     /// # Errors
     /// Fails when the server refuses.
-    pub fn num_queues(&self, client: &mut Client) -> Result<u16> {
-        self.common.read16(client, common::NUM_QUEUES)
+    pub fn num_queues(&self, bus: &mut dyn Bus) -> Result<u16> {
+        self.common.read16(bus, common::NUM_QUEUES)
     }
 
     /// Selects a queue and tells its largest size; 0 if it does not exist.
     ///
     /// # Errors
     /// Fails when the server refuses.
-    pub fn select_queue(&self, client: &mut Client, queue: u16) -> Result<u16> {
-        self.write(client, common::QUEUE_SELECT, &queue.to_le_bytes())?;
-        self.common.read16(client, common::QUEUE_SIZE)
+    pub fn select_queue(&self, bus: &mut dyn Bus, queue: u16) -> Result<u16> {
+        self.write(bus, common::QUEUE_SELECT, &queue.to_le_bytes())?;
+        self.common.read16(bus, common::QUEUE_SIZE)
     }
 
     /// Describes and enables a queue. Returns its `queue_notify_off`.
@@ -253,30 +253,30 @@ impl Transport {
     /// Fails when the queue does not exist, or the device takes another vector or size.
     pub fn enable_queue(
         &self,
-        client: &mut Client,
+        bus: &mut dyn Bus,
         queue: u16,
         layout: &QueueLayout,
         vector: u16,
     ) -> Result<u16> {
-        let largest = self.select_queue(client, queue)?;
+        let largest = self.select_queue(bus, queue)?;
         if largest < layout.size {
             let wanted = layout.size;
             return Err(Error::Unsupported(format!(
                 "queue {queue}: {wanted} of {largest}"
             )));
         }
-        self.write(client, common::QUEUE_SIZE, &layout.size.to_le_bytes())?;
-        self.write(client, common::QUEUE_MSIX_VECTOR, &vector.to_le_bytes())?;
-        if self.common.read16(client, common::QUEUE_MSIX_VECTOR)? != vector {
+        self.write(bus, common::QUEUE_SIZE, &layout.size.to_le_bytes())?;
+        self.write(bus, common::QUEUE_MSIX_VECTOR, &vector.to_le_bytes())?;
+        if self.common.read16(bus, common::QUEUE_MSIX_VECTOR)? != vector {
             return Err(Error::Device(format!(
                 "queue {queue} did not take vector {vector}"
             )));
         }
-        self.write_address(client, common::QUEUE_DESC, layout.desc)?;
-        self.write_address(client, common::QUEUE_DRIVER, layout.avail)?;
-        self.write_address(client, common::QUEUE_DEVICE, layout.used)?;
-        let notify_off = self.common.read16(client, common::QUEUE_NOTIFY_OFF)?;
-        self.write(client, common::QUEUE_ENABLE, &1_u16.to_le_bytes())?;
+        self.write_address(bus, common::QUEUE_DESC, layout.desc)?;
+        self.write_address(bus, common::QUEUE_DRIVER, layout.avail)?;
+        self.write_address(bus, common::QUEUE_DEVICE, layout.used)?;
+        let notify_off = self.common.read16(bus, common::QUEUE_NOTIFY_OFF)?;
+        self.write(bus, common::QUEUE_ENABLE, &1_u16.to_le_bytes())?;
         Ok(notify_off)
     }
 
@@ -284,11 +284,11 @@ impl Transport {
     ///
     /// # Errors
     /// Fails when the device does not finish in time.
-    pub fn reset_queue(&self, client: &mut Client, queue: u16) -> Result<()> {
-        self.select_queue(client, queue)?;
-        self.write(client, common::QUEUE_RESET, &1_u16.to_le_bytes())?;
+    pub fn reset_queue(&self, bus: &mut dyn Bus, queue: u16) -> Result<()> {
+        self.select_queue(bus, queue)?;
+        self.write(bus, common::QUEUE_RESET, &1_u16.to_le_bytes())?;
         let deadline = Instant::now() + RESET_DEADLINE;
-        while self.common.read16(client, common::QUEUE_RESET)? != 0 {
+        while self.common.read16(bus, common::QUEUE_RESET)? != 0 {
             if Instant::now() >= deadline {
                 return Err(Error::Timeout {
                     what: format!("resetting queue {queue}"),
@@ -296,7 +296,7 @@ impl Transport {
             }
             std::thread::yield_now();
         }
-        if self.common.read16(client, common::QUEUE_ENABLE)? != 0 {
+        if self.common.read16(bus, common::QUEUE_ENABLE)? != 0 {
             return Err(Error::Device(format!(
                 "queue {queue} is enabled after its reset"
             )));
@@ -305,17 +305,17 @@ impl Transport {
     }
 
     /// Writes one address, in two halves as Linux does.
-    fn write_address(&self, client: &mut Client, at: u64, address: u64) -> Result<()> {
-        self.write(client, at, &(address as u32).to_le_bytes())?;
-        self.write(client, at + 4, &((address >> 32) as u32).to_le_bytes())
+    fn write_address(&self, bus: &mut dyn Bus, at: u64, address: u64) -> Result<()> {
+        self.write(bus, at, &(address as u32).to_le_bytes())?;
+        self.write(bus, at + 4, &((address >> 32) as u32).to_le_bytes())
     }
 
     /// Writes to the common configuration.
     ///
     /// # Errors
     /// Fails when the server is gone, or refuses an answered write.
-    pub fn write(&self, client: &mut Client, at: u64, bytes: &[u8]) -> Result<()> {
-        self.common.write(client, self.posted, at, bytes)
+    pub fn write(&self, bus: &mut dyn Bus, at: u64, bytes: &[u8]) -> Result<()> {
+        self.common.write(bus, self.posted, at, bytes)
     }
 
     /// Where queue `notify_off`'s doorbell lies within the notify region.

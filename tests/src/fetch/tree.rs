@@ -132,10 +132,12 @@ impl Tree {
 /// # Errors
 /// As said.
 pub fn check_qemu(mut qemu: Command) -> Result<()> {
-    qemu.args(["-device", "help"]);
-    let devices = process::check(qemu, Surroundings::default())?;
-    if !devices.contains("\"vfio-user-pci\"") {
-        bail!("this QEMU has no vfio-user-pci; it takes 10.1 or newer");
+    // Of this device alone: for a list of all it would load modules, also those of another QEMU that is installed.
+    qemu.args(["-device", "vfio-user-pci,help"]);
+    let options = process::check(qemu, Surroundings::default())
+        .context("this QEMU has no vfio-user-pci; it takes 10.1 or newer")?;
+    if !options.contains("socket") {
+        bail!("this QEMU's vfio-user-pci has no socket; it takes 10.1 or newer");
     }
     Ok(())
 }

@@ -60,6 +60,7 @@ pub fn build(tree: &Tree, agent: &Path, file: &Path) -> Result<()> {
     let lists = [
         ("etc/modules", &modules.all),
         ("etc/modules.system", &modules.systems),
+        ("etc/modules.nested", &modules.nested),
     ];
     for (list, modules) in lists {
         let names: String = modules
@@ -69,7 +70,8 @@ pub fn build(tree: &Tree, agent: &Path, file: &Path) -> Result<()> {
         archive.file(list, 0o644, names.as_bytes());
     }
     archive.directory("usr/lib/modules");
-    for module in modules.all.iter().chain(&modules.systems) {
+    let lists = [&modules.all, &modules.systems, &modules.nested];
+    for module in lists.into_iter().flatten() {
         archive.file(
             &format!("usr/lib/modules/{}.ko", module.name),
             0o644,

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What guests need. A module that the kernel has built in is not in the tree and not needed.
-const WANTED: [&str; 7] = [
+const WANTED: [&str; 8] = [
     "virtio_pci",
     "virtio_console",
     "virtio_net",
+    "iavf",
     "tun",
     "8021q",
     "sch_fq_codel",
@@ -22,8 +23,11 @@ const WANTED: [&str; 7] = [
 /// What a guest needs whose system is a tree of the host's; nobody else loads them.
 const WANTED_BY_SYSTEMS: [&str; 3] = ["9pnet_virtio", "9p", "overlay"];
 
+/// What a guest needs besides, that is a host with physical functions.
+const WANTED_BY_NESTED: [&str; 4] = ["vfio_pci", "vfio_iommu_type1", "igb", "bridge"];
+
 /// Modules that must be in the tree: they are what the lab is about.
-const REQUIRED: [&str; 1] = ["virtio_net"];
+const REQUIRED: [&str; 2] = ["virtio_net", "iavf"];
 
 /// A module ready to be loaded.
 pub struct Module {
@@ -39,6 +43,8 @@ pub struct Modules {
     pub all: Vec<Module>,
     /// What some load behind those.
     pub systems: Vec<Module>,
+    /// What machines with physical functions load behind both.
+    pub nested: Vec<Module>,
 }
 
 /// Reads the wanted modules and all they depend on.
@@ -58,10 +64,16 @@ pub fn resolve(tree: &Tree) -> Result<Modules> {
     for name in WANTED_BY_SYSTEMS {
         add(tree, &index, name, &mut ready)?;
     }
+    let with_systems = ready.len();
+    for name in WANTED_BY_NESTED {
+        add(tree, &index, name, &mut ready)?;
+    }
+    let nested = ready.split_off(with_systems);
     let systems = ready.split_off(count);
     Ok(Modules {
         all: ready,
         systems,
+        nested,
     })
 }
 

@@ -4,6 +4,7 @@
 mod demo;
 mod deny;
 mod fuzz;
+mod inside;
 mod shell;
 mod test;
 
@@ -37,9 +38,9 @@ enum Verb {
     Bench(crate::bench::BenchArgs),
     /// Fuzz targets with their corpora.
     Fuzz(FuzzArgs),
-    /// The engine alone, in this process, between two rings: what `bench callgrind` counts.
+    /// What the lab starts of itself elsewhere: under a profiler, or inside a machine.
     #[command(hide = true)]
-    Inside(crate::bench::InsideArgs),
+    Inside(inside::InsideVerb),
     /// Fetch QEMU and guest kernel, and nothing else.
     Fetch,
 }
@@ -50,6 +51,9 @@ pub struct TestArgs {
     /// Leave out what boots a virtual machine.
     #[arg(long)]
     pub quick: bool,
+    /// Add the tests of machines that are hosts with physical functions; `--only nested-...` implies it.
+    #[arg(long, conflicts_with = "quick")]
+    pub nested: bool,
     /// Only end-to-end tests whose name contains this (may be given several times).
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
@@ -87,7 +91,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Verb::Test(args) => test::run(args),
         Verb::Fuzz(args) => fuzz::run(args),
         Verb::Bench(args) => crate::bench::run(args),
-        Verb::Inside(args) => crate::bench::inside(args),
+        Verb::Inside(args) => inside::run(args),
         Verb::Shell(args) => shell::run(args),
         Verb::Fetch => fetch(),
     };

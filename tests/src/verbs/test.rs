@@ -66,7 +66,8 @@ impl Counts {
 pub fn run(args: &TestArgs) -> Result<Value> {
     if args.list {
         for test in e2e::all() {
-            say(&format!("{:28} {}", test.name, test.about));
+            let mark = if test.nested { " (--nested)" } else { "" };
+            say(&format!("{:28} {}{mark}", test.name, test.about));
         }
         return Ok(json!({"ok": true}));
     }
@@ -81,7 +82,7 @@ pub fn run(args: &TestArgs) -> Result<Value> {
             .push("end-to-end tests were left out (--quick)".into());
     } else {
         let step = Step::begin("end-to-end tests in QEMU");
-        let report = e2e::run(&args.only);
+        let report = e2e::run(&args.only, args.nested);
         if let Ok(report) = &report {
             end_to_end = serde_json::to_value(report)?;
             tally.notes.extend(report.not_run.iter().cloned());
@@ -92,6 +93,12 @@ pub fn run(args: &TestArgs) -> Result<Value> {
         };
         tally.step("end to end", report.map(counts));
         step.done();
+        if !args.nested && args.only.is_empty() {
+            let nested = e2e::all().iter().filter(|test| test.nested).count();
+            tally.notes.push(format!(
+                "{nested} tests of machines with physical functions were left out; --nested adds them"
+            ));
+        }
     }
     for text in &tally.failures {
         say(&format!("failed: {text}"));

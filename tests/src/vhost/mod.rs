@@ -18,7 +18,7 @@ use crate::fakevm::error::{Error, Result};
 use crate::fakevm::interrupts::new_event;
 use crate::fakevm::limits::REPLY_DEADLINE;
 use crate::fakevm::memory::{GuestMemory, MemoryPlan};
-use crate::fakevm::net::{NetGuest, NetPair, NetRingConfig, feature, rx_queue, tx_queue};
+use crate::fakevm::net::{NetGuest, NetPair, NetRingConfig, Rx, Tx, feature, rx_queue, tx_queue};
 use crate::fakevm::ring::QueueLayout;
 use crate::fakevm::socket::Socket;
 use crate::fakevm::wire::Writer;
@@ -125,6 +125,14 @@ impl VhostGuest {
     /// Features that were agreed on.
     pub fn features(&self) -> u64 {
         self.features
+    }
+
+    /// One of its queue pairs.
+    ///
+    /// # Panics
+    /// Panics when there is no such pair.
+    pub fn pair(&mut self, index: u16) -> &mut NetPair {
+        &mut self.pairs[usize::from(index)]
     }
 
     /// Doorbells rung so far.
@@ -270,8 +278,12 @@ impl VhostGuest {
 }
 
 impl NetGuest for VhostGuest {
-    fn pair(&mut self, index: u16) -> &mut NetPair {
-        &mut self.pairs[usize::from(index)]
+    fn tx(&mut self, pair: u16) -> Tx<'_> {
+        Tx::Virtio(&mut self.pair(pair).tx)
+    }
+
+    fn rx(&mut self, pair: u16) -> Rx<'_> {
+        Rx::Virtio(&mut self.pair(pair).rx)
     }
 
     fn kick(&mut self, queue: u16) -> Result<()> {

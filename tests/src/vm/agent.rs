@@ -188,6 +188,18 @@ impl Job {
     /// # Errors
     /// If the channel is broken.
     pub fn stop(&self) -> Result<()> {
+        self.signal(libc::SIGTERM)
+    }
+
+    /// Ends the program at once (SIGKILL).
+    ///
+    /// # Errors
+    /// If the channel is broken.
+    pub fn kill(&self) -> Result<()> {
+        self.signal(libc::SIGKILL)
+    }
+
+    fn signal(&self, signal: i32) -> Result<()> {
         let mut output = self
             .agent
             .output
@@ -197,7 +209,7 @@ impl Job {
             &mut output.0,
             &Request::Signal {
                 id: self.id,
-                signal: libc::SIGTERM,
+                signal,
             },
         )
     }

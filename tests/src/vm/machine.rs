@@ -2,6 +2,7 @@
 
 use super::{Agent, GuestOutput, Job, Qmp, VmConfig};
 use crate::lab::Lab;
+use crate::netns::Netns;
 use crate::process::{self, Process, Surroundings};
 use crate::{host, limits, sys};
 use anyhow::{Context, Result, anyhow};
@@ -33,6 +34,14 @@ impl Vm {
     /// # Errors
     /// If QEMU cannot be started or refuses its arguments; its own words are in the message.
     pub fn start(lab: &Lab, config: VmConfig) -> Result<Self> {
+        Self::start_in(lab, config, None)
+    }
+
+    /// The same, with QEMU in a network namespace, where its TAPs are to be.
+    ///
+    /// # Errors
+    /// As [`Vm::start`].
+    pub fn start_in(lab: &Lab, config: VmConfig, netns: Option<&Netns>) -> Result<Self> {
         let (qmp, qmp_theirs) = UnixStream::pair()?;
         let (agent, agent_theirs) = UnixStream::pair()?;
         let (console, log) = lab.logs(&config.name);
@@ -48,7 +57,7 @@ impl Vm {
             numbers[1],
         ));
         let around = Surroundings {
-            netns: None,
+            netns: netns.and_then(|netns| netns.surroundings().netns),
             keep: numbers.to_vec(),
         };
         let process = if config.interactive {
@@ -102,7 +111,7 @@ impl Vm {
         if let Ok(kept) = self.keep_console() {
             said.push_str(&format!("\n  its console is kept: {}", kept.display()));
         }
-        self.explain(up.map_err(|error| anyhow!("{error:#}{said}")))
+        self.explained(up.map_err(|error| anyhow!("{error:#}{said}")))
     }
 
     /// Copies the console to where it outlives this run.
@@ -168,7 +177,7 @@ impl Vm {
         let out = self
             .start_shell(line, limits::GUEST_COMMAND)
             .and_then(Job::check);
-        self.explain(out).map(|text| text.trim_end().to_owned())
+        self.explained(out).map(|text| text.trim_end().to_owned())
     }
 
     /// Runs a shell line in the guest and tells how it ended.
@@ -179,7 +188,7 @@ impl Vm {
         let out = self
             .start_shell(line, limits::GUEST_COMMAND)
             .and_then(Job::wait);
-        self.explain(out)
+        self.explained(out)
     }
 
     /// Starts a shell line in the guest and lets it run for at most `limit`.
@@ -204,7 +213,7 @@ impl Vm {
     /// # Errors
     /// If the tool failed.
     pub fn report<R: DeserializeOwned>(&self, job: Job) -> Result<R> {
-        let text = self.explain(job.check())?;
+        let text = self.explained(job.check())?;
         serde_json::from_str(text.trim()).with_context(|| format!("report {text:?}"))
     }
 
@@ -245,7 +254,10 @@ impl Vm {
     }
 
     /// Adds what console and QEMU said last to an error.
-    fn explain<T>(&self, result: Result<T>) -> Result<T> {
+    ///
+    /// # Errors
+    /// The one that it was given.
+    pub fn explained<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| {
             let mut text = format!("{}: {error:#}", self.config.name);
             if let Ok(Some(status)) = self.process.ended() {

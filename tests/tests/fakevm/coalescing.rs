@@ -33,7 +33,7 @@ const ALL: u64 = feature::FULL | feature::QUEUES;
 /// Arms the receive queue's interrupt and forgets those that have come.
 fn arm(vm: &mut FakeVm) {
     vm.take_frames(0).unwrap();
-    assert!(!lab::fakevm::net::NetGuest::pair(vm, 0).rx.queue().arm());
+    assert!(!vm.pair(0).rx.queue().arm());
     vm.take_interrupts(rx_queue(0));
 }
 
@@ -173,7 +173,7 @@ fn transmit_completions_are_held_back_and_none_is_lost() {
     let (source, target) = (one.mac().unwrap(), two.mac().unwrap());
     one.drain_tx(0).unwrap();
     for _ in 0..3 {
-        let tx = lab::fakevm::net::NetGuest::pair(&mut one, 0).tx.queue();
+        let tx = one.pair(0).tx.queue();
         assert!(!tx.arm());
         one.take_interrupts(tx_queue(0));
         let start = Instant::now();

@@ -13,18 +13,18 @@ use serde_json::Value;
 use crate::common::{Host, SOON, expect_number, introduce};
 
 /// The number of the frame that the scenarios send.
-const LIE: u64 = 0x4c49_4521;
+pub const LIE: u64 = 0x4c49_4521;
 
 /// Two VMs that send each other numbered frames without pause, and broadcasts in between that
 /// everybody gets. Every frame must arrive.
-struct Neighbours {
+pub struct Neighbours {
     stop: Arc<AtomicBool>,
     passed: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Neighbours {
-    fn start(mut left: FakeVm, mut right: FakeVm) -> Self {
+    pub fn start(mut left: FakeVm, mut right: FakeVm) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let passed = Arc::new(AtomicU64::new(0));
         let (stopped, count) = (Arc::clone(&stop), Arc::clone(&passed));
@@ -56,7 +56,7 @@ impl Neighbours {
     }
 
     /// Waits until some more frames have passed.
-    fn carry_on(&self, after: &str) {
+    pub fn carry_on(&self, after: &str) {
         let goal = self.passed.load(Ordering::Relaxed) + 20;
         let deadline = Instant::now() + SOON;
         while self.passed.load(Ordering::Relaxed) < goal {
@@ -70,7 +70,7 @@ impl Neighbours {
         }
     }
 
-    fn finish(mut self) {
+    pub fn finish(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.join().expect("the neighbours lost a frame");
@@ -150,7 +150,7 @@ fn play_as(format: Formats, from: &str, to: &str) {
 }
 
 /// Makes room for what is to come; the neighbours' broadcasts have filled the ring meanwhile.
-fn drain(vm: &mut FakeVm) {
+pub fn drain(vm: &mut FakeVm) {
     let mut frame = Vec::new();
     for _ in 0..vm.config().rings.ring_size {
         if vm.poll_rx(0, &mut frame).unwrap().is_none() {
@@ -195,7 +195,7 @@ fn judge(
 ) -> Result<(), String> {
     match scenario.verdict {
         Verdict::Stops => {
-            if !stops(liar, Duration::from_secs(3)) {
+            if !stops(liar, SOON) {
                 return Err(format!("not stopped: {}", shown(host, "liar")));
             }
             let view = shown(host, "liar");

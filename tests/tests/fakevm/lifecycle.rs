@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::time::Duration;
 
-use lab::fakevm::net::NetGuest;
 use lab::fakevm::virtio::status;
 use lab::fakevm::wire::{Header, command};
 use lab::fakevm::{FakeVm, FakeVmConfig};

@@ -3,6 +3,7 @@
 //! Every test starts a daemon of its own in directories of its own. `MDEVD_LAB_PROGRAMS` names
 //! the directory of `mdevd` and `cvfctl`; without it they are built as they are released.
 
+mod avf;
 mod bringup;
 mod capture;
 mod coalescing;

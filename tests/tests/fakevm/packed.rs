@@ -1,6 +1,6 @@
 //! Packed rings, in-order use and notification data between guests of every kind.
 
-use lab::fakevm::net::{NetGuest, NetHeader, NetRingConfig, TxLayout, feature, gso, header_flag};
+use lab::fakevm::net::{NetHeader, NetRingConfig, TxLayout, feature, gso, header_flag};
 use lab::fakevm::{Ack, DoorbellMode, FakeVm, FakeVmConfig, InterruptMode, frame};
 
 use crate::common::{Host, SOON, expect_number, features, introduce, pass};

@@ -4,8 +4,9 @@ use libcvf::limits::{BURST, FLOW_COPY, MAX_CONTROL_COMMAND, MAX_FRAME};
 use libcvf::mem::{GuestMemory, RingPlace};
 use libcvf::offload::{FrameMeta, PackedMeta};
 use libcvf::ring::{
-    BurstBuffers, ControlRing, Frames, Lone, Payload, Pushed, ReceiveRing, RingFeatures,
-    RingFormat, TransmitRing, receive_ring, transmit_ring,
+    AvfReceive, AvfRing, AvfTransmit, Borrowed, BurstBuffers, ControlRing, Frames, Lone, Payload,
+    Pushed, ReceiveRing, RingFeatures, RingFormat, Token, TransmitRing, receive_ring,
+    transmit_ring,
 };
 
 use crate::input::Input;
@@ -16,8 +17,15 @@ enum Ring {
     Control(ControlRing),
 }
 
+/// Descriptors that a device holds at most at a time.
+const MOST_AWAY: usize = 40;
+
 pub struct Device {
     ring: Ring,
+    /// Transmitted frames that are kept for later.
+    kept: Vec<Token>,
+    /// Receive buffers that are to be filled.
+    lent: Vec<Borrowed>,
     buffers: BurstBuffers,
     size: u16,
 }
@@ -39,6 +47,24 @@ impl Device {
         };
         Some(Self {
             ring,
+            kept: Vec::new(),
+            lent: Vec::new(),
+            buffers: BurstBuffers::default(),
+            size: place.size,
+        })
+    }
+
+    /// The same for a ring of an AVF driver.
+    pub fn avf(role: usize, place: &AvfRing, memory: &GuestMemory) -> Option<Self> {
+        let regions = memory.load();
+        let ring = match role {
+            0 => Ring::Transmit(Box::new(AvfTransmit::new(place, &regions).ok()?)),
+            _ => Ring::Receive(Box::new(AvfReceive::new(place, &regions).ok()?)),
+        };
+        Some(Self {
+            ring,
+            kept: Vec::new(),
+            lent: Vec::new(),
             buffers: BurstBuffers::default(),
             size: place.size,
         })
@@ -48,8 +74,14 @@ impl Device {
     pub fn serve(&mut self, memory: &GuestMemory, input: &mut Input<'_>) -> bool {
         let size = usize::from(self.size);
         match &mut self.ring {
-            Ring::Transmit(ring) => transmit(ring.as_mut(), &mut self.buffers, memory, size),
-            Ring::Receive(ring) => receive(ring.as_mut(), &mut self.buffers, memory, input),
+            Ring::Transmit(ring) => {
+                let (ring, buffers) = (ring.as_mut(), &mut self.buffers);
+                transmit(ring, buffers, memory, size, &mut self.kept, input)
+            }
+            Ring::Receive(ring) => {
+                receive(ring.as_mut(), &mut self.buffers, memory, input)
+                    && lend(ring.as_mut(), memory, &mut self.lent, input)
+            }
             Ring::Control(ring) => control(ring, memory, size),
         }
     }
@@ -60,6 +92,8 @@ fn transmit(
     buffers: &mut BurstBuffers,
     memory: &GuestMemory,
     size: usize,
+    kept: &mut Vec<Token>,
+    input: &mut Input<'_>,
 ) -> bool {
     let regions = memory.load();
     ring.looks_untouched(&regions);
@@ -77,19 +111,76 @@ fn transmit(
     }
     assert!(burst.len() <= BURST.min(size));
     let mut bytes = vec![0; MAX_FRAME];
+    let mut keep = Frames::default();
     for (index, frame) in burst.frames().enumerate() {
         if frame.fault.is_some() {
             continue;
         }
         let len = frame.len();
         assert!(len <= MAX_FRAME);
-        let payload = burst.payload(index).expect("a frame of this burst");
-        assert_eq!(payload.read(&mut bytes[..len]), len);
+        let (head, tail) = burst.parts(index);
+        assert_eq!(head.len() + tail.read(&mut bytes), len);
+        if kept.len() < MOST_AWAY
+            && input.flag()
+            && let Some(token) = ring.token(&burst, index)
+        {
+            keep.add(Frames::one(index));
+            kept.push(token);
+        }
     }
-    if ring.give_back(&regions, &burst).is_err() {
+    if ring.give_back(&regions, &burst, keep).is_err() {
+        return false;
+    }
+    drop(burst);
+    let done = take_out(kept, input);
+    if !done.is_empty() && ring.complete(&regions, &done).is_err() {
         return false;
     }
     ring.arm(&regions).is_ok()
+}
+
+/// Takes some out, in any order.
+fn take_out<T>(from: &mut Vec<T>, input: &mut Input<'_>) -> Vec<T> {
+    let count = input.below(from.len() + 1);
+    (0..count)
+        .map(|_| from.swap_remove(input.below(from.len())))
+        .collect()
+}
+
+fn lend(
+    ring: &mut dyn ReceiveRing,
+    memory: &GuestMemory,
+    lent: &mut Vec<Borrowed>,
+    input: &mut Input<'_>,
+) -> bool {
+    let Some(lender) = ring.lender() else {
+        return true;
+    };
+    let regions = memory.load();
+    for _ in 0..input.below(4).min(MOST_AWAY - lent.len()) {
+        let wanted = input.flag();
+        match lender.borrow(&regions, input.number() as u32, &|_| wanted) {
+            Ok(Some(borrowed)) => {
+                assert!(wanted, "a buffer that was not wanted");
+                lent.push(borrowed);
+            }
+            Ok(None) => break,
+            Err(_) => return false,
+        }
+    }
+    if lender.waiting(&regions).is_err() || lender.await_buffers(&regions, input.flag()).is_err() {
+        return false;
+    }
+    for borrowed in take_out(lent, input) {
+        let len = input.number() as u32;
+        if lender
+            .fill(&regions, &FrameMeta::default(), &borrowed, len)
+            .is_err()
+        {
+            return false;
+        }
+    }
+    ring.publish(&regions).is_ok()
 }
 
 fn receive(

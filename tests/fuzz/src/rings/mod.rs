@@ -8,105 +8,26 @@
 //! - a burst holds no more frames than it may, no frame is longer than it may, and its bytes are there;
 //! - what is served without new entries ends.
 
-mod device;
+pub(crate) mod device;
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
-use libcvf::mem::{GuestMemory, MapRequest, RingPlace};
+use libcvf::mem::RingPlace;
 use libcvf::ring::{RingFeatures, RingFormat};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::input::Input;
+use crate::world::{Maps, World};
 use device::Device;
 
-/// Bytes of the file.
-const FILE: u64 = 64 << 10;
-/// What the client maps: guest address, offset in the file, size. The rest is canary.
-const MAPS: [(u64, u64, u64); 3] = [
+/// What the client maps. The rest is canary.
+pub(crate) const MAPS: Maps = &[
     (0, 0, 0x4000),
     (0x4000, 0x8000, 0x2000),
     (0x8000, 0xc000, 0x1000),
 ];
-const CANARY: u8 = 0xc5;
 /// Operations of one run.
 const MOST_OPERATIONS: usize = 64;
 
-struct World {
-    file: File,
-    memory: GuestMemory,
-}
-
-impl World {
-    fn new() -> Self {
-        let fd = memfd_create(c"rings", MFdFlags::MFD_CLOEXEC).expect("memfd");
-        nix::unistd::ftruncate(&fd, FILE as i64).expect("ftruncate");
-        let memory = GuestMemory::default();
-        for (iova, fd_offset, size) in MAPS {
-            let fd = Some(fd.try_clone().expect("dup"));
-            let map = MapRequest {
-                iova,
-                size,
-                fd,
-                fd_offset,
-                read: true,
-                write: true,
-            };
-            memory.map(map).expect("mapped");
-        }
-        let world = Self {
-            file: fd.into(),
-            memory,
-        };
-        for (from, to) in holes() {
-            let canary = vec![CANARY; (to - from) as usize];
-            world.file.write_all_at(&canary, from).expect("written");
-        }
-        world
-    }
-
-    /// Writes to guest memory; what is not mapped is skipped.
-    fn write(&self, guest: u64, bytes: &[u8]) {
-        for (nth, byte) in bytes.iter().enumerate() {
-            let at = guest.wrapping_add(nth as u64);
-            let map = MAPS
-                .iter()
-                .find(|(iova, _, size)| (*iova..iova + size).contains(&at));
-            if let Some((iova, offset, _)) = map {
-                self.file
-                    .write_all_at(&[*byte], offset + at - iova)
-                    .expect("written");
-            }
-        }
-    }
-
-    fn check_canary(&self) {
-        for (from, to) in holes() {
-            let mut bytes = vec![0; (to - from) as usize];
-            self.file.read_exact_at(&mut bytes, from).expect("read");
-            assert!(
-                bytes.iter().all(|byte| *byte == CANARY),
-                "memory that was not mapped has changed"
-            );
-        }
-    }
-}
-
-/// Parts of the file that are not mapped.
-fn holes() -> Vec<(u64, u64)> {
-    let mut at = 0;
-    let mut holes = Vec::new();
-    for (_, offset, size) in MAPS {
-        holes.push((at, offset));
-        at = offset + size;
-    }
-    holes.push((at, FILE));
-    holes.retain(|(from, to)| from < to);
-    holes
-}
-
 /// An address: mostly where something is.
-fn address(input: &mut Input<'_>) -> u64 {
+pub(crate) fn address(input: &mut Input<'_>) -> u64 {
     match input.below(8) {
         0..=4 => (u64::from(input.byte()) << 7) % 0x9000,
         5 => 0x3ff0 + u64::from(input.byte() % 32),
@@ -141,7 +62,7 @@ fn descriptor(input: &mut Input<'_>) -> [u8; 16] {
 /// Runs one input.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
-    let world = World::new();
+    let world = World::new(MAPS);
     let format = if input.flag() {
         RingFormat::Packed
     } else {

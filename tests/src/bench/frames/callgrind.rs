@@ -32,6 +32,7 @@ const fn load(size: u16, burst: u16) -> InsideArgs {
         held: false,
         rates: false,
         neighbours: false,
+        translated: false,
     }
 }
 
@@ -61,21 +62,43 @@ const fn v6(burst: u16, neighbours: bool) -> InsideArgs {
     }
 }
 
-/// Name behind the prefix, and what it is about.
-const LOADS: [(&str, InsideArgs); 13] = [
-    ("64B", load(64, 32)),
-    ("64B-alone", load(64, 1)),
-    ("1518B", load(1518, 32)),
-    ("64B-packed", packed(load(64, 32))),
-    ("64B-alone-packed", packed(load(64, 1))),
-    ("64B-held", held(load(64, 32))),
-    ("64B-alone-held", held(load(64, 1))),
-    ("64B-rates", rates(load(64, 32))),
-    ("64B-alone-rates", rates(load(64, 1))),
-    ("78B-v6", v6(32, false)),
-    ("78B-v6-nd", v6(32, true)),
-    ("78B-alone-v6", v6(1, false)),
-    ("78B-alone-v6-nd", v6(1, true)),
+const fn translated(size: u16) -> InsideArgs {
+    InsideArgs {
+        translated: true,
+        ..load(size, 32)
+    }
+}
+
+/// Which of what the engine does is counted.
+#[derive(Clone, Copy)]
+enum Part {
+    /// A burst that it takes from the sender's ring.
+    Sent,
+    /// One that has come in by hardware.
+    CameIn,
+}
+
+use Part::{CameIn, Sent};
+
+/// Name behind the prefix, what it is about, and what of it is counted.
+const LOADS: [(&str, InsideArgs, Part); 17] = [
+    ("64B", load(64, 32), Sent),
+    ("64B-alone", load(64, 1), Sent),
+    ("1518B", load(1518, 32), Sent),
+    ("64B-packed", packed(load(64, 32)), Sent),
+    ("64B-alone-packed", packed(load(64, 1)), Sent),
+    ("64B-held", held(load(64, 32)), Sent),
+    ("64B-alone-held", held(load(64, 1)), Sent),
+    ("64B-rates", rates(load(64, 32)), Sent),
+    ("64B-alone-rates", rates(load(64, 1)), Sent),
+    ("78B-v6", v6(32, false), Sent),
+    ("78B-v6-nd", v6(32, true), Sent),
+    ("78B-alone-v6", v6(1, false), Sent),
+    ("78B-alone-v6-nd", v6(1, true), Sent),
+    ("64B-translated-out", translated(64), Sent),
+    ("64B-translated-in", translated(64), CameIn),
+    ("1518B-translated-out", translated(1518), Sent),
+    ("1518B-translated-in", translated(1518), CameIn),
 ];
 
 /// The family.
@@ -100,7 +123,7 @@ impl Family for Callgrind {
             host::ensure_packages(&["valgrind"])?;
         }
         let mut outcome = Outcome::default();
-        for (name, load) in LOADS {
+        for (name, load, part) in LOADS {
             if !wanted.contains(&spec(name)) {
                 continue;
             }
@@ -108,7 +131,7 @@ impl Family for Callgrind {
             for round in 0..run.repetitions.min(ROUNDS) {
                 let step = ui::Step::begin(format!("instructions of {name}, {}", round + 1));
                 let [short, long] = COUNTED_BURSTS.map(|bursts| InsideArgs { bursts, ..load });
-                let more = count(long)?.saturating_sub(count(short)?);
+                let more = count(long, part)?.saturating_sub(count(short, part)?);
                 let frames = u64::from(long.bursts - short.bursts) * u64::from(load.burst);
                 counts.push(more as f64 / frames as f64);
                 step.done();
@@ -125,14 +148,18 @@ impl Family for Callgrind {
 }
 
 /// Instructions of all bursts.
-fn count(args: InsideArgs) -> Result<u64> {
+fn count(args: InsideArgs, part: Part) -> Result<u64> {
+    let counted = match part {
+        Sent => inside::COUNTED,
+        CameIn => inside::COUNTED_LANE,
+    };
     let dir = TempDir::with_prefix("mdevd-bench-").context("make a directory")?;
     let counts = dir.path().join("counts");
     let program = std::env::current_exe().context("find this program")?;
     let mut command = Command::new("valgrind");
     command
         .args(["--quiet", "--tool=callgrind"])
-        .arg(format!("--toggle-collect={}", inside::COUNTED))
+        .arg(format!("--toggle-collect={counted}"))
         .arg(format!("--callgrind-out-file={}", counts.display()))
         .arg(program)
         .arg("inside")
@@ -144,6 +171,7 @@ fn count(args: InsideArgs) -> Result<u64> {
         .args(args.held.then_some("--held"))
         .args(args.rates.then_some("--rates"))
         .args(args.neighbours.then_some("--neighbours"))
+        .args(args.translated.then_some("--translated"))
         .stdin(Stdio::null());
     let output = command.output().context("start valgrind")?;
     ensure!(
@@ -152,18 +180,17 @@ fn count(args: InsideArgs) -> Result<u64> {
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
-    instructions(&counts)
+    instructions(&counts, counted)
 }
 
 /// The instructions that callgrind has written down.
-fn instructions(path: &Path) -> Result<u64> {
+fn instructions(path: &Path, counted: &str) -> Result<u64> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("callgrind has not written {}", path.display()))?;
     let total = total(&text).with_context(|| format!("no total in {}", path.display()))?;
     ensure!(
         total > 0,
-        "callgrind has counted nothing: it knows no function {}",
-        inside::COUNTED
+        "callgrind has counted nothing: it knows no function {counted}"
     );
     Ok(total)
 }

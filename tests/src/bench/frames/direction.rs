@@ -49,9 +49,12 @@ pub struct Direction {
 
 impl Direction {
     /// Prepares a guest to send `load`, marked by `tag`.
-    pub fn new(from: &mut dyn NetGuest, load: Load, tag: u64) -> Self {
-        from.pair(0).tx.prepare(&load.header, &load.frame);
-        Direction {
+    ///
+    /// # Errors
+    /// Fails when the guest's rings cannot say what the load asks for.
+    pub fn new(from: &mut dyn NetGuest, load: Load, tag: u64) -> Result<Self> {
+        from.tx(0).prepare(&load.header, &load.frame)?;
+        Ok(Direction {
             scratch: vec![0; load.frame.len()],
             load,
             tag: tag << NUMBER_BITS,
@@ -67,7 +70,7 @@ impl Direction {
             compare_at: 0,
             armed: false,
             pace: None,
-        }
+        })
     }
 
     /// Sets how many frames may be under way; at most what the receiver's ring holds.
@@ -138,7 +141,7 @@ impl Direction {
         if count == 0 {
             return Ok(());
         }
-        let tx = &mut from.pair(0).tx;
+        let mut tx = from.tx(0);
         tx.reap_if_scarce()?;
         let (len, stamp) = (self.load.frame.len(), self.tag | self.sent);
         let pushed = tx.push_prepared(count as usize, len, self.load.stamp_at, stamp);
@@ -165,7 +168,7 @@ impl Direction {
     /// Fails when the guest has lost its device.
     #[inline]
     pub fn receive_at(&mut self, to: &mut dyn NetGuest, now: Duration) -> Result<()> {
-        let rx = &mut to.pair(0).rx;
+        let mut rx = to.rx(0);
         // Kept in registers meanwhile.
         let (tag, sent, stamp_at, len) = (
             self.tag,
@@ -213,18 +216,19 @@ impl Direction {
         let count = count?;
         if count == 0 {
             if self.armed {
-                rx.queue().arm();
+                to.arm_rx(0)?;
             }
             return Ok(());
         }
+        let wanted = rx.publish();
         if self.armed {
-            rx.queue().disarm();
+            to.disarm_rx(0)?;
         }
         // What was given up has come after all.
         self.written_off = self
             .written_off
             .min(self.sent - self.received.min(self.sent));
-        if rx.publish() {
+        if wanted {
             self.kicks += 1;
             to.kick(rx_queue(0))?;
         }

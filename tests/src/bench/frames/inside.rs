@@ -1,5 +1,10 @@
 //! The engine inside this process, between two rings of the lab's driver, one burst after the other in
 //! one thread: nobody waits for anybody, so that what a burst takes is the same every time.
+//!
+//! Both guests are at one switch; or each at one of its own with hardware below its port, from where frames go by DMA
+//! that nobody counts.
+
+mod hardware;
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -14,12 +19,13 @@ use libcvf::ring::{BurstBuffers, RingFeatures, RingFormat, receive_ring, transmi
 use libcvf::switch::{PortConfig, PortRules, SourceMac, Vid};
 use serde_json::{Value, json};
 
+use self::hardware::{Hardware, Outside};
 use super::direction::Direction;
 use super::load::Load;
 use crate::bench::limits::RING_SIZE;
 use crate::fakevm;
 use crate::fakevm::memory::{Backing, GuestMemory, MemoryPlan};
-use crate::fakevm::net::{NetGuest, NetPair, NetRingConfig, feature};
+use crate::fakevm::net::{NetGuest, NetPair, NetRingConfig, Rx, Tx, feature};
 use crate::fakevm::ring::QueueLayout;
 use crate::ui;
 
@@ -54,19 +60,28 @@ pub struct InsideArgs {
     /// What the sender says about neighbours is checked.
     #[arg(long)]
     pub neighbours: bool,
+    /// Frames go out by hardware below the sender's port, and come in by that below the receiver's, without a copy.
+    #[arg(long, conflicts_with_all = ["packed", "rates"])]
+    pub translated: bool,
 }
 
 /// A guest's rings, and the port that works them.
 struct Guest {
     pair: NetPair,
     port: Arc<Port>,
+    /// Of the port, where it has some.
+    hardware: Option<Hardware>,
     /// Keeps the maps alive.
-    _memory: GuestMemory,
+    memory: GuestMemory,
 }
 
 impl NetGuest for Guest {
-    fn pair(&mut self, _index: u16) -> &mut NetPair {
-        &mut self.pair
+    fn tx(&mut self, _pair: u16) -> Tx<'_> {
+        Tx::Virtio(&mut self.pair.tx)
+    }
+
+    fn rx(&mut self, _pair: u16) -> Rx<'_> {
+        Rx::Virtio(&mut self.pair.rx)
     }
 
     fn kick(&mut self, _queue: u16) -> fakevm::Result<()> {
@@ -96,7 +111,10 @@ fn guest(fabric: &Fabric, mac: [u8; 6], args: &InsideArgs) -> Result<Guest> {
     };
     let mut pair = NetPair::new(&mut memory, &config, features)?;
     pair.rx.publish();
-    let port = Arc::new(Port::new(1, 0, false));
+    let mut port = Port::new(1, 0, false);
+    let hardware = args.translated.then(|| equip(fabric, &mut port));
+    let hardware = hardware.transpose()?;
+    let port = Arc::new(port);
     for region in memory.regions() {
         let fd = region.file().map(|file| file.as_fd().try_clone_to_owned());
         port.memory.map(MapRequest {
@@ -134,11 +152,42 @@ fn guest(fabric: &Fabric, mac: [u8; 6], args: &InsideArgs) -> Result<Guest> {
     }
     police(&port, args);
     fabric.attach(endpoint, config)?;
+    if hardware.is_some() {
+        port.take_lanes(args.size.into());
+    }
     Ok(Guest {
         pair,
         port,
-        _memory: memory,
+        hardware,
+        memory,
     })
+}
+
+/// Puts an outside at the switch, and hardware that leads there below a port.
+fn equip(fabric: &Fabric, port: &mut Port) -> Result<Hardware> {
+    let outside = Endpoint::Uplink(Arc::new(Outside::default()));
+    let outside = fabric.attach(outside, PortConfig::uplink())?;
+    let (hardware, parts) = Hardware::new(outside)?;
+    port.equip(vec![parts]);
+    Ok(hardware)
+}
+
+/// Has a frame of the receiver's come in at the sender's side.
+fn hello(from: &mut Guest) -> Result<()> {
+    let frame = Load::plain(MACS[0], MACS[1], 64).frame;
+    let hardware = from.hardware.as_mut().context("hardware")?;
+    hardware.fill(&from.memory, &frame)
+}
+
+/// Carries what one guest's hardware was shown into buffers that the other's has.
+fn cross(from: &mut Guest, to: &mut Guest, frame: &mut Vec<u8>) -> Result<()> {
+    let (Some(near), Some(far)) = (&mut from.hardware, &mut to.hardware) else {
+        return Ok(());
+    };
+    while near.send(&from.memory, frame)? {
+        far.fill(&to.memory, frame)?;
+    }
+    Ok(())
 }
 
 /// Gives a port the rates and checks that were asked for.
@@ -180,31 +229,74 @@ fn lab_counted_burst(
 /// What callgrind has to be told of [`lab_counted_burst`].
 pub(super) const COUNTED: &str = "*lab_counted_burst*";
 
+/// The same of one that has come in by hardware.
+#[inline(never)]
+fn lab_counted_lane(
+    fabric: &Fabric,
+    port: &Arc<Port>,
+    buffers: &mut BurstBuffers,
+    scratch: &mut Scratch,
+) -> bool {
+    fabric.serve_lane(port, 0, buffers, scratch)
+}
+
+/// What callgrind has to be told of [`lab_counted_lane`].
+pub(super) const COUNTED_LANE: &str = "*lab_counted_lane*";
+
 /// Forwards bursts; how many frames came through while they counted.
 ///
 /// # Errors
 /// Fails when a frame is lost or comes changed.
 pub fn run(args: &InsideArgs) -> Result<Value> {
-    let fabric = Fabric::start("inside", 1).context("start a fabric")?;
-    let mut from = guest(&fabric, MACS[0], args)?;
-    let mut to = guest(&fabric, MACS[1], args)?;
+    let fabric = || Fabric::start("inside", 1).context("start a fabric");
+    let near = fabric()?;
+    let far = if args.translated {
+        fabric()?
+    } else {
+        Arc::clone(&near)
+    };
+    let mut from = guest(&near, MACS[0], args)?;
+    let mut to = guest(&far, MACS[1], args)?;
     ensure!(!args.v6 || args.size >= 78, "IPv6 takes 78 bytes or more");
     let load = if args.v6 { Load::v6 } else { Load::plain };
     let load = load(MACS[1], MACS[0], args.size.into());
-    let mut forth = Direction::new(&mut from, load, 1);
+    let mut forth = Direction::new(&mut from, load, 1)?;
     forth.set_window(args.burst.into());
     forth.compared = 1;
     let (mut buffers, mut scratch) = (BurstBuffers::default(), Scratch::default());
+    // What a thread keeps of a switch is of one.
+    let (mut far_scratch, mut frame) = (Scratch::default(), Vec::new());
+    if args.translated {
+        // Hardware has no buffers yet.
+        near.serve_lane(&from.port, 0, &mut buffers, &mut scratch);
+        far.serve_lane(&to.port, 0, &mut buffers, &mut far_scratch);
+        // Who is asked for has spoken before.
+        hello(&mut from)?;
+        near.serve_lane(&from.port, 0, &mut buffers, &mut scratch);
+    }
     for _ in 0..args.bursts {
         forth.send(&mut from)?;
         let port = &from.port;
         ensure!(
-            lab_counted_burst(&fabric, port, &mut buffers, &mut scratch),
+            lab_counted_burst(&near, port, &mut buffers, &mut scratch),
             "the engine found nothing to do: {:?}",
             port.fault()
         );
+        if args.translated {
+            cross(&mut from, &mut to, &mut frame)?;
+            ensure!(
+                lab_counted_lane(&far, &to.port, &mut buffers, &mut far_scratch),
+                "the engine found nothing that has come in: {:?}",
+                to.port.fault()
+            );
+        }
         forth.receive(&mut to)?;
     }
+    let ([copied, _], [_, copied_in]) = (from.port.copied(), to.port.copied());
+    ensure!(
+        copied + copied_in == 0,
+        "{copied} bytes of payload were copied on their way out, {copied_in} on their way in"
+    );
     ensure!(
         forth.missing() == 0 && forth.damaged == 0 && forth.reordered == 0,
         "of {} frames {} are missing, {} came changed, {} late",
@@ -241,6 +333,17 @@ mod tests {
                 let value = run(&args).unwrap();
                 assert_eq!(value["frames"], 300 * u64::from(burst), "{args:?}");
             }
+        }
+        for (size, burst) in [(64, 32), (64, 1), (1518, 32), (700, 7)] {
+            let args = InsideArgs {
+                size,
+                burst,
+                bursts: 300,
+                translated: true,
+                ..InsideArgs::default()
+            };
+            let value = run(&args).unwrap();
+            assert_eq!(value["frames"], 300 * u64::from(burst), "{args:?}");
         }
         for (v6, neighbours) in [(false, false), (true, false), (true, true)] {
             let args = InsideArgs {

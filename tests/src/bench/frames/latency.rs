@@ -136,8 +136,8 @@ fn round_trips(guests: Guests<'_>, bytes: usize) -> Result<Vec<u32>> {
     introduce(first, second, macs)?;
     let there = Load::plain(macs[1], macs[0], bytes);
     let back = Load::plain(macs[0], macs[1], bytes);
-    first.pair(0).tx.prepare(&there.header, &there.frame);
-    second.pair(0).tx.prepare(&back.header, &back.frame);
+    first.tx(0).prepare(&there.header, &there.frame)?;
+    second.tx(0).prepare(&back.header, &back.frame)?;
     let mut trips = Vec::with_capacity(1 << 20);
     let mut stamp = (u64::from(run) + 1) << 40;
     let mut run = |time: Duration, trips: &mut Vec<u32>| -> Result<()> {
@@ -182,7 +182,7 @@ fn round_trips(guests: Guests<'_>, bytes: usize) -> Result<Vec<u32>> {
 /// One frame from one guest to the other.
 #[inline]
 fn pass(from: &mut dyn NetGuest, to: &mut dyn NetGuest, load: &Load, stamp: u64) -> Result<()> {
-    let tx = &mut from.pair(0).tx;
+    let mut tx = from.tx(0);
     tx.reap_if_scarce()?;
     tx.push_prepared(1, load.frame.len(), load.stamp_at, stamp);
     if tx.publish() {
@@ -191,7 +191,7 @@ fn pass(from: &mut dyn NetGuest, to: &mut dyn NetGuest, load: &Load, stamp: u64)
     let mut waiting: Option<Instant> = None;
     loop {
         for _ in 0..LOOKS {
-            let rx = &mut to.pair(0).rx;
+            let mut rx = to.rx(0);
             let mut came = false;
             rx.poll_burst(BURST, |frame| {
                 came |= frame.stamp(load.stamp_at) == stamp && frame.len == load.frame.len();

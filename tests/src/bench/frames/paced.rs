@@ -185,8 +185,8 @@ fn offer(
         introduce(first, second, macs)?;
     }
     let load = |to: usize, from: usize| workload.load(macs[to], macs[from]);
-    let mut forth = Direction::new(first, load(1, 0), u64::from(run) * 2 + 2);
-    let mut back = Direction::new(second, load(0, 1), u64::from(run) * 2 + 3);
+    let mut forth = Direction::new(first, load(1, 0), u64::from(run) * 2 + 2)?;
+    let mut back = Direction::new(second, load(0, 1), u64::from(run) * 2 + 3)?;
     let ways = if workload.both_ways { 2.0 } else { 1.0 };
     let clock = Instant::now();
     forth.pace(Pace::new(Duration::ZERO, rate / ways, warm_up));

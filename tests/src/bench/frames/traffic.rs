@@ -103,8 +103,8 @@ fn drive_guests(guests: Guests<'_>, workload: Workload, armed: bool) -> Result<M
     } = guests;
     introduce(first, second, macs)?;
     let load = |to: usize, from: usize| workload.load(macs[to], macs[from]);
-    let mut forth = Direction::new(first, load(1, 0), u64::from(run) * 2 + 2);
-    let mut back = Direction::new(second, load(0, 1), u64::from(run) * 2 + 3);
+    let mut forth = Direction::new(first, load(1, 0), u64::from(run) * 2 + 2)?;
+    let mut back = Direction::new(second, load(0, 1), u64::from(run) * 2 + 3)?;
     forth.armed = armed;
     back.armed = armed;
     if !workload.both_ways {
@@ -211,7 +211,7 @@ pub(super) fn introduce(
 }
 
 fn hello(guest: &mut dyn NetGuest, mac: [u8; 6]) -> Result<()> {
-    let tx = &mut guest.pair(0).tx;
+    let mut tx = guest.tx(0);
     tx.reap()?;
     let frame = frame::numbered(frame::BROADCAST, mac, 0, 60);
     tx.push(&crate::fakevm::net::NetHeader::default(), &frame)?;
@@ -222,7 +222,7 @@ fn hello(guest: &mut dyn NetGuest, mac: [u8; 6]) -> Result<()> {
 }
 
 fn discard(guest: &mut dyn NetGuest) -> Result<usize> {
-    let rx = &mut guest.pair(0).rx;
+    let mut rx = guest.rx(0);
     let count = rx.poll_burst(BURST, |_| {})?;
     if rx.publish() {
         guest.kick(rx_queue(0))?;

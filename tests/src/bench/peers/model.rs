@@ -13,7 +13,7 @@ use super::{Contender, Peer, Rig, Shape};
 use crate::fakevm;
 use crate::fakevm::mem::Shared;
 use crate::fakevm::memory::{Backing, GuestMemory, MemoryPlan};
-use crate::fakevm::net::{NetGuest, NetHeader, NetPair, tx_queue};
+use crate::fakevm::net::{NetGuest, NetHeader, NetPair, Rx, Tx, tx_queue};
 use crate::fakevm::ring::Segment;
 use crate::fakevm::ring::model::ModelDevice;
 
@@ -104,8 +104,12 @@ fn guest(shape: Shape) -> Result<(NetPair, Ends)> {
 }
 
 impl NetGuest for ModelGuest {
-    fn pair(&mut self, _index: u16) -> &mut NetPair {
-        &mut self.pair
+    fn tx(&mut self, _pair: u16) -> Tx<'_> {
+        Tx::Virtio(&mut self.pair.tx)
+    }
+
+    fn rx(&mut self, _pair: u16) -> Rx<'_> {
+        Rx::Virtio(&mut self.pair.rx)
     }
 
     /// The doorbell is where the copy happens: the rings never suppress it.

@@ -93,7 +93,10 @@ pub fn libvfio_user(program: &Path) -> Result<Server> {
     })?;
     Ok(Server {
         name: "libvfio-user",
-        what: format!("a C server on libvfio-user: {}", program.display()),
+        what: format!(
+            "a C server on libvfio-user: {}",
+            program.file_name().unwrap_or_default().display()
+        ),
         socket,
         running: Running::Program(process),
         _dir: dir,

@@ -82,7 +82,7 @@ pub fn drive(
         for (from, to) in [(0, 1), (1, 0)] {
             let tag = first_tag + ways.len() as u64;
             let load = Load::plain(macs[to], macs[from], WIRE);
-            let mut way = Direction::new(&mut pair[from], load, tag);
+            let mut way = Direction::new(&mut pair[from], load, tag)?;
             way.set_window(WINDOW);
             ways.push(way);
         }

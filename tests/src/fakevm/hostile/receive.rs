@@ -63,7 +63,8 @@ pub fn cycle(vm: &mut FakeVm) -> Result<()> {
 
 pub fn jump(vm: &mut FakeVm) -> Result<()> {
     let queue = vm.pair(0).rx.queue().split()?;
-    let far = queue.used_idx().wrapping_add(queue.size() + 1);
+    // Buffers that the device knows of are filled first: it is one from behind the last of them, too.
+    let far = queue.used_idx().wrapping_add(0x8000);
     queue.write_avail_idx(far);
     vm.kick(rx_queue(0))
 }

@@ -9,11 +9,11 @@ const GAP: usize = 64;
 
 /// Buffers in guest memory.
 #[derive(Debug)]
-pub(super) struct Buffers {
+pub(in crate::fakevm) struct Buffers {
     /// All of them.
-    pub(super) bytes: Shared,
+    pub(in crate::fakevm) bytes: Shared,
     /// Bytes of one.
-    pub(super) len: usize,
+    pub(in crate::fakevm) len: usize,
     base: u64,
     stride: usize,
     size: usize,
@@ -23,13 +23,21 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    /// Takes memory for `each` buffers of `len` bytes for each of `size` descriptors.
-    pub(super) fn new(memory: &mut GuestMemory, size: u16, each: u16, len: usize) -> Result<Self> {
+    /// Takes memory, of this region or of any, for `each` buffers of `len` bytes for each of `size` descriptors.
+    pub(in crate::fakevm) fn new(
+        memory: &mut GuestMemory,
+        region: Option<usize>,
+        (size, each): (u16, u16),
+        len: usize,
+    ) -> Result<Self> {
         let size = usize::from(size);
         let each = each.max(1);
         let stride = len.next_multiple_of(64) + GAP;
         let total = size * usize::from(each) * stride;
-        let base = memory.alloc(total as u64, 4096)?;
+        let base = match region {
+            Some(region) => memory.alloc_in(region, total as u64, 4096)?,
+            None => memory.alloc(total as u64, 4096)?,
+        };
         Ok(Buffers {
             bytes: memory.view(base, total)?,
             len,
@@ -43,7 +51,7 @@ impl Buffers {
 
     /// Where the buffers are, for a loop: it stays in registers, whatever is written.
     #[inline]
-    pub(super) fn places(&self) -> Places<'_> {
+    pub(in crate::fakevm) fn places(&self) -> Places<'_> {
         Places {
             base: self.base,
             stride: self.stride,
@@ -55,25 +63,25 @@ impl Buffers {
 
     /// See [`Places::at`].
     #[inline]
-    pub(super) fn at(&self, index: u16) -> usize {
+    pub(in crate::fakevm) fn at(&self, index: u16) -> usize {
         self.places().at(index)
     }
 
     /// See [`Places::gpa`].
     #[inline]
-    pub(super) fn gpa(&self, index: u16) -> u64 {
+    pub(in crate::fakevm) fn gpa(&self, index: u16) -> u64 {
         self.places().gpa(index)
     }
 
     /// Lets a descriptor use its next buffer.
     #[inline]
-    pub(super) fn advance(&mut self, index: u16) {
+    pub(in crate::fakevm) fn advance(&mut self, index: u16) {
         self.advance_row(&[index]);
     }
 
     /// Lets each descriptor of a row use its next buffer.
     #[inline]
-    pub(super) fn advance_row(&mut self, row: &[u16]) {
+    pub(in crate::fakevm) fn advance_row(&mut self, row: &[u16]) {
         if self.each > 1 {
             for index in row {
                 let turn = &mut self.turn[usize::from(*index)];
@@ -83,7 +91,7 @@ impl Buffers {
     }
 
     /// Where each of them begins within [`Buffers::bytes`].
-    pub(super) fn all(&self) -> impl Iterator<Item = usize> + use<> {
+    pub(in crate::fakevm) fn all(&self) -> impl Iterator<Item = usize> + use<> {
         let stride = self.stride;
         (0..self.size * usize::from(self.each)).map(move |nth| nth * stride)
     }
@@ -91,7 +99,7 @@ impl Buffers {
 
 /// Where the buffers of a ring are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Places<'b> {
+pub(in crate::fakevm) struct Places<'b> {
     base: u64,
     stride: usize,
     size: usize,
@@ -102,7 +110,7 @@ pub(super) struct Places<'b> {
 impl Places<'_> {
     /// Where the buffer that a descriptor uses now begins within [`Buffers::bytes`].
     #[inline]
-    pub(super) fn at(self, index: u16) -> usize {
+    pub(in crate::fakevm) fn at(self, index: u16) -> usize {
         let index = usize::from(index);
         let turn = if self.each == 1 { 0 } else { self.turn[index] };
         (index + usize::from(turn) * self.size) * self.stride
@@ -110,7 +118,7 @@ impl Places<'_> {
 
     /// Where the buffer that a descriptor uses next begins.
     #[inline]
-    pub(super) fn next_at(self, index: u16) -> usize {
+    pub(in crate::fakevm) fn next_at(self, index: u16) -> usize {
         if self.each == 1 {
             return self.at(index);
         }
@@ -121,7 +129,7 @@ impl Places<'_> {
 
     /// [`Places::at`] as a guest physical address.
     #[inline]
-    pub(super) fn gpa(self, index: u16) -> u64 {
+    pub(in crate::fakevm) fn gpa(self, index: u16) -> u64 {
         self.base + self.at(index) as u64
     }
 }
@@ -135,7 +143,7 @@ mod tests {
     #[test]
     fn descriptors_use_their_buffers_in_turn_and_share_none() {
         let mut memory = GuestMemory::new(&MemoryPlan::single(1 << 20, Backing::Memfd)).unwrap();
-        let mut buffers = Buffers::new(&mut memory, 4, 3, 100).unwrap();
+        let mut buffers = Buffers::new(&mut memory, None, (4, 3), 100).unwrap();
         let mut seen = BTreeSet::new();
         for _ in 0..3 {
             for index in 0..4 {

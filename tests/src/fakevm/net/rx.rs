@@ -21,7 +21,13 @@ pub struct Frame<'a> {
     pub len: usize,
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
+    /// `len` bytes at `at`.
+    #[inline]
+    pub(in crate::fakevm) fn new(bytes: Span<'a>, at: usize, len: usize) -> Self {
+        Frame { bytes, at, len }
+    }
+
     /// Eight bytes of the frame, as a little-endian number. Zero past its end.
     #[inline]
     pub fn stamp(&self, at: usize) -> u64 {
@@ -64,7 +70,12 @@ impl RxRing {
         config: &NetRingConfig,
         features: u64,
     ) -> Result<Self> {
-        let buffers = Buffers::new(memory, at.size, config.buffers_each, config.rx_buffer)?;
+        let buffers = Buffers::new(
+            memory,
+            config.rx_region,
+            (at.size, config.buffers_each),
+            config.rx_buffer,
+        )?;
         let queue = Queue::new(memory, at, features)?;
         let mergeable = features & feature::MRG_RXBUF != 0;
         let mut ring = RxRing {
@@ -157,11 +168,7 @@ impl RxRing {
             if mergeable {
                 check_alone(bytes, at)?;
             }
-            each(Frame {
-                bytes,
-                at: at + front,
-                len,
-            });
+            each(Frame::new(bytes, at + front, len));
         }
         self.received += count as u64;
         if self.queue.free() >= BURST.min(usize::from(self.queue.size()) / 2) {

@@ -48,7 +48,12 @@ impl TxRing {
     ) -> Result<Self> {
         let layout = config.tx_layout;
         let entries = usize::from(at.size);
-        let buffers = Buffers::new(memory, at.size, config.buffers_each, config.tx_buffer)?;
+        let buffers = Buffers::new(
+            memory,
+            None,
+            (at.size, config.buffers_each),
+            config.tx_buffer,
+        )?;
         let tables = if layout == TxLayout::Indirect {
             if features & feature::INDIRECT_DESC == 0 {
                 return Err(Error::Unsupported(

@@ -1,0 +1,249 @@
+//! What stands between a driver and hardware costs: frames to the outside and back by the daemon's ways, beside a function
+//! that the same driver has alone.
+
+use super::direct::{DIRECT, PLUGS};
+use super::nested::boot_with;
+use super::sliced::carrier;
+use super::{Suite, Test};
+use crate::bench::report::table;
+use crate::bench::row::{Row, Side, Spec};
+use crate::nested::inside::Exchange;
+use crate::nested::{Crossing, Driven, Mdevd, Outer, Physical, Run};
+use crate::{artifacts, ui};
+use anyhow::{Context, Result, bail};
+
+/// The tests of this file.
+pub fn tests() -> Vec<Test> {
+    vec![Test::nested(
+        "nested-direct-rate",
+        "frames north and south through devices on functions, beside a driver that has its function alone",
+        rate,
+    )]
+}
+
+/// Every contender once a round, so that what changes in this machine meanwhile meets all of them.
+const ROUNDS: u32 = 5;
+
+/// Frames of a round: the shortest, and the longest of an ordinary Ethernet.
+const SIZES: [(usize, u64); 2] = [(60, 10_000), (1514, 5_000)];
+
+/// Frames that are on their way at once.
+const WINDOW: u64 = 64;
+
+/// Who drives what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contender {
+    /// The fake VM has the virtio-net function alone.
+    Plain,
+    /// The virtio-net function is the daemon's uplink, as it is for ordinary devices.
+    Uplink,
+    /// The virtio-net function works the device's rings.
+    Direct,
+    /// A pool of the igb alone, driven by libcvf's queues.
+    Pool,
+    /// A pool of the igb, with the daemon between its queues and the device's.
+    Translated,
+    /// The same with doorbells that are mapped, so that nobody sleeps.
+    Polled,
+}
+
+impl Contender {
+    fn name(self) -> &'static str {
+        match self {
+            Contender::Plain => "plain-vfio",
+            Contender::Uplink => "uplink",
+            Contender::Direct => "direct",
+            Contender::Pool => "plain-pool",
+            Contender::Translated => "translated",
+            Contender::Polled => "translated-mapped",
+        }
+    }
+
+    /// The function that it uses.
+    fn function(self) -> usize {
+        let igb = [Contender::Pool, Contender::Translated, Contender::Polled];
+        usize::from(igb.contains(&self))
+    }
+
+    /// Nothing of the daemon's has a part in it.
+    fn is_peer(self) -> bool {
+        matches!(self, Contender::Plain | Contender::Pool)
+    }
+
+    /// Its driver polls for frames, as the one that has a pool alone does.
+    fn polls(self) -> bool {
+        self.function() == 1
+    }
+
+    /// What `create` is told.
+    fn create(self) -> &'static [&'static str] {
+        match self {
+            Contender::Direct => &DIRECT,
+            Contender::Pool | Contender::Translated => &["--pf", "nic1"],
+            Contender::Polled => &["--pf", "nic1", "--doorbells", "mapped"],
+            Contender::Plain | Contender::Uplink => &["--pf", "nic0"],
+        }
+    }
+}
+
+/// Frames a second, of one contender and size, by round.
+struct Series {
+    contender: Contender,
+    size: usize,
+    samples: Vec<f64>,
+}
+
+fn rate(suite: &Suite) -> Result<()> {
+    let (mut outer, mut physical) = boot_with(suite, &PLUGS)?;
+    // A driver that checks its arithmetic would measure itself.
+    outer.program = artifacts::released_lab()?;
+    for one in &physical {
+        one.function.bind_vfio(&outer.vm)?;
+    }
+    let mut contenders = vec![
+        Contender::Plain,
+        Contender::Uplink,
+        Contender::Pool,
+        Contender::Translated,
+        Contender::Polled,
+    ];
+    if knows_direct(suite, &outer)? {
+        contenders.push(Contender::Direct);
+    } else {
+        ui::say("    this cvfctl knows no --data-path: nobody is direct");
+    }
+    let mut series = Vec::new();
+    for contender in &contenders {
+        for (size, _) in SIZES {
+            series.push(Series {
+                contender: *contender,
+                size,
+                samples: Vec::new(),
+            });
+        }
+    }
+    let mut number = 0;
+    for round in 0..ROUNDS {
+        round_of(suite, &outer, &mut physical, &mut series, &mut number)
+            .with_context(|| format!("round {} of {ROUNDS}", round + 1))?;
+    }
+    ui::say(&table(&rows(&series)?));
+    outer.vm.quit()
+}
+
+/// Whether devices can be asked for whose rings hardware works.
+fn knows_direct(suite: &Suite, outer: &Outer) -> Result<bool> {
+    let cvfctl = suite.programs()?.cvfctl.to_string_lossy().into_owned();
+    let said = outer.run(&[&cvfctl, "create", "--help"])?;
+    Ok(said.contains("--data-path"))
+}
+
+/// Has every contender run once.
+fn round_of(
+    suite: &Suite,
+    outer: &Outer,
+    physical: &mut [Physical],
+    series: &mut [Series],
+    number: &mut u32,
+) -> Result<()> {
+    for one in series.iter_mut().filter(|one| one.contender.is_peer()) {
+        let physical = &mut physical[one.contender.function()];
+        let address = physical.function.address.clone();
+        let driven = match one.contender {
+            Contender::Pool => Driven::Pool(&address),
+            _ => Driven::Function(&address),
+        };
+        one.run(outer, physical, driven, number)?;
+    }
+    let pf = |nth: usize| format!("vfio:{},name=nic{nth}", physical[nth].function.address);
+    let daemon = Mdevd::start(outer, suite.programs()?, &[pf(0), pf(1)])?;
+    for pf in ["nic0", "nic1"] {
+        carrier(&daemon, pf, true)?;
+    }
+    for one in series.iter_mut().filter(|one| !one.contender.is_peer()) {
+        let name = one.contender.name();
+        let device = daemon.create(name, one.contender.create())?;
+        let physical = &mut physical[one.contender.function()];
+        one.run(outer, physical, Driven::Socket(&device.socket), number)
+            .map_err(|error| daemon.explain(&format!("frames of {name}"), &error))?;
+        daemon.ctl(&["destroy", name])?;
+    }
+    daemon.stop()
+}
+
+impl Series {
+    /// One run more.
+    fn run(
+        &mut self,
+        outer: &Outer,
+        physical: &mut Physical,
+        driven: Driven<'_>,
+        number: &mut u32,
+    ) -> Result<()> {
+        let count = SIZES.iter().find(|(size, _)| *size == self.size);
+        let Some((size, count)) = count.copied() else {
+            bail!("no frames of {} bytes", self.size);
+        };
+        let run = Run {
+            number: *number,
+            count,
+            size,
+            window: WINDOW,
+        };
+        *number += 1;
+        let exchange = Exchange {
+            poll: self.contender.polls(),
+            ..Exchange::new(&run)
+        };
+        let crossing = Crossing::of(outer, &mut physical.wire, driven, &run, &exchange)?;
+        crossing.must_be_perfect(&run)?;
+        self.samples.push(crossing.inside.frames_per_second);
+        Ok(())
+    }
+
+    fn side(&self) -> Result<Side> {
+        let side = Side::new(self.contender.name(), self.samples.clone());
+        side.context("no samples")
+    }
+}
+
+/// Each of the daemon's ways beside the driver that has its function alone, where there is one for that function.
+fn rows(series: &[Series]) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for one in series.iter().filter(|one| !one.contender.is_peer()) {
+        let is_peer = |peer: &&Series| {
+            peer.contender.is_peer()
+                && peer.size == one.size
+                && peer.contender.function() == one.contender.function()
+        };
+        let peer = series.iter().find(is_peer).map(Series::side).transpose()?;
+        let name = format!("north-south-{}-{}", one.contender.name(), one.size);
+        let spec = Spec::informative(name, "frames/s each way");
+        rows.push(Row::new(spec, one.side()?, peer));
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_are_compared_with_a_driver_of_the_same_function_and_frames_of_the_same_size() {
+        let series = |contender, size, sample| Series {
+            contender,
+            size,
+            samples: vec![sample],
+        };
+        let all = [
+            series(Contender::Plain, 60, 10.0),
+            series(Contender::Plain, 1514, 5.0),
+            series(Contender::Direct, 1514, 4.0),
+            series(Contender::Translated, 60, 3.0),
+        ];
+        let rows = rows(&all).unwrap();
+        assert_eq!(rows.len(), 2);
+        assert_eq!((rows[0].ratio, rows[0].peer.is_some()), (0.8, true));
+        assert_eq!((rows[1].ratio, rows[1].peer.is_some()), (3.0, false));
+    }
+}
