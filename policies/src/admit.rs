@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use libcvf::cvf::{CvfSpec, Doorbells, RingFormats};
+use libcvf::cvf::{CvfSpec, DataPath, Doorbells, RingFormats};
 use libcvf::personality::virtio_net::feature_names;
 use serde::Serialize;
 
@@ -21,6 +21,8 @@ pub struct Shape {
     pub mtu: u16,
     /// How doorbells reach the device.
     pub doorbells: Doorbells,
+    /// Who works its rings.
+    pub data_path: DataPath,
     /// Ring formats that its driver may choose.
     pub ring_formats: RingFormats,
     /// Access VLAN.
@@ -38,6 +40,7 @@ impl From<&CvfSpec> for Shape {
             rss_table: 0,
             mtu: spec.mtu,
             doorbells: spec.doorbells,
+            data_path: spec.data_path,
             ring_formats: spec.ring_formats,
             access_vlan: spec.vlan,
             features: None,
@@ -90,10 +93,16 @@ impl Profile {
             let asked = format!("MTU {} was asked for", shape.mtu);
             desk.refuse("shape.max-mtu", &asked, limits.max_mtu);
         }
+        let direct = shape.data_path == DataPath::Direct;
         let word = limits.mapped_doorbells;
-        if shape.doorbells == Doorbells::Mapped && word == Permission::Deny {
+        // Those of hardware are its own pages: no worker polls them.
+        if shape.doorbells == Doorbells::Mapped && !direct && word == Permission::Deny {
             let asked = "mapped doorbells were asked for";
             desk.refuse("shape.mapped-doorbells", asked, quoted(word));
+        }
+        if direct && !limits.direct {
+            let asked = "data path 'direct' was asked for, which hands the VM and its VMM the whole function";
+            desk.refuse("shape.direct", asked, limits.direct);
         }
         desk.formats(&limits.ring_formats, shape.ring_formats);
         desk.access_vlan(limits.access_vlan, shape.access_vlan);

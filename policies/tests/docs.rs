@@ -82,6 +82,7 @@ fn says(cell: &str, values: &Values) -> bool {
         listed == words
     };
     match values {
+        Values::Switch => words(&["false", "true"]),
         Values::Word(known) | Values::Words(known) => words(known),
         Values::Number(range) => cell == format!("{} to {}", range.start(), range.end()),
         Values::Rate(most) => cell == format!("1 to {most}, `unlimited`"),

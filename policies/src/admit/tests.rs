@@ -14,6 +14,7 @@ fn small() -> Shape {
         rss_table: 0,
         mtu: 1500,
         doorbells: Doorbells::Trapped,
+        data_path: DataPath::Auto,
         ring_formats: RingFormats::Split,
         access_vlan: None,
         features: None,
@@ -29,7 +30,7 @@ fn keys(profile: &Profile, shape: &Shape) -> Vec<&'static str> {
 fn each_limit_is_kept_at_its_edge() {
     let default = profile("");
     type Case = (fn(&mut Shape), &'static [&'static str]);
-    let changed: [Case; 12] = [
+    let changed: [Case; 13] = [
         (|_| (), &[]),
         (|s| s.queue_pairs = 2, &["shape.max-queue-pairs"]),
         (|s| s.vectors = 5, &["shape.max-vectors"]),
@@ -42,6 +43,7 @@ fn each_limit_is_kept_at_its_edge() {
             |s| s.doorbells = Doorbells::Mapped,
             &["shape.mapped-doorbells"],
         ),
+        (|s| s.data_path = DataPath::Direct, &["shape.direct"]),
         (
             |s| s.ring_formats = RingFormats::Packed,
             &["shape.ring-formats"],
@@ -57,6 +59,29 @@ fn each_limit_is_kept_at_its_edge() {
         change(&mut shape);
         assert_eq!(keys(&default, &shape), refused, "{shape:?}");
     }
+}
+
+/// A worker polls mapped doorbells, and has nothing to do with those of hardware.
+#[test]
+fn who_may_be_direct_need_not_be_polled() {
+    let direct = Shape {
+        doorbells: Doorbells::Mapped,
+        data_path: DataPath::Direct,
+        ..small()
+    };
+    let trusting = profile("[shape]\ndirect = true");
+    assert_eq!(trusting.admit(&direct), Ok(()));
+    let polled = Shape {
+        data_path: DataPath::Auto,
+        ..direct.clone()
+    };
+    assert_eq!(keys(&trusting, &polled), ["shape.mapped-doorbells"]);
+    let refusals = profile("").admit(&direct).expect_err("not trusted");
+    assert_eq!(
+        refusals[0].reason,
+        "data path 'direct' was asked for, which hands the VM and its VMM the whole function, profile 'test' has \
+         shape.direct = false"
+    );
 }
 
 #[test]
@@ -130,6 +155,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         rss_table: 256,
         mtu: 9000,
         doorbells: Doorbells::Mapped,
+        data_path: DataPath::Auto,
         ring_formats: RingFormats::Any,
         access_vlan: Some(1),
         features: Some(bits::RSS),

@@ -104,7 +104,7 @@ fn out_of_bounds(values: &Values, value: &toml::Value) -> Option<String> {
             }
             length(text.chars().count(), *most, "characters")
         }
-        Values::Word(_) => None,
+        Values::Word(_) | Values::Switch => None,
         Values::Number(range) => {
             let number = value
                 .as_integer()

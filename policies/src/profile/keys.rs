@@ -30,6 +30,8 @@ pub struct Key {
 pub enum Values {
     /// A text of at most so many characters.
     Text(usize),
+    /// True or false.
+    Switch,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A number of a range.
@@ -46,6 +48,7 @@ impl fmt::Display for Values {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(most) => write!(f, "a text of at most {most} characters"),
+            Self::Switch => f.write_str("true or false"),
             Self::Word(words) => {
                 let (last, rest) = words.split_last().unwrap_or((&"", &[]));
                 let rest: Vec<_> = rest.iter().map(|word| format!("\"{word}\"")).collect();
@@ -90,6 +93,7 @@ pub const KEYS: &[Key] = &[
         Values::Number(MIN_MTU as u32..=MAX_MTU as u32),
     ),
     key("shape.mapped-doorbells", Values::Word(Permission::WORDS)),
+    key("shape.direct", Values::Switch),
     key("shape.ring-formats", Values::Words(Format::WORDS)),
     key("shape.access-vlan", Values::Word(AccessVlan::WORDS)),
     key(

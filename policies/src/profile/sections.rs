@@ -26,6 +26,9 @@ pub struct ShapeLimits {
     pub max_mtu: u16,
     /// Doorbells in shared memory: a worker polls them and keeps a processor busy.
     pub mapped_doorbells: Permission,
+    /// Hardware may work the device's rings: its VM and VMM have the function's own descriptor, and are trusted
+    /// with the whole function.
+    pub direct: bool,
     /// Ring formats a driver may be offered; `any` at create needs both.
     pub ring_formats: Vec<Format>,
     /// Whether the device has an access VLAN.
@@ -43,6 +46,7 @@ impl Default for ShapeLimits {
             min_mtu: 1280,
             max_mtu: 1500,
             mapped_doorbells: Permission::Deny,
+            direct: false,
             ring_formats: vec![Format::Split],
             access_vlan: AccessVlan::Optional,
             features_withheld: Vec::new(),

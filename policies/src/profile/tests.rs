@@ -138,6 +138,10 @@ fn what_is_wrong_is_said_with_its_place_and_what_would_be_right() {
             "f.toml:2:7: spoof.arp: 'mac-and-network' while spoof.source-networks names nothing",
         ),
         (
+            "[shape]\ndirect = \"allow\"",
+            "f.toml:2:10: shape.direct: \"allow\" cannot be: write true or false",
+        ),
+        (
             "[shape]\nring-formats = []",
             "f.toml:2:16: shape.ring-formats: it names nothing: write a list out of",
         ),
@@ -298,6 +302,10 @@ fn bounds_are_those_of_the_table_of_keys() {
                     assert!(fits(path, &format!("\"{word}\"")), "{path} {word}");
                 }
                 assert!(!fits(path, "\"\"") && !fits(path, "1"));
+            }
+            Values::Switch => {
+                assert!(fits(path, "true") && fits(path, "false"), "{path}");
+                assert!(!fits(path, "\"true\"") && !fits(path, "1"), "{path}");
             }
             Values::Words(_) | Values::Text(_) | Values::List(..) => {}
         }

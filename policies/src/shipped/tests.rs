@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
 use libcvf::control::{DeviceFacts, Gatekeeper, MacAddr};
-use libcvf::cvf::{CvfSpec, Doorbells, Interrupts, PortPolicy, RingFormats, TagStyle};
+use libcvf::cvf::{CvfSpec, DataPath, Doorbells, Interrupts, PortPolicy, RingFormats, TagStyle};
 use libcvf::limits::{
     MAX_COALESCE_USECS, MAX_FILTER_MACS, MAX_MTU, MAX_QUEUE_PAIRS, MIN_MTU, RSS_TABLE,
 };
 
 use super::*;
 use crate::profile::keys::KEYS;
-use crate::profile::{FrameReaction, Permission, RequestReaction};
+use crate::profile::{FrameReaction, Neighbour, Permission, RequestReaction, SourceMac};
 use crate::{ProfileGatekeeper, Shape, request};
 
 const ASSIGNED: MacAddr = MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
@@ -157,6 +157,7 @@ fn each_admits_what_its_shape_says() {
         let largest = CvfSpec {
             name: "x".into(),
             uuid: [0; 16],
+            model: Default::default(),
             mac: MacAddr([2, 0, 0, 0, 0, 1]),
             mtu: limits.max_mtu,
             vlan: Some(7),
@@ -165,6 +166,7 @@ fn each_admits_what_its_shape_says() {
             doorbells,
             interrupts: Interrupts::Msix,
             ring_formats: RingFormats::Any,
+            data_path: DataPath::Auto,
             policy: PortPolicy::default(),
         };
         assert_eq!(
@@ -173,5 +175,41 @@ fn each_admits_what_its_shape_says() {
             "{}",
             profile.name
         );
+        let direct = Shape {
+            data_path: DataPath::Direct,
+            ..Shape::from(&largest)
+        };
+        assert_eq!(
+            profile.admit(&direct).is_ok(),
+            limits.direct,
+            "{}",
+            profile.name
+        );
+    }
+}
+
+/// Where hardware works the rings nothing holds frames to anything. So whoever promises to check where frames come from,
+/// or how many go to everybody, cannot let that be.
+#[test]
+fn only_those_that_check_no_senders_trust_a_vm_with_a_function() {
+    for Shipped { profile, .. } in shipped() {
+        let (spoof, rates, name) = (&profile.spoof, &profile.rates, &profile.name);
+        let trusts = ["nfv", "lab"].contains(&name.as_str());
+        assert_eq!(profile.shape.direct, trusts, "{name}");
+        if trusts {
+            assert_eq!(spoof.mac, SourceMac::Any, "{name}");
+            assert_eq!(
+                (spoof.arp, spoof.nd),
+                (Neighbour::Off, Neighbour::Off),
+                "{name}"
+            );
+            let each = [
+                rates.transmit_mbit,
+                rates.receive_mbit,
+                rates.transmit_frames,
+                rates.flood_frames,
+            ];
+            assert!(each.iter().all(|rate| rate.limit().is_none()), "{name}");
+        }
     }
 }
