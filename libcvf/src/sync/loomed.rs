@@ -8,7 +8,7 @@ pub(crate) use arc_swap::Guard;
 pub(crate) mod atomic {
     pub(crate) use super::fence;
     pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicI32, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+        AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
     };
 }
 

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use crate::mem::GuestMemory;
 use crate::mem::testutil::guest;
 use crate::ring::{AvfRing, Tail};
+use crate::sync::atomic::AtomicBool;
 
 pub(super) const RAM: u64 = 4 << 20;
 pub(super) const BASE: u64 = 0x1000;
