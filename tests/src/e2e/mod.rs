@@ -194,16 +194,18 @@ pub fn all() -> Vec<Test> {
 /// What the names of all nested tests begin with.
 const NESTED: &str = "nested-";
 
-/// The tests whose name contains one of `only`, or all. Nested ones are among them where `nested` says so, or one of
+/// The tests that one of `only` names, or all: the one of exactly that name, else those that contain it. Nested ones are among them where `nested` says so, or one of
 /// `only` begins as their names do.
 ///
 /// # Errors
 /// If one of `only` names no test.
 fn choose(only: &[String], nested: bool) -> Result<Vec<Test>> {
     let mut chosen = all();
+    let names: Vec<&str> = chosen.iter().map(|t| t.name).collect();
+    let is_meant = |t: &Test, o: &str| t.name == o || t.name.contains(o) && !names.contains(&o);
     let may = |t: &Test, o: &str| nested || !t.nested || o.starts_with(NESTED);
     for o in only {
-        let mut named = chosen.iter().filter(|t| t.name.contains(o.as_str()));
+        let mut named = chosen.iter().filter(|t| is_meant(t, o));
         if named.clone().next().is_none() {
             bail!("no end-to-end test has '{o}' in its name; see --list");
         }
@@ -214,15 +216,13 @@ fn choose(only: &[String], nested: bool) -> Result<Vec<Test>> {
         }
     }
     chosen.retain(|t| {
-        let named = only
-            .iter()
-            .any(|o| t.name.contains(o.as_str()) && may(t, o));
+        let named = only.iter().any(|o| is_meant(t, o) && may(t, o));
         named || (only.is_empty() && may(t, ""))
     });
     Ok(chosen)
 }
 
-/// Runs the tests whose name contains one of `only`, or all; with `nested`, those of machines with physical functions
+/// Runs the tests that one of `only` names, or all; with `nested`, those of machines with physical functions
 /// are among them.
 ///
 /// # Errors

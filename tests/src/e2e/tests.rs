@@ -28,6 +28,13 @@ fn a_nested_tests_name_implies_them_and_a_part_that_others_could_have_does_not()
 }
 
 #[test]
+fn a_whole_name_means_that_test_only() {
+    assert_eq!(names(&["nested-guest"], false).unwrap(), ["nested-guest"]);
+    let part = names(&["nested-gues"], false).unwrap();
+    assert!(part.contains(&"nested-guest-direct"), "{part:?}");
+}
+
+#[test]
 fn names_are_unique_and_nested_ones_say_so() {
     let mut seen = std::collections::BTreeSet::new();
     for test in all() {

@@ -54,7 +54,7 @@ pub struct TestArgs {
     /// Add the tests of machines that are hosts with physical functions; `--only nested-...` implies it.
     #[arg(long, conflicts_with = "quick")]
     pub nested: bool,
-    /// Only end-to-end tests whose name contains this (may be given several times).
+    /// Only the end-to-end test of this name, or else those whose name contains it (may be given several times).
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
     /// Print the names of the end-to-end tests.
