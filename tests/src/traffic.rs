@@ -296,14 +296,25 @@ pub fn loss_free_rate(a: End<'_>, b: End<'_>, size: usize) -> Result<u64> {
 /// # Errors
 /// If either end fails.
 pub fn iperf(client: &Vm, server: &Vm, address: &str, more: &str) -> Result<f64> {
-    let limit = Duration::from_secs(60);
-    let serve = server.start_shell(&format!("iperf3 -s -1 -B {address} -J"), limit)?;
-    server.run(
-        "n=0; until grep -q ':1451 .* 0A ' /proc/net/tcp; do n=$((n+1)); [ $n -lt 500 ]; usleep 10000; done",
-    )?;
-    let text = client
-        .start_shell(&format!("iperf3 -c {address} -J {more}"), limit)?
-        .check()?;
+    let ends = [&client.agent, &server.agent];
+    between(Duration::from_secs(60), ends, address, more)
+}
+
+/// The same, briefly, from the first of two guests that need so long to begin to the second.
+///
+/// # Errors
+/// As [`iperf`].
+pub fn iperf_between(limit: Duration, ends: [&Agent; 2], address: &str) -> Result<f64> {
+    between(limit, ends, address, "-t 2")
+}
+
+fn between(limit: Duration, ends: [&Agent; 2], address: &str, more: &str) -> Result<f64> {
+    const LISTENING: &str = "n=0; until grep -q ':1451 .* 0A ' /proc/net/tcp; do n=$((n+1)); [ $n -lt 3000 ]; usleep 10000; done";
+    let [client, server] = ends;
+    let run = |agent: &Agent, line: &str| agent.start(&["sh", "-c", line], limit);
+    let serve = run(server, &format!("iperf3 -s -1 -B {address} -J"))?;
+    run(server, LISTENING)?.check()?;
+    let text = run(client, &format!("iperf3 -c {address} -J {more}"))?.check()?;
     serve.check()?;
     received_rate(&text)
 }

@@ -109,12 +109,6 @@ impl Model {
                     .into(),
             );
         }
-        if spec.doorbells != Doorbells::Trapped {
-            return lacks(
-                "trapped doorbells: what its driver writes into a tail register has to be heard"
-                    .into(),
-            );
-        }
         Ok(())
     }
 
@@ -129,6 +123,7 @@ impl Model {
             let config = AvfConfig {
                 mtu: spec.mtu,
                 queue_pairs: spec.queue_pairs,
+                doorbells: spec.doorbells,
                 shown_pairs: spec.policy.queues.pairs,
                 features,
                 ..AvfConfig::new(spec.mac)

@@ -3,9 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
-
 use super::spec::ComposeError;
+use crate::mem::sealed_file;
 use crate::personality::Personality;
 use crate::pf::direct::DoorbellPages;
 
@@ -38,7 +37,8 @@ pub struct RegionInfo {
     pub map: Option<RegionMap>,
 }
 
-/// The regions of a device, whose doorbell pages are the hardware's, or else memory of ours where they can be mapped.
+/// The regions of a device, whose doorbell pages are the hardware's, or else memory of ours where they can be mapped: the
+/// personality's, if it looks at what is written there.
 pub(super) fn describe(
     personality: &dyn Personality,
     hardware: Option<DoorbellPages>,
@@ -67,7 +67,13 @@ pub(super) fn describe(
         let (fd, fd_offset) = match hardware {
             // The first area begins where the region does.
             Some(DoorbellPages { fd, offset }) => (fd, offset),
-            None => (pages(region.size)?, 0),
+            None => {
+                let fd = match personality.doorbell_memory() {
+                    Some(registers) => registers.file(),
+                    None => sealed_file(region.size),
+                };
+                (fd.map_err(ComposeError::Doorbells)?, 0)
+            }
         };
         region.map = Some(RegionMap {
             fd: Arc::new(fd),
@@ -76,24 +82,4 @@ pub(super) fn describe(
         });
     }
     Ok(regions)
-}
-
-/// Memory of so many bytes for doorbells.
-fn pages(size: u64) -> Result<OwnedFd, ComposeError> {
-    let fd = memfd_create(
-        c"mdevd-doorbells",
-        MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
-    )
-    .map_err(ComposeError::Doorbells)?;
-    let size = i64::try_from(size).unwrap_or(i64::MAX);
-    nix::unistd::ftruncate(&fd, size).map_err(ComposeError::Doorbells)?;
-    seal(&fd).map_err(ComposeError::Doorbells)?;
-    Ok(fd)
-}
-
-/// A client gets the descriptor too: it must not be able to change the file's size.
-fn seal(fd: &OwnedFd) -> nix::Result<()> {
-    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-    fcntl(fd, FcntlArg::F_ADD_SEALS(seals)).map(drop)
 }

@@ -1,9 +1,11 @@
 //! The trait every personality implements, and what it says about itself.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::{Host, QueueRole};
 use crate::control::MacAddr;
+use crate::mem::SharedRegisters;
 use crate::pci::{AccessError, BarSpec, ConfigSpace, Effects, MsixTable};
 use crate::ring::MailboxMessage;
 
@@ -48,8 +50,6 @@ pub struct DoorbellArea {
     pub offset: u64,
     /// Size in bytes: one page.
     pub size: u64,
-    /// The queue whose doorbell it is, whenever that queue exists.
-    pub queue: u16,
 }
 
 /// The register that rings a queue by being written, whatever the value.
@@ -166,8 +166,13 @@ pub trait Personality: Send {
     /// `None`: no such queue.
     fn role(&self, queue: u16) -> Option<QueueRole>;
 
-    /// Doorbell pages a client may map; empty with trapped doorbells and with legacy interrupts.
+    /// Doorbell pages a client may map, all of one BAR; empty with trapped doorbells and with legacy interrupts.
     fn doorbell_areas(&self) -> Vec<DoorbellArea>;
+
+    /// The memory of that BAR, if what a driver writes there is looked at. `None`: it is all the same.
+    fn doorbell_memory(&self) -> Option<&Arc<SharedRegisters>> {
+        None
+    }
 
     /// Doorbell registers of data queues, for clients that signal an event instead of sending a
     /// write. Empty where no write ever comes.

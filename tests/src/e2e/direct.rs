@@ -85,17 +85,21 @@ const LONG_RUNS: [Run; 2] = [
 /// Frames that are answered before something happens under traffic.
 const UNDER_WAY: u64 = 1000;
 
-/// Boots a machine with the first `count` of the functions, bound to vfio-pci.
-fn boot(suite: &Suite, count: usize) -> Result<(Outer, Vec<Physical>)> {
-    let (outer, physical) = boot_with(suite, &PLUGS[..count])?;
+/// Boots a machine with these functions, bound to vfio-pci.
+pub(super) fn boot_all(suite: &Suite, plugs: &[Plug]) -> Result<(Outer, Vec<Physical>)> {
+    let (outer, physical) = boot_with(suite, plugs)?;
     for one in &physical {
         one.function.bind_vfio(&outer.vm)?;
     }
     Ok((outer, physical))
 }
 
-/// Starts mdevd on the functions and waits for their links.
-fn start<'a>(suite: &Suite, outer: &'a Outer, physical: &[Physical]) -> Result<Mdevd<'a>> {
+/// Starts mdevd on the functions, as `nic0` and so on, and waits for their links.
+pub(super) fn start_all<'a>(
+    suite: &Suite,
+    outer: &'a Outer,
+    physical: &[Physical],
+) -> Result<Mdevd<'a>> {
     let pf = |(number, one): (usize, &Physical)| {
         format!("vfio:{},name=nic{number}", one.function.address)
     };
@@ -137,8 +141,8 @@ fn refused(daemon: &Mdevd<'_>, why: &str, words: &[&str]) -> Result<()> {
 }
 
 fn alone(suite: &Suite) -> Result<()> {
-    let (outer, mut physical) = boot(suite, 1)?;
-    let daemon = start(suite, &outer, &physical)?;
+    let (outer, mut physical) = boot_all(suite, &PLUGS[..1])?;
+    let daemon = start_all(suite, &outer, &physical)?;
     let one = &mut physical[0];
     alone_in(&outer, &daemon, one).map_err(|error| daemon.explain("a direct device", &error))?;
     daemon.stop()?;
@@ -240,8 +244,8 @@ fn interrupted(
 }
 
 fn life(suite: &Suite) -> Result<()> {
-    let (outer, mut physical) = boot(suite, 1)?;
-    let mut daemon = start(suite, &outer, &physical)?;
+    let (outer, mut physical) = boot_all(suite, &PLUGS[..1])?;
+    let mut daemon = start_all(suite, &outer, &physical)?;
     let one = &mut physical[0];
     let device = daemon.create("direct0", &DIRECT)?;
     interrupted(&outer, one, (&device, None), 0, || {
@@ -277,8 +281,8 @@ fn back(daemon: &Mdevd<'_>) -> Result<()> {
 const LET_GO: &str = "/run/let-go";
 
 fn held(suite: &Suite) -> Result<()> {
-    let (outer, mut physical) = boot(suite, 1)?;
-    let daemon = start(suite, &outer, &physical)?;
+    let (outer, mut physical) = boot_all(suite, &PLUGS[..1])?;
+    let daemon = start_all(suite, &outer, &physical)?;
     let one = &mut physical[0];
     let device = daemon.create("direct0", &DIRECT)?;
     // Another daemon comes while the client of the first still has the function.
@@ -307,8 +311,8 @@ fn held(suite: &Suite) -> Result<()> {
 }
 
 fn memory(suite: &Suite) -> Result<()> {
-    let (outer, mut physical) = boot(suite, 2)?;
-    let daemon = start(suite, &outer, &physical)?;
+    let (outer, mut physical) = boot_all(suite, &PLUGS)?;
+    let daemon = start_all(suite, &outer, &physical)?;
     let [one, other] = &mut physical[..] else {
         bail!("two functions");
     };

@@ -1,10 +1,12 @@
 //! Full guests, stock from kernel to driver, on devices of a function in a machine that is a host.
 
+use super::direct::{boot_all, start_all};
 use super::rig::{bringing_up, finding_interface};
-use super::sliced::{boot, no_faults, start};
+use super::sliced::no_faults;
 use super::{Suite, Test};
 use crate::daemon::Device;
 use crate::nested::limits::{GUEST_TOOL, GUESTS};
+use crate::netns::Netns;
 use crate::nested::{Inner, Mdevd, Model, Outer, Outside, Physical, Plug};
 use crate::{traffic, ui};
 use anyhow::{Context, Result, ensure};
@@ -22,14 +24,29 @@ pub fn tests() -> Vec<Test> {
             "a full guest whose rings a virtio-net function works, with stock virtio_net, reaches the outside",
             direct,
         ),
+        Test::nested(
+            "nested-guest-both",
+            "a full guest on a device that hardware serves and one on a device whose frames are translated reach the outside \
+             and each other",
+            both,
+        ),
     ]
 }
 
 /// A function whose wire leads to a kernel.
-const IGB: Plug = Plug {
-    model: Model::Igb,
-    outside: Outside::Kernel { pairs: 1 },
-};
+const fn plug(model: Model) -> Plug {
+    Plug {
+        model,
+        outside: Outside::Kernel { pairs: 1 },
+    }
+}
+
+/// A guest's device: the number of the function that it is cut from, and what else `create` is told.
+#[derive(Clone, Copy)]
+pub(super) struct Cut<'a>(pub usize, pub &'a [&'a str]);
+
+/// What `create` is told of a device whose rings hardware works.
+const DIRECT: [&str; 4] = ["--data-path", "direct", "--profile", "lab"];
 
 /// Address of the kernel outside.
 const FAR: &str = "198.51.100.254";
@@ -38,28 +55,24 @@ const FAR: &str = "198.51.100.254";
 const PINGS: u32 = 5;
 
 fn igb(suite: &Suite) -> Result<()> {
-    full(suite, IGB, &[], GUESTS)
+    full(suite, &[plug(Model::Igb)], &[Cut(0, &[]); GUESTS])
 }
 
 fn direct(suite: &Suite) -> Result<()> {
-    let plug = Plug {
-        model: Model::Virtio,
-        ..IGB
-    };
-    full(
-        suite,
-        plug,
-        &["--data-path", "direct", "--profile", "lab"],
-        1,
-    )
+    full(suite, &[plug(Model::Virtio)], &[Cut(0, &DIRECT)])
 }
 
-/// Has `guests` full guests, each on a device that was created with these words on the function, reach the outside and
-/// each other.
-pub(super) fn full(suite: &Suite, plug: Plug, create: &[&str], guests: usize) -> Result<()> {
-    let (outer, one) = boot(suite, &[plug])?;
-    let daemon = start(suite, &outer, &one)?;
-    full_in(suite, (&outer, &one), &daemon, create, guests)
+fn both(suite: &Suite) -> Result<()> {
+    let plugs = [Model::Virtio, Model::Igb].map(plug);
+    full(suite, &plugs, &[Cut(0, &DIRECT), Cut(1, &[])])
+}
+
+/// Has full guests, each on a device of its own, reach the outside and each other. Wires of several functions lead to one
+/// switch there.
+pub(super) fn full(suite: &Suite, plugs: &[Plug], cuts: &[Cut<'_>]) -> Result<()> {
+    let (outer, physical) = boot_all(suite, plugs)?;
+    let daemon = start_all(suite, &outer, &physical)?;
+    full_in(suite, (&outer, &physical), &daemon, cuts)
         .map_err(|error| daemon.explain("full guests on devices of the function", &error))?;
     daemon.stop()?;
     no_faults(&outer)?;
@@ -68,14 +81,14 @@ pub(super) fn full(suite: &Suite, plug: Plug, create: &[&str], guests: usize) ->
 
 fn full_in(
     suite: &Suite,
-    (outer, one): (&Outer, &Physical),
+    (outer, physical): (&Outer, &[Physical]),
     daemon: &Mdevd<'_>,
-    create: &[&str],
-    guests: usize,
+    cuts: &[Cut<'_>],
 ) -> Result<()> {
     let mut running = Vec::new();
-    for number in 0..guests {
-        let words = [&["--pf", "nic0"], create].concat();
+    for (number, Cut(function, create)) in cuts.iter().enumerate() {
+        let pf = format!("nic{function}");
+        let words = [&["--pf", &pf], *create].concat();
         let device = daemon.create(&format!("web{number}"), &words)?;
         let guest = Inner::start(suite.lab(), outer, number, &[&device])?;
         running.push((guest, device));
@@ -92,7 +105,7 @@ fn full_in(
         ));
     }
     let netns = outer.netns.as_ref().context("a namespace")?;
-    let outside = one.outside.as_deref().context("an interface outside")?;
+    let outside = meeting_place(netns, physical)?;
     netns.ip(&format!("addr add {FAR}/24 dev {outside}"))?;
     for (number, (guest, _)) in running.iter().enumerate() {
         guest.ping(FAR, PINGS)?;
@@ -115,8 +128,12 @@ fn full_in(
     if let [(first, _), (second, _)] = &running[..] {
         first.ping(&near(1), PINGS)?;
         second.ping(&near(0), PINGS)?;
+        let ends = [&first.agent, &second.agent];
+        let rate = traffic::iperf_between(GUEST_TOOL, ends, &near(1))?;
+        ensure!(rate > 0.0, "a stream between the guests carried nothing");
         ui::say(&format!(
-            "    between the guests: {PINGS} of {PINGS} pings each way"
+            "    between the guests: {PINGS} of {PINGS} pings each way, {:.1} Mbit/s",
+            rate / 1e6
         ));
     }
     for (guest, device) in running {
@@ -124,6 +141,21 @@ fn full_in(
         daemon.ctl(&["destroy", &device.name])?;
     }
     Ok(())
+}
+
+/// The interface outside at which all guests are met: that of the only function, or a switch behind those of several.
+fn meeting_place(netns: &Netns, physical: &[Physical]) -> Result<String> {
+    let outside = physical.iter().map(|one| one.outside.as_deref());
+    let outside: Vec<&str> = outside.collect::<Option<_>>().context("interfaces outside")?;
+    if let [only] = outside[..] {
+        return Ok(only.to_owned());
+    }
+    netns.ip("link add far type bridge")?;
+    for one in outside {
+        netns.ip(&format!("link set {one} master far"))?;
+    }
+    netns.ip("link set far up")?;
+    Ok("far".into())
 }
 
 /// Address of a guest.

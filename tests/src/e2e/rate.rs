@@ -8,6 +8,7 @@ use super::{Suite, Test};
 use crate::bench::report::table;
 use crate::bench::row::{Row, Side, Spec};
 use crate::nested::inside::Exchange;
+use crate::nested::limits::CROSSING;
 use crate::nested::{Crossing, Driven, Mdevd, Outer, Physical, Run};
 use crate::{artifacts, ui};
 use anyhow::{Context, Result, bail};
@@ -30,6 +31,9 @@ const SIZES: [(usize, u64); 2] = [(60, 10_000), (1514, 5_000)];
 /// Frames that are on their way at once.
 const WINDOW: u64 = 64;
 
+/// What is counted.
+const UNIT: &str = "frames/s each way";
+
 /// Who drives what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Contender {
@@ -41,6 +45,9 @@ enum Contender {
     Direct,
     /// A pool of the igb alone, driven by libcvf's queues.
     Pool,
+    /// The same while a second thread of the machine is busy with nothing, as the daemon's worker is with its work: the
+    /// machine has two processors and this one two cores, on which its QEMU and the outside run, too.
+    Crowded,
     /// A pool of the igb, with the daemon between its queues and the device's.
     Translated,
     /// The same with doorbells that are mapped, so that nobody sleeps.
@@ -54,6 +61,7 @@ impl Contender {
             Contender::Uplink => "uplink",
             Contender::Direct => "direct",
             Contender::Pool => "plain-pool",
+            Contender::Crowded => "crowded-pool",
             Contender::Translated => "translated",
             Contender::Polled => "translated-mapped",
         }
@@ -61,13 +69,16 @@ impl Contender {
 
     /// The function that it uses.
     fn function(self) -> usize {
-        let igb = [Contender::Pool, Contender::Translated, Contender::Polled];
-        usize::from(igb.contains(&self))
+        let virtio = [Contender::Plain, Contender::Uplink, Contender::Direct];
+        usize::from(!virtio.contains(&self))
     }
 
     /// Nothing of the daemon's has a part in it.
     fn is_peer(self) -> bool {
-        matches!(self, Contender::Plain | Contender::Pool)
+        matches!(
+            self,
+            Contender::Plain | Contender::Pool | Contender::Crowded
+        )
     }
 
     /// Its driver polls for frames, as the one that has a pool alone does.
@@ -79,7 +90,7 @@ impl Contender {
     fn create(self) -> &'static [&'static str] {
         match self {
             Contender::Direct => &DIRECT,
-            Contender::Pool | Contender::Translated => &["--pf", "nic1"],
+            Contender::Pool | Contender::Crowded | Contender::Translated => &["--pf", "nic1"],
             Contender::Polled => &["--pf", "nic1", "--doorbells", "mapped"],
             Contender::Plain | Contender::Uplink => &["--pf", "nic0"],
         }
@@ -104,6 +115,7 @@ fn rate(suite: &Suite) -> Result<()> {
         Contender::Plain,
         Contender::Uplink,
         Contender::Pool,
+        Contender::Crowded,
         Contender::Translated,
         Contender::Polled,
     ];
@@ -150,10 +162,14 @@ fn round_of(
         let physical = &mut physical[one.contender.function()];
         let address = physical.function.address.clone();
         let driven = match one.contender {
-            Contender::Pool => Driven::Pool(&address),
+            Contender::Pool | Contender::Crowded => Driven::Pool(&address),
             _ => Driven::Function(&address),
         };
+        let busy = (one.contender == Contender::Crowded)
+            .then(|| outer.vm.start_shell("while :; do :; done", CROSSING))
+            .transpose()?;
         one.run(outer, physical, driven, number)?;
+        busy.map(|busy| busy.stop()).transpose()?;
     }
     let pf = |nth: usize| format!("vfio:{},name=nic{nth}", physical[nth].function.address);
     let daemon = Mdevd::start(outer, suite.programs()?, &[pf(0), pf(1)])?;
@@ -216,10 +232,20 @@ fn rows(series: &[Series]) -> Result<Vec<Row>> {
                 && peer.size == one.size
                 && peer.contender.function() == one.contender.function()
         };
-        let peer = series.iter().find(is_peer).map(Series::side).transpose()?;
         let name = format!("north-south-{}-{}", one.contender.name(), one.size);
-        let spec = Spec::informative(name, "frames/s each way");
-        rows.push(Row::new(spec, one.side()?, peer));
+        let mut peers = series.iter().filter(is_peer).peekable();
+        if peers.peek().is_none() {
+            let spec = Spec::informative(name.clone(), UNIT);
+            rows.push(Row::new(spec, one.side()?, None));
+        }
+        for peer in peers {
+            let against = match peer.contender {
+                Contender::Crowded => "-vs-crowded",
+                _ => "",
+            };
+            let spec = Spec::informative(format!("{name}{against}"), UNIT);
+            rows.push(Row::new(spec, one.side()?, Some(peer.side()?)));
+        }
     }
     Ok(rows)
 }
@@ -240,10 +266,19 @@ mod tests {
             series(Contender::Plain, 1514, 5.0),
             series(Contender::Direct, 1514, 4.0),
             series(Contender::Translated, 60, 3.0),
+            series(Contender::Pool, 1514, 4.0),
+            series(Contender::Crowded, 1514, 2.0),
+            series(Contender::Polled, 1514, 1.0),
         ];
         let rows = rows(&all).unwrap();
-        assert_eq!(rows.len(), 2);
-        assert_eq!((rows[0].ratio, rows[0].peer.is_some()), (0.8, true));
-        assert_eq!((rows[1].ratio, rows[1].peer.is_some()), (3.0, false));
+        let of = |row: &Row| (row.spec.name.clone(), row.ratio, row.peer.is_some());
+        let expected = [
+            ("north-south-direct-1514", 0.8, true),
+            ("north-south-translated-60", 3.0, false),
+            ("north-south-translated-mapped-1514", 0.25, true),
+            ("north-south-translated-mapped-1514-vs-crowded", 0.5, true),
+        ];
+        let expected = expected.map(|(name, ratio, peer)| (name.to_owned(), ratio, peer));
+        assert!(rows.iter().map(of).eq(expected));
     }
 }

@@ -7,7 +7,9 @@
 //! what is always done: descriptors are written back at once.
 
 use super::super::Host;
+use super::registers::itr_of;
 use super::state::State;
+use crate::mem::SharedRegisters;
 
 /// `INTENA`.
 const INTENA: u32 = 1;
@@ -90,11 +92,14 @@ impl State {
             value
         };
         line.control = kept & KEPT;
+        let armed = value & INTENA_MSK == 0;
+        if armed && value & INTENA != 0 {
+            self.take_up_intervals(host, vector);
+        }
         let index = (value >> ITR_INDX_SHIFT & ITR_INDX) as usize;
         if index < ITRS && value & (INTENA | INTENA_MSK) != 0 {
             self.set_itr(host, vector, index, value >> INTERVAL_SHIFT);
         }
-        let armed = value & INTENA_MSK == 0;
         if armed && value & INTENA == 0 {
             self.enable_vector(host, vector, false);
         }
@@ -139,12 +144,42 @@ impl State {
 
     /// `VFINT_ITRN1` as it reads.
     pub(super) fn itr(&self, vector: u16, index: u8) -> u32 {
+        if let Some((shared, at)) = self.mapped_itr(vector, index) {
+            return shared.load(at) & INTERVAL;
+        }
         let line = self.lines.get(usize::from(vector));
         let itr = line.and_then(|line| line.itr.get(usize::from(index)));
         itr.copied().unwrap_or_default().into()
     }
 
+    /// Where a driver that may map that register has it.
+    fn mapped_itr(&self, vector: u16, index: u8) -> Option<(&SharedRegisters, usize)> {
+        let nth = vector.checked_sub(1)?;
+        Some((self.shared.as_deref()?, itr_of(index, nth)))
+    }
+
     pub(super) fn set_itr(&mut self, host: &mut dyn Host, vector: u16, index: usize, value: u32) {
+        if index < ITRS
+            && usize::from(vector) < self.lines.len()
+            && let Some((shared, at)) = self.mapped_itr(vector, index as u8)
+        {
+            shared.store(at, value & INTERVAL);
+        }
+        self.throttle(host, vector, index, value);
+    }
+
+    /// What a driver wrote into registers that it maps is seen when it enables the vector, or maps a queue to it.
+    fn take_up_intervals(&mut self, host: &mut dyn Host, vector: u16) {
+        for index in 0..ITRS as u8 {
+            if let Some((shared, at)) = self.mapped_itr(vector, index) {
+                let value = shared.load(at);
+                self.throttle(host, vector, index.into(), value);
+            }
+        }
+    }
+
+    /// An interval is this one from here on.
+    fn throttle(&mut self, host: &mut dyn Host, vector: u16, index: usize, value: u32) {
         let interval = (value & INTERVAL) as u16;
         let line = self.lines.get_mut(usize::from(vector));
         let Some(itr) = line.and_then(|line| line.itr.get_mut(index)) else {
@@ -164,7 +199,10 @@ impl State {
 
     /// Maps a queue to a vector, and its interrupts to one of the vector's intervals.
     pub(super) fn map_queue(&mut self, host: &mut dyn Host, queue: u16, route: Route) {
-        let interval = self.itr(route.vector, route.itr) as u16;
+        self.take_up_intervals(host, route.vector);
+        let line = self.lines.get(usize::from(route.vector));
+        let interval = line.and_then(|line| line.itr.get(usize::from(route.itr)));
+        let interval = interval.copied().unwrap_or_default();
         let Some(mapped) = self.queues.get_mut(usize::from(queue)) else {
             return;
         };

@@ -5,7 +5,8 @@
 //!
 //! # Places
 //! BAR0 holds the registers (`registers` has their table), BAR3 MSI-X table and pending bits. A tail register's
-//! value is the driver's position, so every write is a message: nothing is mappable.
+//! value is the driver's position. With mapped doorbells the pages of tail registers are memory of both sides, which a
+//! worker looks at; intervals are in one of them, too, and those written there count when their vector is enabled next.
 //!
 //! # Who says what
 //! Names are those of virtchnl and of the function's data sheet. The driver asks by messages; what is not granted is
@@ -34,12 +35,15 @@ mod state;
 mod vlans;
 mod wire;
 
+use std::sync::Arc;
+
 pub use capabilities::{bits, capability_names};
 pub use refusal::VirtchnlStatus;
 pub use settings::{AvfConfig, MAX_AVF_MTU, SettingsError};
 
-use super::{DoorbellArea, Given, Host, Interrupts, Personality, QueueRole, Status};
+use super::{DoorbellArea, Doorbells, Given, Host, Interrupts, Personality, QueueRole, Status};
 use crate::control::MacAddr;
+use crate::mem::SharedRegisters;
 use crate::pci::{AccessError, BarSpec, ConfigSpace, Effects, MsixTable};
 use crate::ring::MailboxMessage;
 use function::{BAR_MSIX, BAR_REGISTERS};
@@ -63,13 +67,17 @@ impl Avf {
         config.check()?;
         let space = function::compose(&config)?;
         let layout = function::msix(&config);
+        let shared = match config.doorbells {
+            Doorbells::Trapped => None,
+            Doorbells::Mapped => Some(Arc::new(SharedRegisters::new(function::REGISTERS_SIZE as usize)?)),
+        };
         let msix = MsixTable::new(
             layout.vectors,
             layout.pba_offset.into(),
             function::MSIX_SIZE,
         );
         Ok(Self {
-            state: State::new(config),
+            state: State::new(config, shared),
             space,
             msix,
         })
@@ -117,7 +125,16 @@ impl Personality for Avf {
     }
 
     fn doorbell_areas(&self) -> Vec<DoorbellArea> {
-        Vec::new()
+        let pages = registers::PAGES.iter().map(|offset| DoorbellArea {
+            bar: BAR_REGISTERS,
+            offset: *offset,
+            size: registers::PAGE,
+        });
+        pages.filter(|_| self.state.shared.is_some()).collect()
+    }
+
+    fn doorbell_memory(&self) -> Option<&Arc<SharedRegisters>> {
+        self.state.shared.as_ref()
     }
 
     fn doorbell_of(&self, bar: u8, offset: u64) -> Option<u16> {

@@ -6,7 +6,6 @@ use super::refusal::{Refusal, granted};
 use super::state::State;
 use super::wire::queues::QueueSelect;
 use crate::control::ControlRequest;
-use crate::ring::Tail;
 
 /// The bits of a bitmap.
 pub(super) fn ones(bitmap: u32) -> impl Iterator<Item = u16> {
@@ -108,7 +107,7 @@ impl State {
             let queue = &mut self.queues[usize::from(index)];
             if std::mem::take(&mut queue.enabled) {
                 host.queue_disable(index);
-                queue.tail = Tail::new();
+                queue.tail.renew();
             }
         }
         Ok(Outcome::done())

@@ -57,12 +57,16 @@ const fn one(offset: u32, register: fn(u16) -> Register) -> Row {
     Row(offset, 1, register)
 }
 
+const QTX_TAIL: u32 = 0x0000;
+const QRX_TAIL: u32 = 0x2000;
+const VFINT_ITRN: u32 = 0x2800;
+
 /// Those that are used most come first.
 const TABLE: [Row; 18] = [
-    Row(0x0000, EACH, Register::QtxTail),
-    Row(0x2000, EACH, Register::QrxTail),
+    Row(QTX_TAIL, EACH, Register::QtxTail),
+    Row(QRX_TAIL, EACH, Register::QrxTail),
     Row(0x3800, EACH, Register::VfintDynCtln),
-    Row(0x2800, 3 * EACH, |nth| Register::VfintItrn {
+    Row(VFINT_ITRN, 3 * EACH, |nth| Register::VfintItrn {
         index: (nth / EACH) as u8,
         nth: nth % EACH,
     }),
@@ -88,6 +92,26 @@ const fn send(register: AdminRegister) -> Register {
 
 const fn receive(register: AdminRegister) -> Register {
     Register::Admin(MailboxSide::Receive, register)
+}
+
+/// Pages that a client may map: tail registers are in them, and of others `VFINT_ITRN1` only.
+pub(super) const PAGES: [u64; 2] = [QTX_TAIL as u64, QRX_TAIL as u64];
+/// Bytes of a page.
+pub(super) const PAGE: u64 = 4096;
+
+/// Offset of a queue's tail register; receive and transmit queues alternate.
+pub(super) const fn tail_of(queue: u16) -> usize {
+    let first = if queue.is_multiple_of(2) {
+        QRX_TAIL
+    } else {
+        QTX_TAIL
+    };
+    first as usize + queue as usize / 2 * WIDTH
+}
+
+/// Offset of `VFINT_ITRN1` of an index and a queue vector.
+pub(super) const fn itr_of(index: u8, nth: u16) -> usize {
+    VFINT_ITRN as usize + (index as usize * EACH as usize + nth as usize) * WIDTH
 }
 
 /// What of an access concerns one register.
@@ -164,6 +188,24 @@ mod tests {
         assert_eq!(at(0x8000), Some(receive(AdminRegister::Len)));
         assert_eq!(at(0xc400), None);
         assert_eq!(at(0x1_fffc), None);
+    }
+
+    #[test]
+    fn the_pages_that_a_client_may_map_have_tails_and_intervals_only() {
+        for offset in (0..0x1_0000).step_by(WIDTH) {
+            let mapped = PAGES.contains(&(offset as u64 / PAGE * PAGE));
+            match at(offset) {
+                Some(Register::QrxTail(pair)) => assert_eq!(offset, tail_of(2 * pair)),
+                Some(Register::QtxTail(pair)) => assert_eq!(offset, tail_of(2 * pair + 1)),
+                Some(Register::VfintItrn { index, nth }) => assert_eq!(offset, itr_of(index, nth)),
+                Some(other) => {
+                    assert!(!mapped, "{other:?}");
+                    continue;
+                }
+                None => continue,
+            }
+            assert!(mapped, "{offset:#x}");
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl State {
             version,
             mac,
             requested,
-            ..Self::new(self.config.clone())
+            ..Self::new(self.config.clone(), self.shared.clone())
         };
     }
 

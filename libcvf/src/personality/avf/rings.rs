@@ -9,7 +9,7 @@ use crate::limits::{
     AVF_RING_ALIGN, AVF_RING_STEP, MAX_AVF_BUFFER, MAX_AVF_FRAME, MAX_AVF_RING_SIZE,
     MIN_AVF_BUFFER, MIN_AVF_LONGEST, MIN_RING_SIZE,
 };
-use crate::ring::{AvfRing, Tail};
+use crate::ring::AvfRing;
 
 /// How large a ring is and where it lies.
 fn place(ring_len: u32, base: u64) -> Result<Placed, Refusal> {
@@ -126,7 +126,7 @@ impl State {
                     host.queue_disable(index);
                 }
                 if direction == 1 {
-                    queue.tail = Tail::new();
+                    queue.tail.renew();
                 }
                 queue.placed = Some(placed);
             }

@@ -3,6 +3,7 @@
 use crate::control::MacAddr;
 use crate::limits::{MAX_AVF_FRAME, MAX_AVF_QUEUE_PAIRS, MAX_AVF_VLANS, MIN_MTU};
 use crate::pci::BuildError;
+use crate::personality::Doorbells;
 
 /// What a frame has beside its payload: Ethernet header, two tags, checksum.
 pub(super) const OVERHEAD: u16 = 14 + 2 * 4 + 4;
@@ -24,6 +25,8 @@ pub struct AvfConfig {
     pub shown_pairs: Option<u16>,
     /// Speed in Mbit/s; `None`: unknown.
     pub speed_mbps: Option<u32>,
+    /// Whether tail registers are in memory that a client may map.
+    pub doorbells: Doorbells,
     /// VLANs that the driver may join at a time.
     pub vlan_filters: u16,
     /// Capabilities that may be granted, as `VIRTCHNL_VF_*` bits; `VIRTCHNL_VF_OFFLOAD_L2` always is. `u64::MAX`: all
@@ -32,7 +35,7 @@ pub struct AvfConfig {
 }
 
 impl AvfConfig {
-    /// One pair, MTU 1500, unknown speed, every capability.
+    /// One pair, MTU 1500, unknown speed, trapped doorbells, every capability.
     pub const fn new(mac: MacAddr) -> Self {
         Self {
             mac,
@@ -40,6 +43,7 @@ impl AvfConfig {
             queue_pairs: 1,
             shown_pairs: None,
             speed_mbps: None,
+            doorbells: Doorbells::Trapped,
             vlan_filters: MAX_AVF_VLANS,
             features: u64::MAX,
         }
@@ -88,6 +92,9 @@ pub enum SettingsError {
     /// More VLANs than there are.
     #[error("{0} VLAN filters refused: give at most {MAX_AVF_VLANS}")]
     VlanFilters(u16),
+    /// There is no memory for registers that a client may map.
+    #[error("memory for mapped doorbells: {0}")]
+    Registers(#[from] nix::errno::Errno),
     /// The tables do not make a PCI function.
     #[error("composing the PCI function: {0}")]
     Pci(#[from] BuildError),

@@ -8,12 +8,14 @@ use super::admin::AdminQueue;
 use super::capabilities::capability_names;
 use super::filters::Filters;
 use super::function;
-use super::interrupts::{Causes, Route, Vector};
+use super::interrupts::{Causes, ITRS, Route, Vector};
 use super::reset::ResetState;
 use super::rss::Rss;
+use super::registers::{itr_of, tail_of};
 use super::settings::AvfConfig;
 use super::wire::resources::Version;
 use crate::control::MacAddr;
+use crate::mem::SharedRegisters;
 use crate::ring::{AvfRing, MailboxSide, Tail};
 use crate::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,6 +45,8 @@ pub(super) struct State {
     pub config: AvfConfig,
     /// What the operator gave since; the next reset takes it up.
     pub next: Given,
+    /// The registers' bar where a client may map it; tails and `VFINT_ITRN1` are there.
+    pub shared: Option<Arc<SharedRegisters>>,
     pub link_up: bool,
     /// What the driver speaks; it does not say so again after a reset.
     pub version: Version,
@@ -75,9 +79,24 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(config: AvfConfig) -> Self {
-        let queues = 2 * usize::from(config.queue_pairs);
+    pub(super) fn new(config: AvfConfig, shared: Option<Arc<SharedRegisters>>) -> Self {
+        let queue = |index| {
+            let mut queue = Queue::default();
+            if let Some(shared) = &shared {
+                queue.tail = Tail::shared(Arc::clone(shared), tail_of(index));
+                queue.tail.renew();
+            }
+            queue
+        };
+        let lines = vec![Vector::default(); function::vectors(&config).into()];
+        if let Some(shared) = &shared {
+            let vectors = 0..lines.len() as u16 - 1;
+            for (index, nth) in (0..ITRS as u8).flat_map(|i| vectors.clone().map(move |n| (i, n))) {
+                shared.store(itr_of(index, nth), 0);
+            }
+        }
         Self {
+            queues: (0..2 * config.queue_pairs).map(queue).collect(),
             next: Given {
                 mac: config.mac,
                 mtu: config.mtu,
@@ -92,10 +111,7 @@ impl State {
             send: AdminQueue::default(),
             receive: AdminQueue::default(),
             causes: Causes::default(),
-            lines: vec![Vector::default(); function::vectors(&config).into()],
-            queues: std::iter::repeat_with(Queue::default)
-                .take(queues)
-                .collect(),
+            lines,
             granted: 0,
             pairs: config.shown(),
             pairs_in_use: 1,
@@ -104,6 +120,7 @@ impl State {
             vlans: BTreeSet::new(),
             strip: Arc::new(AtomicBool::new(false)),
             rss: Rss::default(),
+            shared,
             config,
         }
     }

@@ -7,6 +7,7 @@ mod filters;
 mod function;
 mod host;
 mod interrupts;
+mod mapped;
 mod messages;
 mod operator;
 mod queues;

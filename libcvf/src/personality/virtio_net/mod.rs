@@ -137,7 +137,6 @@ impl Personality for VirtioNet {
                 bar: BAR_DOORBELLS,
                 offset: u64::from(queue) * PAGE,
                 size: PAGE,
-                queue,
             })
             .collect()
     }

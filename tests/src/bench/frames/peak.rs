@@ -24,6 +24,20 @@ const PEERS: [(Peer, &str); 3] = [
 /// Whom packed rings are compared with: packed rings are not offered unasked before they are at least
 /// as good as split ones.
 const PACKED: [(Peer, &str); 2] = [(Peer::TestpmdPacked, ""), (Peer::MdevdTrapped, "-vs-split")];
+/// Guests with adaptive virtual functions, and between which of virtio the same frames pass.
+const AVF: [(Peer, &str, Peer); 4] = [
+    (Peer::AvfAvfTrapped, "avf-avf-trapped", Peer::MdevdTrapped),
+    (Peer::AvfAvfMapped, "avf-avf-mapped", Peer::MdevdMapped),
+    (
+        Peer::AvfVirtioTrapped,
+        "avf-virtio-trapped",
+        Peer::MdevdTrapped,
+    ),
+    (Peer::AvfVirtioMapped, "avf-virtio-mapped", Peer::MdevdMapped),
+];
+/// What they are compared by, and the least ratio.
+const AVF_WORK: [&str; 2] = ["64B-both-ways", "1518B-both-ways"];
+const AVF_BAR: f64 = 0.9;
 /// Bars: workload, peer, least ratio. All else informs.
 const BARS: [(&str, Peer, f64); 3] = [
     ("64B-both-ways", Peer::TestpmdIo, 2.5),
@@ -66,6 +80,15 @@ fn rows() -> Vec<Compared> {
                 key: key.clone(),
                 ours: Peer::MdevdPacked,
                 peer: Some(peer),
+            });
+        }
+        for (ours, which, peer) in AVF.iter().filter(|_| AVF_WORK.contains(&key.as_str())) {
+            let name = format!("fps-{key}-{which}");
+            rows.push(Compared {
+                spec: Spec::with_bar(name, UNIT, Bar::AtLeast(AVF_BAR)),
+                key: key.clone(),
+                ours: *ours,
+                peer: Some(*peer),
             });
         }
         rows.push(Compared {

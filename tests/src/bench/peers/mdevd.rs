@@ -7,6 +7,8 @@ use super::{Contender, Peer, Rig, Shape};
 use crate::artifacts::{self, Programs};
 use crate::bench::cpu::{self, Cores};
 use crate::daemon::Daemon;
+use crate::fakevm::avf::{AvfVm, AvfVmConfig};
+use crate::fakevm::net::NetGuest;
 use crate::fakevm::{DoorbellMode, FakeVm, FakeVmConfig};
 
 /// The PF of the benchmark: one worker for all.
@@ -44,7 +46,9 @@ impl Mdevd {
 
     fn mode(&self) -> (&'static str, DoorbellMode) {
         match self.id {
-            Peer::MdevdMapped => ("mapped", DoorbellMode::Mapped),
+            Peer::MdevdMapped | Peer::AvfAvfMapped | Peer::AvfVirtioMapped => {
+                ("mapped", DoorbellMode::Mapped)
+            }
             _ => ("trapped", DoorbellMode::Trapped),
         }
     }
@@ -56,11 +60,27 @@ impl Mdevd {
         }
     }
 
-    fn attach(&self, daemon: &Daemon, name: &str, shape: Shape) -> Result<FakeVm> {
+    /// What the first and the second guest drive.
+    fn personalities(&self) -> [&'static str; 2] {
+        match self.id {
+            Peer::AvfAvfTrapped | Peer::AvfAvfMapped => ["avf", "avf"],
+            Peer::AvfVirtioTrapped | Peer::AvfVirtioMapped => ["avf", "virtio-net"],
+            _ => ["virtio-net"; 2],
+        }
+    }
+
+    fn attach(
+        &self,
+        daemon: &Daemon,
+        (name, personality): (&str, &str),
+        shape: Shape,
+    ) -> Result<(Box<dyn NetGuest>, [u8; 6])> {
         let (word, doorbells) = self.mode();
         let mtu = shape.mtu().to_string();
         let (rings, format) = (self.id.ring_features(), self.ring_format());
-        let options = ["--ring-format", format, "--doorbells", word, "--mtu", &mtu];
+        let mut options = vec!["--doorbells", word, "--mtu", &mtu];
+        options.extend(["--personality", personality]);
+        options.extend(["--ring-format", format]);
         let device = daemon.create(name, &options)?;
         let guest = shape.guest();
         let config = FakeVmConfig {
@@ -68,8 +88,16 @@ impl Mdevd {
             features: guest.features | rings,
             ..guest
         };
-        let vm = FakeVm::connect(device.socket.as_ref(), config);
-        vm.with_context(|| format!("attach {name}: {}", daemon.log_tail()))
+        let socket = device.socket.as_ref();
+        let attached = || format!("attach {name}: {}", daemon.log_tail());
+        if personality == "avf" {
+            let vm = AvfVm::connect(socket, AvfVmConfig::like(&config)).with_context(attached)?;
+            let mac = vm.mac();
+            return Ok((Box::new(vm), mac));
+        }
+        let mut vm = FakeVm::connect(socket, config).with_context(attached)?;
+        let mac = vm.mac()?;
+        Ok((Box::new(vm), mac))
     }
 }
 
@@ -80,15 +108,17 @@ impl Contender for Mdevd {
 
     fn describe(&self) -> String {
         let (doorbells, rings) = (self.mode().0, self.ring_format());
-        format!("mdevd --pf {PF}, {doorbells} doorbells, {rings} rings")
+        let [first, second] = self.personalities();
+        format!("mdevd --pf {PF}, {first} and {second}, {doorbells} doorbells, {rings} rings")
     }
 
     fn start(&self, shape: Shape) -> Result<Rig> {
         let dir = TempDir::with_prefix("mdevd-bench-").context("make a directory")?;
         let daemon = Daemon::start(&self.programs, dir.path(), &[PF], None)?;
-        let mut first = self.attach(&daemon, "first", shape)?;
-        let mut second = self.attach(&daemon, "second", shape)?;
-        let macs = [first.mac()?, second.mac()?];
+        let [one, other] = self.personalities();
+        let (first, first_mac) = self.attach(&daemon, ("first", one), shape)?;
+        let (second, second_mac) = self.attach(&daemon, ("second", other), shape)?;
+        let macs = [first_mac, second_mac];
         // The whole daemon on the forwarder's core: its one worker, and whatever else it does.
         cpu::pin_process(daemon.pid(), self.cores.forwarder)?;
         cpu::prefer_process(daemon.pid())?;
@@ -104,8 +134,8 @@ impl Contender for Mdevd {
             Ok(())
         };
         Ok(Rig {
-            first: Box::new(first),
-            second: Box::new(second),
+            first,
+            second,
             macs,
             pid: Some(pid),
             stop: Box::new(stop),

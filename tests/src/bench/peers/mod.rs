@@ -25,6 +25,14 @@ pub enum Peer {
     MdevdMapped,
     /// mdevd with trapped doorbells, one worker, between guests with packed rings in order.
     MdevdPacked,
+    /// mdevd with trapped doorbells, one worker, between two adaptive virtual functions.
+    AvfAvfTrapped,
+    /// The same with mapped doorbells.
+    AvfAvfMapped,
+    /// mdevd with trapped doorbells, one worker, between an adaptive virtual function and virtio.
+    AvfVirtioTrapped,
+    /// The same with mapped doorbells.
+    AvfVirtioMapped,
     /// DPDK `testpmd`, io forwarding between two vhost-user ports, one core.
     TestpmdIo,
     /// The same, rewriting MAC addresses.
@@ -44,6 +52,10 @@ impl Peer {
             Peer::MdevdTrapped => "mdevd-trapped",
             Peer::MdevdMapped => "mdevd-mapped",
             Peer::MdevdPacked => "mdevd-packed",
+            Peer::AvfAvfTrapped => "avf-avf-trapped",
+            Peer::AvfAvfMapped => "avf-avf-mapped",
+            Peer::AvfVirtioTrapped => "avf-virtio-trapped",
+            Peer::AvfVirtioMapped => "avf-virtio-mapped",
             Peer::TestpmdIo => "testpmd-io",
             Peer::TestpmdMac => "testpmd-mac",
             Peer::TestpmdPacked => "testpmd-packed",
@@ -222,9 +234,13 @@ pub fn make(id: Peer, run: &Run) -> Result<Box<dyn Contender>> {
         Peer::TestpmdMac => Box::new(Testpmd::new(Mode::Mac, run)?),
         Peer::TestpmdPacked => Box::new(Testpmd::new(Mode::Packed, run)?),
         Peer::Ovs => Box::new(ovs::Ovs::new(run)?),
-        Peer::MdevdTrapped | Peer::MdevdMapped | Peer::MdevdPacked => {
-            Box::new(Mdevd::new(id, run.cores)?)
-        }
+        Peer::MdevdTrapped
+        | Peer::MdevdMapped
+        | Peer::MdevdPacked
+        | Peer::AvfAvfTrapped
+        | Peer::AvfAvfMapped
+        | Peer::AvfVirtioTrapped
+        | Peer::AvfVirtioMapped => Box::new(Mdevd::new(id, run.cores)?),
         Peer::Model => Box::new(model::Model),
     })
 }

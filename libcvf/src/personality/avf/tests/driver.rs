@@ -146,7 +146,16 @@ impl Driver {
 
     /// A device all of whose queues run.
     pub fn running(pairs: u16) -> Self {
-        let mut d = Self::granted(pairs, LINUX);
+        Self::running_as(settings(pairs))
+    }
+
+    /// One made of these settings.
+    pub fn running_as(config: AvfConfig) -> Self {
+        let pairs = config.queue_pairs;
+        let mut d = Self::new(config);
+        d.init_mailbox();
+        d.resources(LINUX);
+        d.host.posted.clear();
         d.good(op::CONFIG_IRQ_MAP, irq_map(pairs));
         d.good(op::CONFIG_VSI_QUEUES, queue_config(pairs));
         d.good(op::ENABLE_QUEUES, select(ones(pairs), ones(pairs)));

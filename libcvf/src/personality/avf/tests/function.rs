@@ -65,7 +65,7 @@ fn queues_alternate_and_the_mailbox_comes_last() {
 }
 
 #[test]
-fn nothing_is_mappable_and_no_doorbell_goes_without_its_value() {
+fn nothing_is_mappable_when_trapped_and_no_doorbell_goes_without_its_value() {
     let mut d = Driver::running(2);
     assert!(d.device.doorbell_areas().is_empty());
     assert!(d.device.doorbell_registers().is_empty());

@@ -1,0 +1,99 @@
+//! Registers that a client maps: memory that both sides write.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+
+use nix::errno::Errno;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use vm_memory::mmap::{MmapRegion, MmapRegionError};
+use vm_memory::{Bytes, FileOffset, VolatileMemory};
+
+/// A file of zeros that nobody can make longer or shorter, for a client to map.
+///
+/// # Errors
+/// The kernel has none.
+pub fn sealed_file(len: u64) -> Result<OwnedFd, Errno> {
+    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let fd = memfd_create(c"mdevd-doorbells", flags)?;
+    nix::unistd::ftruncate(&fd, i64::try_from(len).map_err(|_| Errno::EFBIG)?)?;
+    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(fd)
+}
+
+/// Registers of 32 bits in a file that a client may map, all zero at first. What is in them is whatever the client, or a
+/// guest, wrote last. Any thread may access them; the file's length is fixed, so that no access faults.
+#[derive(Debug)]
+pub struct SharedRegisters {
+    region: MmapRegion,
+}
+
+impl SharedRegisters {
+    /// `len` bytes of them. Memory is taken for pages that somebody writes.
+    ///
+    /// # Errors
+    /// The kernel has none.
+    pub fn new(len: usize) -> Result<Self, Errno> {
+        let failed = |error| match error {
+            MmapRegionError::Mmap(error) => {
+                Errno::from_raw(error.raw_os_error().unwrap_or(libc::ENOMEM))
+            }
+            _ => Errno::EINVAL,
+        };
+        let file = sealed_file(len as u64)?.into();
+        MmapRegion::from_file(FileOffset::new(file, 0), len)
+            .map(|region| Self { region })
+            .map_err(failed)
+    }
+
+    /// The file, for its client.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub fn file(&self) -> Result<OwnedFd, Errno> {
+        let file = self.region.file_offset().ok_or(Errno::EBADF)?.file();
+        let copy = file.try_clone();
+        copy.map(OwnedFd::from)
+            .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EMFILE)))
+    }
+
+    /// The register at `at`, a multiple of four, as it stands; what was written to memory before it is seen behind
+    /// this. Zero beyond the end.
+    #[inline]
+    pub fn load(&self, at: usize) -> u32 {
+        let memory = self.region.as_volatile_slice();
+        memory.load(at, Ordering::Acquire).unwrap_or_default()
+    }
+
+    /// Sets it, behind whatever was written before. Nothing beyond the end.
+    #[inline]
+    pub fn store(&self, at: usize, value: u32) {
+        let memory = self.region.as_volatile_slice();
+        let _ = memory.store(value, at, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    #[test]
+    fn both_sides_see_what_the_other_wrote_and_none_can_cut_it_off() {
+        let registers = SharedRegisters::new(8192).expect("memory");
+        let client = File::from(registers.file().expect("a descriptor"));
+        client.write_all_at(&7u32.to_le_bytes(), 4096).expect("write");
+        assert_eq!(registers.load(4096), u32::from_le_bytes([7, 0, 0, 0]));
+        registers.store(4, u32::from_le_bytes([9, 0, 0, 1]));
+        let mut bytes = [0; 4];
+        client.read_exact_at(&mut bytes, 4).expect("read");
+        assert_eq!(bytes, [9, 0, 0, 1]);
+        for len in [0, 4096, 1 << 20] {
+            assert!(client.set_len(len).is_err(), "{len}");
+        }
+        registers.store(8192, 1);
+        assert_eq!((registers.load(8192), registers.load(usize::MAX - 3)), (0, 0));
+    }
+}
