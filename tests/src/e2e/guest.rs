@@ -30,6 +30,11 @@ pub fn tests() -> Vec<Test> {
              and each other",
             both,
         ),
+        Test::nested(
+            "nested-guest-avf",
+            "a full guest on an adaptive virtual function of an 82576, with stock iavf, reaches the outside",
+            avf,
+        ),
     ]
 }
 
@@ -41,12 +46,29 @@ const fn plug(model: Model) -> Plug {
     }
 }
 
-/// A guest's device: the number of the function that it is cut from, and what else `create` is told.
+/// A guest's device.
 #[derive(Clone, Copy)]
-pub(super) struct Cut<'a>(pub usize, pub &'a [&'a str]);
+struct Cut {
+    /// Number of the function that it is cut from.
+    function: usize,
+    /// What else `create` is told.
+    create: &'static [&'static str],
+    /// The stock driver that binds it.
+    driver: &'static str,
+}
 
-/// What `create` is told of a device whose rings hardware works.
-const DIRECT: [&str; 4] = ["--data-path", "direct", "--profile", "lab"];
+/// Of the first function, with virtio.
+const ORDINARY: Cut = Cut {
+    function: 0,
+    create: &[],
+    driver: "virtio_net",
+};
+
+/// One whose rings hardware works.
+const DIRECT: Cut = Cut {
+    create: &["--data-path", "direct", "--profile", "lab"],
+    ..ORDINARY
+};
 
 /// Address of the kernel outside.
 const FAR: &str = "198.51.100.254";
@@ -55,21 +77,34 @@ const FAR: &str = "198.51.100.254";
 const PINGS: u32 = 5;
 
 fn igb(suite: &Suite) -> Result<()> {
-    full(suite, &[plug(Model::Igb)], &[Cut(0, &[]); GUESTS])
+    full(suite, &[plug(Model::Igb)], &[ORDINARY; GUESTS])
 }
 
 fn direct(suite: &Suite) -> Result<()> {
-    full(suite, &[plug(Model::Virtio)], &[Cut(0, &DIRECT)])
+    full(suite, &[plug(Model::Virtio)], &[DIRECT])
 }
 
 fn both(suite: &Suite) -> Result<()> {
     let plugs = [Model::Virtio, Model::Igb].map(plug);
-    full(suite, &plugs, &[Cut(0, &DIRECT), Cut(1, &[])])
+    let translated = Cut {
+        function: 1,
+        ..ORDINARY
+    };
+    full(suite, &plugs, &[DIRECT, translated])
+}
+
+fn avf(suite: &Suite) -> Result<()> {
+    let avf = Cut {
+        create: &["--personality", "avf"],
+        driver: "iavf",
+        ..ORDINARY
+    };
+    full(suite, &[plug(Model::Igb)], &[avf])
 }
 
 /// Has full guests, each on a device of its own, reach the outside and each other. Wires of several functions lead to one
 /// switch there.
-pub(super) fn full(suite: &Suite, plugs: &[Plug], cuts: &[Cut<'_>]) -> Result<()> {
+fn full(suite: &Suite, plugs: &[Plug], cuts: &[Cut]) -> Result<()> {
     let (outer, physical) = boot_all(suite, plugs)?;
     let daemon = start_all(suite, &outer, &physical)?;
     full_in(suite, (&outer, &physical), &daemon, cuts)
@@ -83,12 +118,12 @@ fn full_in(
     suite: &Suite,
     (outer, physical): (&Outer, &[Physical]),
     daemon: &Mdevd<'_>,
-    cuts: &[Cut<'_>],
+    cuts: &[Cut],
 ) -> Result<()> {
     let mut running = Vec::new();
-    for (number, Cut(function, create)) in cuts.iter().enumerate() {
-        let pf = format!("nic{function}");
-        let words = [&["--pf", &pf], *create].concat();
+    for (number, cut) in cuts.iter().enumerate() {
+        let pf = format!("nic{}", cut.function);
+        let words = [&["--pf", &pf], cut.create].concat();
         let device = daemon.create(&format!("web{number}"), &words)?;
         let guest = Inner::start(suite.lab(), outer, number, &[&device])?;
         running.push((guest, device));
@@ -99,7 +134,8 @@ fn full_in(
         let driver = guest.run(&format!(
             "basename $(readlink /sys/class/net/{interface}/device/driver)"
         ))?;
-        ensure!(driver == "virtio_net", "{interface} is driven by {driver}");
+        let wanted = cuts[number].driver;
+        ensure!(driver == wanted, "{interface} is driven by {driver}");
         ui::say(&format!(
             "    guest {number}: up after {booted:.0} s, {interface} driven by {driver}"
         ));

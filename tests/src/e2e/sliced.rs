@@ -4,8 +4,8 @@ use super::direct::{strayed, taken_away};
 use super::nested::{RUNS, boot_with};
 use super::{Suite, Test};
 use crate::daemon::Device;
-use crate::nested::inside::RECEIVE;
-use crate::nested::{Crossing, Mdevd, Model, Outer, Outside, Physical, Plug, Run};
+use crate::nested::inside::{Exchange, RECEIVE};
+use crate::nested::{Crossing, Driven, Mdevd, Model, Outer, Outside, Physical, Plug, Run};
 use crate::{limits, process, ui};
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
@@ -20,6 +20,11 @@ pub fn tests() -> Vec<Test> {
             "nested-igb",
             "frames of a device cut from an 82576 go out and come in through its pool, without a copy",
             igb,
+        ),
+        Test::nested(
+            "nested-igb-avf",
+            "the same with adaptive virtual functions, doorbells trapped and mapped: sent without a copy",
+            igb_avf,
         ),
         Test::nested(
             "nested-virtio",
@@ -143,6 +148,50 @@ pub(super) fn no_faults(outer: &Outer) -> Result<()> {
 
 fn igb(suite: &Suite) -> Result<()> {
     alone(suite, &IGB, nothing_copied)
+}
+
+fn igb_avf(suite: &Suite) -> Result<()> {
+    let (outer, mut one) = boot(suite, &IGB)?;
+    let daemon = start(suite, &outer, &one)?;
+    for (part, doorbells) in (0..).zip(["trapped", "mapped"]) {
+        let words = ["--pf", "nic0", "--personality", "avf"];
+        let words = [&words[..], &["--doorbells", doorbells]].concat();
+        let device = daemon.create("north0", &words)?;
+        for run in RUNS {
+            let run = Run {
+                number: run.number + part * 10,
+                ..run
+            };
+            let driven = Driven::Avf(&device.socket);
+            let crossing =
+                Crossing::of(&outer, &mut one.wire, driven, &run, &Exchange::new(&run))?;
+            let perfect = crossing.must_be_perfect(&run);
+            perfect.map_err(|error| daemon.explain("frames of an adaptive function", &error))?;
+            let (rate, messages) = (crossing.inside.frames_per_second, crossing.inside.messages);
+            ui::say(&format!(
+                "    {doorbells}: {} frames of {} bytes each way, {rate:.0} a second, {messages} messages",
+                run.count, run.size
+            ));
+            ensure!(
+                crossing.inside.mapped == (doorbells == "mapped"),
+                "doorbells are not {doorbells}"
+            );
+        }
+        let shown = daemon.ctl(&["show", &device.name])?;
+        let copied = ["tx", "rx"].map(|way| {
+            let place = format!("/health/hardware/{way}_copied_bytes");
+            shown.pointer(&place).and_then(Value::as_u64)
+        });
+        ensure!(
+            matches!(copied, [Some(0), Some(1..)]),
+            "copied: {}",
+            shown["health"]["hardware"]
+        );
+        daemon.ctl(&["destroy", &device.name])?;
+    }
+    daemon.stop()?;
+    no_faults(&outer)?;
+    outer.vm.quit()
 }
 
 fn virtio(suite: &Suite) -> Result<()> {

@@ -30,6 +30,8 @@ pub struct Run {
 pub enum Driven<'a> {
     /// The device at this vfio-user socket.
     Socket(&'a str),
+    /// The same, which is an adaptive virtual function.
+    Avf(&'a str),
     /// The virtio-net function at this PCI address itself, by the kernel's VFIO.
     Function(&'a str),
     /// A pool of the 82576 at this PCI address, without any device.
@@ -41,6 +43,7 @@ impl Driven<'_> {
     fn words(self) -> Vec<String> {
         match self {
             Driven::Socket(path) => vec!["north-south".into(), format!("--socket={path}")],
+            Driven::Avf(path) => [Driven::Socket(path).words(), vec!["--avf".into()]].concat(),
             Driven::Pool(address) => vec!["plain-igb".into(), address.to_owned()],
             Driven::Function(address) => vec!["plain-vfio".into(), address.to_owned()],
         }
