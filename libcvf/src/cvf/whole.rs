@@ -14,7 +14,7 @@ use super::policy::{PolicyError, PortPolicy};
 use super::regions::{CONFIG, RegionInfo};
 use super::spec::CvfSpec;
 use super::stats::{CvfStats, Misbehaviour};
-use crate::dataplane::{LineKind, Quiescing, Tap, TapError, Wanted};
+use crate::dataplane::{Alarm, LineKind, Quiescing, Tap, TapError, Wanted};
 use crate::limits::{MAILBOX_TURN, MAX_MAILBOX_QUEUE, QUIESCE_DEADLINE};
 use crate::mem::{MapError, MapRequest, fault_count};
 use crate::pci::AccessError;
@@ -424,6 +424,11 @@ impl Cvf {
     /// How many of its guest's frames claimed or were what they must not: a few numbers, to be asked for often.
     pub fn misbehaviour(&self) -> Misbehaviour {
         Misbehaviour::of(&self.device.port)
+    }
+
+    /// Has whatever is counted there raise this from here on; the first that is given stays.
+    pub fn raises(&self, alarm: &Arc<Alarm>) {
+        self.device.port.raises(alarm);
     }
 
     /// Has what its guest sends and receives copied from the next burst on, until [`Self::untap`].

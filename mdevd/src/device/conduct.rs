@@ -7,10 +7,10 @@ use libcvf::control::Denial;
 use libcvf::cvf::Cvf;
 use parking_lot::Mutex;
 use policies::profile::{Offence, Rate, Reaction, Reactions};
-use tokio::sync::Notify;
 use uuid::Uuid;
 use vfio_user_server::Shutdown;
 
+use super::patrol::Wake;
 use crate::engine::{Events, Happening};
 use crate::limits::PATROL_PERIOD;
 
@@ -26,7 +26,7 @@ pub(super) struct Conduct {
     device: OnceLock<Weak<Cvf>>,
     client: Mutex<Option<Shutdown>>,
     /// Who tells what it was too early to tell.
-    teller: OnceLock<Arc<Notify>>,
+    teller: OnceLock<Arc<Wake>>,
 }
 
 /// Offences of one kind in the present window.
@@ -224,7 +224,7 @@ impl Conduct {
     }
 
     /// Has `teller` woken where something is left to be told later.
-    pub(super) fn wakes(&self, teller: &Arc<Notify>) {
+    pub(super) fn wakes(&self, teller: &Arc<Wake>) {
         let _ = self.teller.set(teller.clone());
     }
 
@@ -309,7 +309,7 @@ impl Conduct {
             if self.has_untold()
                 && let Some(teller) = self.teller.get()
             {
-                teller.notify_one();
+                teller.later();
             }
         }
         match reaction {

@@ -280,8 +280,11 @@ impl ReceiveRing for AvfReceive {
     }
 
     fn publish(&mut self, regions: &Regions) -> Result<bool, RingError> {
+        let posted = usize::from(self.posted().unwrap_or(0));
         let view = self.cache.view(regions)?;
         self.done.show(view);
+        // Those of the next burst: its driver's processor has written them last, and will not before they are done.
+        view.prefetch(self.next, posted.min(BURST));
         Ok(std::mem::take(&mut self.done.shown))
     }
 
