@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use vm_memory::mmap::{MmapRegion, MmapRegionError};
 use vm_memory::FileOffset;
+use vm_memory::mmap::{MmapRegion, MmapRegionError};
 
 /// A file of zeros that nobody can make longer or shorter, for a client to map.
 ///
@@ -62,7 +62,8 @@ impl SharedRegisters {
     /// this. Zero beyond the end.
     #[inline]
     pub fn load(&self, at: usize) -> u32 {
-        self.register(at).map_or(0, |register| u32::from_le(register.load(Ordering::Acquire)))
+        self.register(at)
+            .map_or(0, |register| u32::from_le(register.load(Ordering::Acquire)))
     }
 
     /// Sets it, behind whatever was written before. Nothing beyond the end.
@@ -92,7 +93,9 @@ mod tests {
     fn both_sides_see_what_the_other_wrote_and_none_can_cut_it_off() {
         let registers = SharedRegisters::new(8192).expect("memory");
         let client = File::from(registers.file().expect("a descriptor"));
-        client.write_all_at(&7u32.to_le_bytes(), 4096).expect("write");
+        client
+            .write_all_at(&7u32.to_le_bytes(), 4096)
+            .expect("write");
         assert_eq!(registers.load(4096), 7);
         registers.store(4, 0x0100_0009);
         let mut bytes = [0; 4];
@@ -102,6 +105,9 @@ mod tests {
             assert!(client.set_len(len).is_err(), "{len}");
         }
         registers.store(8192, 1);
-        assert_eq!([8192, 8190, 4098, usize::MAX - 3].map(|at| registers.load(at)), [0; 4]);
+        assert_eq!(
+            [8192, 8190, 4098, usize::MAX - 3].map(|at| registers.load(at)),
+            [0; 4]
+        );
     }
 }

@@ -154,7 +154,10 @@ impl Watch {
     /// Who works the device's rings is somebody else now: looks once more at what was counted until then.
     pub(super) fn turned(&self) {
         let watched = self.patrol.0.watched.lock();
-        let post = watched.seats.get(&self.number).map(|seat| seat.post.clone());
+        let post = watched
+            .seats
+            .get(&self.number)
+            .map(|seat| seat.post.clone());
         drop(watched);
         if let Some(post) = post {
             post.look();
@@ -199,7 +202,13 @@ async fn walk(beat: Weak<Beat>, wake: Arc<Wake>) {
         let (posts, counting) = {
             let Some(beat) = beat.upgrade() else { return };
             let watched = beat.watched.lock();
-            let all = || watched.seats.values().map(|seat| seat.post.clone()).collect();
+            let all = || {
+                watched
+                    .seats
+                    .values()
+                    .map(|seat| seat.post.clone())
+                    .collect()
+            };
             let posts: Vec<Arc<Post>> = wake.alarm.take().then(all).unwrap_or_default();
             (posts, watched.counting > 0)
         };

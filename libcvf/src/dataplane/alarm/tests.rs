@@ -18,12 +18,7 @@ fn whatever_a_guest_does_wrong_raises_it_and_nothing_else_does() {
     let port = Port::new(2, 0, false);
     let alarm = Arc::new(Alarm::default());
     port.raises(&alarm);
-    let offences = [
-        Drop::Malformed,
-        Drop::BadOffload,
-        Drop::Spoofed,
-        Drop::Vlan,
-    ];
+    let offences = [Drop::Malformed, Drop::BadOffload, Drop::Spoofed, Drop::Vlan];
     for queue in &port.transmit {
         for reason in Drop::ALL {
             queue.counters.drop(*reason);

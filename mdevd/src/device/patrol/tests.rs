@@ -88,11 +88,19 @@ async fn an_alarm_is_heard_within_a_second_and_only_while_somebody_counts() {
     // Nobody could have raised it.
     alarm.raise();
     pass(100).await;
-    assert_eq!(fake.looks(), ARRIVAL, "whose rings hardware works wakes nobody");
+    assert_eq!(
+        fake.looks(),
+        ARRIVAL,
+        "whose rings hardware works wakes nobody"
+    );
     fake.silent.store(false, Ordering::Relaxed);
     watch.turned();
     pass(2).await;
-    assert_eq!(fake.looks(), ARRIVAL + 2, "what was counted until then, and the alarm");
+    assert_eq!(
+        fake.looks(),
+        ARRIVAL + 2,
+        "what was counted until then, and the alarm"
+    );
     alarm.raise();
     pass(2).await;
     assert_eq!(fake.looks(), ARRIVAL + 3);
