@@ -84,7 +84,9 @@ mod tests {
     fn both_sides_see_what_the_other_wrote_and_none_can_cut_it_off() {
         let registers = SharedRegisters::new(8192).expect("memory");
         let client = File::from(registers.file().expect("a descriptor"));
-        client.write_all_at(&7u32.to_le_bytes(), 4096).expect("write");
+        client
+            .write_all_at(&7u32.to_le_bytes(), 4096)
+            .expect("write");
         assert_eq!(registers.load(4096), u32::from_le_bytes([7, 0, 0, 0]));
         registers.store(4, u32::from_le_bytes([9, 0, 0, 1]));
         let mut bytes = [0; 4];
@@ -94,6 +96,9 @@ mod tests {
             assert!(client.set_len(len).is_err(), "{len}");
         }
         registers.store(8192, 1);
-        assert_eq!((registers.load(8192), registers.load(usize::MAX - 3)), (0, 0));
+        assert_eq!(
+            (registers.load(8192), registers.load(usize::MAX - 3)),
+            (0, 0)
+        );
     }
 }

@@ -69,7 +69,9 @@ impl Avf {
         let layout = function::msix(&config);
         let shared = match config.doorbells {
             Doorbells::Trapped => None,
-            Doorbells::Mapped => Some(Arc::new(SharedRegisters::new(function::REGISTERS_SIZE as usize)?)),
+            Doorbells::Mapped => Some(Arc::new(SharedRegisters::new(
+                function::REGISTERS_SIZE as usize,
+            )?)),
         };
         let msix = MsixTable::new(
             layout.vectors,

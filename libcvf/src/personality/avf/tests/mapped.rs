@@ -24,7 +24,9 @@ struct Mapped(File);
 
 impl Mapped {
     fn write(&self, at: u64, value: u32) {
-        self.0.write_all_at(&value.to_le_bytes(), at).expect("write");
+        self.0
+            .write_all_at(&value.to_le_bytes(), at)
+            .expect("write");
     }
 
     fn read(&self, at: u64) -> u32 {
@@ -72,7 +74,11 @@ fn an_interval_in_memory_counts_when_its_vector_is_enabled() {
     assert_eq!(d.host.take(), []);
     d.write(reg::DYN_CTLN, INTENA | NO_ITR);
     let first = [Call::Throttle(0, 50), Call::VectorEnable(1, true)];
-    assert_eq!(d.host.take(), first, "before the interrupt that it is about");
+    assert_eq!(
+        d.host.take(),
+        first,
+        "before the interrupt that it is about"
+    );
     d.write(reg::DYN_CTLN + 4, INTENA | NO_ITR);
     let second = [Call::Throttle(3, 20), Call::VectorEnable(2, true)];
     assert_eq!(d.host.take(), second);

@@ -158,13 +158,8 @@ fn every_page_but_the_control_queues_can_be_mapped() {
     config.doorbells = Doorbells::Mapped;
     let mut d = Driver::new(config);
     let areas = d.device.doorbell_areas();
-    let expected: Vec<_> = (0..6)
-        .map(|queue| (2, queue * PAGE, PAGE))
-        .collect();
-    let areas: Vec<_> = areas
-        .iter()
-        .map(|a| (a.bar, a.offset, a.size))
-        .collect();
+    let expected: Vec<_> = (0..6).map(|queue| (2, queue * PAGE, PAGE)).collect();
+    let areas: Vec<_> = areas.iter().map(|a| (a.bar, a.offset, a.size)).collect();
     assert_eq!(areas, expected);
     for features in [bits::CTRL_VQ, bits::CTRL_VQ | bits::MQ] {
         assert!(d.negotiate(features | bits::VERSION_1));
