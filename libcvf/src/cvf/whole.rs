@@ -353,6 +353,11 @@ impl Cvf {
         self.device.policy.lock().clone()
     }
 
+    /// VLANs that its driver has joined.
+    pub fn joined_vlans(&self) -> u16 {
+        self.device.joined_vlans()
+    }
+
     /// How it is.
     pub fn health(&self) -> Health {
         let status = self.status();
