@@ -6,7 +6,11 @@ mod guest;
 
 use driver::{Driver, op};
 use guest::eventually;
+use std::os::fd::AsFd;
+
 use libcvf::control::{ControlRequest, MacAddr};
+use libcvf::cvf::{IrqAction, IrqData, IrqRequest};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
 #[test]
 fn no_letter_is_written_into_what_replaces_a_truncated_file() {
@@ -22,6 +26,71 @@ fn no_letter_is_written_into_what_replaces_a_truncated_file() {
         driver.post(op::VERSION, &[]);
     }
     assert_eq!(driver.heads(), heads, "nothing is taken, nothing is sent");
+}
+
+#[test]
+fn a_mailbox_that_is_enabled_again_goes_on_where_it_was() {
+    let (mut driver, keeper) = Driver::new(1);
+    driver.resources();
+    let asked = *keeper.asked.lock();
+    let heads = driver.heads();
+    for (register, again) in [
+        (0x6800, 64 | 1 << 31),
+        (0x8000, 64 | 1 << 31),
+        (0x7c00, 0x1000),
+    ] {
+        if register != 0x7c00 {
+            driver.write(register, 0);
+        }
+        driver.write(register, again);
+        assert_eq!(driver.heads(), heads, "{register:#x}");
+    }
+    assert_eq!(*keeper.asked.lock(), asked, "no mail is taken twice");
+    let (status, _) = driver.ask(op::GET_STATS, &driver::select(1, 0));
+    assert_eq!(status, 0);
+    assert_eq!(*keeper.asked.lock(), asked + 1);
+}
+
+/// The interrupt that tells of a reset comes, whatever its driver is doing when it begins.
+#[test]
+fn a_driver_that_waits_for_an_interrupt_hears_of_a_reset() {
+    for armed in [true, false] {
+        let (mut driver, _) = Driver::new(1);
+        driver.resources();
+        let flags = EfdFlags::EFD_NONBLOCK;
+        let event = EventFd::from_flags(flags).expect("an event");
+        let fd = event.as_fd().try_clone_to_owned().expect("dup");
+        let request = IrqRequest {
+            index: 2,
+            start: 0,
+            count: 1,
+            action: IrqAction::Trigger,
+            data: IrqData::Events(vec![Some(fd)]),
+        };
+        driver.cvf.set_irqs(request).expect("set");
+        let enable = |driver: &Driver| {
+            driver.write(0x5c00, 1 | 3 << 3);
+            driver.write(0x5000, 1 << 30);
+        };
+        enable(&driver);
+        // What came before goes out, and the vector masks itself.
+        assert_eq!(event.read().ok(), Some(1));
+        if armed {
+            enable(&driver);
+            driver.write(0x5c00, 1 | 3 << 3);
+        }
+        assert_eq!(driver.cvf.set_mac(MacAddr([2, 0, 0, 0, 0, 7])), Ok(true));
+        assert_eq!(event.read().is_ok(), armed);
+        // It is done with the last one, and knows nothing of a reset.
+        enable(&driver);
+        assert_eq!(event.read().is_ok(), !armed);
+        let mut said = None;
+        while let Some((operation, _, bytes)) = driver.next() {
+            said = (operation == op::EVENT).then(|| bytes[0]).or(said);
+        }
+        assert_eq!(said, Some(2), "VIRTCHNL_EVENT_RESET_IMPENDING");
+        assert_eq!(driver.read(0x8000) >> 31, 0);
+    }
 }
 
 #[test]

@@ -43,6 +43,24 @@ fn a_frame_goes_from_guest_to_guest_and_back() {
     assert!(stats.transmit.drops.is_empty());
 }
 
+/// virtio 1.3 5.1.6.4.1: a driver without GUEST_CSUM is told nothing.
+#[test]
+fn only_who_takes_checksums_is_told_that_one_is_right() {
+    let pf = pf(4);
+    let (a, b) = (compose(&pf, spec(1)), compose(&pf, spec(2)));
+    let (mut a, mut b) = (Guest::new(&a), Guest::new(&b));
+    a.start(0);
+    let mut said = [0; 12];
+    // DATA_VALID.
+    said[0] = 2;
+    for (features, flags) in [(0, 0), (1 << 1, 2)] {
+        b.start(features);
+        a.send_with(said, &frame(2, 1, 100));
+        let (header, _) = eventually(|| b.poll()).expect("a frame");
+        assert_eq!(header[0], flags, "{features:#x}");
+    }
+}
+
 #[test]
 fn thousands_of_frames_keep_content_and_order() {
     let pf = pf(4);

@@ -314,3 +314,140 @@ fn another_users_socket_cannot_be_connected_to() {
     let control = house.runtime().join("mdevd.sock");
     assert_eq!(connect_as(61_001, &control), "Permission denied");
 }
+
+/// The mailbox of an adaptive virtual function, with a message in each buffer and one descriptor after the other.
+struct Mailbox {
+    client: vfio_user::Client,
+    ram: File,
+    sent: u16,
+}
+
+impl Mailbox {
+    const SEND: u64 = 0x1000;
+    const RECEIVE: u64 = 0x2000;
+    const POSTED: u64 = 0x1_0000;
+    const BUFFER: u64 = 0x8_0000;
+    const ENTRIES: u16 = 32;
+
+    fn new(socket: &Path) -> Self {
+        use std::os::unix::fs::FileExt;
+        let (mut client, ram) = (connect(socket), memory());
+        client
+            .dma_map(0, 0, 16 * MIB, std::os::fd::AsRawFd::as_raw_fd(&ram))
+            .expect("mapped");
+        for slot in 0..u64::from(Self::ENTRIES) {
+            let mut descriptor = [0; 32];
+            (descriptor[1], descriptor[5]) = (0x12, 0x10);
+            let buffer = (Self::POSTED + 0x1000 * slot) as u32;
+            descriptor[28..].copy_from_slice(&buffer.to_le_bytes());
+            ram.write_all_at(&descriptor, Self::RECEIVE + 32 * slot)
+                .expect("ram");
+        }
+        let mut mailbox = Self {
+            client,
+            ram,
+            sent: 0,
+        };
+        for (low, length, base) in [
+            (0x7c00, 0x6800, Self::SEND),
+            (0x6c00, 0x8000, Self::RECEIVE),
+        ] {
+            mailbox.write(length, u32::from(Self::ENTRIES) | 1 << 31);
+            mailbox.write(low, base as u32);
+        }
+        mailbox.write(0x7000, u32::from(Self::ENTRIES) - 1);
+        mailbox
+    }
+
+    fn write(&mut self, at: u64, value: u32) {
+        self.client
+            .region_write(VFIO_PCI_BAR0_REGION_INDEX, at, &value.to_le_bytes())
+            .expect("a register");
+    }
+
+    fn head(&mut self) -> u64 {
+        let mut head = [0; 4];
+        self.client
+            .region_read(VFIO_PCI_BAR0_REGION_INDEX, 0x7400, &mut head)
+            .expect("a register");
+        u32::from_le_bytes(head).into()
+    }
+
+    /// Sends a message; the status of its answer.
+    fn ask(&mut self, operation: u32, bytes: &[u8]) -> i32 {
+        use std::os::unix::fs::FileExt;
+        let before = self.head();
+        self.ram.write_all_at(bytes, Self::BUFFER).expect("ram");
+        let mut descriptor = [0, 0x34, 0x01, 0x08, bytes.len() as u8].to_vec();
+        descriptor.resize(8, 0);
+        descriptor.extend(operation.to_le_bytes());
+        descriptor.resize(28, 0);
+        descriptor.extend((Self::BUFFER as u32).to_le_bytes());
+        let at = Self::SEND + 32 * u64::from(self.sent);
+        self.ram.write_all_at(&descriptor, at).expect("ram");
+        self.sent += 1;
+        self.write(0x8400, self.sent.into());
+        for slot in before..self.head() {
+            let mut answer = [0; 32];
+            self.ram
+                .read_exact_at(&mut answer, Self::RECEIVE + 32 * slot)
+                .expect("ram");
+            let word = |at: usize| u32::from_le_bytes(answer[at..at + 4].try_into().expect("4"));
+            if word(8) == operation {
+                return word(12) as i32;
+            }
+        }
+        panic!("operation {operation} was not answered");
+    }
+}
+
+#[test]
+fn an_adaptive_function_has_as_many_addresses_and_vlans_as_its_profile_lets_be() {
+    let house = House::new();
+    std::fs::create_dir_all(house.profiles()).expect("made");
+    let text = "[control]\nunicast-filter = \"any-unicast\"\nmax-unicast = 3\n\
+                vlan-join = \"any\"\nmax-vlans = 2\n";
+    std::fs::write(house.profiles().join("few.toml"), text).expect("written");
+    let daemon = house.start(&[]);
+    let args = [
+        "vm1",
+        "--personality",
+        "avf",
+        "--profile",
+        "few",
+        "--mac",
+        "52:54:00:00:00:07",
+    ];
+    let socket = create(&daemon, &args);
+    let mut driver = Mailbox::new(&socket);
+    assert_eq!(driver.ask(1, &[1, 0, 0, 0, 1, 0, 0, 0]), 0, "VERSION");
+    assert_eq!(driver.ask(3, &[0xff; 4]), 0, "GET_VF_RESOURCES");
+    let add = |last: u8| [1, 0, 1, 0, 0x52, 0x54, 0, 0, 0, last, 2, 0];
+    for (last, status) in [(7, 0), (8, 0), (9, 0), (10, 0), (11, -5), (10, 0)] {
+        assert_eq!(driver.ask(10, &add(last)), status, "ADD_ETH_ADDR {last}");
+    }
+    // CONFIG_PROMISCUOUS_MODE.
+    assert_eq!(driver.ask(14, &[1, 0, 1, 0]), -5);
+    let join = |vid: u8| {
+        let mut list = vec![1, 0, 1, 0, 0, 0, 0, 0, vid, 0, 0, 0, 0, 0x81];
+        list.resize(8 + 32, 0);
+        list
+    };
+    for (vid, status) in [(0, 0), (5, 0), (6, 0), (7, -5), (6, 0)] {
+        assert_eq!(driver.ask(52, &join(vid)), status, "ADD_VLAN_V2 {vid}");
+    }
+    let told = daemon.cvfctl(&["policy", "explain", "-", "vlan=7", "--device", "vm1"]);
+    for part in ["VLANs joined 2", "rule vlan-count of profile 'few'"] {
+        assert!(told.out.contains(part), "{told:?}");
+    }
+    let shown = daemon.json(&["show", "vm1"]).to_string();
+    assert!(shown.contains("control.max-vlans"), "{shown}");
+    // Fewer, and the highest goes.
+    std::fs::write(
+        house.profiles().join("few.toml"),
+        text.replace("max-vlans = 2", "max-vlans = 1"),
+    )
+    .expect("written");
+    let reloaded = daemon.json(&["policy", "reload"]).to_string();
+    assert!(reloaded.contains("VLAN 6"), "{reloaded}");
+}

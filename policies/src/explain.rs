@@ -51,6 +51,9 @@ pub struct Explanation {
     pub queue_pairs: u16,
     /// Access VLAN.
     pub access_vlan: Option<u16>,
+    /// VLANs that it has joined, but for the one that the request is about.
+    #[serde(skip)]
+    pub joined_vlans: u16,
     /// What the device was given beside its profile, as in `, trust=on`.
     #[serde(skip)]
     pub given: String,
@@ -91,6 +94,7 @@ pub fn explain_for(
         assigned_mac: facts.assigned_mac.to_string(),
         queue_pairs: facts.queue_pairs,
         access_vlan: facts.access_vlan,
+        joined_vlans: facts.joined_vlans,
         given: given.to_string(),
         steps: Vec::new(),
         allowed: true,
@@ -190,6 +194,9 @@ impl fmt::Display for Explanation {
         match self.access_vlan {
             None => write!(f, ", no access VLAN")?,
             Some(vlan) => write!(f, ", access VLAN {vlan}")?,
+        }
+        if self.joined_vlans > 0 {
+            write!(f, ", VLANs joined {}", self.joined_vlans)?;
         }
         writeln!(f, "{}", self.given)?;
         if self.steps.is_empty() {

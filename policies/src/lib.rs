@@ -16,6 +16,7 @@
 //!     assigned_mac: "52:54:00:12:34:56".parse()?,
 //!     queue_pairs: 1,
 //!     access_vlan: None,
+//!     joined_vlans: 0,
 //! };
 //! assert!(explain(&profile, &facts, &request::parse("vlan=250")?).allowed);
 //! let told = explain(&profile, &facts, &request::parse("vlan=300")?);

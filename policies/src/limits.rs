@@ -21,6 +21,9 @@ pub const MAX_REQUEST_MACS: usize = 256;
 pub const MAX_REQUEST_TABLE: usize = 1024;
 /// Addresses of a list that a sentence repeats.
 pub const MAX_TOLD: usize = 4;
+/// VLANs that a guest may have joined where its profile does not say: as many as drivers of network cards let a
+/// function that is not trusted have.
+pub const DEFAULT_VLANS: u16 = 8;
 /// Highest rate in Mbit/s.
 pub const MAX_MBIT: u32 = 1_000_000;
 /// Highest rate in frames per second.

@@ -37,6 +37,8 @@ pub const ALL_UNICAST: &str = "all-unicast";
 pub const ALL_MULTICAST: &str = "all-multicast";
 /// Which VLANs may be joined.
 pub const VLAN_JOIN: &str = "vlan-join";
+/// How many of them.
+pub const VLAN_COUNT: &str = "vlan-count";
 /// Who may stop filtering VLANs.
 pub const VLAN_FILTER: &str = "vlan-filter";
 /// Whether more than the first queue pair may be used.
@@ -71,7 +73,7 @@ pub const BUILT_IN: [&str; 10] = [
 ];
 
 /// Every rule that a profile sets, in the order in which they are asked, after those built in.
-pub const OF_PROFILE: [&str; 17] = [
+pub const OF_PROFILE: [&str; 18] = [
     MAC_CHANGE,
     UNICAST_FILTER,
     UNICAST_COUNT,
@@ -80,6 +82,7 @@ pub const OF_PROFILE: [&str; 17] = [
     ALL_UNICAST,
     ALL_MULTICAST,
     VLAN_JOIN,
+    VLAN_COUNT,
     VLAN_FILTER,
     QUEUE_COUNT,
     QUEUE_LIMIT,

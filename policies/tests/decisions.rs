@@ -32,6 +32,8 @@ struct Row {
     #[serde(default = "four")]
     queue_pairs: u16,
     access_vlan: Option<u16>,
+    #[serde(default)]
+    joined: u16,
     told: Vec<String>,
 }
 
@@ -83,6 +85,7 @@ fn read(file: &str, text: &str) -> Result<Vec<Decision>, String> {
                     assigned_mac: ASSIGNED,
                     queue_pairs: row.queue_pairs,
                     access_vlan: row.access_vlan,
+                    joined_vlans: row.joined,
                 },
                 request: request.clone(),
                 told: told.clone(),

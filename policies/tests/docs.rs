@@ -17,6 +17,7 @@ fn facts() -> DeviceFacts {
         assigned_mac: MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]),
         queue_pairs: 4,
         access_vlan: None,
+        joined_vlans: 0,
     }
 }
 

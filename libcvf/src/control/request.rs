@@ -142,6 +142,8 @@ pub struct DeviceFacts {
     pub queue_pairs: u16,
     /// Access VLAN, if the operator gave one.
     pub access_vlan: Option<u16>,
+    /// VLANs that its driver has joined, but for the one that a request is about.
+    pub joined_vlans: u16,
 }
 
 /// Decides about control requests. Pure: same facts and request, same answer.

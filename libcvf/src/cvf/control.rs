@@ -82,6 +82,16 @@ impl Wishes {
         all
     }
 
+    /// VLANs that were joined, but for the one that a request is about. 0 is none.
+    fn joined_beside(&self, request: &ControlRequest) -> u16 {
+        let about = match request {
+            ControlRequest::AddVlan(vid) => *vid,
+            _ => 0,
+        };
+        let joined = self.vlans.iter().flat_map(VlanTable::iter);
+        joined.filter(|vid| vid.0 != 0 && vid.0 != about).count() as u16
+    }
+
     /// Takes back what a request led to.
     fn undo(&mut self, request: &ControlRequest, assigned: MacAddr) {
         match request {
@@ -137,12 +147,17 @@ impl Wishes {
 }
 
 impl Device {
-    pub(super) fn facts(&self) -> DeviceFacts {
+    fn facts(&self, request: &ControlRequest) -> DeviceFacts {
+        let joined_vlans = match request {
+            ControlRequest::AddVlan(_) => self.wishes.lock().joined_beside(request),
+            _ => 0,
+        };
         let assigned = *self.assigned.lock();
         DeviceFacts {
             assigned_mac: assigned.mac,
             queue_pairs: self.spec.queue_pairs,
             access_vlan: assigned.vlan,
+            joined_vlans,
         }
     }
 
@@ -155,7 +170,7 @@ impl Device {
         }
         let decided = self
             .overruled(request)
-            .and_then(|()| self.gate.decide(&self.facts(), request));
+            .and_then(|()| self.gate.decide(&self.facts(request), request));
         if let Err(denial) = decided {
             self.tell(&denial, "a request of the guest was denied");
             self.gate.denied(request, &denial);
@@ -169,7 +184,7 @@ impl Device {
         let _deciding = self.deciding.read();
         let decided = self
             .overruled(request)
-            .and_then(|()| self.gate.decide(&self.facts(), request));
+            .and_then(|()| self.gate.decide(&self.facts(request), request));
         match decided {
             Ok(()) => self.apply(request),
             Err(denial) => {
@@ -244,6 +259,12 @@ impl Device {
         }
     }
 
+    /// VLANs that its driver has joined.
+    pub(super) fn joined_vlans(&self) -> u16 {
+        let none = ControlRequest::FilterVlans(true);
+        self.wishes.lock().joined_beside(&none)
+    }
+
     /// What the operator set of queues is not for the guest to change.
     pub(super) fn overruled(&self, request: &ControlRequest) -> Result<(), Denial> {
         let queues = self.policy.lock().queues.clone();
@@ -257,7 +278,7 @@ impl Device {
     /// has of queues, scaling, hashes and held-back interrupts stays until its driver's next reset.
     pub(super) fn reconsider(&self) -> Vec<Denial> {
         let _alone = self.deciding.write();
-        let facts = self.facts();
+        let mut facts = self.facts(&ControlRequest::FilterVlans(true));
         let mut wishes = self.wishes.lock();
         let mut next = wishes.clone();
         let mut denials = Vec::new();
@@ -265,6 +286,9 @@ impl Device {
             if let Err(denial) = self.gate.decide(&facts, &request) {
                 next.undo(&request, facts.assigned_mac);
                 denials.push(denial);
+            } else if matches!(request, ControlRequest::AddVlan(vid) if vid != 0) {
+                // Those that it joins last by their numbers are too many.
+                facts.joined_vlans += 1;
             }
         }
         if denials.is_empty() {

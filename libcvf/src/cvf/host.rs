@@ -227,6 +227,14 @@ impl Host for DeviceHost<'_> {
         self.device.place_mailbox(which, place);
     }
 
+    fn set_mailbox_head(&mut self, which: MailboxSide, head: u16) {
+        self.device.move_head(which, head);
+    }
+
+    fn keeps_interrupt(&self, vector: u16) -> bool {
+        self.device.port.interrupts.keeps(vector)
+    }
+
     fn mailbox_tail(&mut self, which: MailboxSide, tail: u16) {
         self.device.move_tail(which, tail);
         self.commands |= which == MailboxSide::Send;

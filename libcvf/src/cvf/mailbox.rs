@@ -39,6 +39,11 @@ impl Device {
         }
     }
 
+    /// The driver moved the device's position in an admin queue.
+    pub(super) fn move_head(&self, which: MailboxSide, head: u16) {
+        self.rings.lock().letters.mailbox.set_head(which, head);
+    }
+
     /// The driver moved an admin queue's tail. What waits for room goes out.
     pub(super) fn move_tail(&self, which: MailboxSide, tail: u16) {
         match which {

@@ -5,8 +5,11 @@ use super::direct::DataPath;
 use super::spec::{ComposeError, CvfSpec};
 use crate::dataplane;
 use crate::limits::MAX_AVF_QUEUE_PAIRS;
+use crate::offload::Accepts;
 use crate::personality::avf::{self, Avf, AvfConfig, MAX_AVF_MTU, capability_names};
-use crate::personality::virtio_net::{VirtioNet, VirtioNetConfig, bits, feature_names};
+use crate::personality::virtio_net::{
+    VirtioNet, VirtioNetConfig, bits, feature_names, receive_offloads,
+};
 use crate::personality::{Doorbells, Interrupts, Personality, RingFormats};
 use crate::pf::direct::DirectQueues;
 
@@ -74,6 +77,14 @@ impl Model {
         match self {
             Self::VirtioNet => features & bits::MTU != 0,
             Self::Avf => true,
+        }
+    }
+
+    /// What a driver with these features takes.
+    pub(super) fn accepts(self, features: u64) -> Accepts {
+        match self {
+            Self::VirtioNet => receive_offloads(features),
+            Self::Avf => Accepts::VALID,
         }
     }
 

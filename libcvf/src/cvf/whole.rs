@@ -18,7 +18,7 @@ use crate::dataplane::{Alarm, LineKind, Quiescing, Tap, TapError, Wanted};
 use crate::limits::{MAILBOX_TURN, MAX_MAILBOX_QUEUE, QUIESCE_DEADLINE};
 use crate::mem::{MapError, MapRequest, fault_count};
 use crate::pci::AccessError;
-use crate::personality::virtio_net::{bits, receive_offloads};
+use crate::personality::virtio_net::bits;
 use crate::personality::{DoorbellRegister, Personality, Status};
 use crate::pf::PhysicalFunction;
 use crate::ring::RingFeatures;
@@ -101,7 +101,8 @@ impl Cvf {
             hash_report: has(bits::HASH_REPORT),
             in_order: has(bits::IN_ORDER),
         };
-        self.device.port.set_accepts(receive_offloads(features));
+        let accepts = self.device.spec.model.accepts(features);
+        self.device.port.set_accepts(accepts);
         let is_told = self.device.spec.model.tells_mtu(features);
         let mtu = is_told.then(|| personality.status().mtu);
         self.device.port.set_mtu(mtu);
@@ -350,6 +351,11 @@ impl Cvf {
     /// The policy in force.
     pub fn policy(&self) -> PortPolicy {
         self.device.policy.lock().clone()
+    }
+
+    /// VLANs that its driver has joined.
+    pub fn joined_vlans(&self) -> u16 {
+        self.device.joined_vlans()
     }
 
     /// How it is.

@@ -127,6 +127,12 @@ impl Interrupts {
         }
     }
 
+    /// True while an interrupt waits for the driver to want one of a vector that masks itself.
+    pub fn keeps(&self, vector: u16) -> bool {
+        let line = self.msix.get(usize::from(vector));
+        line.is_some_and(|line| line.rearm.keeps())
+    }
+
     /// The driver was reset: vectors that mask themselves are masked, and nothing is kept.
     pub fn disarm(&self) {
         self.msix.iter().for_each(|line| line.rearm.clear());

@@ -25,7 +25,7 @@ use crate::sync::atomic::Ordering;
 
 /// What is known of a frame from outside.
 fn said(filled: &Filled, accepts: Accepts) -> FrameMeta {
-    let valid = filled.checksum && accepts.contains(Accepts::CSUM);
+    let valid = filled.checksum && accepts.hears_valid();
     FrameMeta {
         csum: if valid { Csum::Valid } else { Csum::None },
         ..FrameMeta::default()

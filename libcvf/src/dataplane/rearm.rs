@@ -72,6 +72,11 @@ impl Rearm {
         }
     }
 
+    /// Something is kept.
+    pub(super) fn keeps(&self) -> bool {
+        self.state.load(Ordering::Acquire) == PENDING
+    }
+
     /// The driver wants none, and nothing is kept.
     pub(super) fn clear(&self) {
         if self.state.load(Ordering::Relaxed) != ALWAYS {

@@ -7,7 +7,7 @@ use super::tap;
 use super::watch::Taps;
 use crate::mem::ReadSlice;
 use crate::offload::{
-    Accepts, Checksum, Deliver, EthView, FrameMeta, Gso, Headers, Network, SEGMENT_SCRATCH,
+    Accepts, Checksum, Csum, Deliver, EthView, FrameMeta, Gso, Headers, Network, SEGMENT_SCRATCH,
     Segmenter, VlanEdit,
 };
 use crate::ring::{Payload, Pushed, RingError};
@@ -88,12 +88,14 @@ pub(super) struct Target<'t> {
     pub sink: &'t mut dyn Sink,
 }
 
-/// What is left of a frame's metadata once its offloads are done.
-fn plain(meta: &FrameMeta) -> FrameMeta {
-    FrameMeta {
-        hash: meta.hash,
-        ..FrameMeta::default()
-    }
+/// True if a partial checksum is that of the packet that a receiver sees: what is said of its checksum is said of
+/// no other.
+fn is_outermost(meta: &FrameMeta, head: &[u8], total: usize) -> bool {
+    let Csum::Partial { start, offset } = meta.csum else {
+        return false;
+    };
+    Headers::parse(head, total)
+        .is_ok_and(|headers| headers.checksum_place() == Some((start, offset)))
 }
 
 impl Target<'_> {
@@ -113,15 +115,35 @@ impl Target<'_> {
             && Headers::parse(head, head.len() + tail.len())
                 .is_ok_and(|headers| headers.network == Network::V6);
         match self.accepts.takes(&meta, v6) {
-            Deliver::Whole => self.push(&meta, head, tail),
+            Deliver::Whole => {
+                if meta.csum == Csum::Valid && !self.accepts.hears_valid() {
+                    meta.csum = Csum::None;
+                }
+                self.push(&meta, head, tail)
+            }
             Deliver::FinishChecksum => {
                 let mut copy = [0; SEGMENT_SCRATCH];
                 let copy = &mut copy[..head.len()];
                 copy.copy_from_slice(head);
                 finish_checksum(&meta, copy, tail).map_err(Failed::Drop)?;
-                self.push(&plain(&meta), copy, tail)
+                let right = self.accepts.hears_valid()
+                    && is_outermost(&meta, copy, copy.len() + tail.len());
+                self.push(&self.done(&meta, right), copy, tail)
             }
             Deliver::Segment => segment(self, &meta, head, tail),
+        }
+    }
+
+    /// What is left of a frame's metadata once its offloads are done. `right`: its checksum was computed here.
+    fn done(&self, meta: &FrameMeta, right: bool) -> FrameMeta {
+        FrameMeta {
+            csum: if right && self.accepts.hears_valid() {
+                Csum::Valid
+            } else {
+                Csum::None
+            },
+            hash: meta.hash,
+            ..FrameMeta::default()
         }
     }
 
@@ -146,10 +168,7 @@ impl Target<'_> {
     /// virtio 1.3 5.1.4.1: nothing whose payload is longer than the MTU is passed to the driver,
     /// large-send frames aside. Link header and tags do not count.
     fn exceeds_mtu(&self, head: &[u8], len: usize) -> bool {
-        let link = match Headers::parse(head, len) {
-            Ok(headers) => usize::from(headers.l3_offset),
-            Err(_) => EthView::parse(head).map_or(0, |view| usize::from(view.offset)),
-        };
+        let link = EthView::parse(head).map_or(0, |view| view.link_len());
         len - link.min(len) > self.mtu as usize
     }
 }
@@ -217,7 +236,12 @@ fn segment(
         let rest = beyond(head, tail, &segment.payload);
         target.cut.segments += 1;
         target.cut.segment_bytes += (len + rest.len()) as u64;
-        target.push(&plain(meta), &front[..len], rest)?;
+        // Of fragments, the first has the checksum of all of them, and none is hashed by its ports.
+        let done = match meta.gso {
+            Gso::Ufo => FrameMeta::default(),
+            _ => target.done(meta, true),
+        };
+        target.push(&done, &front[..len], rest)?;
     }
     Ok(())
 }

@@ -145,15 +145,15 @@ impl FrameMeta {
         }
         // UFO counts the UDP header as part of what is cut.
         let body = total - if self.gso == Gso::Ufo { end - 8 } else { end };
-        // The longest IP packet that results, with room for a fragment header.
-        let overhead = end - usize::from(headers.l3_offset) + 8;
-        // Fragments are parts of one datagram that has to fit as a whole.
-        let longest = if self.gso == Gso::Ufo {
-            body
-        } else {
-            body.min(unit)
+        let l3 = usize::from(headers.l3_offset);
+        // The longest IP packet that results, with some room. Fragments are parts of one datagram that has to fit as a
+        // whole; IPv6's have a header of eight bytes more.
+        let longest = match (self.gso, headers.network) {
+            (Gso::Ufo, Network::V4) => total - l3,
+            (Gso::Ufo, _) => total - l3 + 8,
+            _ => body.min(unit) + end - l3 + 8,
         };
-        if longest + overhead > usize::from(u16::MAX) {
+        if longest > usize::from(u16::MAX) {
             return Err(OffloadError::SegmentTooLong);
         }
         if body.div_ceil(unit) > MAX_SEGMENTS {

@@ -73,10 +73,20 @@ impl Accepts {
     pub const USO4: Self = Self(32);
     /// Large UDP over IPv6 (`GUEST_USO6`).
     pub const USO6: Self = Self(64);
+    /// Nothing unfinished, but it is told where a checksum is known to be right: an adaptive virtual function's driver
+    /// (`L3L4P`).
+    pub const VALID: Self = Self(128);
 
     /// True when every bit of `other` is set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// True for a receiver that may be told that a checksum is right. Drivers of virtio may be with `GUEST_CSUM` and not
+    /// without (virtio 1.3 5.1.6.4.1).
+    #[inline]
+    pub const fn hears_valid(self) -> bool {
+        self.0 & (Self::CSUM.0 | Self::VALID.0) != 0
     }
 
     /// Both sets together.

@@ -134,6 +134,13 @@ impl EthView {
         }
         Ok(view)
     }
+
+    /// Bytes in front of the network header, with a second tag if there is one.
+    #[inline]
+    pub const fn link_len(&self) -> usize {
+        let stacked = self.tag.is_some() && ethertype::is_tag(self.ethertype);
+        self.offset as usize + if stacked { TAG } else { 0 }
+    }
 }
 
 /// IP version.
@@ -250,6 +257,17 @@ impl Headers {
             headers.read_transport(bytes, l4)?;
         }
         Ok(headers)
+    }
+
+    /// Where the transport's checksum is: where what it covers begins, and where the field is from there. `None` for
+    /// others than whole packets of TCP and UDP.
+    #[inline]
+    pub const fn checksum_place(&self) -> Option<(u16, u16)> {
+        match self.transport {
+            Transport::Tcp => Some((self.l4_offset, 16)),
+            Transport::Udp => Some((self.l4_offset, 6)),
+            Transport::Other => None,
+        }
     }
 
     /// RFC 791 3.1; returns the offset behind the header.

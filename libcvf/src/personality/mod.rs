@@ -90,7 +90,8 @@ pub trait Host {
 
     // What follows is asked for by a function with a mailbox (AVF) only.
 
-    /// The driver placed an admin queue, at its beginning, or took it away, and its tail is forgotten then. The device
+    /// The driver placed an admin queue, or took it away, and its tail is forgotten then; where the device is in it stays, see
+    /// [`Host::set_mailbox_head`]. The device
     /// takes messages out of the one up to its tail when that is moved, and hands each to
     /// [`Personality::message`]; the other takes what is [`Host::post`]ed. Whether the memory is there shows when it is
     /// used: drivers say where it is after they enabled it. What is written is told by vector 0.
@@ -101,6 +102,11 @@ pub trait Host {
     /// The driver moved an admin queue's tail: messages are there, or room for some.
     fn mailbox_tail(&mut self, which: MailboxSide, tail: u16) {
         let _ = (which, tail);
+    }
+
+    /// The device's position in an admin queue is this one from here on: the driver wrote `ATQH` or `ARQH`.
+    fn set_mailbox_head(&mut self, which: MailboxSide, head: u16) {
+        let _ = (which, head);
     }
 
     /// The device's position in an admin queue: what `ATQH` or `ARQH` reads.
@@ -116,6 +122,12 @@ pub trait Host {
     /// It asks too often, which the operator has been told.
     fn heard(&mut self) -> Result<(), Denial> {
         Ok(())
+    }
+
+    /// True while an interrupt of this vector is kept until the driver enables the vector.
+    fn keeps_interrupt(&self, vector: u16) -> bool {
+        let _ = vector;
+        false
     }
 
     /// Sends the driver a message. Messages arrive in the order of these calls.

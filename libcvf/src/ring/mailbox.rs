@@ -1,9 +1,9 @@
 //! Both admin queues of an adaptive virtual function in guest memory: its mailbox.
 //!
 //! A descriptor is loaded once and its buffer copied before either is looked at; what is written back is made of
-//! the copy. Heads are what `ATQH` and `ARQH` read. A queue that is taken away keeps its head until it is placed
-//! anew, so that a driver whose function was reset under it still finds the last message. Nothing is kept of
-//! what a driver sends; of what it is sent, a backlog of [`MAILBOX_BACKLOG`] messages.
+//! the copy. Heads are what `ATQH` and `ARQH` read, and only moved by who writes these and by messages: a queue that is
+//! taken away keeps its own, so that a driver whose function was reset under it still finds the last message, and one that is
+//! placed anew goes on where it was, as hardware's do. Nothing is kept of what a driver sends; of what it is sent, a backlog of [`MAILBOX_BACKLOG`] messages.
 
 mod descriptor;
 
@@ -111,9 +111,13 @@ impl Queue {
 
     fn put(&mut self, place: Option<MailboxPlace>) {
         self.place = place.filter(|place| place.size > 0);
-        if self.place.is_some() {
-            self.head = 0;
-        }
+        self.move_to(self.head);
+    }
+
+    /// A position beyond the queue is none.
+    fn move_to(&mut self, head: u16) {
+        let beyond = self.place.is_some_and(|place| head >= place.size);
+        self.head = if beyond { 0 } else { head };
     }
 
     fn away(&self, source: TranslateError) -> MailboxError {
@@ -194,7 +198,7 @@ impl Mailbox {
         }
     }
 
-    /// Places a queue, at its beginning; `None` takes it away. What waits for the driver is forgotten when its
+    /// Places a queue; `None` takes it away. Its head stays where it is, in a queue that has room for it. What waits for the driver is forgotten when its
     /// receive queue is.
     pub fn place(&mut self, side: MailboxSide, place: Option<MailboxPlace>) {
         match side {
@@ -214,6 +218,14 @@ impl Mailbox {
     /// As [`Self::place`], for the queue that the driver receives by.
     pub fn place_receive(&mut self, place: Option<MailboxPlace>) {
         self.place(MailboxSide::Receive, place);
+    }
+
+    /// The driver wrote `ATQH` or `ARQH`.
+    pub fn set_head(&mut self, side: MailboxSide, head: u16) {
+        match side {
+            MailboxSide::Send => self.send.move_to(head),
+            MailboxSide::Receive => self.receive.move_to(head),
+        }
     }
 
     /// What `ATQH` or `ARQH` reads.

@@ -36,6 +36,8 @@ pub mod op {
     pub const ADD_ETH_ADDR: u32 = 10;
     pub const GET_STATS: u32 = 15;
     pub const EVENT: u32 = 17;
+    pub const CONFIG_RSS_KEY: u32 = 23;
+    pub const ENABLE_VLAN_STRIPPING_V2: u32 = 54;
 }
 
 /// Whether a request is denied.
@@ -106,6 +108,11 @@ impl Driver {
             ..spec(1)
         };
         let cvf = Cvf::compose(pf(8) as _, spec, keeper.clone()).expect("composed");
+        (Self::of(cvf), keeper)
+    }
+
+    /// The same of a device that is there, with memory of its mailbox at 0.
+    pub fn of(cvf: Arc<Cvf>) -> Self {
         let fd = memory(RAM);
         map(&cvf, Some(fd.try_clone().expect("dup")), 0, RAM);
         cvf.connected();
@@ -116,7 +123,7 @@ impl Driver {
             seen: 0,
         };
         driver.enable_mailbox();
-        (driver, keeper)
+        driver
     }
 
     pub fn write(&self, register: u64, value: u32) {

@@ -68,17 +68,17 @@ pub fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Capability {
-    bar: u32,
-    offset: u64,
-    multiplier: u64,
+pub struct Capability {
+    pub bar: u32,
+    pub offset: u64,
+    pub multiplier: u64,
 }
 
 pub struct Guest {
     pub cvf: Arc<Cvf>,
     pub ram: std::fs::File,
     common: Capability,
-    notify: Capability,
+    pub notify: Capability,
     pub device: (u32, u64),
     doorbells: Vec<u64>,
     available: Vec<u16>,
@@ -179,8 +179,8 @@ impl Guest {
         0x1000 + u64::from(queue) * QUEUE_BYTES
     }
 
-    /// Resets the device and brings the driver up with `wanted` of what is offered.
-    pub fn start(&mut self, wanted: u64) -> u64 {
+    /// Resets the device and negotiates `wanted` of what is offered.
+    pub fn negotiate(&mut self, wanted: u64) -> u64 {
         self.set(20, &[0]);
         assert_eq!(self.status(), 0);
         self.set(20, &[1]);
@@ -198,6 +198,12 @@ impl Guest {
         self.set(20, &[11]);
         assert_eq!(self.status(), 11, "features are accepted");
         self.merge = features >> 15 & 1 == 1;
+        features
+    }
+
+    /// Resets the device and brings the driver up with `wanted` of what is offered.
+    pub fn start(&mut self, wanted: u64) -> u64 {
+        let features = self.negotiate(wanted);
         let queues = u16::from_le_bytes(self.get(18));
         self.doorbells.clear();
         self.available = vec![0; queues.into()];

@@ -196,6 +196,10 @@ impl Device for ServedCvf {
         numbers::health(&self.cvf, &self.observer, &self.visits)
     }
 
+    fn joined_vlans(&self) -> u16 {
+        self.cvf.joined_vlans()
+    }
+
     fn share(&self) -> GroupShare {
         Groups::share_of(self.cvf.policy().group.as_ref())
     }

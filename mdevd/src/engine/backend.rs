@@ -84,6 +84,9 @@ pub trait Device: Send + Sync {
     /// How it fares.
     fn health(&self) -> Health;
 
+    /// VLANs that its driver has joined.
+    fn joined_vlans(&self) -> u16;
+
     /// What it has of its group, which may be less than it is defined with.
     fn share(&self) -> GroupShare;
 

@@ -245,6 +245,7 @@ impl Catalog {
                     assigned_mac: definition.mac,
                     queue_pairs: definition.queue_pairs,
                     access_vlan: definition.vlan,
+                    joined_vlans: entry.live().map_or(0, |live| live.device.joined_vlans()),
                 };
                 (
                     facts,
@@ -267,6 +268,7 @@ impl Catalog {
                         .map_err(whole)?,
                     queue_pairs: number("queue_pairs", pairs, 1, max).map_err(whole)?,
                     access_vlan: vlan.transpose().map_err(whole)?,
+                    joined_vlans: 0,
                 };
                 (facts, Given::default(), QueuePolicy::default(), None)
             }

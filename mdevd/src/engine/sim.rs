@@ -250,6 +250,11 @@ impl Device for SimDevice {
             .copied()
     }
 
+    /// Nobody drives it.
+    fn joined_vlans(&self) -> u16 {
+        0
+    }
+
     fn health(&self) -> Health {
         let client = self.client();
         let aside = self.shared.lock().aside.contains(&self.definition.name);

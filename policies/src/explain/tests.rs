@@ -8,6 +8,7 @@ fn facts(access_vlan: Option<u16>) -> DeviceFacts {
         assigned_mac: MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]),
         queue_pairs: 4,
         access_vlan,
+        joined_vlans: 0,
     }
 }
 

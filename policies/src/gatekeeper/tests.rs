@@ -10,6 +10,7 @@ fn facts(access_vlan: Option<u16>) -> DeviceFacts {
         assigned_mac,
         queue_pairs: 4,
         access_vlan,
+        joined_vlans: 0,
     }
 }
 

@@ -16,6 +16,7 @@ fn facts() -> DeviceFacts {
         assigned_mac: MacAddr([0x52, 0x54, 0, 0, 0, 1]),
         queue_pairs: 4,
         access_vlan: None,
+        joined_vlans: 0,
     }
 }
 

@@ -55,12 +55,22 @@ pub(super) fn check(profile: &Profile) -> Vec<Wrong> {
         list,
         empty(word.word(), list, "deny"),
     );
+    let zero = |word: &str, number: &str| {
+        format!("'{word}' while {number} is 0: write a number there, or \"deny\" here")
+    };
     let (word, number) = (control.unicast_filter, "control.max-unicast");
     refuse(
         word != MacPermission::Deny && control.max_unicast == 0,
         "control.unicast-filter",
         number,
-        format!("'{word}' while {number} is 0: write a number there, or \"deny\" here"),
+        zero(word.word(), number),
+    );
+    let (word, number) = (control.vlan_join, "control.max-vlans");
+    refuse(
+        word != VlanPermission::Deny && control.max_vlans == 0,
+        "control.vlan-join",
+        number,
+        zero(word.word(), number),
     );
     for (path, word) in [("spoof.arp", spoof.arp), ("spoof.nd", spoof.nd)] {
         let list = "spoof.source-networks";

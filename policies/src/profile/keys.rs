@@ -5,7 +5,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use libcvf::limits::{
-    MAX_COALESCE_USECS, MAX_FILTER_MACS, MAX_MTU, MAX_QUEUE_PAIRS, MAX_VECTORS, MIN_MTU, RSS_TABLE,
+    MAX_COALESCE_USECS, MAX_FILTER_MACS, MAX_MTU, MAX_QUEUE_PAIRS, MAX_VECTORS, MAX_VLAN, MIN_MTU,
+    RSS_TABLE,
 };
 
 use super::words::{
@@ -116,6 +117,7 @@ pub const KEYS: &[Key] = &[
         "control.vlan-list",
         Values::List(MAX_ENTRIES, "\"100\", \"200-299\""),
     ),
+    key("control.max-vlans", upto(MAX_VLAN)),
     key("control.queue-count", Values::Word(Permission::WORDS)),
     key("control.rss", Values::Word(Permission::WORDS)),
     key("control.hash-report", Values::Word(Permission::WORDS)),

@@ -9,6 +9,7 @@ use super::words::{
     AccessVlan, Format, FrameReaction, Listening, MacPermission, Neighbour, Permission,
     RequestReaction, RingReaction, SourceMac, SourceVlan, VlanPermission,
 };
+use crate::limits::DEFAULT_VLANS;
 
 /// What a device may be made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +79,8 @@ pub struct Permissions {
     pub vlan_join: VlanPermission,
     /// The VLANs that `listed` means.
     pub vlan_list: Vec<VlanRange>,
+    /// Most VLANs that it may have joined at a time.
+    pub max_vlans: u16,
     /// Whether it may use more than the first queue pair.
     pub queue_count: Permission,
     /// Whether it may have a hash choose the receive queue.
@@ -105,6 +108,7 @@ impl Default for Permissions {
             all_multicast: Listening::Deny,
             vlan_join: VlanPermission::Deny,
             vlan_list: Vec::new(),
+            max_vlans: DEFAULT_VLANS,
             queue_count: Permission::Deny,
             rss: Permission::Deny,
             hash_report: Permission::Deny,

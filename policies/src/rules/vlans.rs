@@ -6,12 +6,20 @@ use super::{Finding, OfProfile};
 use crate::profile::{Profile, VlanPermission};
 use crate::rule;
 
-pub(super) const JOIN: &[OfProfile] = &[OfProfile {
-    name: rule::VLAN_JOIN,
-    key: "control.vlan-join",
-    cure: "\"any\", or to \"listed\" with the VLAN in control.vlan-list",
-    look: join,
-}];
+pub(super) const JOIN: &[OfProfile] = &[
+    OfProfile {
+        name: rule::VLAN_JOIN,
+        key: "control.vlan-join",
+        cure: "\"any\", or to \"listed\" with the VLAN in control.vlan-list",
+        look: join,
+    },
+    OfProfile {
+        name: rule::VLAN_COUNT,
+        key: "control.max-vlans",
+        cure: "a larger number",
+        look: count,
+    },
+];
 
 pub(super) const FILTER: &[OfProfile] = &[OfProfile {
     name: rule::VLAN_FILTER,
@@ -38,6 +46,22 @@ fn join(profile: &Profile, _: &DeviceFacts, request: &ControlRequest) -> Option<
             "VLAN {id} was asked for, and no VLAN may be joined"
         )),
     }
+}
+
+fn count(profile: &Profile, facts: &DeviceFacts, request: &ControlRequest) -> Option<Finding> {
+    let ControlRequest::AddVlan(id) = request else {
+        return None;
+    };
+    let (joined, most) = (facts.joined_vlans, profile.control.max_vlans);
+    if *id == 0 {
+        return Finding::allows("0 is no VLAN, and not counted");
+    }
+    if joined < most {
+        return Finding::allows(format!("{} of at most {most} VLANs", joined + 1));
+    }
+    Finding::refuses(format!(
+        "VLAN {id} was asked for beside {joined} others, the most is {most}"
+    ))
 }
 
 /// A driver that does not filter lets every tagged frame in.

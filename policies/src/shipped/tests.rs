@@ -3,7 +3,7 @@ use std::sync::Arc;
 use libcvf::control::{DeviceFacts, Gatekeeper, MacAddr};
 use libcvf::cvf::{CvfSpec, DataPath, Doorbells, Interrupts, PortPolicy, RingFormats, TagStyle};
 use libcvf::limits::{
-    MAX_COALESCE_USECS, MAX_FILTER_MACS, MAX_MTU, MAX_QUEUE_PAIRS, MIN_MTU, RSS_TABLE,
+    MAX_COALESCE_USECS, MAX_FILTER_MACS, MAX_MTU, MAX_QUEUE_PAIRS, MAX_VLAN, MIN_MTU, RSS_TABLE,
 };
 
 use super::*;
@@ -82,6 +82,7 @@ fn the_answers_in_the_comments_are_the_answers() {
                 assigned_mac: ASSIGNED,
                 queue_pairs: 4,
                 access_vlan: vlan,
+                joined_vlans: 0,
             };
             let answer = match gate.decide(&facts, &request::parse(asked).expect(line)) {
                 Ok(()) => "allowed".to_owned(),
@@ -116,6 +117,8 @@ fn numbers_are_what_their_comments_say() {
         let full = says("max-multicast", "all that a filter holds");
         let groups = usize::from(control.max_multicast) * if full { 1 } else { 2 };
         assert_eq!(groups, MAX_FILTER_MACS, "{name}");
+        let all = says("max-vlans", "all there are");
+        assert_eq!(all, control.max_vlans == MAX_VLAN, "{name}");
         if says("mac-list", "nothing is \"listed\"") {
             assert!(!text.contains("= \"listed\""), "{name}");
         }

@@ -34,10 +34,12 @@ fn mac() -> impl Strategy<Value = MacAddr> {
 pub fn facts() -> impl Strategy<Value = DeviceFacts> {
     let pairs = select(vec![1, 2, 4, 8, 64]);
     let vlan = proptest::option::of(select(vec![1, 7, 4094]));
-    (pairs, vlan).prop_map(|(queue_pairs, access_vlan)| DeviceFacts {
+    let joined = select(vec![0, 0, 7, 8, 4093]);
+    (pairs, vlan, joined).prop_map(|(queue_pairs, access_vlan, joined_vlans)| DeviceFacts {
         assigned_mac: MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]),
         queue_pairs,
         access_vlan,
+        joined_vlans,
     })
 }
 
@@ -197,7 +199,7 @@ fn control() -> impl Strategy<Value = Permissions> {
             listening(),
             listening(),
             select(joins),
-            vec(select(ranges), 1..4),
+            (vec(select(ranges), 1..4), 1_u16..=4094),
         ),
         (
             permission(),
@@ -218,7 +220,8 @@ fn control() -> impl Strategy<Value = Permissions> {
             all_unicast: receive.1,
             all_multicast: receive.2,
             vlan_join: receive.3,
-            vlan_list: receive.4,
+            vlan_list: receive.4.0,
+            max_vlans: receive.4.1,
             queue_count: queues.0,
             rss: queues.1,
             hash_report: queues.2,

@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 use super::{Ask, HardwareSend, Piece, Reach, Slots};
 use crate::limits::MAX_LANE_PIECES;
 use crate::mem::ReadSlice;
-use crate::offload::{Accepts, Csum, FrameMeta, Gso, Headers, Transport};
+use crate::offload::{Accepts, Csum, FrameMeta, Gso, Headers};
 use crate::ring::{Frames, Payload, Pushed, Token};
 
 /// Bytes of the shortest frame that any hardware takes (82576, 7.2.2.2); it pads what is below 60 itself.
@@ -85,14 +85,7 @@ impl SendLane {
             return self.accepts();
         };
         let usual = Headers::parse(head, total).is_ok_and(|headers| {
-            let place = match headers.transport {
-                Transport::Tcp => Some(16),
-                Transport::Udp => Some(6),
-                _ => None,
-            };
-            start == headers.l4_offset
-                && Some(offset) == place
-                && headers.end as usize <= head.len()
+            headers.checksum_place() == Some((start, offset)) && headers.end as usize <= head.len()
         });
         if usual {
             self.accepts()

@@ -182,15 +182,26 @@ fn ufo_refusals_by_name() {
         check(&gso(Gso::Ufo, &frame, 7), &frame.bytes),
         Err(OffloadError::GsoSizeZero)
     );
-    let long = Spec {
-        payload: vec![1; 65_520],
-        ..udp.clone()
+    // The longest datagram that IP can say, and, of IPv6, one with room for the fragments' header.
+    for (v6, most) in [(false, 65_535 - 28), (true, 65_535 - 48 - 8)] {
+        for (payload, fits) in [(most, true), (most + 1, false)] {
+            let long = Spec {
+                v6,
+                payload: vec![1; payload],
+                ..udp.clone()
+            };
+            let long = long.build(true);
+            let meta = check(&gso(Gso::Ufo, &long, 1400), &long.bytes);
+            assert_eq!(
+                meta.map(|_| ()),
+                if fits {
+                    Ok(())
+                } else {
+                    Err(OffloadError::SegmentTooLong)
+                }
+            );
+        }
     }
-    .build(true);
-    assert_eq!(
-        check(&gso(Gso::Ufo, &long, 1400), &long.bytes),
-        Err(OffloadError::SegmentTooLong)
-    );
     let v6 = |extensions| {
         let frame = Spec {
             v6: true,

@@ -240,6 +240,9 @@ proptest! {
         let headers = Headers::parse(&built.bytes, built.bytes.len()).unwrap();
         let found = [headers.l3_offset, headers.l4_offset, headers.end].map(usize::from);
         prop_assert_eq!(found, [built.l3, built.l4, built.end]);
+        prop_assert_eq!(headers.eth.link_len(), built.l3);
+        let field = if udp { 6 } else { 16 };
+        prop_assert_eq!(headers.checksum_place(), Some((built.l4 as u16, field)));
         prop_assert_eq!(headers.network, if v6 { Network::V6 } else { Network::V4 });
         prop_assert_eq!(headers.transport, if udp { Transport::Udp } else { Transport::Tcp });
         let tag = |tag: VlanTag| (tag.tpid, tag.tci);

@@ -8,7 +8,7 @@ use crate::ring::{MailboxPlace, MailboxSide};
 pub(super) const ENABLE: u32 = 1 << 31;
 /// `ATQLEN`, `ARQLEN`: descriptors. The bits between are errors, which the device does not report.
 const LENGTH: u32 = 0x3ff;
-/// `ATQT`, `ARQT`: a position.
+/// `ATQH`, `ATQT`, `ARQH`, `ARQT`: a position.
 const POSITION: u32 = 0x3ff;
 
 /// What the driver wrote of one queue.
@@ -18,6 +18,9 @@ pub(super) struct AdminQueue {
     bah: u32,
     len: u32,
     tail: u32,
+    /// The device's position is the driver's business: it wrote it, or has had the queue since the last reset. Until then a
+    /// queue begins at 0, whatever the position reads.
+    known: bool,
 }
 
 impl AdminQueue {
@@ -41,8 +44,8 @@ impl AdminQueue {
         }
     }
 
-    /// Drivers enable a queue before they say where it is, and set its head back before they disable it; so each
-    /// of these places it anew, at its beginning.
+    /// Drivers enable a queue before they say where it is, so each of these places it anew. As in hardware it goes on where
+    /// the head register says: what was taken is not taken again.
     pub fn set(
         &mut self,
         host: &mut dyn Host,
@@ -56,10 +59,8 @@ impl AdminQueue {
             AdminRegister::Bah => self.bah = value,
             AdminRegister::Len => self.len = value & (ENABLE | LENGTH),
             AdminRegister::Head => {
-                // No driver writes anything but 0, and nothing else is taken.
-                if before.is_some() {
-                    host.mailbox(which, before);
-                }
+                self.known = true;
+                host.set_mailbox_head(which, (value & POSITION) as u16);
                 return;
             }
             AdminRegister::Tail => {
@@ -72,6 +73,9 @@ impl AdminQueue {
         }
         let place = self.place();
         if place != before {
+            if place.is_some() && !std::mem::replace(&mut self.known, true) {
+                host.set_mailbox_head(which, 0);
+            }
             host.mailbox(which, place);
         }
         if before.is_none() && place.is_some() && self.tail != 0 {

@@ -49,7 +49,14 @@ impl State {
             VirtchnlStatus::Success,
             event::reset_impending(),
         );
+        // Where its driver is at work on the last interrupt, this one waits for it to be done, through the reset: the next
+        // thing that it does is to enable the vector.
+        let kept = host.keeps_interrupt(0);
         self.reset_vf(host);
+        self.causes.message();
+        if kept {
+            host.vector_trigger(0);
+        }
     }
 
     /// The whole function, for whoever drives it next.

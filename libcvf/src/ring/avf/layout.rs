@@ -115,10 +115,13 @@ pub(super) mod rx {
     pub const DD: u64 = 1;
     pub const EOF: u64 = 2;
     pub const L2TAG1P: u64 = 4;
+    /// IP header and transport were looked at.
     pub const L3L4P: u64 = 8;
     pub const FLTSTAT: Field = Field::new(12, 13);
     /// The hash is one.
     pub const FLTSTAT_RSS_HASH: u64 = 3;
+    /// The checksum of IPv4's header is wrong.
+    pub const IPE: u64 = 1 << 22;
     pub const PTYPE: Field = Field::new(30, 37);
     pub const LENGTH: Field = Field::new(38, 51);
 }

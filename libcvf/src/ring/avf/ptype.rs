@@ -1,7 +1,7 @@
 //! What a receiver is told of a frame's headers in one number. Drivers look at checksum and hash only where it fits.
 
 use super::layout::rx;
-use crate::offload::{Csum, FrameHash, FrameMeta, Headers, Network, Transport};
+use crate::offload::{Checksum, Csum, FrameHash, FrameMeta, Headers, Network, Transport};
 
 /// A frame of which nothing is said but that it is one.
 pub(super) const L2: u8 = 1;
@@ -21,8 +21,7 @@ pub(super) fn said(meta: &FrameMeta, head: &[u8], total: usize) -> u64 {
     if meta.csum == Csum::Valid
         && let Ok(headers) = Headers::parse(head, total)
     {
-        let checked = if is_checked(&headers) { rx::L3L4P } else { 0 };
-        return rx::PTYPE.put(of(&headers).into()) | checked | hashed(meta.hash);
+        return rx::PTYPE.put(of(&headers).into()) | verdict(&headers, head) | hashed(meta.hash);
     }
     by_hash(meta.hash)
 }
@@ -68,6 +67,22 @@ pub(super) fn of(headers: &Headers) -> u8 {
         (.., 1) if base == IPV4 => ICMP,
         (.., 58) if base == IPV6 => ICMP,
         _ => OTHER,
+    }
+}
+
+/// What is said of the checksums of a frame whose transport's is right. It says that of IPv4's header, too, and nobody
+/// has looked at that.
+fn verdict(headers: &Headers, head: &[u8]) -> u64 {
+    if !is_checked(headers) {
+        return 0;
+    }
+    let header = usize::from(headers.l3_offset)..usize::from(headers.l4_offset);
+    let mut sum = Checksum::new();
+    sum.add(head.get(header).unwrap_or_default());
+    if headers.network == Network::V4 && !sum.verify() {
+        rx::L3L4P | rx::IPE
+    } else {
+        rx::L3L4P
     }
 }
 

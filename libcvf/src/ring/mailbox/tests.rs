@@ -273,7 +273,7 @@ fn a_buffer_that_does_not_do_is_given_back_with_an_error() {
 }
 
 #[test]
-fn a_queue_that_is_taken_away_keeps_its_head_until_it_is_placed() {
+fn a_queue_keeps_its_head_wherever_it_is() {
     let mut d = Driver::new();
     d.send(0, 2, b"");
     d.buffer(0, 64);
@@ -295,8 +295,15 @@ fn a_queue_that_is_taken_away_keeps_its_head_until_it_is_placed() {
     };
     d.mailbox.place_send(Some(place));
     d.mailbox.place_receive(Some(place));
-    assert_eq!(d.head(MailboxSide::Send), 0);
-    assert_eq!(d.head(MailboxSide::Receive), 0);
+    assert_eq!(d.head(MailboxSide::Send), 1);
+    assert_eq!(d.head(MailboxSide::Receive), 1);
+    d.mailbox.set_head(MailboxSide::Send, 3);
+    d.mailbox.set_head(MailboxSide::Receive, 4);
+    let heads = [MailboxSide::Send, MailboxSide::Receive].map(|side| d.head(side));
+    assert_eq!(heads, [3, 0], "beyond the queue");
+    d.mailbox
+        .place_send(Some(MailboxPlace { size: 3, ..place }));
+    assert_eq!(d.head(MailboxSide::Send), 0, "of a smaller one");
 }
 
 #[test]
@@ -320,7 +327,7 @@ proptest! {
         image in proptest::collection::vec(any::<u8>(), 64 * 32),
         sizes in (1u16..70, 1u16..70),
         bases in (0u64..RAM + 64, prop_oneof![0u64..RAM, any::<u64>()]),
-        calls in proptest::collection::vec((0u8..4, any::<u16>()), 0..40),
+        calls in proptest::collection::vec((0u8..5, any::<u16>()), 0..40),
     ) {
         let mut d = Driver::new();
         d.write(SEND, &image);
@@ -330,6 +337,11 @@ proptest! {
         d.mailbox.place_receive(Some(MailboxPlace { size: sizes.1, base: base(bases.1, RECEIVE) }));
         for (what, tail) in calls {
             let tail = if what < 2 { tail % sizes.0.max(sizes.1) } else { tail };
+            if what == 4 {
+                d.mailbox.set_head(MailboxSide::Send, tail);
+                d.mailbox.set_head(MailboxSide::Receive, tail);
+                continue;
+            }
             if what % 2 == 0 {
                 if let Ok(Some(message)) = d.take(tail) {
                     prop_assert!(message.bytes.len() <= MAX_MAILBOX_MESSAGE);

@@ -217,6 +217,10 @@ impl Host for Around<'_> {
         self.mailbox.place(which, place);
     }
 
+    fn set_mailbox_head(&mut self, which: MailboxSide, head: u16) {
+        self.mailbox.set_head(which, head);
+    }
+
     fn mailbox_tail(&mut self, which: MailboxSide, tail: u16) {
         self.tails[nth(which)] = tail;
     }

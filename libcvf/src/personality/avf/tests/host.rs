@@ -36,6 +36,8 @@ pub struct FakeHost {
     pub rings: BTreeMap<u16, AvfRing>,
     pub vectors: u16,
     pub armed: BTreeSet<u16>,
+    /// Vectors whose interrupts wait until they are enabled.
+    pub kept: BTreeSet<u16>,
     pub started: bool,
     /// Queues whose rings are refused.
     pub unplaceable: Vec<u16>,
@@ -188,7 +190,6 @@ impl Host for FakeHost {
     fn mailbox(&mut self, which: MailboxSide, place: Option<MailboxPlace>) {
         if let Some(place) = place {
             assert!((1..1024).contains(&place.size));
-            self.heads[nth(which)] = 0;
         }
         assert!(
             place.is_some() || self.placed[nth(which)].is_some(),
@@ -196,6 +197,15 @@ impl Host for FakeHost {
         );
         self.placed[nth(which)] = place;
         self.calls.push(Call::Mailbox(which, place));
+    }
+
+    fn set_mailbox_head(&mut self, which: MailboxSide, head: u16) {
+        assert!(head < 1024);
+        self.heads[nth(which)] = head;
+    }
+
+    fn keeps_interrupt(&self, vector: u16) -> bool {
+        self.kept.contains(&vector)
     }
 
     fn mailbox_tail(&mut self, which: MailboxSide, tail: u16) {

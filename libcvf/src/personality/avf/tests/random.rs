@@ -7,6 +7,7 @@ use super::super::ops::Op;
 use super::driver::*;
 use super::host::denied;
 use crate::control::{ControlReply, MacAddr};
+use crate::limits::MIN_MTU;
 use crate::personality::{DriverState, Given, Personality};
 
 #[derive(Clone, Debug)]
@@ -92,7 +93,8 @@ fn good() -> Vec<(u32, Vec<u8>)> {
 
 fn given() -> impl Strategy<Value = Given> {
     let mac = prop_oneof![Just(MAC), Just(MacAddr([0x52, 0x54, 0, 2, 2, 2]))];
-    (mac, any::<u16>(), 0u16..5, any::<u64>()).prop_map(|(mac, mtu, pairs, features)| Given {
+    // Who gives it has seen to it that it can be.
+    (mac, MIN_MTU..=u16::MAX, 0u16..5, any::<u64>()).prop_map(|(mac, mtu, pairs, features)| Given {
         mac,
         mtu,
         pairs,

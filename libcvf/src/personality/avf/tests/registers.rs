@@ -78,21 +78,28 @@ fn a_queue_is_placed_anew_whenever_its_place_changes() {
     assert_eq!(d.read(q.tail), 5);
     d.host.heads[0] = 5;
     assert_eq!(d.read(q.head), 5);
+    // Another length, and off and on again: it goes on where it was.
+    d.write(q.len, 1 << 31 | 16);
+    d.write(q.len, 0);
+    d.write(q.len, 1 << 31 | 32);
+    assert_eq!((d.read(q.head), d.read(q.tail)), (5, 5));
+    d.host.take();
     // As it is shut down: nothing is taken twice.
     d.write(q.head, 0);
+    assert_eq!(d.read(q.head), 0);
     d.write(q.tail, 0);
     d.write(q.len, 0);
     assert_eq!(
         d.host.take(),
         [
-            place(32, 0x2_0000_1000),
             Call::MailboxTail(MailboxSide::Send, 0),
             Call::Mailbox(MailboxSide::Send, None)
         ]
     );
     d.write(q.tail, 7);
-    d.write(q.head, 3);
+    d.write(q.head, 0xffff_fc03);
     assert_eq!(d.host.take(), [], "nothing is there");
+    assert_eq!(d.read(q.head), 3);
     d.write(q.len, 1 << 31 | 8);
     assert_eq!(
         d.host.take(),

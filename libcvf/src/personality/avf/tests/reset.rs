@@ -129,6 +129,37 @@ fn a_reset_of_the_pci_function_forgets_all() {
     }
 }
 
+/// Its driver may find the last message behind a reset, and does not have to say that the next begins at 0.
+#[test]
+fn a_mailbox_begins_anew_behind_a_reset() {
+    let mut d = Driver::running(1);
+    d.host.heads = [7, 9];
+    d.send(op::RESET_VF, []);
+    assert_eq!((d.read(reg::ATQ.head), d.read(reg::ARQ.head)), (7, 9));
+    d.write(reg::ATQ.len, 32 | 1 << 31);
+    d.write(reg::ARQ.head, 4);
+    d.write(reg::ARQ.len, 32 | 1 << 31);
+    assert_eq!((d.read(reg::ATQ.head), d.read(reg::ARQ.head)), (0, 4));
+}
+
+/// A driver that is at work on the last interrupt has enabled none: that of "there will be a reset" waits through it.
+#[test]
+fn an_interrupt_that_was_kept_is_not_lost_with_a_reset() {
+    for kept in [false, true] {
+        let mut d = busy();
+        if kept {
+            d.host.kept.insert(0);
+        }
+        d.device.ask_anew(&mut d.host, MAC);
+        let mut calls = reset_calls();
+        if kept {
+            calls.push(Call::VectorTrigger(0));
+        }
+        assert_eq!(d.host.take(), calls);
+        assert_ne!(d.read(reg::ICR0) & 1 << 30, 0, "and its cause");
+    }
+}
+
 #[test]
 fn an_address_that_the_driver_set_outlives_its_resets() {
     let mut d = Driver::running(1);

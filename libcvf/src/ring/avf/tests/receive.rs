@@ -300,6 +300,34 @@ fn what_is_known_is_told() {
     }
 }
 
+/// "The checksum is right" covers that of IPv4's header, at which nobody has looked when it is said: it is said of TCP's.
+#[test]
+fn a_wrong_checksum_of_ip_is_told_beside_a_right_one_of_tcp() {
+    let spec = Spec {
+        payload: vec![1; 60],
+        ..Spec::default()
+    };
+    let right = spec.build(false).bytes;
+    let mut wrong = right.clone();
+    // Time to live.
+    wrong[22] -= 1;
+    let meta = FrameMeta {
+        csum: Csum::Valid,
+        ..FrameMeta::default()
+    };
+    for (bytes, errors) in [(right, 0), (wrong, 1 << 3)] {
+        let mut driver = Driver::receive(64, 2048);
+        let regions = driver.memory.load().clone();
+        let mut ring = AvfReceive::new(&driver.ring, &regions).unwrap();
+        driver.post(1);
+        let tail = Payload::from(&[][..]);
+        assert_eq!(ring.push(&regions, &meta, &bytes, tail), Ok(Pushed::Done));
+        ring.publish(&regions).unwrap();
+        let second = driver.word(0, 1);
+        assert_eq!((second >> 19 & 0xff, second >> 3 & 1), (errors, 1));
+    }
+}
+
 /// A hash without more says what it was made of: a driver takes it only with a type that fits.
 #[test]
 fn a_hash_names_the_type() {
