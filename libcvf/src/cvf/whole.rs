@@ -432,6 +432,12 @@ impl Cvf {
         Misbehaviour::of(&self.device.port)
     }
 
+    /// Has a driver start anew whose device was stopped, if its kind of device can: as if that had reset it, so that it may take
+    /// as long as a reset. True if it will.
+    pub fn restart(&self) -> bool {
+        self.act(|personality, host| self.device.port.stopped() && personality.restart(host))
+    }
+
     /// Has whatever is counted there raise this from here on; the first that is given stays.
     pub fn raises(&self, alarm: &Arc<Alarm>) {
         self.device.port.raises(alarm);

@@ -196,6 +196,7 @@ const fn word(reaction: Reaction) -> &'static str {
     match reaction {
         Reaction::Count => "count",
         Reaction::Audit => "audit",
+        Reaction::ResetDevice => "reset-device",
         Reaction::StopDevice => "stop-device",
         Reaction::Disconnect => "disconnect",
     }
@@ -314,7 +315,21 @@ impl Conduct {
         }
         match reaction {
             Reaction::Count | Reaction::Audit => {}
-            // The data plane did it, and the driver may have reset it since.
+            // The data plane has stopped it, and the driver may have reset it since. Waits for workers.
+            Reaction::ResetDevice => {
+                let restart = move || {
+                    if cvf.restart() {
+                        let (device, uuid) =
+                            (cvf.spec().name.as_str(), Uuid::from_bytes(cvf.spec().uuid));
+                        tracing::info!(target: "audit", device, %uuid, what, "the device was reset");
+                    }
+                };
+                match tokio::runtime::Handle::try_current() {
+                    Ok(runtime) => drop(runtime.spawn_blocking(restart)),
+                    Err(_) => restart(),
+                }
+            }
+            // As above.
             Reaction::StopDevice if offence == Offence::MalformedRing => {}
             Reaction::StopDevice => {
                 if first {

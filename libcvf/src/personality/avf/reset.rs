@@ -136,6 +136,16 @@ impl State {
         true
     }
 
+    /// As PFs reset functions whose drivers do what they must not, where they are told to.
+    pub(super) fn restart(&mut self, host: &mut dyn Host) -> bool {
+        let driven = self.granted != 0;
+        if driven {
+            host.resets_itself();
+            self.reset_by_device(host);
+        }
+        driven
+    }
+
     /// What its driver was allowed was taken back, and its address is this one now: it has to ask anew.
     pub(super) fn ask_anew(&mut self, host: &mut dyn Host, mac: MacAddr) {
         self.mac = mac;
