@@ -6,8 +6,8 @@ use super::sliced::no_faults;
 use super::{Suite, Test};
 use crate::daemon::Device;
 use crate::nested::limits::{GUEST_TOOL, GUESTS};
-use crate::netns::Netns;
 use crate::nested::{Inner, Mdevd, Model, Outer, Outside, Physical, Plug};
+use crate::netns::Netns;
 use crate::{traffic, ui};
 use anyhow::{Context, Result, ensure};
 
@@ -182,7 +182,9 @@ fn full_in(
 /// The interface outside at which all guests are met: that of the only function, or a switch behind those of several.
 fn meeting_place(netns: &Netns, physical: &[Physical]) -> Result<String> {
     let outside = physical.iter().map(|one| one.outside.as_deref());
-    let outside: Vec<&str> = outside.collect::<Option<_>>().context("interfaces outside")?;
+    let outside: Vec<&str> = outside
+        .collect::<Option<_>>()
+        .context("interfaces outside")?;
     if let [only] = outside[..] {
         return Ok(only.to_owned());
     }

@@ -163,8 +163,7 @@ fn igb_avf(suite: &Suite) -> Result<()> {
                 ..run
             };
             let driven = Driven::Avf(&device.socket);
-            let crossing =
-                Crossing::of(&outer, &mut one.wire, driven, &run, &Exchange::new(&run))?;
+            let crossing = Crossing::of(&outer, &mut one.wire, driven, &run, &Exchange::new(&run))?;
             let perfect = crossing.must_be_perfect(&run);
             perfect.map_err(|error| daemon.explain("frames of an adaptive function", &error))?;
             let (rate, messages) = (crossing.inside.frames_per_second, crossing.inside.messages);

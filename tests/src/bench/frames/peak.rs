@@ -33,7 +33,11 @@ const AVF: [(Peer, &str, Peer); 4] = [
         "avf-virtio-trapped",
         Peer::MdevdTrapped,
     ),
-    (Peer::AvfVirtioMapped, "avf-virtio-mapped", Peer::MdevdMapped),
+    (
+        Peer::AvfVirtioMapped,
+        "avf-virtio-mapped",
+        Peer::MdevdMapped,
+    ),
 ];
 /// What they are compared by, and the least ratio.
 const AVF_WORK: [&str; 2] = ["64B-both-ways", "1518B-both-ways"];
