@@ -1,20 +1,39 @@
 //! Everything a run of the lab needs, prepared once: QEMU, kernel, image, directory for logs.
 
-use crate::fetch::{self, Tree};
-use crate::vm::{Accel, Vm, VmConfig};
+use crate::fetch::{self, Kernel, Tree};
+use crate::vm::{Accel, GuestKernel, Vm, VmConfig};
 use crate::{artifacts, cleanup, host, image, limits, process, ui};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
+
+/// What a guest boots.
+pub struct Boot {
+    /// Its kernel.
+    pub kernel: Kernel,
+    /// Its initial RAM disk, with that kernel's modules.
+    pub image: PathBuf,
+}
+
+impl Boot {
+    fn prepare(tree: &Tree, kernel: Kernel, agent: &Path, image: PathBuf) -> Result<Self> {
+        image::build(tree, &kernel, agent, &image)?;
+        Ok(Boot { kernel, image })
+    }
+}
 
 /// A prepared lab. Its run directory is removed when it is dropped, and on Ctrl-C.
 pub struct Lab {
     tree: Tree,
     host_qemu: Option<PathBuf>,
     accel: Accel,
-    image: PathBuf,
+    agent: PathBuf,
+    newest: Boot,
+    /// Made when first asked for.
+    stable: OnceLock<Boot>,
     dir: PathBuf,
     logs: AtomicU32,
     _remove: cleanup::Guard,
@@ -29,13 +48,15 @@ impl Lab {
         let tree = fetch::ensure()?;
         let agent = artifacts::guest_agent()?;
         let (dir, remove) = run_dir()?;
-        let image = dir.join("image.cpio");
-        image::build(&tree, &agent, &image)?;
+        let kernel = tree.kernel().clone();
+        let newest = Boot::prepare(&tree, kernel, &agent, dir.join("image.cpio"))?;
         let mut lab = Lab {
             tree,
             host_qemu: host_qemu(),
             accel: Accel::Tcg,
-            image,
+            agent,
+            newest,
+            stable: OnceLock::new(),
             dir,
             logs: AtomicU32::new(0),
             _remove: remove,
@@ -47,7 +68,7 @@ impl Lab {
         };
         ui::say(&format!(
             "    guests: kernel {} under {which}",
-            lab.tree.kernel_release()
+            lab.newest.kernel.release()
         ));
         Ok(lab)
     }
@@ -64,10 +85,32 @@ impl Lab {
         self.accel
     }
 
-    /// The guest's initial RAM disk.
+    /// The initial RAM disk of guests with the newest kernel.
     #[must_use]
     pub fn image(&self) -> &Path {
-        &self.image
+        &self.newest.image
+    }
+
+    /// What a guest with this kernel boots; fetched and made when first asked for.
+    ///
+    /// # Errors
+    /// If it cannot be had.
+    pub fn boot(&self, which: GuestKernel) -> Result<&Boot> {
+        match which {
+            GuestKernel::Newest => Ok(&self.newest),
+            GuestKernel::Stable => {
+                if self.stable.get().is_none() {
+                    let kernel = fetch::stable_kernel()?;
+                    let image = self.dir.join("stable.cpio");
+                    let boot = Boot::prepare(&self.tree, kernel, &self.agent, image)?;
+                    ui::say(&format!("    guests: kernel {}", boot.kernel.release()));
+                    let _ = self.stable.set(boot);
+                }
+                self.stable
+                    .get()
+                    .context("the stable kernel was made ready")
+            }
+        }
     }
 
     /// This run's own directory; short enough for socket paths below it.
@@ -104,7 +147,7 @@ impl Lab {
             return Ok(Accel::Tcg);
         }
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let key = format!("{} {}", boot.trim(), self.tree.kernel_release());
+        let key = format!("{} {}", boot.trim(), self.newest.kernel.release());
         let record = host::cache_dir()?.join("kvm-probe");
         let known = std::fs::read_to_string(&record).unwrap_or_default();
         if let Some(answer) = known.strip_prefix(&key) {

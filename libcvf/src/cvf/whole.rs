@@ -14,7 +14,7 @@ use super::policy::{PolicyError, PortPolicy};
 use super::regions::{CONFIG, RegionInfo};
 use super::spec::CvfSpec;
 use super::stats::{CvfStats, Misbehaviour};
-use crate::dataplane::{LineKind, Quiescing, Tap, TapError, Wanted};
+use crate::dataplane::{Alarm, LineKind, Quiescing, Tap, TapError, Wanted};
 use crate::limits::{MAILBOX_TURN, MAX_MAILBOX_QUEUE, QUIESCE_DEADLINE};
 use crate::mem::{MapError, MapRequest, fault_count};
 use crate::pci::AccessError;
@@ -430,6 +430,17 @@ impl Cvf {
     /// How many of its guest's frames claimed or were what they must not: a few numbers, to be asked for often.
     pub fn misbehaviour(&self) -> Misbehaviour {
         Misbehaviour::of(&self.device.port)
+    }
+
+    /// Has a driver start anew whose device was stopped, if its kind of device can: as if that had reset it, so that it may take
+    /// as long as a reset. True if it will.
+    pub fn restart(&self) -> bool {
+        self.act(|personality, host| self.device.port.stopped() && personality.restart(host))
+    }
+
+    /// Has whatever is counted there raise this from here on; the first that is given stays.
+    pub fn raises(&self, alarm: &Arc<Alarm>) {
+        self.device.port.raises(alarm);
     }
 
     /// Has what its guest sends and receives copied from the next burst on, until [`Self::untap`].

@@ -1,5 +1,8 @@
 //! Counters, incremented where the frame is handled.
 
+use std::sync::{Arc, OnceLock};
+
+use super::alarm::Alarm;
 use crate::control::QueueReport;
 use crate::offload::{Csum, FrameMeta, Gso, PackedMac};
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -38,6 +41,11 @@ macro_rules! drops {
         impl Drop {
             /// Every reason, in the order of their counters.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// A sender does what no driver of good will does.
+            pub const fn is_offence(self) -> bool {
+                matches!(self, Self::Malformed | Self::BadOffload | Self::Spoofed | Self::Vlan)
+            }
 
             /// The reason's name, as operators and metrics see it.
             pub const fn name(self) -> &'static str {
@@ -110,16 +118,27 @@ pub struct QueueCounters {
     /// Interrupts sent.
     pub interrupts: Counter,
     drops: [Counter; Drop::ALL.len()],
+    alarm: OnceLock<Arc<Alarm>>,
 }
 
 impl QueueCounters {
     pub(crate) fn drop(&self, reason: Drop) {
-        self.drops[reason as usize].add_shared(1);
+        self.drop_many(reason, 1);
     }
 
     /// As [`Self::drop`], for `count` frames.
     pub(super) fn drop_many(&self, reason: Drop, count: u64) {
         self.drops[reason as usize].add_shared(count);
+        if reason.is_offence()
+            && let Some(alarm) = self.alarm.get()
+        {
+            alarm.raise();
+        }
+    }
+
+    /// Has offences raise this from here on; the first that is given stays.
+    pub(super) fn raises(&self, alarm: &Arc<Alarm>) {
+        let _ = self.alarm.set(Arc::clone(alarm));
     }
 
     /// What a driver is told of all this.

@@ -6,6 +6,7 @@
 //! of a frame allocates, logs, locks globally or makes a system call, except the write into an
 //! uplink, which is one.
 
+mod alarm;
 mod balance;
 mod bucket;
 mod claim;
@@ -43,6 +44,7 @@ mod watch;
 mod wishes;
 mod worker;
 
+pub use alarm::Alarm;
 pub use coalesce::Held;
 pub use counters::{Counter, Drop, QueueCounters};
 pub use fabric::{Endpoint, Fabric, Uplink};

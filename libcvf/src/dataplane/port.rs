@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::alarm::Alarm;
 use super::counters::{Counter, QueueCounters};
 use super::group::{Membership, RateGroup};
 use super::interrupts::Interrupts;
@@ -61,6 +62,7 @@ pub struct Port {
     away: AtomicBool,
     fault: Mutex<Option<String>>,
     torn: AtomicU64,
+    alarm: OnceLock<Arc<Alarm>>,
     /// Who it is, in the log; unset where nobody asks.
     pub identity: OnceLock<Identity>,
     /// Hardware queues of its own, by queue pair.
@@ -100,6 +102,7 @@ impl Port {
             away: AtomicBool::new(false),
             fault: Mutex::new(None),
             torn: AtomicU64::new(0),
+            alarm: OnceLock::new(),
             identity: OnceLock::new(),
             lanes: Box::default(),
             pinned: Pinned::default(),
@@ -417,7 +420,18 @@ impl Port {
     /// The same because of a ring or descriptor that cannot be, which is counted.
     pub fn stop_for_ring(&self, reason: String) {
         self.torn.fetch_add(1, Ordering::Relaxed);
+        if let Some(alarm) = self.alarm.get() {
+            alarm.raise();
+        }
         self.stop(reason);
+    }
+
+    /// Has whatever its guest does wrong raise this from here on; the first that is given stays.
+    pub fn raises(&self, alarm: &Arc<Alarm>) {
+        let _ = self.alarm.set(Arc::clone(alarm));
+        self.transmit
+            .iter()
+            .for_each(|queue| queue.counters.raises(alarm));
     }
 
     /// How often it was stopped for that.

@@ -152,7 +152,7 @@ impl<const WORDS: usize> DescriptorView<'_, WORDS> {
         let find = |index| {
             let len = plain(self.load(index, 1))?;
             let at = cursor.whole(self.load(index, 0), len)?;
-            prefetch::two_to_read(at as *const u8);
+            prefetch::start_to_read(at as *const u8, len);
             Some((at, len))
         };
         // SAFETY: the cursor's regions are mapped for `'m`, and it was made to read.

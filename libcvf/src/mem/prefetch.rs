@@ -37,6 +37,15 @@ pub(super) fn two_to_read(at: *const u8) {
     to_read(at.wrapping_add(LINE));
 }
 
+/// [`to_read`] for the first two lines of `len` bytes at `at`, or for the only one.
+#[inline(always)]
+pub(super) fn start_to_read(at: *const u8, len: u32) {
+    to_read(at);
+    if at as usize % LINE + len as usize > LINE {
+        to_read(at.wrapping_add(LINE));
+    }
+}
+
 /// [`to_write`] for two lines, the one at `at` and the next.
 #[inline(always)]
 pub(super) fn two_to_write(at: *const u8) {

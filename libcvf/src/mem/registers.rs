@@ -1,12 +1,12 @@
 //! Registers that a client maps: memory that both sides write.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use vm_memory::FileOffset;
 use vm_memory::mmap::{MmapRegion, MmapRegionError};
-use vm_memory::{Bytes, FileOffset, VolatileMemory};
 
 /// A file of zeros that nobody can make longer or shorter, for a client to map.
 ///
@@ -22,7 +22,7 @@ pub fn sealed_file(len: u64) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-/// Registers of 32 bits in a file that a client may map, all zero at first. What is in them is whatever the client, or a
+/// Registers of 32 bits, little-endian, in a file that a client may map, all zero at first. What is in them is whatever the client, or a
 /// guest, wrote last. Any thread may access them; the file's length is fixed, so that no access faults.
 #[derive(Debug)]
 pub struct SharedRegisters {
@@ -62,15 +62,24 @@ impl SharedRegisters {
     /// this. Zero beyond the end.
     #[inline]
     pub fn load(&self, at: usize) -> u32 {
-        let memory = self.region.as_volatile_slice();
-        memory.load(at, Ordering::Acquire).unwrap_or_default()
+        self.register(at)
+            .map_or(0, |register| u32::from_le(register.load(Ordering::Acquire)))
     }
 
     /// Sets it, behind whatever was written before. Nothing beyond the end.
     #[inline]
     pub fn store(&self, at: usize, value: u32) {
-        let memory = self.region.as_volatile_slice();
-        let _ = memory.store(value, at, Ordering::Release);
+        if let Some(register) = self.register(at) {
+            register.store(value.to_le(), Ordering::Release);
+        }
+    }
+
+    #[inline]
+    fn register(&self, at: usize) -> Option<&AtomicU32> {
+        let fits = at < self.region.size() && self.region.size() - at >= 4 && at.is_multiple_of(4);
+        // SAFETY: inside the mapping, which lives as long as `self` and whose file cannot be cut short, and aligned
+        // as its start is; atomics may be shared with a writer outside of this process.
+        fits.then(|| unsafe { AtomicU32::from_ptr(self.region.as_ptr().add(at).cast()) })
     }
 }
 
@@ -87,8 +96,8 @@ mod tests {
         client
             .write_all_at(&7u32.to_le_bytes(), 4096)
             .expect("write");
-        assert_eq!(registers.load(4096), u32::from_le_bytes([7, 0, 0, 0]));
-        registers.store(4, u32::from_le_bytes([9, 0, 0, 1]));
+        assert_eq!(registers.load(4096), 7);
+        registers.store(4, 0x0100_0009);
         let mut bytes = [0; 4];
         client.read_exact_at(&mut bytes, 4).expect("read");
         assert_eq!(bytes, [9, 0, 0, 1]);
@@ -97,8 +106,8 @@ mod tests {
         }
         registers.store(8192, 1);
         assert_eq!(
-            (registers.load(8192), registers.load(usize::MAX - 3)),
-            (0, 0)
+            [8192, 8190, 4098, usize::MAX - 3].map(|at| registers.load(at)),
+            [0; 4]
         );
     }
 }

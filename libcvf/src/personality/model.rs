@@ -261,6 +261,12 @@ pub trait Personality: Send {
         let _ = (host, mac);
     }
 
+    /// The device was stopped for what its driver did. Makes a driver that can be made to start anew do so; true if it will.
+    fn restart(&mut self, host: &mut dyn Host) -> bool {
+        let _ = host;
+        false
+    }
+
     /// Asks the driver to announce its addresses to the network. True if the driver will be asked:
     /// it runs and agreed to be.
     fn announce(&mut self, host: &mut dyn Host) -> bool;

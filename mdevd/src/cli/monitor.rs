@@ -179,6 +179,7 @@ fn denied(event: &Json) -> String {
         _ => String::new(),
     };
     let then = match event["reaction"].as_str() {
+        Some("reset-device") => "; the device is reset, if its kind can be",
         Some("stop-device") => "; the device is stopped",
         Some("disconnect") => "; its client is cut off",
         _ => "",

@@ -7,7 +7,7 @@ use policies::Profile;
 
 use super::gate::DeviceGate;
 use super::policy::port_policy;
-use crate::engine::Definition;
+use crate::engine::{Definition, Personality};
 
 /// Goes from one definition to another under a profile; `carrier` is that of its PF. Says what the guest loses by it or has to do.
 ///
@@ -21,6 +21,7 @@ pub(super) fn change(
     (group, carrier): (Option<GroupRate>, bool),
 ) -> Result<Vec<String>, ChangeError> {
     let before = cvf.policy();
+    let told = is_told(cvf);
     let policy = PortPolicy {
         group,
         ..port_policy(to, profile)
@@ -47,13 +48,44 @@ pub(super) fn change(
     }
     cvf.set_link(to.link.shown(carrier));
     gate.replace(profile, to.given());
-    let mut notes = notes(cvf, from, to);
+    let mut notes = match to.personality {
+        Personality::VirtioNet => notes(cvf, from, to),
+        Personality::Avf => Vec::new(),
+    };
     let lost = cvf.reconsider();
+    if to.personality == Personality::Avf && told && !is_told(cvf) {
+        notes.push(after_reset(from, to));
+    }
     notes.extend(lost.into_iter().map(|denial| {
         let (name, reason) = (&to.name, denial.reason);
         format!("the guest of '{name}' lost what it had been allowed: {reason}")
     }));
     Ok(notes)
+}
+
+/// A driver knows what it may use, and would have to be told of something else.
+fn is_told(cvf: &Cvf) -> bool {
+    !cvf.health().feature_names.is_empty()
+}
+
+/// What a change led to that an adaptive virtual function was reset for.
+fn after_reset(from: &Definition, to: &Definition) -> String {
+    let reset = "the device has reset its function; the driver in the guest comes back by itself";
+    let now = pairs(to);
+    if now < pairs(from) {
+        format!(
+            "{reset}, with the queue pairs that it knows of, and frames come to {now} of them; it is told of no more than \
+             those when it starts anew"
+        )
+    } else {
+        reset.to_owned()
+    }
+}
+
+/// Queue pairs that the guest may use.
+fn pairs(definition: &Definition) -> u16 {
+    let limit = definition.tuning.queue_pairs;
+    limit.unwrap_or(definition.queue_pairs)
 }
 
 /// Address, VLAN and MTU. Each says whether it is so already.
@@ -84,10 +116,6 @@ fn notes(cvf: &Cvf, from: &Definition, to: &Definition) -> Vec<String> {
             pending.join(" ")
         ));
     }
-    let pairs = |definition: &Definition| {
-        let limit = definition.tuning.queue_pairs;
-        limit.unwrap_or(definition.queue_pairs)
-    };
     if pairs(from) != pairs(to) {
         notes.push(format!(
             "the driver in the guest is told of {} queue pairs when it starts anew; until then it may ask for as \

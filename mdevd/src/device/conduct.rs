@@ -7,10 +7,10 @@ use libcvf::control::Denial;
 use libcvf::cvf::Cvf;
 use parking_lot::Mutex;
 use policies::profile::{Offence, Rate, Reaction, Reactions};
-use tokio::sync::Notify;
 use uuid::Uuid;
 use vfio_user_server::Shutdown;
 
+use super::patrol::Wake;
 use crate::engine::{Events, Happening};
 use crate::limits::PATROL_PERIOD;
 
@@ -26,7 +26,7 @@ pub(super) struct Conduct {
     device: OnceLock<Weak<Cvf>>,
     client: Mutex<Option<Shutdown>>,
     /// Who tells what it was too early to tell.
-    teller: OnceLock<Arc<Notify>>,
+    teller: OnceLock<Arc<Wake>>,
 }
 
 /// Offences of one kind in the present window.
@@ -196,6 +196,7 @@ const fn word(reaction: Reaction) -> &'static str {
     match reaction {
         Reaction::Count => "count",
         Reaction::Audit => "audit",
+        Reaction::ResetDevice => "reset-device",
         Reaction::StopDevice => "stop-device",
         Reaction::Disconnect => "disconnect",
     }
@@ -224,7 +225,7 @@ impl Conduct {
     }
 
     /// Has `teller` woken where something is left to be told later.
-    pub(super) fn wakes(&self, teller: &Arc<Notify>) {
+    pub(super) fn wakes(&self, teller: &Arc<Wake>) {
         let _ = self.teller.set(teller.clone());
     }
 
@@ -309,12 +310,26 @@ impl Conduct {
             if self.has_untold()
                 && let Some(teller) = self.teller.get()
             {
-                teller.notify_one();
+                teller.later();
             }
         }
         match reaction {
             Reaction::Count | Reaction::Audit => {}
-            // The data plane did it, and the driver may have reset it since.
+            // The data plane has stopped it, and the driver may have reset it since. Waits for workers.
+            Reaction::ResetDevice => {
+                let restart = move || {
+                    if cvf.restart() {
+                        let (device, uuid) =
+                            (cvf.spec().name.as_str(), Uuid::from_bytes(cvf.spec().uuid));
+                        tracing::info!(target: "audit", device, %uuid, what, "the device was reset");
+                    }
+                };
+                match tokio::runtime::Handle::try_current() {
+                    Ok(runtime) => drop(runtime.spawn_blocking(restart)),
+                    Err(_) => restart(),
+                }
+            }
+            // As above.
             Reaction::StopDevice if offence == Offence::MalformedRing => {}
             Reaction::StopDevice => {
                 if first {

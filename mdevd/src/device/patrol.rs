@@ -1,7 +1,8 @@
-//! Looks at what guests' frames and rings were, once a second, for as long as anybody is connected.
+//! Looks at what guests' frames and rings were, once a second, when something was counted.
 //!
-//! The data plane drops and counts; it tells nobody. One task for all devices reads a few counters of each
-//! connected one and hands what has grown to the device's record ([`super::conduct`]). Where hardware works a
+//! The data plane drops and counts; it tells nobody but by an alarm that all devices share. One task looks at that
+//! once a second, for as long as anybody is connected, and where it was raised reads a few counters of each connected
+//! device, and hands what has grown to the device's record ([`super::conduct`]). Where hardware works a
 //! device's rings nothing grows: nobody is woken for it but to tell what its record was too early to tell.
 
 use std::collections::HashMap;
@@ -9,6 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use libcvf::cvf::{Cvf, Misbehaviour};
+use libcvf::dataplane::Alarm;
 use parking_lot::Mutex;
 use policies::profile::Offence;
 use tokio::runtime::Handle;
@@ -44,12 +46,28 @@ pub(super) struct Patrol(Arc<Beat>);
 #[derive(Default)]
 struct Beat {
     watched: Mutex<Watched>,
-    /// A device has come, has something to look at or to tell now, or none will come any more.
-    work: Arc<Notify>,
+    wake: Arc<Wake>,
 }
 
 impl Drop for Beat {
     fn drop(&mut self) {
+        self.wake.work.notify_one();
+    }
+}
+
+/// How the task is told to look.
+#[derive(Default)]
+pub(super) struct Wake {
+    /// Something was counted, or is left to be told.
+    alarm: Arc<Alarm>,
+    /// A device that counts has come, something is to be told now, or no device will come any more.
+    work: Notify,
+}
+
+impl Wake {
+    /// Something is left to be told later.
+    pub(super) fn later(&self) {
+        self.alarm.raise();
         self.work.notify_one();
     }
 }
@@ -57,7 +75,24 @@ impl Drop for Beat {
 #[derive(Default)]
 struct Watched {
     next: u64,
-    posts: HashMap<u64, Arc<Post>>,
+    seats: HashMap<u64, Seat>,
+    /// How many of them count.
+    counting: usize,
+}
+
+struct Seat {
+    post: Arc<Post>,
+    counts: bool,
+}
+
+impl Watched {
+    /// Takes up which devices count now.
+    fn recount(&mut self) {
+        for seat in self.seats.values_mut() {
+            seat.counts = seat.post.subject.counts();
+        }
+        self.counting = self.seats.values().filter(|seat| seat.counts).count();
+    }
 }
 
 /// One connected device.
@@ -77,33 +112,37 @@ impl Patrol {
     /// Starts the task.
     pub(super) fn start(runtime: &Handle) -> Self {
         let patrol = Self::default();
-        runtime.spawn(walk(Arc::downgrade(&patrol.0), patrol.0.work.clone()));
+        runtime.spawn(walk(Arc::downgrade(&patrol.0), patrol.0.wake.clone()));
         patrol
     }
 
     /// Watches a device from what it has counted so far.
     pub(super) fn watch(&self, cvf: &Arc<Cvf>, gate: &Arc<DeviceGate>) -> Watch {
+        cvf.raises(&self.0.wake.alarm);
         self.watch_subject(cvf.clone(), gate)
     }
 
-    /// A device may have something to look at that had nothing.
-    pub(super) fn wake(&self) {
-        self.0.work.notify_one();
+    /// Who works some device's rings is somebody else now.
+    pub(super) fn turned(&self) {
+        self.0.watched.lock().recount();
+        self.0.wake.work.notify_one();
     }
 
     fn watch_subject(&self, subject: Arc<dyn Subject>, gate: &Arc<DeviceGate>) -> Watch {
-        gate.conduct().wakes(&self.0.work);
-        let post = Post {
+        gate.conduct().wakes(&self.0.wake);
+        let counts = subject.counts();
+        let post = Arc::new(Post {
             seen: Mutex::new(subject.misbehaviour()),
             subject,
             gate: gate.clone(),
-        };
+        });
         let mut watched = self.0.watched.lock();
         let number = watched.next;
         watched.next += 1;
-        watched.posts.insert(number, Arc::new(post));
+        watched.counting += usize::from(counts);
+        watched.seats.insert(number, Seat { post, counts });
         drop(watched);
-        self.0.work.notify_one();
+        self.0.wake.work.notify_one();
         Watch {
             patrol: self.clone(),
             number,
@@ -114,25 +153,25 @@ impl Patrol {
 impl Watch {
     /// Who works the device's rings is somebody else now: looks once more at what was counted until then.
     pub(super) fn turned(&self) {
-        let post = self
-            .patrol
-            .0
-            .watched
-            .lock()
-            .posts
+        let watched = self.patrol.0.watched.lock();
+        let post = watched
+            .seats
             .get(&self.number)
-            .cloned();
+            .map(|seat| seat.post.clone());
+        drop(watched);
         if let Some(post) = post {
             post.look();
         }
-        self.patrol.0.work.notify_one();
+        self.patrol.turned();
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let post = self.patrol.0.watched.lock().posts.remove(&self.number);
-        if let Some(post) = post {
+        let mut watched = self.patrol.0.watched.lock();
+        if let Some(Seat { post, counts }) = watched.seats.remove(&self.number) {
+            watched.counting -= usize::from(counts);
+            drop(watched);
             post.look();
             post.gate.conduct().tell_all();
         }
@@ -140,11 +179,6 @@ impl Drop for Watch {
 }
 
 impl Post {
-    /// There is something to look at, or to tell.
-    fn is_due(&self) -> bool {
-        self.subject.counts() || self.gate.conduct().has_untold()
-    }
-
     /// Reports what has grown since the last look.
     fn look(&self) {
         let now = self.subject.misbehaviour();
@@ -160,30 +194,43 @@ impl Post {
     }
 }
 
-/// Walks while there is something to look at, else sleeps.
-async fn walk(beat: Weak<Beat>, work: Arc<Notify>) {
+/// Looks at the alarm while there is somebody who could raise it, else sleeps.
+async fn walk(beat: Weak<Beat>, wake: Arc<Wake>) {
     let mut clock = interval(PATROL_PERIOD);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let posts: Vec<Arc<Post>> = {
+        let (posts, counting) = {
             let Some(beat) = beat.upgrade() else { return };
             let watched = beat.watched.lock();
-            let due = watched.posts.values().filter(|post| post.is_due());
-            due.cloned().collect()
+            let all = || {
+                watched
+                    .seats
+                    .values()
+                    .map(|seat| seat.post.clone())
+                    .collect()
+            };
+            let posts: Vec<Arc<Post>> = wake.alarm.take().then(all).unwrap_or_default();
+            (posts, watched.counting > 0)
         };
-        if posts.is_empty() {
-            work.notified().await;
-            continue;
-        }
+        let mut untold = false;
         for batch in posts.chunks(PATROL_BATCH) {
             for post in batch {
+                let conduct = post.gate.conduct();
                 post.look();
-                post.gate.conduct().tell_rest(Instant::now());
+                conduct.tell_rest(Instant::now());
+                untold |= conduct.has_untold();
             }
             tokio::task::yield_now().await;
         }
         drop(posts);
-        clock.tick().await;
+        if untold {
+            wake.alarm.raise();
+        }
+        if counting || untold {
+            clock.tick().await;
+        } else {
+            wake.work.notified().await;
+        }
     }
 }
 

@@ -267,7 +267,7 @@ impl Device for ServedCvf {
             };
             refused(format!("{why}; {then}"))
         })?;
-        self.patrol.wake();
+        self.patrol.turned();
         Ok(true)
     }
 

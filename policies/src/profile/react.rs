@@ -25,6 +25,8 @@ pub enum Reaction {
     Count,
     /// And write an audit event.
     Audit,
+    /// And have its driver start anew, if its kind of device can.
+    ResetDevice,
     /// And stop the device until its driver resets it.
     StopDevice,
     /// And close the client's connection.
@@ -36,9 +38,10 @@ impl Reactions {
     pub fn to(&self, offence: Offence, nth: u32) -> Reaction {
         let many = nth > self.tolerated_per_minute;
         match offence {
-            Offence::MalformedRing => match self.malformed_ring {
-                RingReaction::StopDevice => Reaction::StopDevice,
-                RingReaction::Disconnect => Reaction::Disconnect,
+            Offence::MalformedRing => match (self.malformed_ring, many) {
+                (RingReaction::ResetDevice, false) => Reaction::ResetDevice,
+                (RingReaction::StopDevice | RingReaction::ResetDevice, _) => Reaction::StopDevice,
+                (RingReaction::Disconnect, _) => Reaction::Disconnect,
             },
             Offence::MalformedFrame => to_frame(self.malformed_frame, many),
             Offence::SpoofedFrame => to_frame(self.spoofed_frame, many),
@@ -99,5 +102,14 @@ mod tests {
             assert_eq!(reactions.to(offence, 3), within, "{offence:?}");
             assert_eq!(reactions.to(offence, 4), beyond, "{offence:?}");
         }
+        let resets = Reactions {
+            malformed_ring: RingReaction::ResetDevice,
+            ..reactions
+        };
+        let to = |nth| resets.to(Offence::MalformedRing, nth);
+        assert_eq!(
+            [3, 4].map(to),
+            [Reaction::ResetDevice, Reaction::StopDevice]
+        );
     }
 }

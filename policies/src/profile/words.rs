@@ -132,6 +132,8 @@ words! {
         /// The device stops and asks its driver for a reset.
         #[default]
         StopDevice = "stop-device",
+        /// And starts anew by itself, as far as its kind can and until there were too many.
+        ResetDevice = "reset-device",
         /// The client's connection is closed.
         Disconnect = "disconnect",
     }

@@ -301,7 +301,11 @@ fn reactions() -> impl Strategy<Value = Reactions> {
         RequestReaction::Disconnect,
     ];
     let request = || select(requests.clone());
-    let ring = select(vec![RingReaction::StopDevice, RingReaction::Disconnect]);
+    let ring = select(vec![
+        RingReaction::StopDevice,
+        RingReaction::ResetDevice,
+        RingReaction::Disconnect,
+    ]);
     (
         ring,
         frame(),

@@ -17,6 +17,7 @@ pub fn run(args: &ReceiveFrames) -> io::Result<ReceiveReport> {
     let mut tally = Tally::default();
     let mut corrupt = 0;
     let mut span: Option<(Instant, Instant)> = None;
+    let mut longest_gap = Duration::ZERO;
     let mut deadline = Instant::now() + Duration::from_secs_f64(args.seconds);
     while !tally.complete() && !sys::stopping() && Instant::now() < deadline {
         let lengths = match socket.receive(&mut buffers) {
@@ -31,7 +32,9 @@ pub fn run(args: &ReceiveFrames) -> io::Result<ReceiveReport> {
             match frame::read(&data[..length.min(data.len())], args.stream) {
                 Seen::Frame(number) => {
                     tally.frame(number);
-                    span = Some((span.map_or(now, |s| s.0), now));
+                    let (first, last) = span.unwrap_or((now, now));
+                    longest_gap = longest_gap.max(now - last);
+                    span = Some((first, now));
                 }
                 Seen::End(count) => {
                     if tally.announced().is_none() {
@@ -53,5 +56,6 @@ pub fn run(args: &ReceiveFrames) -> io::Result<ReceiveReport> {
         corrupt,
         socket_drops: socket.statistics()?.drops,
         seconds: span.map_or(0.0, |(first, last)| (last - first).as_secs_f64()),
+        longest_gap: longest_gap.as_secs_f64(),
     })
 }

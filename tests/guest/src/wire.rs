@@ -140,6 +140,9 @@ pub struct ReceiveReport {
     pub socket_drops: u64,
     /// Seconds from first to last frame.
     pub seconds: f64,
+    /// The longest that no frame came between two that did, in seconds.
+    #[serde(default)]
+    pub longest_gap: f64,
 }
 
 /// Arguments of `guest-agent stream-send` and `stream-receive`, given as one JSON value.

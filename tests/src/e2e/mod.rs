@@ -1,7 +1,8 @@
 //! End-to-end tests: each a named function over a prepared lab, one file a subject.
 //!
 //! Most share a [`Rig`]: one daemon and two guests with a device each, booted once because booting
-//! is what takes the time. A rig on which a test failed is thrown away.
+//! is what takes the time. A rig on which a test failed is thrown away. Tests of adaptive virtual functions share a
+//! [`Pair`] in the same way.
 
 mod avf;
 mod beside;
@@ -33,8 +34,10 @@ pub mod traffic;
 
 use crate::artifacts::{self, Programs};
 use crate::lab::Lab;
+use crate::vm::GuestKernel;
 use crate::{host, ui};
 use anyhow::{Context, Result, bail};
+use avf::Pair;
 use rig::Rig;
 use serde::Serialize;
 use std::fmt;
@@ -89,6 +92,15 @@ enum Body {
     Alone(fn(&Suite) -> Result<()>),
     /// On the shared rig, which it leaves as it found it.
     OnRig(fn(&Rig) -> Result<()>),
+    /// The same on two guests with adaptive virtual functions and this kernel.
+    OnPair(GuestKernel, fn(&Pair) -> Result<()>),
+}
+
+/// Machines that tests share, at most one of these: two cores.
+#[derive(Default)]
+struct Shared {
+    rig: Option<Rig>,
+    pair: Option<Pair>,
 }
 
 /// A named end-to-end test.
@@ -131,6 +143,20 @@ impl Test {
             about,
             nested: false,
             body: Body::OnRig(run),
+        }
+    }
+
+    const fn on_pair(
+        name: &'static str,
+        about: &'static str,
+        kernel: GuestKernel,
+        run: fn(&Pair) -> Result<()>,
+    ) -> Self {
+        Test {
+            name,
+            about,
+            nested: false,
+            body: Body::OnPair(kernel, run),
         }
     }
 }
@@ -236,17 +262,24 @@ pub fn run(only: &[String], nested: bool) -> Result<Report> {
     // Built now, so that no test waits for a compiler.
     suite.programs()?;
     let mut report = Report::default();
-    let mut rig: Option<Rig> = None;
+    let mut shared = Shared::default();
     for test in chosen {
         let start = Instant::now();
         ui::say(&format!("--- {}", test.name));
         let result = match test.body {
             Body::Alone(run) => {
-                // Two cores: what the shared machines do would be felt.
-                rig = None;
+                // What the shared machines do would be felt.
+                shared = Shared::default();
                 run(&suite)
             }
-            Body::OnRig(run) => on_rig(&suite, &mut rig, run),
+            Body::OnRig(run) => {
+                shared.pair = None;
+                on_rig(&suite, &mut shared.rig, run)
+            }
+            Body::OnPair(kernel, run) => {
+                shared.rig = None;
+                on_pair(&suite, &mut shared.pair, kernel, run)
+            }
         };
         note(&mut report, test.name, &result, start);
     }
@@ -261,6 +294,23 @@ fn on_rig(suite: &Suite, rig: &mut Option<Rig>, run: fn(&Rig) -> Result<()>) -> 
     let result = run(&ready).map_err(|error| ready.explain(error));
     if result.is_ok() {
         *rig = Some(ready);
+    }
+    result
+}
+
+fn on_pair(
+    suite: &Suite,
+    pair: &mut Option<Pair>,
+    kernel: GuestKernel,
+    run: fn(&Pair) -> Result<()>,
+) -> Result<()> {
+    let ready = match pair.take().filter(|ready| ready.kernel == kernel) {
+        Some(ready) => ready,
+        None => Pair::build(suite, kernel)?,
+    };
+    let result = ready.run(run);
+    if result.is_ok() {
+        *pair = Some(ready);
     }
     result
 }

@@ -10,9 +10,6 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The release that everything comes from, and the newer one that is preferred.
-const SUITES: [&str; 2] = ["trixie", "trixie-backports"];
-
 /// The package whose dependencies name the current kernel.
 const KERNEL: &str = "linux-image-amd64";
 
@@ -21,28 +18,23 @@ const KERNEL_PARTS: [&str; 3] = ["linux-image-", "linux-binary-", "linux-modules
 
 struct Apt {
     dir: PathBuf,
+    /// The release that is preferred.
+    newest: String,
 }
 
 /// Downloads what the recipe wants into `work`; the package files.
 pub fn download(work: &Path, recipe: &Recipe) -> Result<Vec<PathBuf>> {
     let mirror = mirror::find()?;
-    ui::say(&format!("    from {} ({})", mirror.uri, SUITES.join(", ")));
-    let apt = Apt::new(work, &mirror)?;
+    ui::say(&format!(
+        "    from {} ({})",
+        mirror.uri,
+        recipe.suites.join(", ")
+    ));
+    let apt = Apt::new(work, &mirror, recipe.suites)?;
     apt.run("read the package lists", &["update"], None)?;
-    let mut install = vec!["install", "--yes", "--download-only"];
-    install.extend(recipe.programs);
-    let mut plan = install.clone();
-    plan.push("--print-uris");
-    let total = apt
-        .run("plan the download", &plan, None)?
-        .lines()
-        .filter(|l| l.starts_with('\''))
-        .count();
-    apt.run(
-        "download the programs",
-        &install,
-        Some(Counter::new("packages", total)),
-    )?;
+    if !recipe.programs.is_empty() {
+        apt.programs(recipe.programs)?;
+    }
     if recipe.kernel {
         let kernel = apt.kernel_packages()?;
         let mut fetch = vec!["download"];
@@ -73,7 +65,7 @@ pub fn describe(packages: &[PathBuf]) -> String {
 }
 
 impl Apt {
-    fn new(work: &Path, mirror: &Mirror) -> Result<Self> {
+    fn new(work: &Path, mirror: &Mirror, suites: &[&str]) -> Result<Self> {
         let dir = work.join("apt");
         for sub in ["lists/partial", "archives/partial", "parts", "preferences"] {
             fs::create_dir_all(dir.join(sub))?;
@@ -85,8 +77,29 @@ impl Apt {
             .map(|k| format!("[signed-by={k}] "))
             .unwrap_or_default();
         let line = |suite: &str| format!("deb {key}{} {suite} main\n", mirror.uri);
-        fs::write(dir.join("sources.list"), SUITES.map(line).concat())?;
-        Ok(Apt { dir })
+        fs::write(
+            dir.join("sources.list"),
+            suites.iter().map(|suite| line(suite)).collect::<String>(),
+        )?;
+        let newest = suites.last().context("a recipe without a release")?;
+        let newest = (*newest).to_owned();
+        Ok(Apt { dir, newest })
+    }
+
+    /// Downloads programs with all they depend on.
+    fn programs(&self, programs: &[&str]) -> Result<()> {
+        let mut install = vec!["install", "--yes", "--download-only"];
+        install.extend(programs);
+        let mut plan = install.clone();
+        plan.push("--print-uris");
+        let total = self
+            .run("plan the download", &plan, None)?
+            .lines()
+            .filter(|l| l.starts_with('\''))
+            .count();
+        let counter = Counter::new("packages", total);
+        self.run("download the programs", &install, Some(counter))?;
+        Ok(())
     }
 
     fn command(&self, program: &str, args: &[&str]) -> Command {
@@ -106,9 +119,8 @@ impl Apt {
         for (option, sub) in places {
             command.arg("-o").arg(format!("{option}={}", here(sub)));
         }
-        let newest = SUITES[1];
         let choices = [
-            format!("APT::Default-Release={newest}"),
+            format!("APT::Default-Release={}", self.newest),
             "APT::Architecture=amd64".into(),
             "APT::Architectures::=amd64".into(),
             "APT::Install-Recommends=0".into(),

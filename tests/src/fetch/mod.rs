@@ -1,20 +1,25 @@
-//! QEMU, guest kernel and the guest's programs, and what hosts have (libvirt, systemd) for its tests: taken from Debian packages, kept in
+//! QEMU, guest kernels and the guest's programs, and what hosts have (libvirt, systemd) for its tests: taken from Debian packages, kept in
 //! the cache.
 //!
 //! Owns the cache's layout: one directory per recipe, put in place whole by a rename, made under a
 //! lock. Never touches the host's own package state.
 
 mod apt;
+pub mod kernel;
 mod mirror;
 pub mod tree;
 mod unpack;
 
 use crate::{host, ui};
 use anyhow::{Context, Result, bail};
+pub use kernel::Kernel;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 pub use tree::Tree;
+
+/// The release that everything comes from, and the newer one that is preferred.
+const SUITES: [&str; 2] = ["trixie", "trixie-backports"];
 
 /// What is fetched together.
 struct Recipe {
@@ -22,15 +27,18 @@ struct Recipe {
     name: &'static str,
     /// For the person who waits.
     what: &'static str,
+    /// Releases to take it from; the last is preferred.
+    suites: &'static [&'static str],
     /// Packages, which come with all they depend on.
     programs: &'static [&'static str],
-    /// With the guests' kernel.
+    /// With a kernel for guests.
     kernel: bool,
 }
 
 const GUESTS: Recipe = Recipe {
     name: "trixie-backports-3",
     what: "QEMU and guest kernel",
+    suites: &SUITES,
     programs: &[
         "qemu-system-x86",
         "busybox-static",
@@ -44,6 +52,7 @@ const GUESTS: Recipe = Recipe {
 const HOST: Recipe = Recipe {
     name: "trixie-backports-host-1",
     what: "libvirt and systemd",
+    suites: &SUITES,
     programs: &[
         "libvirt-daemon",
         "libvirt-daemon-driver-qemu",
@@ -55,6 +64,15 @@ const HOST: Recipe = Recipe {
         "iproute2",
     ],
     kernel: false,
+};
+
+/// The kernel of the release itself, whose drivers are those of most machines that run today.
+const STABLE: Recipe = Recipe {
+    name: "trixie-kernel-1",
+    what: "the stable kernel for guests",
+    suites: SUITES.split_at(1).0,
+    programs: &[],
+    kernel: true,
 };
 
 /// Written last into a tree; a tree without it is not complete.
@@ -73,6 +91,15 @@ pub fn ensure() -> Result<Tree> {
         tree.probe().context("what was fetched does not run")
     })?;
     Tree::open(&home)
+}
+
+/// The stable kernel for guests, fetched if the cache lacks it.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn stable_kernel() -> Result<Kernel> {
+    let home = place(&STABLE, |made| Kernel::in_tree(&made.join(TREE)).map(drop))?;
+    Kernel::in_tree(&home.join(TREE))
 }
 
 /// Root of a tree with what hosts have, libvirt, systemd and Python, fetched if the cache lacks it. Its programs

@@ -1,8 +1,8 @@
 //! An unpacked tree of Debian packages, and how its programs are run from where they lie.
 
+use super::Kernel;
 use crate::process::{self, Surroundings};
 use anyhow::{Context, Result, bail};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,7 +16,7 @@ const FIRMWARE: [&str; 3] = ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipx
 #[derive(Clone, Debug)]
 pub struct Tree {
     root: PathBuf,
-    kernel: String,
+    kernel: Kernel,
 }
 
 impl Tree {
@@ -26,20 +26,8 @@ impl Tree {
     /// If it holds no kernel.
     pub fn open(home: &Path) -> Result<Self> {
         let root = home.join(super::TREE);
-        let modules = root.join("usr/lib/modules");
-        let mut kernels: Vec<String> = fs::read_dir(&modules)
-            .with_context(|| format!("read {}", modules.display()))?
-            .filter_map(|e| e.ok()?.file_name().into_string().ok())
-            .collect();
-        kernels.sort();
-        let kernel = kernels
-            .pop()
-            .with_context(|| format!("no kernel in {}", modules.display()))?;
-        let tree = Tree { root, kernel };
-        if !tree.kernel_image().is_file() {
-            bail!("no kernel image {}", tree.kernel_image().display());
-        }
-        Ok(tree)
+        let kernel = Kernel::in_tree(&root)?;
+        Ok(Tree { root, kernel })
     }
 
     /// A path inside the tree.
@@ -48,26 +36,10 @@ impl Tree {
         self.root.join(inside.trim_start_matches('/'))
     }
 
-    /// Release of the guest kernel.
+    /// The guests' kernel.
     #[must_use]
-    pub fn kernel_release(&self) -> &str {
+    pub fn kernel(&self) -> &Kernel {
         &self.kernel
-    }
-
-    /// The guest kernel's image.
-    #[must_use]
-    pub fn kernel_image(&self) -> PathBuf {
-        let beside_modules = self.modules_dir().join("vmlinuz");
-        if beside_modules.is_file() {
-            return beside_modules;
-        }
-        self.path("boot").join(format!("vmlinuz-{}", self.kernel))
-    }
-
-    /// Where the guest kernel's modules lie.
-    #[must_use]
-    pub fn modules_dir(&self) -> PathBuf {
-        self.path("usr/lib/modules").join(&self.kernel)
     }
 
     /// A command that runs a dynamically linked program of the tree.

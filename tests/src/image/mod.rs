@@ -1,11 +1,11 @@
-//! The guest's initial RAM disk, made from the fetched tree and our own agent at every run.
+//! The guest's initial RAM disk, made from the fetched tree, a kernel's modules and our own agent at every run.
 //!
 //! Everything the guest ever has is in it; nothing is written back.
 
 mod cpio;
 mod modules;
 
-use crate::fetch::Tree;
+use crate::fetch::{Kernel, Tree};
 use crate::process::{self, Surroundings};
 use anyhow::{Context, Result};
 use cpio::Archive;
@@ -28,11 +28,11 @@ const OPENED: [&str; 1] = ["usr/lib/x86_64-linux-gnu/libgcc_s.so.1"];
 /// What the guest runs first.
 const INIT: &str = include_str!("init.sh");
 
-/// Writes the image to `file`; `agent` is the statically linked guest agent.
+/// Writes the image for guests with this kernel to `file`; `agent` is the statically linked guest agent.
 ///
 /// # Errors
-/// If the tree lacks a part, or `file` cannot be written.
-pub fn build(tree: &Tree, agent: &Path, file: &Path) -> Result<()> {
+/// If tree or kernel lacks a part, or `file` cannot be written.
+pub fn build(tree: &Tree, kernel: &Kernel, agent: &Path, file: &Path) -> Result<()> {
     let mut archive = Archive::new();
     for dir in [
         "dev", "proc", "sys", "tmp", "run", "root", "etc", "usr", "usr/bin", "usr/lib",
@@ -56,7 +56,7 @@ pub fn build(tree: &Tree, agent: &Path, file: &Path) -> Result<()> {
     add_busybox(tree, &mut archive)?;
     add_programs(tree, &mut archive)?;
 
-    let modules = modules::resolve(tree)?;
+    let modules = modules::resolve(tree, kernel)?;
     let lists = [
         ("etc/modules", &modules.all),
         ("etc/modules.system", &modules.systems),

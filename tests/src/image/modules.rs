@@ -1,6 +1,6 @@
 //! The kernel modules that guests load, with what they depend on, in loading order.
 
-use crate::fetch::Tree;
+use crate::fetch::{Kernel, Tree};
 use crate::process::{self, Surroundings};
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
@@ -47,13 +47,13 @@ pub struct Modules {
     pub nested: Vec<Module>,
 }
 
-/// Reads the wanted modules and all they depend on.
-pub fn resolve(tree: &Tree) -> Result<Modules> {
+/// Reads the wanted modules of a kernel and all they depend on; what unpacks them is the tree's.
+pub fn resolve(tree: &Tree, kernel: &Kernel) -> Result<Modules> {
     let mut index = HashMap::new();
-    find(&tree.modules_dir(), &mut index)?;
+    find(&kernel.modules(), &mut index)?;
     for name in REQUIRED {
         if !index.contains_key(name) {
-            bail!("kernel {} has no module {name}", tree.kernel_release());
+            bail!("kernel {} has no module {name}", kernel.release());
         }
     }
     let mut ready = Vec::new();

@@ -33,7 +33,7 @@ impl Domain {
             guarded: true,
             memory: "<source type='memfd'/><access mode='shared'/>".to_owned(),
             arguments: arguments.to_owned(),
-            kernel: lab.tree().kernel_image(),
+            kernel: lab.tree().kernel().image(),
             image: lab.image().to_owned(),
             words: VmConfig::new(name).kernel_command_line(),
         }

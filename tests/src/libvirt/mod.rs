@@ -72,7 +72,7 @@ impl Libvirt {
             .arg(&tree)
             .arg(&work)
             .arg(lab.tree().path(""))
-            .arg(lab.tree().kernel_image())
+            .arg(lab.tree().kernel().image())
             .arg(lab.image())
             .arg(format!("+{}", daemon.runtime_dir().display()))
             .arg(format!("+{}", share.display()))

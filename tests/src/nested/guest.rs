@@ -142,7 +142,7 @@ fn file(name: &str, what: &str) -> String {
 /// The guests' kernel, unpacked where this machine has what unpacks it: a guest that is emulated twice takes a third of its
 /// boot for that.
 fn kernel(lab: &Lab) -> Result<PathBuf> {
-    let image = lab.tree().kernel_image();
+    let image = lab.tree().kernel().image();
     let unpacked = lab.dir().join("vmlinux");
     if unpacked.exists() {
         return Ok(unpacked);

@@ -117,5 +117,5 @@ pub fn run(cli: &Cli) -> ExitCode {
 
 fn fetch() -> Result<Value> {
     let tree = crate::fetch::ensure()?;
-    Ok(json!({"ok": true, "kernel": tree.kernel_release()}))
+    Ok(json!({"ok": true, "kernel": tree.kernel().release()}))
 }

@@ -28,11 +28,22 @@ pub enum Memory {
     Anonymous,
 }
 
+/// Which of the lab's kernels a guest boots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuestKernel {
+    /// The newest that there is a package of.
+    Newest,
+    /// That of the stable release.
+    Stable,
+}
+
 /// A virtual machine's description.
 #[derive(Clone, Debug)]
 pub struct VmConfig {
     /// Host name of the guest, and name of its files in the run directory.
     pub name: String,
+    /// What it boots.
+    pub kernel: GuestKernel,
     /// Memory in MiB.
     pub memory_mib: u32,
     /// What backs the memory.
@@ -56,11 +67,12 @@ pub struct VmConfig {
 }
 
 impl VmConfig {
-    /// A machine with shared memory, two CPUs and no device.
+    /// A machine with the newest kernel, shared memory, two CPUs and no device.
     #[must_use]
     pub fn new(name: &str) -> Self {
         VmConfig {
             name: name.to_owned(),
+            kernel: GuestKernel::Newest,
             memory_mib: 320,
             memory: Memory::Shared,
             cpus: 2,
@@ -98,6 +110,13 @@ impl VmConfig {
         self.device(format!(
             "virtio-net-pci,netdev=n0,disable-legacy=on,mac={mac}"
         ))
+    }
+
+    /// Sets the kernel.
+    #[must_use]
+    pub fn kernel(mut self, kernel: GuestKernel) -> Self {
+        self.kernel = kernel;
+        self
     }
 
     /// Sets the number of CPUs.

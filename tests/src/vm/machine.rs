@@ -47,11 +47,12 @@ impl Vm {
         let (console, log) = lab.logs(&config.name);
         let keep = [OwnedFd::from(qmp_theirs), OwnedFd::from(agent_theirs)];
         let numbers = keep.each_ref().map(sys::raw);
+        let boot = lab.boot(config.kernel)?;
         let mut command = lab.qemu();
         command.args(config.arguments(
             lab.accel(),
-            &lab.tree().kernel_image(),
-            lab.image(),
+            &boot.kernel.image(),
+            &boot.image,
             &console,
             numbers[0],
             numbers[1],

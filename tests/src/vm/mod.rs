@@ -6,6 +6,6 @@ mod machine;
 mod qmp;
 
 pub use agent::{Agent, GuestOutput, Job};
-pub use config::{Accel, Memory, VmConfig};
+pub use config::{Accel, GuestKernel, Memory, VmConfig};
 pub use machine::{Vm, vfio_user_device};
 pub use qmp::Qmp;

@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use lab::fakevm::avf::hostile::of_rings;
+use lab::fakevm::avf::{AvfVm, AvfVmConfig};
 use lab::fakevm::hostile::SCENARIOS;
 use lab::fakevm::{FakeVm, FakeVmConfig, frame};
 use serde_json::Value;
@@ -216,4 +218,41 @@ fn a_ring_that_cannot_be_is_answered_as_the_profile_says() {
     assert_eq!(event["reaction"], "disconnect", "{event}");
     monitor.next("disconnected", "bad");
     pass(&mut one, &mut two, 100);
+}
+
+/// Rings that cannot be, of a function that the daemon resets for it: its driver comes back by itself, until it was too
+/// often.
+#[test]
+fn a_function_is_reset_for_its_ring_and_its_driver_comes_back() {
+    let host = host("malformed-ring = \"reset-device\"\ntolerated-per-minute = 2\n");
+    let monitor = Monitor::start(&host);
+    let mut one = host.vm("one");
+    for (name, doorbells) in [("bad", "trapped"), ("worse", "mapped")] {
+        let words = ["--personality", "avf", "--profile", "strict"];
+        let words = [&words[..], &["--doorbells", doorbells]].concat();
+        let device = host.create(name, &words);
+        let vm = AvfVm::connect(device.socket.as_ref(), AvfVmConfig::default());
+        let mut bad = vm.expect("attached");
+        let lies = of_rings();
+        let lie = lies
+            .iter()
+            .find(|lie| lie.name == "transmit tail of all ones");
+        let lie = lie.expect("a scenario");
+        for round in 0..2 {
+            (lie.play)(&mut bad).unwrap();
+            let event = monitor.next("denied", name);
+            assert_eq!(event["reaction"], "reset-device", "{event}");
+            bad.recover().expect("the driver sees a reset");
+            let sent = frame::numbered(one.mac().unwrap(), bad.mac(), round, 100);
+            bad.send(&sent).unwrap();
+            let is = |got: &[u8]| frame::number_of(got) == Some(round);
+            assert!(one.recv_matching(SOON, is).unwrap().is_some(), "{name}");
+        }
+        (lie.play)(&mut bad).unwrap();
+        let event = monitor.next("denied", name);
+        assert_eq!(event["reaction"], "stop-device", "{event}");
+        let shown = host.daemon.ctl(&["show", name]).unwrap();
+        let driver = shown["driver"].as_str().unwrap_or_default();
+        assert!(driver.starts_with("needs reset"), "{shown}");
+    }
 }

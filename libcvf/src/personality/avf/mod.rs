@@ -234,6 +234,10 @@ impl Personality for Avf {
         self.state.ask_anew(host, mac);
     }
 
+    fn restart(&mut self, host: &mut dyn Host) -> bool {
+        self.state.restart(host)
+    }
+
     /// Virtchnl has no word for it.
     fn announce(&mut self, _: &mut dyn Host) -> bool {
         false

@@ -84,10 +84,11 @@ impl State {
         last.map_or(1, |queue| queue / 2 + 1)
     }
 
-    /// Frames go to so many pairs.
+    /// Frames go to so many pairs, or to those that may be used.
     fn spread(&mut self, host: &mut dyn Host, pairs: u16) -> Result<(), Refusal> {
+        let pairs = pairs.min(self.usable);
         if pairs != self.pairs_in_use {
-            let request = match self.rss.settings(pairs) {
+            let request = match self.rss.settings(pairs, self.usable) {
                 Some(settings) => ControlRequest::SetRss(settings),
                 None => ControlRequest::SetQueuePairs(pairs),
             };

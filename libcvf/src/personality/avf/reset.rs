@@ -65,6 +65,7 @@ impl State {
         self.renew();
         self.version = Version::OURS;
         self.requested = None;
+        self.told = 0;
         self.mac = self.config.mac;
     }
 
@@ -87,13 +88,14 @@ impl State {
     /// The state of a reset device, with what the operator gave last.
     fn renew(&mut self) {
         self.adopt();
-        let (link_up, version, mac, requested) =
-            (self.link_up, self.version, self.mac, self.requested);
+        let (link_up, version, mac) = (self.link_up, self.version, self.mac);
+        let (requested, told) = (self.requested, self.told);
         *self = Self {
             link_up,
             version,
             mac,
             requested,
+            told,
             ..Self::new(self.config.clone(), self.shared.clone())
         };
     }
@@ -132,6 +134,16 @@ impl State {
             self.reset_by_device(host);
         }
         true
+    }
+
+    /// As PFs reset functions whose drivers do what they must not, where they are told to.
+    pub(super) fn restart(&mut self, host: &mut dyn Host) -> bool {
+        let driven = self.granted != 0;
+        if driven {
+            host.resets_itself();
+            self.reset_by_device(host);
+        }
+        driven
     }
 
     /// What its driver was allowed was taken back, and its address is this one now: it has to ask anew.

@@ -14,6 +14,10 @@ impl State {
     /// use it to see whether somebody is there.
     pub(super) fn set_version(&mut self, bytes: &[u8]) -> Result<Outcome, Refusal> {
         self.version = Version::parse(bytes).ok_or_else(Refusal::length)?;
+        if self.granted == 0 {
+            // After resets drivers go on without it, so this one starts.
+            self.told = 0;
+        }
         Ok(Outcome::Answer(Version::OURS.encode()))
     }
 
@@ -54,8 +58,10 @@ impl State {
         let shown = self.config.shown();
         let pairs = self.requested.map_or(shown, |pairs| pairs.min(shown));
         let all = pairs > 1 && host.settle(ControlRequest::SetQueuePairs(pairs)).is_done();
-        self.pairs = if all { pairs } else { 1 };
-        self.pairs_in_use = self.pairs;
+        self.usable = if all { pairs } else { 1 };
+        self.pairs = self.usable.max(self.told);
+        self.told = self.pairs;
+        self.pairs_in_use = self.usable;
         self.unfilter(host);
         // As PFs do: without version 2, which has messages for it, tags are taken out from the start.
         self.set_strip(self.has(bits::OFFLOAD_VLAN));
@@ -81,6 +87,7 @@ impl State {
         granted(host.control(ControlRequest::SetQueuePairs(pairs)))
             .map_err(|refusal| refusal.with(have()))?;
         self.requested = Some(pairs);
+        self.told = 0;
         self.reset_by_device(host);
         Ok(Outcome::Silence)
     }

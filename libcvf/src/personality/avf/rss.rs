@@ -32,8 +32,9 @@ impl Default for Rss {
 }
 
 impl Rss {
-    /// For a driver that uses so many pairs; `None`: the device chooses queues.
-    pub(super) fn settings(&self, pairs: u16) -> Option<RssSettings> {
+    /// For a driver that uses so many pairs; `None`: the device chooses queues. Where the table names more than those that
+    /// are usable, what it gives to others goes to those.
+    pub(super) fn settings(&self, pairs: u16, usable: u16) -> Option<RssSettings> {
         let types = wire::hash_types(self.hena)?;
         self.active.then(|| RssSettings {
             hash: HashSettings {
@@ -41,7 +42,7 @@ impl Rss {
                 key: self.key[..RSS_KEY_SIZE].to_vec(),
             },
             unclassified: 0,
-            table: self.table.map(u16::from).to_vec(),
+            table: self.table.map(|queue| u16::from(queue) % usable).to_vec(),
             pairs,
         })
     }
@@ -123,7 +124,7 @@ impl State {
     }
 
     fn take_rss(&mut self, host: &mut dyn Host, next: Rss) -> Result<Outcome, Refusal> {
-        if let Some(settings) = next.settings(self.pairs_in_use) {
+        if let Some(settings) = next.settings(self.pairs_in_use, self.usable) {
             granted(host.control(ControlRequest::SetRss(settings)))?;
         }
         self.rss = next;

@@ -54,6 +54,9 @@ pub(super) struct State {
     pub mac: MacAddr,
     /// `VIRTCHNL_OP_REQUEST_QUEUES`.
     pub requested: Option<u16>,
+    /// Most queue pairs that the driver was told of since it started. It is not told of fewer before it starts anew:
+    /// Linux brings up as many as before after a reset that it did not ask for, and does not get over a refusal.
+    pub told: u16,
 
     pub reset: ResetState,
     pub send: AdminQueue,
@@ -67,7 +70,9 @@ pub(super) struct State {
     pub granted: u32,
     /// Queue pairs that the driver was told of then.
     pub pairs: u16,
-    /// Of them those that frames are spread over.
+    /// Of them those that it may have frames spread over.
+    pub usable: u16,
+    /// Of those the ones that they are spread over.
     pub pairs_in_use: u16,
     /// Rings run.
     pub started: bool,
@@ -107,6 +112,7 @@ impl State {
             version: Version::OURS,
             mac: config.mac,
             requested: None,
+            told: 0,
             reset: ResetState::default(),
             send: AdminQueue::default(),
             receive: AdminQueue::default(),
@@ -114,6 +120,7 @@ impl State {
             lines,
             granted: 0,
             pairs: config.shown(),
+            usable: 1,
             pairs_in_use: 1,
             started: false,
             filters: Filters::new(config.mac),

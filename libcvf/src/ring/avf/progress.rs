@@ -3,6 +3,7 @@
 use super::layout::tx;
 use super::marks::Marks;
 use super::{Tail, checked_tail, distance, runs};
+use crate::limits::BURST;
 use crate::mem::DescriptorView;
 use crate::ring::RingError;
 
@@ -18,6 +19,8 @@ pub(super) struct Progress {
     next: u16,
     /// Descriptors that the driver wants to have reported when they are done.
     pub(super) reports: Marks,
+    /// The tail as it was looked at last: its line is the driver's processor's.
+    tail: u16,
     /// First descriptors of frames that are kept, and how many there are.
     kept: Marks,
     held: u16,
@@ -31,6 +34,7 @@ impl Progress {
             done: 0,
             open: 0,
             next: 0,
+            tail: 0,
             reports: Marks::new(size),
             kept: Marks::new(size),
             held: 0,
@@ -50,15 +54,17 @@ impl Progress {
     }
 
     /// How many there are from that on: of a driver that does not wait for what it sent, only as many as do not run into
-    /// that.
+    /// that. A burst at least that was there at the last look is not looked for again.
     ///
     /// # Errors
     /// [`RingError::Tail`].
     #[inline]
-    pub(super) fn waiting(&self, tail: &Tail) -> Result<u16, RingError> {
-        let tail = checked_tail(tail, self.size)?;
+    pub(super) fn waiting(&mut self, tail: &Tail) -> Result<u16, RingError> {
+        if usize::from(distance(self.next, self.tail, self.size)) < BURST {
+            self.tail = checked_tail(tail, self.size)?;
+        }
         let taken = distance(self.done, self.next, self.size);
-        Ok(distance(self.next, tail, self.size).min(self.size - 1 - taken))
+        Ok(distance(self.next, self.tail, self.size).min(self.size - 1 - taken))
     }
 
     /// Those before `next` are in the burst in hand.

@@ -41,6 +41,8 @@ pub struct AvfReceive {
     hint: RegionHint,
     /// Next descriptor to look at.
     next: u16,
+    /// The tail as it was looked at last: its line is the driver's processor's.
+    seen: u16,
     pieces: SlicePool,
     done: Done,
 }
@@ -101,6 +103,7 @@ impl AvfReceive {
             longest: ring.longest,
             hint: RegionHint::default(),
             next: 0,
+            seen: 0,
             pieces: SlicePool::new(PIECES),
             done: Done {
                 size,
@@ -112,13 +115,15 @@ impl AvfReceive {
     }
 
     /// Descriptors that the driver has posted and nobody has looked at, as far as they are not among those that
-    /// it has not seen again.
+    /// it has not seen again. As many as a burst may need that were there at the last look are not looked for again.
     #[inline]
-    fn posted(&self) -> Result<u16, RingError> {
+    fn posted(&mut self) -> Result<u16, RingError> {
         let size = self.cache.size();
-        let tail = checked_tail(&self.tail, size)?;
+        if usize::from(distance(self.next, self.seen, size)) < STAGED {
+            self.seen = checked_tail(&self.tail, size)?;
+        }
         let staged = self.done.words.len() as u16;
-        Ok(distance(self.next, tail, size).min((size - 1).saturating_sub(staged)))
+        Ok(distance(self.next, self.seen, size).min((size - 1).saturating_sub(staged)))
     }
 
     #[inline]
@@ -280,8 +285,11 @@ impl ReceiveRing for AvfReceive {
     }
 
     fn publish(&mut self, regions: &Regions) -> Result<bool, RingError> {
+        let posted = usize::from(self.posted().unwrap_or(0));
         let view = self.cache.view(regions)?;
         self.done.show(view);
+        // Those of the next burst: its driver's processor has written them last, and will not before they are done.
+        view.prefetch(self.next, posted.min(BURST));
         Ok(std::mem::take(&mut self.done.shown))
     }
 

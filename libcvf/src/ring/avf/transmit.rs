@@ -51,8 +51,8 @@ impl AvfTransmit {
 
     /// There is something to look at, or to say about the tail.
     #[inline]
-    fn finds_work(&self) -> bool {
-        let progress = &self.progress;
+    fn finds_work(&mut self) -> bool {
+        let progress = &mut self.progress;
         progress.waiting(&self.tail).map_or(true, |waiting| {
             let end = advanced(progress.next(), waiting, progress.size());
             waiting > 0 && self.unfinished != Some(end)

@@ -58,49 +58,58 @@ async fn pass(seconds: u64) {
 const ARRIVAL: u64 = 1;
 
 #[tokio::test(start_paused = true)]
-async fn a_device_whose_rings_hardware_works_wakes_nobody() {
-    let patrol = Patrol::start(&Handle::current());
-    let silent = Fake::silent();
-    let watch = patrol.watch_subject(silent.clone(), &gate());
-    pass(100).await;
-    assert_eq!(silent.looks(), ARRIVAL);
-    drop(watch);
-    assert_eq!(silent.looks(), ARRIVAL + 1, "a last look");
-}
-
-#[tokio::test(start_paused = true)]
-async fn others_are_looked_at_beside_it() {
+async fn nobody_is_looked_at_before_something_was_counted() {
     let patrol = Patrol::start(&Handle::current());
     let (silent, loud) = (Fake::silent(), Arc::new(Fake::default()));
-    let _quiet = patrol.watch_subject(silent.clone(), &gate());
+    let watches = [silent.clone(), loud.clone()].map(|fake| patrol.watch_subject(fake, &gate()));
+    pass(100).await;
+    assert_eq!([silent.looks(), loud.looks()], [ARRIVAL; 2]);
+    let alarm = patrol.0.wake.alarm.clone();
+    for round in 1..=3 {
+        alarm.raise();
+        pass(10).await;
+        assert_eq!(loud.looks(), ARRIVAL + round, "once for an alarm");
+    }
+    let looks = [silent.looks(), loud.looks()].map(|looks| looks + 1);
+    drop(watches);
+    assert_eq!([silent.looks(), loud.looks()], looks, "a last look");
+    alarm.raise();
     pass(10).await;
-    let watch = patrol.watch_subject(loud.clone(), &gate());
-    pass(10).await;
-    let looks = loud.looks();
-    assert!((9..=13).contains(&looks), "{looks}");
-    assert_eq!(silent.looks(), ARRIVAL);
-    drop(watch);
-    let looks = loud.looks();
-    pass(10).await;
-    assert_eq!((loud.looks(), silent.looks()), (looks, ARRIVAL));
+    assert_eq!([silent.looks(), loud.looks()], looks, "nobody is there");
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_works_the_rings_now_is_looked_at_from_then_on() {
+async fn an_alarm_is_heard_within_a_second_and_only_while_somebody_counts() {
     let patrol = Patrol::start(&Handle::current());
-    let fake = Arc::new(Fake::default());
+    let fake = Fake::silent();
     let watch = patrol.watch_subject(fake.clone(), &gate());
+    let alarm = patrol.0.wake.alarm.clone();
     pass(5).await;
-    fake.silent.store(true, Ordering::Relaxed);
-    watch.turned();
-    let looks = fake.looks();
+    // Nobody could have raised it.
+    alarm.raise();
     pass(100).await;
-    assert_eq!(fake.looks(), looks, "what was counted until then was seen");
+    assert_eq!(
+        fake.looks(),
+        ARRIVAL,
+        "whose rings hardware works wakes nobody"
+    );
     fake.silent.store(false, Ordering::Relaxed);
     watch.turned();
-    pass(5).await;
-    let more = fake.looks() - looks;
-    assert!((4..=8).contains(&more), "{more}");
+    pass(2).await;
+    assert_eq!(
+        fake.looks(),
+        ARRIVAL + 2,
+        "what was counted until then, and the alarm"
+    );
+    alarm.raise();
+    pass(2).await;
+    assert_eq!(fake.looks(), ARRIVAL + 3);
+    fake.silent.store(true, Ordering::Relaxed);
+    patrol.turned();
+    pass(2).await;
+    alarm.raise();
+    pass(100).await;
+    assert_eq!(fake.looks(), ARRIVAL + 3);
 }
 
 /// A denial that comes too soon after another is told a second later, also of a device that counts nothing. Its

@@ -4,7 +4,7 @@ use super::virtchnl::cap;
 use crate::fakevm::doorbell::DoorbellMode;
 use crate::fakevm::limits::BUFFER_SIZE;
 use crate::fakevm::memory::MemoryPlan;
-use crate::fakevm::net::{NetRingConfig, TxLayout};
+use crate::fakevm::net::{NetRingConfig, TxLayout, feature};
 use crate::fakevm::{FakeVmConfig, InterruptMode};
 
 /// Largest receive buffer that is a multiple of 128 bytes and fits a descriptor's length.
@@ -98,8 +98,15 @@ impl AvfVmConfig {
     /// large as they may be. One that polls is told of what it has sent as DPDK's driver is.
     pub fn like(vm: &FakeVmConfig) -> Self {
         let rx_buffer = vm.rings.rx_buffer.next_multiple_of(128).min(MAX_RX_BUFFER);
+        let hashes = vm.features & (feature::RSS | feature::HASH_REPORT) != 0;
+        let defaults = AvfVmConfig::default();
         AvfVmConfig {
             queue_pairs: vm.queue_pairs,
+            wanted: if hashes {
+                defaults.wanted
+            } else {
+                defaults.wanted & !cap::RSS_PF
+            },
             rings: AvfRingConfig {
                 tx_size: vm.rings.ring_size,
                 rx_size: vm.rings.ring_size,
@@ -117,7 +124,7 @@ impl AvfVmConfig {
             doorbells: vm.doorbells,
             interrupts: vm.interrupts,
             capabilities: vm.capabilities,
-            ..AvfVmConfig::default()
+            ..defaults
         }
     }
 

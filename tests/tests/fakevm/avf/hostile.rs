@@ -144,10 +144,14 @@ impl Stage {
 }
 
 fn play(scenarios: &[Scenario<Client>], about: About) {
+    play_with(scenarios, about, "trapped");
+}
+
+fn play_with(scenarios: &[Scenario<Client>], about: About, doorbells: &str) {
     let host = Host::new();
     let (mut left, mut right) = (host.vm("left"), host.vm("right"));
     let mut witness = host.vm("witness");
-    let device = host.create("liar", &AVF);
+    let device = host.create("liar", &[&AVF[..], &["--doorbells", doorbells]].concat());
     introduce(&mut [&mut left, &mut right, &mut witness]);
     let neighbours = Neighbours::start(left, right);
     let mut stage = Stage {
@@ -175,6 +179,11 @@ fn play(scenarios: &[Scenario<Client>], about: About) {
 #[test]
 fn rings() {
     play(&of_rings(), About::Rings);
+}
+
+#[test]
+fn rings_whose_tails_are_mapped() {
+    play_with(&of_rings(), About::Rings, "mapped");
 }
 
 #[test]

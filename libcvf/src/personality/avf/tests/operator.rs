@@ -3,7 +3,7 @@
 use super::super::{AvfConfig, MAX_AVF_MTU, SettingsError};
 use super::driver::*;
 use super::host::Call;
-use crate::control::MacAddr;
+use crate::control::{ControlRequest, MacAddr};
 use crate::personality::{Given, Personality};
 
 fn given() -> Given {
@@ -154,4 +154,53 @@ fn what_the_operator_brings_about_is_no_reset_of_the_drivers() {
     d.send(op::REQUEST_QUEUES, [1, 0]);
     d.send(op::RESET_VF, []);
     assert_eq!(d.host.own_resets, 2, "those are the driver's");
+}
+
+/// Linux skips `VIRTCHNL_OP_VERSION` after a reset, brings up as many pairs as before, and gives up where they are
+/// refused.
+#[test]
+fn a_driver_is_told_of_fewer_pairs_when_it_starts_anew_and_frames_go_to_them_at_once() {
+    let mut d = Driver::running(4);
+    assert!(d.device.give(&mut d.host, given()));
+    d.host.posted.clear();
+    d.init_mailbox();
+    assert_eq!(d.resources(LINUX)[2..4], 4u16.to_le_bytes());
+    d.good(op::CONFIG_IRQ_MAP, irq_map(4));
+    d.good(op::CONFIG_VSI_QUEUES, queue_config(4));
+    d.good(op::ENABLE_QUEUES, select(ones(4), ones(4)));
+    assert_eq!(d.device.status().active_pairs, 2);
+    d.host.take();
+    let table: Vec<u8> = (0..64).map(|entry| entry % 4).collect();
+    d.good(op::CONFIG_RSS_LUT, rss(&table));
+    let [ControlRequest::SetRss(settings)] = &d.host.requests()[..] else {
+        panic!("no table");
+    };
+    let folded: Vec<u16> = (0..64).map(|entry| entry % 2).collect();
+    assert_eq!((settings.pairs, &settings.table), (2, &folded));
+
+    // A driver that asks whether somebody is there does not start anew.
+    d.good(op::VERSION, [1, 0, 0, 0, 1, 0, 0, 0]);
+    d.send(op::RESET_VF, []);
+    d.init_mailbox();
+    assert_eq!(d.resources(LINUX)[2..4], 4u16.to_le_bytes());
+    d.send(op::RESET_VF, []);
+    d.init_mailbox();
+    d.good(op::VERSION, [1, 0, 0, 0, 1, 0, 0, 0]);
+    assert_eq!(d.resources(LINUX)[2..4], 2u16.to_le_bytes());
+    assert_eq!(d.status(op::CONFIG_VSI_QUEUES, queue_config(4)), PARAM);
+}
+
+#[test]
+fn a_driver_whose_pairs_are_not_allowed_any_more_goes_on_with_one_in_use() {
+    let mut d = Driver::running(2);
+    d.host.unsettled = vec![ControlRequest::SetQueuePairs(2)];
+    d.device.ask_anew(&mut d.host, MAC);
+    d.host.posted.clear();
+    d.init_mailbox();
+    assert_eq!(d.resources(LINUX)[2..4], 2u16.to_le_bytes());
+    d.good(op::CONFIG_VSI_QUEUES, queue_config(2));
+    d.host.take();
+    d.good(op::ENABLE_QUEUES, select(ones(2), ones(2)));
+    assert_eq!(d.host.requests(), [], "one pair is in use and stays so");
+    assert_eq!(d.device.status().active_pairs, 1);
 }

@@ -104,6 +104,19 @@ fn the_device_resets_the_function_and_says_so_first() {
 }
 
 #[test]
+fn a_driver_of_a_stopped_device_is_told_to_start_anew_if_it_was_told_of_anything() {
+    let mut d = busy();
+    assert!(d.device.restart(&mut d.host));
+    assert_eq!(d.host.take(), reset_calls());
+    let event = d.next().expect("an event");
+    assert_eq!((event.opcode, event.bytes[0]), (op::EVENT, 2));
+    comes_up_again(&mut d, 2);
+    let mut idle = Driver::mailbox(2);
+    assert!(!idle.device.restart(&mut idle.host));
+    assert_eq!(idle.next(), None);
+}
+
+#[test]
 fn a_reset_of_the_pci_function_forgets_all() {
     for flr in [false, true] {
         let mut d = busy();
