@@ -165,7 +165,7 @@ impl Trip {
                 frames::Net::V6 { extensions } => extensions.is_empty(),
                 _ => true,
             };
-            let fragments = bare && spec.ident % 3 == 0;
+            let fragments = bare && spec.ident.is_multiple_of(3);
             if fragments && matches!(spec.net, frames::Net::V6 { .. }) {
                 // Each fragment has a header of eight bytes more.
                 spec.payload = spec.payload.min(65_535 - overhead - 8);

@@ -98,29 +98,48 @@ impl Model {
 
     /// Whether it can be what else is asked for.
     pub(super) fn check(self, spec: &CvfSpec) -> Result<(), ComposeError> {
-        let lacks = |what: String| Err(ComposeError::AvfNeeds { what });
+        let lacks = |field, value: &dyn std::fmt::Display, what: String| {
+            let value = value.to_string();
+            Err(ComposeError::AvfNeeds { field, value, what })
+        };
         if self == Self::VirtioNet {
             return Ok(());
         }
         if spec.data_path != DataPath::Auto {
-            return lacks("data path auto: no hardware below works its rings".into());
+            let what = "data path auto: no hardware below works its rings";
+            return lacks("data_path", &"direct", what.into());
         }
         if spec.queue_pairs > MAX_AVF_QUEUE_PAIRS {
-            return lacks(format!("at most {MAX_AVF_QUEUE_PAIRS} queue pairs"));
+            let what = format!("at most {MAX_AVF_QUEUE_PAIRS} queue pairs");
+            return lacks("queue_pairs", &spec.queue_pairs, what);
         }
         if spec.mtu > MAX_AVF_MTU {
-            return lacks(format!("an MTU of at most {MAX_AVF_MTU}"));
+            let what = format!("an MTU of at most {MAX_AVF_MTU}");
+            return lacks("mtu", &spec.mtu, what);
         }
         if spec.interrupts != Interrupts::Msix {
-            return lacks("MSI-X: it has no other interrupts".into());
-        }
-        if spec.ring_formats != RingFormats::Split {
             return lacks(
-                "ring format split, which says nothing here: its rings have a format of their own"
-                    .into(),
+                "interrupts",
+                &"intx",
+                "MSI-X: it has no other interrupts".into(),
             );
         }
-        Ok(())
+        let format = match spec.ring_formats {
+            RingFormats::Split => return Ok(()),
+            RingFormats::Packed => "packed",
+            RingFormats::Any => "any",
+        };
+        let what = "split, which says nothing here: its rings have a format of their own";
+        lacks("ring_format", &format, what.into())
+    }
+
+    /// Features, by their names in virtio, that its driver has or has not as they are let through; whether others are changes
+    /// nothing.
+    pub const fn maskable(self) -> u64 {
+        match self {
+            Self::VirtioNet => u64::MAX,
+            Self::Avf => bits::RSS | bits::CTRL_VLAN | bits::MQ,
+        }
     }
 
     /// The device in its reset state.
@@ -176,6 +195,7 @@ mod tests {
         ] {
             assert_eq!(capability_names(!left(masked)), names, "{masked:#x}");
             assert_eq!(Model::Avf.pending(u64::MAX, masked), names);
+            assert_eq!(masked & Model::Avf.maskable() != 0, !names.is_empty());
             assert!(Model::Avf.pending(0, masked).is_empty());
         }
     }

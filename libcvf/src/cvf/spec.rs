@@ -183,9 +183,13 @@ pub enum ComposeError {
         why: String,
     },
     /// An adaptive virtual function cannot be that.
-    #[error("personality avf needs {what}")]
+    #[error("{field} {value} refused: personality avf needs {what}")]
     AvfNeeds {
-        /// What it lacks.
+        /// The field of [`CvfSpec`] that says otherwise.
+        field: &'static str,
+        /// What that says.
+        value: String,
+        /// What it would have to.
         what: String,
     },
     /// The device is not made for it.

@@ -123,9 +123,10 @@ pub(crate) fn compose_error(name: &str, error: &ComposeError) -> EngineError {
             let why = format!("it needs {what}; give that, or data path 'auto'");
             EngineError::invalid("data_path", "direct", why)
         }
-        ComposeError::AvfNeeds { what } => {
-            let why = format!("it needs {what}; give that, or personality 'virtio-net'");
-            EngineError::invalid("personality", "avf", why)
+        ComposeError::AvfNeeds { field, value, what } => {
+            let why =
+                format!("personality 'avf' needs {what}; give that, or personality 'virtio-net'");
+            EngineError::invalid(field, value, why)
         }
         ComposeError::QueuePairs(pairs) => EngineError::invalid("queue_pairs", pairs, why),
         ComposeError::Mtu(mtu) => EngineError::invalid("mtu", mtu, why),

@@ -12,6 +12,7 @@ use super::direct::stopped_first;
 use super::entry::{Entry, Live};
 use super::error::EngineError;
 use super::events::Happening;
+use super::hints;
 use super::jobs;
 use super::lifecycle::Action;
 use super::set::{Change, Changed, DATA_PATH, SetRequest, differences};
@@ -88,6 +89,9 @@ impl Catalog {
         match became {
             Ok((next, notes, profile)) => {
                 answer.notes = notes;
+                if from.tuning.features != to.tuning.features {
+                    answer.notes.extend(hints::without_meaning(to));
+                }
                 tracing::info!(device = name, uuid = %to.uuid, changes = ?answer.changes, "changed");
                 let free = Some(from.mac).filter(|mac| *mac != to.mac);
                 let told = Happening::Changed {

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use libcvf::cvf::Model;
+use libcvf::personality::virtio_net::feature_names;
 use serde_json::json;
 
-use super::definition::{DataPath, Definition, Doorbells, Interrupts, Personality};
+use super::definition::{DataPath, Definition, Doorbells, Interrupts, Personality, Word};
 use super::view::DeviceView;
 use crate::limits::MAX_MEMORY_DIGITS;
 use crate::text::{shell_word, xml_escape};
@@ -60,7 +62,22 @@ pub fn notes(definition: &Definition) -> Vec<String> {
              it"
         ));
     }
+    notes.extend(without_meaning(definition));
     notes
+}
+
+/// Features that the operator withholds and that the device's driver has in any case, under no name that it knows.
+pub fn without_meaning(definition: &Definition) -> Option<String> {
+    let model = Model::from(definition.personality);
+    let names = feature_names(definition.tuning.withheld() & !model.maskable());
+    let known = feature_names(model.maskable()).join(", ");
+    let (personality, names) = (definition.personality.word(), names.join(", "));
+    (!names.is_empty()).then(|| {
+        format!(
+            "withholding {names} changes nothing for personality '{personality}', whose driver has what it has in any case; \
+             {known} can be withheld"
+        )
+    })
 }
 
 /// A block device that is plugged into nothing, and whose format has QEMU refuse to migrate and to save: QEMU itself

@@ -40,6 +40,25 @@ fn what_is_missing_is_named() {
     );
 }
 
+/// What was asked is named, not what it does not go with.
+#[test]
+fn what_a_personality_cannot_be_is_named() {
+    let error = ComposeError::AvfNeeds {
+        field: "mtu",
+        value: "9703".into(),
+        what: "an MTU of at most 9702".into(),
+    };
+    assert_eq!(
+        told(&error),
+        (
+            ErrorKind::InvalidArgument,
+            "cannot create 'vm1': mtu \"9703\" cannot be: personality 'avf' needs an MTU of at most 9702; give that, or \
+             personality 'virtio-net'"
+                .to_owned()
+        )
+    );
+}
+
 #[test]
 fn who_is_in_the_way_is_named() {
     let error = ComposeError::Exclusive {

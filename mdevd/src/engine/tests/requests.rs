@@ -518,6 +518,43 @@ fn choices_with_a_cost_are_commented() {
 }
 
 #[test]
+fn features_that_a_personality_does_not_know_are_commented() {
+    let house = house();
+    let function = |name, features: &str| CreateRequest {
+        personality: Some("avf".into()),
+        features: Some(features.into()),
+        ..named(name)
+    };
+    let notes = |request| {
+        let made = house.catalog.create(request).expect("created");
+        made.notes.join("\n")
+    };
+    let told = notes(function("a", "-csum,-host_tso4,-rss"));
+    let expected = "withholding CSUM, HOST_TSO4 changes nothing for personality 'avf', whose driver has what it has in \
+                    any case; CTRL_VLAN, MQ, RSS can be withheld";
+    assert!(told.contains(expected), "{told}");
+    assert!(!notes(function("b", "-rss,-mq")).contains("changes nothing"));
+    let virtio = CreateRequest {
+        features: Some("-csum".into()),
+        ..named("c")
+    };
+    assert!(!notes(virtio).contains("changes nothing"));
+    let set = |features: &str| {
+        let request = SetRequest {
+            features: Some(features.into()),
+            ..SetRequest::default()
+        };
+        house.catalog.set("b", request).expect("set").notes
+    };
+    assert!(
+        set("-csum")
+            .concat()
+            .contains("withholding CSUM changes nothing")
+    );
+    assert!(set("-mq").is_empty());
+}
+
+#[test]
 fn a_vm_gets_all_it_needs() {
     let house = house();
     let made = house.catalog.create(named("7vm")).expect("created");
