@@ -143,7 +143,13 @@ const TAGS: i64 = FRAMES as i64 * 4;
 
 /// Switches an offload of the first guest's driver, which tells its device by and by, and waits until frames are as
 /// they are to be then.
-fn switched(pair: &Pair, offload: &str, direction: &str, from: &Tagged<'_>, to: &Tagged<'_>) -> Result<()> {
+fn switched(
+    pair: &Pair,
+    offload: &str,
+    direction: &str,
+    from: &Tagged<'_>,
+    to: &Tagged<'_>,
+) -> Result<()> {
     for (word, tags) in [("off", true), ("on", false)] {
         let interface = &pair.first.interface;
         pair.a
