@@ -188,8 +188,14 @@ pub fn explained(daemon: &Daemon, guests: &[&Vm], error: &anyhow::Error) -> anyh
             .unwrap_or_else(|error| format!("{error:#}"));
         text.push_str(&format!("\n  {} says:\n{said}", vm.name()));
     }
-    if let Ok(shown) = daemon.ctl(&["show", "first"]) {
-        text.push_str(&format!("\n  first: {shown}"));
+    for what in [
+        &["show", "first"][..],
+        &["stats", "first"],
+        &["stats", "second"],
+    ] {
+        if let Ok(shown) = daemon.ctl(what) {
+            text.push_str(&format!("\n  {}: {shown}", what.join(" ")));
+        }
     }
     anyhow!(text)
 }
