@@ -215,10 +215,10 @@ impl<'a> Flow<'a> {
 
 /// Waits until a receiver's socket is open in the guest, so that no frame is sent before it.
 fn wait_for_packet_socket(vm: &Vm) -> Result<()> {
-    // The type of numbered frames as /proc shows it.
+    // The type of numbered frames as /proc shows it, an interface, and that the socket gets frames by now.
     let wanted = format!("{:04x}", lab_guest::frame::ETHERTYPE);
     vm.run(&format!(
-        "n=0; until grep -q ' {wanted} ' /proc/net/packet; do n=$((n+1)); [ $n -lt 500 ]; usleep 10000; done"
+        "n=0; until grep -q -E ' {wanted} +[0-9]+ +1 ' /proc/net/packet; do n=$((n+1)); [ $n -lt 500 ]; usleep 10000; done"
     ))
     .map(drop)
     .context("the frame receiver did not open its socket")

@@ -101,12 +101,16 @@ pub fn finding_interface(mac: &str) -> String {
 }
 
 /// A shell line that gives an interface its address and waits for its link.
+///
+/// A carrier is not enough: until the kernel has come to work with it (`operstate`, and what is done under the lock that
+/// the last command takes), what is sent is dropped, and nobody is told.
 #[must_use]
 pub fn bringing_up(interface: &str, address: &str) -> String {
+    let at = format!("/sys/class/net/{interface}");
     format!(
         "ip link set {interface} up && ip addr replace {address}/24 dev {interface} && \
-         n=0; until [ \"$(cat /sys/class/net/{interface}/carrier)\" = 1 ]; do n=$((n+1)); \
-         [ $n -lt 1000 ] || exit 1; usleep 10000; done"
+         n=0; until [ \"$(cat {at}/carrier)\" = 1 ] && [ \"$(cat {at}/operstate)\" != down ]; do n=$((n+1)); \
+         [ $n -lt 1000 ] || exit 1; usleep 10000; done; ip link show dev {interface} > /dev/null"
     )
 }
 

@@ -172,33 +172,52 @@ impl Ethtool<'_> {
         Ok(shown["health"]["steering"].take())
     }
 
-    /// The device's counters are asked for every other second; the driver counts itself, too.
+    /// What passed, as three count it: the device, what it tells its driver every other second, and the driver itself
+    /// since its last reset.
     fn counted(&self) -> Result<()> {
+        let before = self.looked()?;
         let sent = 50;
-        let device = |key| self.pair.daemon.counter(&self.pair.first.device.name, key);
-        let look = || -> Result<[u64; 6]> {
-            let text = self.shown("-S")?;
-            Ok([
-                counter(&text, "rx_unicast")?,
-                counter(&text, "tx_unicast")?,
-                summed(&text, "rx", "packets")?,
-                summed(&text, "tx", "packets")?,
-                device("/rx/frames")?,
-                device("/tx/frames")?,
-            ])
-        };
-        let before = look()?;
         traffic::ping_all(&self.pair.a, &self.pair.second.address, sent, "")?;
-        let sent = u64::from(sent);
-        // Stray frames of the guests' kernels are counted by all alike, a moment apart.
-        let mut last = [0; 6];
+        let mut last = before;
         process::wait_for("all to count the same", limits::SETTLE, || {
-            let now = look()?;
-            last = std::array::from_fn(|n| now[n] - before[n]);
-            let [rx_told, tx_told, rx_seen, tx_seen, rx, tx] = last;
-            let agree = rx_told == rx && rx_seen == rx && tx_told == tx && tx_seen == tx;
-            Ok((agree && rx >= sent && tx >= sent).then_some(()))
+            last = self.looked()?;
+            let enough = |way: usize| last.device[way] >= before.device[way] + u64::from(sent);
+            let same = |way: usize| {
+                last.driver[way] - before.driver[way] == last.device[way] - before.device[way]
+            };
+            let agree = (0..2).all(|way| enough(way) && same(way)) && last.told == last.device;
+            Ok(agree.then_some(()))
         })
-        .with_context(|| format!("told, seen and counted by the device: {last:?}"))
+        .with_context(|| format!("before {before:?}, now {last:?}"))
     }
+
+    /// A look between which and the next no frame passed.
+    fn looked(&self) -> Result<Look> {
+        let name = &self.pair.first.device.name;
+        let device = || -> Result<[u64; 2]> {
+            let count = |key| self.pair.daemon.counter(name, key);
+            Ok([count("/rx/frames")?, count("/tx/frames")?])
+        };
+        process::wait_for("a moment without frames", limits::SETTLE, || {
+            let before = device()?;
+            let text = self.shown("-S")?;
+            let look = Look {
+                device: device()?,
+                told: [counter(&text, "rx_unicast")?, counter(&text, "tx_unicast")?],
+                driver: [
+                    summed(&text, "rx", "packets")?,
+                    summed(&text, "tx", "packets")?,
+                ],
+            };
+            Ok((before == look.device).then_some(look))
+        })
+    }
+}
+
+/// Frames received and sent.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    device: [u64; 2],
+    told: [u64; 2],
+    driver: [u64; 2],
 }

@@ -152,7 +152,7 @@ pub const fn end<'a>(vm: &'a Vm, nic: &'a Nic) -> End<'a> {
 /// Fails where a guest's kernel has complained about its function.
 pub fn quiet(vm: &Vm) -> Result<()> {
     let said = vm.run(
-        "dmesg -r | grep -E '^<[0-4]>' | grep -i -E 'iavf|WARN|BUG|tx timeout|NETDEV WATCHDOG' || true",
+        "dmesg -r | grep -E '^<[0-4]>' | grep -E 'iavf|WARNING|BUG:|[Tt]x timeout|NETDEV WATCHDOG' || true",
     )?;
     let name = vm.name();
     ensure!(said.is_empty(), "the kernel of {name} complains:\n{said}");
@@ -188,8 +188,14 @@ pub fn explained(daemon: &Daemon, guests: &[&Vm], error: &anyhow::Error) -> anyh
             .unwrap_or_else(|error| format!("{error:#}"));
         text.push_str(&format!("\n  {} says:\n{said}", vm.name()));
     }
-    if let Ok(shown) = daemon.ctl(&["show", "first"]) {
-        text.push_str(&format!("\n  first: {shown}"));
+    for what in [
+        &["show", "first"][..],
+        &["stats", "first"],
+        &["stats", "second"],
+    ] {
+        if let Ok(shown) = daemon.ctl(what) {
+            text.push_str(&format!("\n  {}: {shown}", what.join(" ")));
+        }
     }
     anyhow!(text)
 }

@@ -29,7 +29,10 @@ fn overheard(pair: &Pair) -> Result<u64> {
         limit: Duration::from_secs(30),
     };
     let flow = Flow::start_to(pair.b_end(), pair.a_end(), NOBODY, &run)?;
-    Ok(flow.finish_within(Duration::from_secs(1))?.receive.received)
+    Ok(flow
+        .finish_within(Duration::from_millis(500))?
+        .receive
+        .received)
 }
 
 /// Waits until the first guest sees all of them, or none: its driver asks by and by.

@@ -26,7 +26,7 @@ pub fn everybody(pair: &Pair) -> Result<()> {
     }
     traffic::ping_all(b, &first.address, 5, "")?;
     for address in [&second.address, &virtio.address] {
-        for more in ["-t 3", "-t 3 -R"] {
+        for more in ["-t 2", "-t 2 -R"] {
             let rate = traffic::iperf(a, b, address, more)? / 1e6;
             ui::say(&format!("    first and {address} {more}: {rate:.0} Mbit/s"));
             ensure!(rate > 0.0, "a stream carried nothing");

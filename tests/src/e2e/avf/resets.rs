@@ -1,6 +1,7 @@
 //! Resets by the device, under traffic: what the operator changes is told so, and nobody helps the guest.
 
 use super::pair::{PAIRS, Pair};
+use super::shown::{shown, value};
 use crate::traffic::{Flow, FrameRun};
 use crate::{process, traffic, ui};
 use anyhow::{Context, Result, ensure};
@@ -38,7 +39,33 @@ pub fn recovery(pair: &Pair) -> Result<()> {
     }
     let mac = traffic::mac(pair.a_end())?;
     ensure!(mac == pair.first.device.mac, "the guest has address {mac}");
-    Ok(())
+    fewer(pair)
+}
+
+/// Fewer queue pairs are told to a driver that is loaded anew, more to one that runs.
+fn fewer(pair: &Pair) -> Result<()> {
+    let most = |wanted: u32| -> Result<()> {
+        let wanted = wanted.to_string();
+        process::wait_for("the driver to know how many pairs there are", LIMIT, || {
+            let text = shown(&pair.a, "-l", &pair.first.interface)?;
+            let (most, _) = text.split_once("Current").context("ethtool -l")?;
+            Ok((value(most, "Combined") == Some(wanted.as_str())).then_some(()))
+        })
+    };
+    let told = pair.set("queue-pairs=2")?;
+    ensure!(told.contains("frames come to 2 of them"), "{told}");
+    most(PAIRS).context("of a driver that runs")?;
+    pair.a.run("rmmod iavf && insmod /lib/modules/iavf.ko")?;
+    pair.restore()?;
+    most(2).context("of a driver that was loaded anew")?;
+    pair.reach("with two pairs")?;
+    pair.set(&format!("queue-pairs={PAIRS}"))?;
+    most(PAIRS).context("after there are more")?;
+    let interface = &pair.first.interface;
+    pair.a
+        .run(&format!("ethtool -L {interface} combined {PAIRS}"))?;
+    pair.restore()?;
+    pair.reach("with all pairs again")
 }
 
 /// Frames to everybody, both ways: the guest's address may change meanwhile.
