@@ -2,7 +2,7 @@
 //!
 //! Most share a [`Rig`]: one daemon and two guests with a device each, booted once because booting
 //! is what takes the time. A rig on which a test failed is thrown away. Tests of adaptive virtual functions share a
-//! [`Pair`] in the same way.
+//! `Pair` in the same way.
 
 mod avf;
 mod beside;
