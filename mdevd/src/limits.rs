@@ -76,6 +76,8 @@ pub const STEADY_BUS: Duration = Duration::from_secs(60);
 pub const MAX_SASL_BYTES: usize = 1024;
 /// Time a peer has to authenticate.
 pub const SASL_DEADLINE: Duration = Duration::from_secs(5);
+/// How often a device is reset within a minute for what its driver did; behind that it stays stopped.
+pub const RESETS_A_MINUTE: u64 = 5;
 /// Between two looks at what the guests of connected devices did wrong, and between two events about one of them.
 pub const PATROL_PERIOD: Duration = Duration::from_secs(1);
 /// Devices that are looked at before others get their turn.

@@ -440,6 +440,9 @@ fn an_adaptive_function_has_as_many_addresses_and_vlans_as_its_profile_lets_be()
     for part in ["VLANs joined 2", "rule vlan-count of profile 'few'"] {
         assert!(told.out.contains(part), "{told:?}");
     }
+    let again = daemon.cvfctl(&["policy", "explain", "-", "vlan=6", "--device", "vm1"]);
+    assert!(again.out.contains("VLANs joined 1"), "{again:?}");
+    assert!(!again.out.contains("rule vlan-count"), "{again:?}");
     let shown = daemon.json(&["show", "vm1"]).to_string();
     assert!(shown.contains("control.max-vlans"), "{shown}");
     // Fewer, and the highest goes.

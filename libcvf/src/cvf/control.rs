@@ -88,8 +88,9 @@ impl Wishes {
             ControlRequest::AddVlan(vid) => *vid,
             _ => 0,
         };
-        let joined = self.vlans.iter().flat_map(VlanTable::iter);
-        joined.filter(|vid| vid.0 != 0 && vid.0 != about).count() as u16
+        let Some(joined) = &self.vlans else { return 0 };
+        let has = |vid| u16::from(joined.contains(Vid(vid)));
+        joined.len() - has(0) - if about == 0 { 0 } else { has(about) }
     }
 
     /// Takes back what a request led to.
@@ -259,10 +260,9 @@ impl Device {
         }
     }
 
-    /// VLANs that its driver has joined.
-    pub(super) fn joined_vlans(&self) -> u16 {
-        let none = ControlRequest::FilterVlans(true);
-        self.wishes.lock().joined_beside(&none)
+    /// VLANs that its driver has joined, but for the one that a request is about.
+    pub(super) fn joined_vlans(&self, beside: &ControlRequest) -> u16 {
+        self.wishes.lock().joined_beside(beside)
     }
 
     /// What the operator set of queues is not for the guest to change.
@@ -275,7 +275,8 @@ impl Device {
     }
 
     /// Decides anew about what its guest was allowed before, and takes back what is no longer. What it
-    /// has of queues, scaling, hashes and held-back interrupts stays until its driver's next reset.
+    /// has of queues, scaling, hashes and held-back interrupts stays until its driver's next reset; an adaptive virtual function's
+    /// driver keeps the queue pairs that it was told of until it starts anew.
     pub(super) fn reconsider(&self) -> Vec<Denial> {
         let _alone = self.deciding.write();
         let mut facts = self.facts(&ControlRequest::FilterVlans(true));

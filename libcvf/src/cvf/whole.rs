@@ -10,10 +10,12 @@ use super::direct::UNENFORCED;
 use super::health::{HardwarePath, Health, Memory};
 use super::host::DeviceHost;
 use super::irq::{self, IrqError, IrqRequest};
+use super::model::Model;
 use super::policy::{PolicyError, PortPolicy};
 use super::regions::{CONFIG, RegionInfo};
 use super::spec::CvfSpec;
 use super::stats::{CvfStats, Misbehaviour};
+use crate::control::ControlRequest;
 use crate::dataplane::{Alarm, LineKind, Quiescing, Tap, TapError, Wanted};
 use crate::limits::{MAILBOX_TURN, MAX_MAILBOX_QUEUE, QUIESCE_DEADLINE};
 use crate::mem::{MapError, MapRequest, fault_count};
@@ -353,9 +355,9 @@ impl Cvf {
         self.device.policy.lock().clone()
     }
 
-    /// VLANs that its driver has joined.
-    pub fn joined_vlans(&self) -> u16 {
-        self.device.joined_vlans()
+    /// VLANs that its driver has joined, but for the one that a request is about.
+    pub fn joined_vlans(&self, beside: &ControlRequest) -> u16 {
+        self.device.joined_vlans(beside)
     }
 
     /// How it is.
@@ -432,10 +434,17 @@ impl Cvf {
         Misbehaviour::of(&self.device.port)
     }
 
-    /// Has a driver start anew whose device was stopped, if its kind of device can: as if that had reset it, so that it may take
+    /// Has a driver start anew whose device was stopped for a ring and for nothing else, if its kind of device can: as if that had reset it, so that it may take
     /// as long as a reset. True if it will.
     pub fn restart(&self) -> bool {
-        self.act(|personality, host| self.device.port.stopped() && personality.restart(host))
+        self.act(|personality, host| {
+            self.device.port.stopped_for_ring() && personality.restart(host)
+        })
+    }
+
+    /// Whether its kind of device can.
+    pub fn restarts(&self) -> bool {
+        self.device.spec.model == Model::Avf
     }
 
     /// Has whatever is counted there raise this from here on; the first that is given stays.

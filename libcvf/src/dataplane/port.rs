@@ -60,7 +60,7 @@ pub struct Port {
     pub(super) taps: Taps,
     stopped: AtomicBool,
     away: AtomicBool,
-    fault: Mutex<Option<String>>,
+    fault: Mutex<Option<Fault>>,
     torn: AtomicU64,
     alarm: OnceLock<Arc<Alarm>>,
     /// Who it is, in the log; unset where nobody asks.
@@ -73,6 +73,14 @@ pub struct Port {
     longest: AtomicU32,
     /// Frames get or lose a tag on their way to and from it.
     edited: AtomicBool,
+}
+
+/// Why a port was stopped.
+#[derive(Debug)]
+struct Fault {
+    reason: String,
+    /// For rings or descriptors that cannot be, and nothing else.
+    for_ring: bool,
 }
 
 impl Port {
@@ -400,8 +408,18 @@ impl Port {
     /// Stops the device because of what its guest or client did, or of what became of its hardware: nothing is served until
     /// a reset.
     pub fn stop(&self, reason: String) {
+        self.stop_as(Fault {
+            reason,
+            for_ring: false,
+        });
+    }
+
+    fn stop_as(&self, new: Fault) {
         let mut fault = self.fault.lock();
-        if fault.is_none() {
+        if let Some(old) = &mut *fault {
+            old.for_ring &= new.for_ring;
+        } else {
+            let reason = new.reason.as_str();
             let identity = self.identity.get().cloned().unwrap_or_default();
             tracing::warn!(
                 device = identity.device,
@@ -409,7 +427,7 @@ impl Port {
                 reason,
                 "device stopped until its driver resets it"
             );
-            *fault = Some(reason);
+            *fault = Some(new);
         }
         drop(fault);
         self.set_running(false);
@@ -423,7 +441,18 @@ impl Port {
         if let Some(alarm) = self.alarm.get() {
             alarm.raise();
         }
-        self.stop(reason);
+        self.stop_as(Fault {
+            reason,
+            for_ring: true,
+        });
+    }
+
+    /// It was stopped for that, and for nothing else.
+    pub fn stopped_for_ring(&self) -> bool {
+        self.fault
+            .lock()
+            .as_ref()
+            .is_some_and(|fault| fault.for_ring)
     }
 
     /// Has whatever its guest does wrong raise this from here on; the first that is given stays.
@@ -483,7 +512,7 @@ impl Port {
 
     /// Why it was stopped.
     pub fn fault(&self) -> Option<String> {
-        self.fault.lock().clone()
+        self.fault.lock().as_ref().map(|fault| fault.reason.clone())
     }
 
     /// Forgets a fault: the driver has reset the device.

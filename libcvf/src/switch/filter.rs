@@ -40,6 +40,16 @@ impl VlanTable {
         was
     }
 
+    /// How many are in it.
+    pub fn len(&self) -> u16 {
+        self.0.iter().map(|word| word.count_ones() as u16).sum()
+    }
+
+    /// True without any.
+    pub fn is_empty(&self) -> bool {
+        self.0 == [0; 64]
+    }
+
     /// The ids that are in both sets.
     #[must_use]
     pub fn common(&self, other: &Self) -> Self {

@@ -1,5 +1,6 @@
 //! What a guest does wrong, and what follows: counted by the minute, answered as its profile says.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use vfio_user_server::Shutdown;
 
 use super::patrol::Wake;
 use crate::engine::{Events, Happening};
-use crate::limits::PATROL_PERIOD;
+use crate::limits::{PATROL_PERIOD, RESETS_A_MINUTE};
 
 /// Offences are tolerated per this.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -27,6 +28,8 @@ pub(super) struct Conduct {
     client: Mutex<Option<Shutdown>>,
     /// Who tells what it was too early to tell.
     teller: OnceLock<Arc<Wake>>,
+    /// The device is about to be reset, or being reset.
+    restarting: Arc<AtomicBool>,
 }
 
 /// Offences of one kind in the present window.
@@ -58,6 +61,8 @@ impl Tally {
 struct Record {
     untold: Untold,
     tallies: [Tally; 5],
+    /// Resets of the device for what its driver did.
+    restarts: Tally,
     requests: Allowance,
     resets: Allowance,
 }
@@ -221,6 +226,7 @@ impl Conduct {
             device: OnceLock::new(),
             client: Mutex::default(),
             teller: OnceLock::new(),
+            restarting: Arc::default(),
         }
     }
 
@@ -283,6 +289,18 @@ impl Conduct {
         record.resets.take(Instant::now(), rate, WINDOW)
     }
 
+    /// The device is of a kind that can start anew, and has not done so too often.
+    fn may_restart(&self, cvf: &Cvf) -> bool {
+        if !cvf.restarts() {
+            return false;
+        }
+        if self.restarting.load(Ordering::Acquire) {
+            return true;
+        }
+        let (before, _) = self.record.lock().restarts.add(Instant::now(), 1);
+        before < RESETS_A_MINUTE
+    }
+
     /// Offences happened; does what the profile says.
     pub(super) fn offended(
         &self,
@@ -300,6 +318,10 @@ impl Conduct {
         let Some(cvf) = self.device.get().and_then(Weak::upgrade) else {
             return;
         };
+        let reaction = match reaction {
+            Reaction::ResetDevice if !self.may_restart(&cvf) => Reaction::StopDevice,
+            other => other,
+        };
         let (device, uuid) = (cvf.spec().name.as_str(), Uuid::from_bytes(cvf.spec().uuid));
         if reaction >= Reaction::Audit && before < TOLD {
             tracing::info!(target: "audit", device, %uuid, what, count = now, "a guest did what it may not");
@@ -315,18 +337,10 @@ impl Conduct {
         }
         match reaction {
             Reaction::Count | Reaction::Audit => {}
-            // The data plane has stopped it, and the driver may have reset it since. Waits for workers.
+            // The data plane has stopped it, and the driver may have reset it since.
             Reaction::ResetDevice => {
-                let restart = move || {
-                    if cvf.restart() {
-                        let (device, uuid) =
-                            (cvf.spec().name.as_str(), Uuid::from_bytes(cvf.spec().uuid));
-                        tracing::info!(target: "audit", device, %uuid, what, "the device was reset");
-                    }
-                };
-                match tokio::runtime::Handle::try_current() {
-                    Ok(runtime) => drop(runtime.spawn_blocking(restart)),
-                    Err(_) => restart(),
+                if let Some(teller) = self.teller.get() {
+                    teller.restart(&cvf, &self.restarting);
                 }
             }
             // As above.

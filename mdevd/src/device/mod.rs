@@ -16,6 +16,7 @@ mod numbers;
 mod patrol;
 mod policy;
 mod quiet;
+mod restart;
 mod served;
 mod sys;
 mod uplink;

@@ -6,6 +6,7 @@
 //! device's rings nothing grows: nobody is woken for it but to tell what its record was too early to tell.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::gate::DeviceGate;
+use super::restart::Restarter;
 use crate::limits::{PATROL_BATCH, PATROL_PERIOD};
 
 /// What is looked at.
@@ -62,9 +64,15 @@ pub(super) struct Wake {
     alarm: Arc<Alarm>,
     /// A device that counts has come, something is to be told now, or no device will come any more.
     work: Notify,
+    restarter: Restarter,
 }
 
 impl Wake {
+    /// Has a device start anew, unless that is under way.
+    pub(super) fn restart(&self, device: &Arc<Cvf>, under_way: &Arc<AtomicBool>) {
+        self.restarter.restart(device, under_way);
+    }
+
     /// Something is left to be told later.
     pub(super) fn later(&self) {
         self.alarm.raise();

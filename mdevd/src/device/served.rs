@@ -196,8 +196,8 @@ impl Device for ServedCvf {
         numbers::health(&self.cvf, &self.observer, &self.visits)
     }
 
-    fn joined_vlans(&self) -> u16 {
-        self.cvf.joined_vlans()
+    fn joined_vlans(&self, beside: &ControlRequest) -> u16 {
+        self.cvf.joined_vlans(beside)
     }
 
     fn share(&self) -> GroupShare {

@@ -84,8 +84,8 @@ pub trait Device: Send + Sync {
     /// How it fares.
     fn health(&self) -> Health;
 
-    /// VLANs that its driver has joined.
-    fn joined_vlans(&self) -> u16;
+    /// VLANs that its driver has joined, but for the one that a request is about.
+    fn joined_vlans(&self, beside: &ControlRequest) -> u16;
 
     /// What it has of its group, which may be less than it is defined with.
     fn share(&self) -> GroupShare;

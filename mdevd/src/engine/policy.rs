@@ -245,7 +245,9 @@ impl Catalog {
                     assigned_mac: definition.mac,
                     queue_pairs: definition.queue_pairs,
                     access_vlan: definition.vlan,
-                    joined_vlans: entry.live().map_or(0, |live| live.device.joined_vlans()),
+                    joined_vlans: entry
+                        .live()
+                        .map_or(0, |live| live.device.joined_vlans(&asked)),
                 };
                 (
                     facts,

@@ -251,7 +251,7 @@ impl Device for SimDevice {
     }
 
     /// Nobody drives it.
-    fn joined_vlans(&self) -> u16 {
+    fn joined_vlans(&self, _: &ControlRequest) -> u16 {
         0
     }
 

@@ -25,7 +25,7 @@ pub enum Reaction {
     Count,
     /// And write an audit event.
     Audit,
-    /// And have its driver start anew, if its kind of device can.
+    /// And have its driver start anew, if its kind of device can and it was not too often.
     ResetDevice,
     /// And stop the device until its driver resets it.
     StopDevice,
@@ -38,10 +38,10 @@ impl Reactions {
     pub fn to(&self, offence: Offence, nth: u32) -> Reaction {
         let many = nth > self.tolerated_per_minute;
         match offence {
-            Offence::MalformedRing => match (self.malformed_ring, many) {
-                (RingReaction::ResetDevice, false) => Reaction::ResetDevice,
-                (RingReaction::StopDevice | RingReaction::ResetDevice, _) => Reaction::StopDevice,
-                (RingReaction::Disconnect, _) => Reaction::Disconnect,
+            Offence::MalformedRing => match self.malformed_ring {
+                RingReaction::StopDevice => Reaction::StopDevice,
+                RingReaction::ResetDevice => Reaction::ResetDevice,
+                RingReaction::Disconnect => Reaction::Disconnect,
             },
             Offence::MalformedFrame => to_frame(self.malformed_frame, many),
             Offence::SpoofedFrame => to_frame(self.spoofed_frame, many),
@@ -109,7 +109,8 @@ mod tests {
         let to = |nth| resets.to(Offence::MalformedRing, nth);
         assert_eq!(
             [3, 4].map(to),
-            [Reaction::ResetDevice, Reaction::StopDevice]
+            [Reaction::ResetDevice; 2],
+            "how often is its reader's business"
         );
     }
 }

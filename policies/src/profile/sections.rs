@@ -183,8 +183,7 @@ pub struct Reactions {
     pub denied_request: RequestReaction,
     /// A request or reset above its rate.
     pub excess_request: RequestReaction,
-    /// How many of each kind are tolerated in a minute, before `stop-device` or `disconnect` happen; and
-    /// how many resets `reset-device` makes.
+    /// How many of each kind are tolerated in a minute, before `stop-device` or `disconnect` happen.
     pub tolerated_per_minute: u32,
 }
 

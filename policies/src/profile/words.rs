@@ -132,7 +132,7 @@ words! {
         /// The device stops and asks its driver for a reset.
         #[default]
         StopDevice = "stop-device",
-        /// And starts anew by itself, as far as its kind can and until there were too many.
+        /// And starts anew by itself, as far as its kind can and a few times a minute at most.
         ResetDevice = "reset-device",
         /// The client's connection is closed.
         Disconnect = "disconnect",

@@ -27,8 +27,12 @@ fn whatever_a_guest_does_wrong_raises_it_and_nothing_else_does() {
     }
     port.stop("its link is lost".into());
     assert!(!alarm.take());
+    assert!(!port.stopped_for_ring());
+    port.revive();
     port.stop_for_ring("an index that jumps".into());
-    assert!(alarm.take());
+    assert!(alarm.take() && port.stopped_for_ring());
+    port.stop("by its profile".into());
+    assert!(!port.stopped_for_ring(), "and for something else");
     let another = Arc::new(Alarm::default());
     port.raises(&another);
     port.stop_for_ring("again".into());

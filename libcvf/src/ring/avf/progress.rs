@@ -54,13 +54,13 @@ impl Progress {
     }
 
     /// How many there are from that on: of a driver that does not wait for what it sent, only as many as do not run into
-    /// that. A burst at least that was there at the last look is not looked for again.
+    /// that. A burst at least that was there at the last look is not looked for again, unless `anew`.
     ///
     /// # Errors
     /// [`RingError::Tail`].
     #[inline]
-    pub(super) fn waiting(&mut self, tail: &Tail) -> Result<u16, RingError> {
-        if usize::from(distance(self.next, self.tail, self.size)) < BURST {
+    pub(super) fn waiting(&mut self, tail: &Tail, anew: bool) -> Result<u16, RingError> {
+        if anew || usize::from(distance(self.next, self.tail, self.size)) < BURST {
             self.tail = checked_tail(tail, self.size)?;
         }
         let taken = distance(self.done, self.next, self.size);

@@ -76,13 +76,16 @@ fn verdict(headers: &Headers, head: &[u8]) -> u64 {
     if !is_checked(headers) {
         return 0;
     }
+    if headers.network != Network::V4 {
+        return rx::L3L4P;
+    }
     let header = usize::from(headers.l3_offset)..usize::from(headers.l4_offset);
     let mut sum = Checksum::new();
     sum.add(head.get(header).unwrap_or_default());
-    if headers.network == Network::V4 && !sum.verify() {
-        rx::L3L4P | rx::IPE
-    } else {
+    if sum.verify() {
         rx::L3L4P
+    } else {
+        rx::L3L4P | rx::IPE
     }
 }
 

@@ -53,7 +53,8 @@ impl AvfTransmit {
     #[inline]
     fn finds_work(&mut self) -> bool {
         let progress = &mut self.progress;
-        progress.waiting(&self.tail).map_or(true, |waiting| {
+        let anew = self.unfinished.is_some();
+        progress.waiting(&self.tail, anew).map_or(true, |waiting| {
             let end = advanced(progress.next(), waiting, progress.size());
             waiting > 0 && self.unfinished != Some(end)
         })
@@ -78,7 +79,9 @@ impl TransmitRing for AvfTransmit {
         debug_assert!(burst.is_empty(), "what is in it is not of this ring");
         let view = self.cache.view(regions)?;
         let (size, mut at) = (view.size(), self.progress.next());
-        let mut left = self.progress.waiting(&self.tail)?;
+        let mut left = self
+            .progress
+            .waiting(&self.tail, self.unfinished.is_some())?;
         // Everything is asked for before any of it is waited for: first the descriptors, then the
         // lines that the sender's processor wrote last, the first bytes of each frame.
         view.prefetch(at, usize::from(left).min(BURST));
@@ -172,7 +175,7 @@ impl TransmitRing for AvfTransmit {
 
     #[inline]
     fn lone<'m>(&mut self, regions: &'m Regions) -> Option<Lone<'m>> {
-        if self.progress.waiting(&self.tail) != Ok(1) {
+        if self.progress.waiting(&self.tail, false) != Ok(1) {
             return None;
         }
         let view = self.cache.view(regions).ok()?;

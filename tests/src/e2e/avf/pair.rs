@@ -149,11 +149,13 @@ pub const fn end<'a>(vm: &'a Vm, nic: &'a Nic) -> End<'a> {
     }
 }
 
+/// A shell line that prints what a guest's kernel has complained of about its function.
+const COMPLAINTS: &str =
+    "dmesg -r | grep -E '^<[0-4]>' | grep -E 'iavf|WARNING|BUG:|[Tt]x timeout|NETDEV WATCHDOG'";
+
 /// Fails where a guest's kernel has complained about its function.
 pub fn quiet(vm: &Vm) -> Result<()> {
-    let said = vm.run(
-        "dmesg -r | grep -E '^<[0-4]>' | grep -E 'iavf|WARNING|BUG:|[Tt]x timeout|NETDEV WATCHDOG' || true",
-    )?;
+    let said = vm.run(&format!("{COMPLAINTS} || true"))?;
     let name = vm.name();
     ensure!(said.is_empty(), "the kernel of {name} complains:\n{said}");
     Ok(())
@@ -171,11 +173,18 @@ pub fn said(vm: &Vm, what: &str) -> Result<()> {
 /// Waits until a guest's driver has complained of this, which it is then excused.
 pub fn complained(vm: &Vm, of: &str) -> Result<()> {
     said(vm, of)?;
-    // Of anything else it is not.
-    let others = vm.run(&format!(
-        "dmesg -r | grep -E '^<[0-4]>' | grep iavf | grep -v -F '{of}' || true"
-    ))?;
+    let others = vm.run(&format!("{COMPLAINTS} | grep -v -F '{of}' || true"))?;
     ensure!(others.is_empty(), "it complains of more:\n{others}");
+    forget(vm)
+}
+
+/// Has a guest's kernel forget what it has said, which was nothing to complain of.
+pub fn cleared(vm: &Vm) -> Result<()> {
+    quiet(vm)?;
+    forget(vm)
+}
+
+fn forget(vm: &Vm) -> Result<()> {
     vm.run("dmesg -c > /dev/null").map(drop)
 }
 

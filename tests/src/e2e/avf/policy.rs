@@ -1,6 +1,6 @@
 //! What profiles let a stock `iavf` have. The decisions are those for virtio (`super::super::policy`).
 
-use super::pair::{Pair, complained, said};
+use super::pair::{Pair, cleared, complained, said};
 use crate::traffic::{self, Flow, FrameRun};
 use crate::{limits, process};
 use anyhow::{Context, Result, ensure};
@@ -72,7 +72,7 @@ pub fn promiscuous(pair: &Pair) -> Result<()> {
     hears(pair, "what it heard to be taken back", false)?;
     pair.restore()?;
     pair.reach("as a tenant")?;
-    pair.a.run("dmesg -c > /dev/null")?;
+    cleared(&pair.a)?;
 
     listen(pair, "off")?;
     // A driver that has not come to it yet would not ask again.
@@ -126,7 +126,7 @@ pub fn address(pair: &Pair) -> Result<()> {
     pair.restore()?;
     pair.reach("with the address that was taken back")?;
     pair.a.run(&take(pair, own))?;
-    pair.a.run("dmesg -c > /dev/null")?;
+    cleared(&pair.a)?;
 
     let refused = pair.a.try_run(&take(pair, OTHER))?;
     ensure!(

@@ -270,6 +270,40 @@ fn a_frame_that_does_not_end_yet_waits() {
     assert_eq!(driver.reap(), [3]);
 }
 
+/// Also where so much of it was there that the tail was not looked for any more.
+#[test]
+fn a_long_frame_that_does_not_end_yet_is_found_when_it_does() {
+    let mut driver = Driver::transmit(128);
+    let regions = driver.memory.load().clone();
+    let mut ring = AvfTransmit::new(&driver.ring, &regions).unwrap();
+    let mut buffers = BurstBuffers::default();
+    let parts = [100; 60];
+    let bytes = frame(parts.iter().sum(), 1);
+    let said = Said {
+        cmd: RS,
+        context: context(1, 5900, 1400, 0),
+        ..Said::default()
+    };
+    driver.send(&bytes, &parts, said).unwrap();
+    for tail in [20, 40, 50, 60] {
+        driver.ring.tail.set(tail);
+        assert!(ring.has_work(&regions), "{tail}");
+        let mut burst = buffers.lend();
+        ring.take(&regions, &mut burst).unwrap();
+        assert!(burst.is_empty());
+        ring.give_back(&regions, &burst, Frames::default()).unwrap();
+        assert!(!ring.has_work(&regions), "{tail}");
+        assert_eq!(ring.arm(&regions), Ok(false));
+    }
+    driver.kick();
+    assert_eq!(ring.arm(&regions), Ok(true));
+    let mut burst = buffers.lend();
+    ring.take(&regions, &mut burst).unwrap();
+    assert_eq!(burst.len(), 1);
+    ring.give_back(&regions, &burst, Frames::default()).unwrap();
+    assert_eq!(driver.reap(), [60]);
+}
+
 /// One that posts over what it has not got back gets it back first.
 #[test]
 fn kept_frames_are_not_run_over() {
