@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
+use libcvf::control::ControlRequest;
 use libcvf::cvf::Cvf;
 use parking_lot::Mutex;
 use policies::Profile;

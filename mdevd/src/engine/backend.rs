@@ -5,6 +5,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use libcvf::control::ControlRequest;
 use policies::Profile;
 
 use super::attributes::GroupShare;

@@ -11,6 +11,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use libcvf::control::ControlRequest;
 use libcvf::cvf::ComposeError;
 use libcvf::pf::Capabilities;
 use parking_lot::Mutex;
