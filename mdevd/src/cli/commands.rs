@@ -191,9 +191,9 @@ fn settings(name: &str, attributes: Vec<(&'static str, String)>) -> Result<Optio
         if !SetRequest::KEYS.contains(&key) {
             let patch = json!({ key: value });
             return Err(Failure::usage(format!(
-                "cannot change '{name}': {} changes only while a device is stopped; 'cvfctl stop {name}', then 'cvfctl \
-                 edit {name} --patch {}', then 'cvfctl start {name}' (what is transient is kept first: 'cvfctl define \
-                 {name}')",
+                "cannot change '{name}': {} changes only while a device is stopped; 'cvfctl define {name}' first if it is \
+                 transient, or it is gone when it stops, then 'cvfctl stop {name}', then 'cvfctl edit {name} --patch {}', then \
+                 'cvfctl start {name}'",
                 key.replace('_', "-"),
                 shell_word(&patch.to_string())
             )));

@@ -68,12 +68,18 @@ impl Catalog {
         let from = entry.definition().cloned();
         let from = from.ok_or_else(|| unreadable_for(ATTEMPTED, &name))?;
         names.free_mac(ATTEMPTED, &name, to.mac)?;
+        // Who replaces a definition is told of all of it elsewhere.
+        let without_meaning = (matches!(action, Action::Set)
+            && from.tuning.features != to.tuning.features)
+            .then(|| hints::without_meaning(to))
+            .flatten();
         if !answer.changed || answer.dry_run {
             drop(names);
             if answer.changed {
                 self.admitted_change(&from, to)?;
                 self.takes_change(&from, to)?;
                 Self::socket_is_someones(ATTEMPTED, to)?;
+                answer.notes.extend(without_meaning);
             } else if let (Entry::Live(live), false) = (&entry, answer.dry_run) {
                 answer.notes.extend(self.regroup(live));
             }
@@ -89,9 +95,7 @@ impl Catalog {
         match became {
             Ok((next, notes, profile)) => {
                 answer.notes = notes;
-                if from.tuning.features != to.tuning.features {
-                    answer.notes.extend(hints::without_meaning(to));
-                }
+                answer.notes.extend(without_meaning);
                 tracing::info!(device = name, uuid = %to.uuid, changes = ?answer.changes, "changed");
                 let free = Some(from.mac).filter(|mac| *mac != to.mac);
                 let told = Happening::Changed {

@@ -83,7 +83,7 @@ fn host(reactions: &str) -> Host {
     let dir = host.daemon.profile_dir();
     std::fs::create_dir_all(&dir).expect("a directory");
     let text = format!(
-        "[spoof]\nmac = \"assigned\"\narp = \"mac\"\n[rates]\nflood-frames = \"unlimited\"\n[reactions]\n{reactions}"
+        "[shape]\nmapped-doorbells = \"allow\"\n[spoof]\nmac = \"assigned\"\narp = \"mac\"\n[rates]\nflood-frames = \"unlimited\"\n[reactions]\n{reactions}"
     );
     std::fs::write(dir.join("strict.toml"), text).expect("written");
     host.daemon.ctl(&["policy", "reload"]).expect("reloaded");
