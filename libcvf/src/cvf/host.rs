@@ -268,6 +268,10 @@ impl Host for DeviceHost<'_> {
         self.doorbell(queue);
     }
 
+    fn torn(&mut self, why: String) {
+        self.device.port.stop_for_ring(why);
+    }
+
     fn vector_enable(&mut self, vector: u16, on: bool) {
         self.device.port.interrupts.arm(vector, on);
     }

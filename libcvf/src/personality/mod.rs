@@ -150,6 +150,12 @@ pub trait Host {
         let _ = (queue, value);
     }
 
+    /// What the driver wrote about a ring in use cannot be: the device stops as for what is found in the ring. Who looks
+    /// at the ring may not see it soon.
+    fn torn(&mut self, why: String) {
+        let _ = why;
+    }
+
     /// Lets a vector's next interrupt through, one that is pending at once, or holds them back. A vector holds
     /// itself back when it fires: each call with `on` is good for one interrupt. At first all are held back.
     fn vector_enable(&mut self, vector: u16, on: bool) {

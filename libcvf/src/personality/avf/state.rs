@@ -176,6 +176,10 @@ impl State {
         if let Some(found) = self.queues.get(usize::from(queue)) {
             found.tail.set(value);
             if found.enabled {
+                let size = found.placed.map_or(0, |placed| placed.size);
+                if value >= size.into() {
+                    host.torn(format!("queue {queue}: tail {value} of a ring of {size}"));
+                }
                 host.tail(queue, value);
             }
         }
