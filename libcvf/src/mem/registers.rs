@@ -8,6 +8,8 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use vm_memory::FileOffset;
 use vm_memory::mmap::{MmapRegion, MmapRegionError};
 
+use super::fault::Guarded;
+
 /// A file of zeros that nobody can make longer or shorter, for a client to map.
 ///
 /// # Errors
@@ -23,9 +25,12 @@ pub fn sealed_file(len: u64) -> Result<OwnedFd, Errno> {
 }
 
 /// Registers of 32 bits, little-endian, in a file that a client may map, all zero at first. What is in them is whatever the client, or a
-/// guest, wrote last. Any thread may access them; the file's length is fixed, so that no access faults.
+/// guest, wrote last. Any thread may access them. The file's length is fixed; where the host has no memory left for a hole that its
+/// client punched, they read zero from then on.
 #[derive(Debug)]
 pub struct SharedRegisters {
+    /// Before the mapping that it watches.
+    _guard: Guarded,
     region: MmapRegion,
 }
 
@@ -42,9 +47,13 @@ impl SharedRegisters {
             _ => Errno::EINVAL,
         };
         let file = sealed_file(len as u64)?.into();
-        MmapRegion::from_file(FileOffset::new(file, 0), len)
-            .map(|region| Self { region })
-            .map_err(failed)
+        let region = MmapRegion::from_file(FileOffset::new(file, 0), len).map_err(failed)?;
+        let whole = region.size().next_multiple_of(4096);
+        let guard = Guarded::enter(region.as_ptr() as usize, whole).ok_or(Errno::ENFILE)?;
+        Ok(Self {
+            _guard: guard,
+            region,
+        })
     }
 
     /// The file, for its client.
@@ -77,7 +86,7 @@ impl SharedRegisters {
     #[inline]
     fn register(&self, at: usize) -> Option<&AtomicU32> {
         let fits = at < self.region.size() && self.region.size() - at >= 4 && at.is_multiple_of(4);
-        // SAFETY: inside the mapping, which lives as long as `self` and whose file cannot be cut short, and aligned
+        // SAFETY: inside the mapping, which lives as long as `self`, and faults in which are contained, and aligned
         // as its start is; atomics may be shared with a writer outside of this process.
         fits.then(|| unsafe { AtomicU32::from_ptr(self.region.as_ptr().add(at).cast()) })
     }
