@@ -142,7 +142,7 @@ fn vlans_are_counted_for_either_kind_of_driver() {
     }
     // VLAN 0 is among those that are joined, and not counted.
     assert_eq!(*keeper.0.lock(), [0, 0, 1, 1, 2, 1]);
-    assert_eq!(cvf.joined_vlans(), 2);
+    assert_eq!(cvf.joined_vlans(&ControlRequest::FilterVlans(true)), 2);
 
     let keeper = Arc::new(Counting::default());
     let avf = CvfSpec {
@@ -163,5 +163,5 @@ fn vlans_are_counted_for_either_kind_of_driver() {
     }
     // What it has, and 0, is not asked for again.
     assert_eq!(*keeper.0.lock(), [0, 1, 2, 1]);
-    assert_eq!(cvf.joined_vlans(), 2);
+    assert_eq!(cvf.joined_vlans(&ControlRequest::FilterVlans(true)), 2);
 }
