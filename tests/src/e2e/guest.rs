@@ -8,7 +8,7 @@ use crate::daemon::Device;
 use crate::nested::limits::{GUEST_TOOL, GUESTS};
 use crate::nested::{Inner, Mdevd, Model, Outer, Outside, Physical, Plug};
 use crate::netns::Netns;
-use crate::{traffic, ui};
+use crate::{limits, process, traffic, ui};
 use anyhow::{Context, Result, ensure};
 
 /// The tests of this file.
@@ -174,7 +174,10 @@ fn full_in(
     }
     for (guest, device) in running {
         guest.stop()?;
-        daemon.ctl(&["destroy", &device.name])?;
+        // The daemon sees a moment later that its client has gone.
+        process::wait_for("the guest's device to go", limits::SETTLE, || {
+            Ok(daemon.ctl(&["destroy", &device.name]).ok())
+        })?;
     }
     Ok(())
 }
