@@ -38,6 +38,7 @@ mod serve;
 mod sorted;
 mod stats;
 mod steer;
+mod stop;
 mod tap;
 mod target;
 mod watch;

@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::alarm::Alarm;
 use super::counters::{Counter, QueueCounters};
 use super::group::{Membership, RateGroup};
 use super::interrupts::Interrupts;
@@ -15,14 +14,15 @@ use super::queue::{ReceiveQueue, TransmitQueue, VectorCell};
 use super::rates::{PortRates, Rates};
 use super::stats::QueueStats;
 use super::steer::Steering;
+use super::stop::Stop;
 use super::watch::Taps;
 use super::wishes::Wishes;
 use crate::control::Identity;
 use crate::kept::Versioned;
-use crate::mem::{GuestMemory, Regions, fault_count};
+use crate::mem::{GuestMemory, Regions};
 use crate::offload::Accepts;
 use crate::switch::PortId;
-use crate::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use crate::sync::{ArcSwap, Mutex};
 
 /// A device's data-plane state. Shared between the control side and workers.
@@ -58,11 +58,9 @@ pub struct Port {
     pub(super) neighbours: ArcSwap<Neighbours>,
     /// Who looks at what passes here.
     pub(super) taps: Taps,
-    stopped: AtomicBool,
+    /// Whether it was stopped, and why.
+    pub(super) stop: Stop,
     away: AtomicBool,
-    fault: Mutex<Option<Fault>>,
-    torn: AtomicU64,
-    alarm: OnceLock<Arc<Alarm>>,
     /// Who it is, in the log; unset where nobody asks.
     pub identity: OnceLock<Identity>,
     /// Hardware queues of its own, by queue pair.
@@ -73,14 +71,6 @@ pub struct Port {
     longest: AtomicU32,
     /// Frames get or lose a tag on their way to and from it.
     edited: AtomicBool,
-}
-
-/// Why a port was stopped.
-#[derive(Debug)]
-struct Fault {
-    reason: String,
-    /// For rings or descriptors that cannot be, and nothing else.
-    for_ring: bool,
 }
 
 impl Port {
@@ -106,11 +96,8 @@ impl Port {
             group: ArcSwap::default(),
             neighbours: ArcSwap::default(),
             taps: Taps::default(),
-            stopped: AtomicBool::new(false),
+            stop: Stop::default(),
             away: AtomicBool::new(false),
-            fault: Mutex::new(None),
-            torn: AtomicU64::new(0),
-            alarm: OnceLock::new(),
             identity: OnceLock::new(),
             lanes: Box::default(),
             pinned: Pinned::default(),
@@ -405,69 +392,6 @@ impl Port {
             .fetch_update(Ordering::Release, Ordering::Relaxed, set);
     }
 
-    /// Stops the device because of what its guest or client did, or of what became of its hardware: nothing is served until
-    /// a reset.
-    pub fn stop(&self, reason: String) {
-        self.stop_as(Fault {
-            reason,
-            for_ring: false,
-        });
-    }
-
-    fn stop_as(&self, new: Fault) {
-        let mut fault = self.fault.lock();
-        if let Some(old) = &mut *fault {
-            old.for_ring &= new.for_ring;
-        } else {
-            let reason = new.reason.as_str();
-            let identity = self.identity.get().cloned().unwrap_or_default();
-            tracing::warn!(
-                device = identity.device,
-                uuid = %identity.uuid(),
-                reason,
-                "device stopped until its driver resets it"
-            );
-            *fault = Some(new);
-        }
-        drop(fault);
-        self.set_running(false);
-        self.stopped.store(true, Ordering::Release);
-        self.interrupts.config(self.config_vector.get());
-    }
-
-    /// The same because of a ring or descriptor that cannot be, which is counted.
-    pub fn stop_for_ring(&self, reason: String) {
-        self.torn.fetch_add(1, Ordering::Relaxed);
-        if let Some(alarm) = self.alarm.get() {
-            alarm.raise();
-        }
-        self.stop_as(Fault {
-            reason,
-            for_ring: true,
-        });
-    }
-
-    /// It was stopped for that, and for nothing else.
-    pub fn stopped_for_ring(&self) -> bool {
-        self.fault
-            .lock()
-            .as_ref()
-            .is_some_and(|fault| fault.for_ring)
-    }
-
-    /// Has whatever its guest does wrong raise this from here on; the first that is given stays.
-    pub fn raises(&self, alarm: &Arc<Alarm>) {
-        let _ = self.alarm.set(Arc::clone(alarm));
-        self.transmit
-            .iter()
-            .for_each(|queue| queue.counters.raises(alarm));
-    }
-
-    /// How often it was stopped for that.
-    pub fn torn(&self) -> u64 {
-        self.torn.load(Ordering::Relaxed)
-    }
-
     /// Interrupts the driver for a queue and counts it there. The queue's lock is not held: it may be a system
     /// call.
     #[inline]
@@ -475,28 +399,6 @@ impl Port {
         if self.interrupts.queue(vector.get()) {
             counters.interrupts.add_shared(1);
         }
-    }
-
-    /// After touching guest memory: stops the device if a fault was contained since `before` (a
-    /// [`crate::mem::fault_count`]) and it was in this device's memory. `ring`: whether it was under a ring's
-    /// joined area. Returns true if so.
-    #[inline]
-    pub fn truncated(&self, before: u64, regions: &Regions, ring: impl FnOnce() -> bool) -> bool {
-        fault_count() != before && self.faulted(regions, ring())
-    }
-
-    #[cold]
-    fn faulted(&self, regions: &Regions, ring: bool) -> bool {
-        let ours = ring || regions.faulted();
-        if ours {
-            self.stop("the client truncated the file behind the guest's memory".into());
-        }
-        ours
-    }
-
-    /// True while stopped.
-    pub fn stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
     }
 
     /// Notes that a ring's memory is not mapped, so that its queue left the worker's list.
@@ -508,17 +410,6 @@ impl Port {
     /// True once after `set_away`: with memory mapped anew the queues want to be scheduled.
     pub fn take_away(&self) -> bool {
         self.away.swap(false, Ordering::AcqRel)
-    }
-
-    /// Why it was stopped.
-    pub fn fault(&self) -> Option<String> {
-        self.fault.lock().as_ref().map(|fault| fault.reason.clone())
-    }
-
-    /// Forgets a fault: the driver has reset the device.
-    pub fn revive(&self) {
-        *self.fault.lock() = None;
-        self.stopped.store(false, Ordering::Release);
     }
 
     /// Passes queue `number` (transmit queues first, then receive queues, then lanes): takes and releases its lock, so
