@@ -20,6 +20,7 @@ mod regions;
 mod registers;
 mod ring_view;
 mod row;
+mod sealed;
 mod slice;
 mod space;
 
@@ -35,9 +36,10 @@ pub use own::OwnMemory;
 pub use packed_view::{Event, PackedCache, PackedDescriptor, PackedView, Position, UsedDescriptor};
 pub(crate) use regions::Block;
 pub use regions::{Access, ReadCursor, RegionHint, Regions, TranslateError, WriteCursor};
-pub use registers::{SharedRegisters, sealed_file};
+pub use registers::SharedRegisters;
 pub use ring_view::{Descriptor, RingCache, RingPlace, RingView};
 pub use row::{ReadRow, Row, WriteRow};
+pub use sealed::sealed_file;
 pub use slice::{ReadSlice, SliceList, SlicePool, WriteSlice};
 
 #[cfg(test)]

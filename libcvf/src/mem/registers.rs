@@ -4,25 +4,11 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::errno::Errno;
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use vm_memory::FileOffset;
 use vm_memory::mmap::{MmapRegion, MmapRegionError};
 
 use super::fault::Guarded;
-
-/// A file of zeros that nobody can make longer or shorter, for a client to map.
-///
-/// # Errors
-/// The kernel has none.
-pub fn sealed_file(len: u64) -> Result<OwnedFd, Errno> {
-    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let fd = memfd_create(c"mdevd-doorbells", flags)?;
-    nix::unistd::ftruncate(&fd, i64::try_from(len).map_err(|_| Errno::EFBIG)?)?;
-    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-    fcntl(&fd, FcntlArg::F_ADD_SEALS(seals))?;
-    Ok(fd)
-}
+use super::sealed_file;
 
 /// Registers of 32 bits, little-endian, in a file that a client may map, all zero at first. What is in them is whatever the client, or a
 /// guest, wrote last. Any thread may access them. The file's length is fixed; where the host has no memory left for a hole that its
