@@ -72,6 +72,14 @@ impl Model {
         }
     }
 
+    /// Whether its driver can be made to start anew.
+    pub(super) const fn restarts(self) -> bool {
+        match self {
+            Self::VirtioNet => false,
+            Self::Avf => true,
+        }
+    }
+
     /// Whether a driver with these features was told its MTU: every one of an adaptive virtual function is.
     pub(super) const fn tells_mtu(self, features: u64) -> bool {
         match self {

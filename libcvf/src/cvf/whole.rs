@@ -10,7 +10,6 @@ use super::direct::UNENFORCED;
 use super::health::{HardwarePath, Health, Memory};
 use super::host::DeviceHost;
 use super::irq::{self, IrqError, IrqRequest};
-use super::model::Model;
 use super::policy::{PolicyError, PortPolicy};
 use super::regions::{CONFIG, RegionInfo};
 use super::spec::CvfSpec;
@@ -434,8 +433,8 @@ impl Cvf {
         Misbehaviour::of(&self.device.port)
     }
 
-    /// Has a driver start anew whose device was stopped for a ring and for nothing else, if its kind of device can: as if that had reset it, so that it may take
-    /// as long as a reset. True if it will.
+    /// Has a driver start anew whose device was stopped for a ring and for nothing else, if its kind of device can: as if
+    /// that had reset it, so that it may take as long as a reset. True if it will.
     pub fn restart(&self) -> bool {
         self.act(|personality, host| {
             self.device.port.stopped_for_ring() && personality.restart(host)
@@ -444,7 +443,7 @@ impl Cvf {
 
     /// Whether its kind of device can.
     pub fn restarts(&self) -> bool {
-        self.device.spec.model == Model::Avf
+        self.device.spec.model.restarts()
     }
 
     /// Has whatever is counted there raise this from here on; the first that is given stays.

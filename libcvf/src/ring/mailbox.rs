@@ -3,7 +3,8 @@
 //! A descriptor is loaded once and its buffer copied before either is looked at; what is written back is made of
 //! the copy. Heads are what `ATQH` and `ARQH` read, and only moved by who writes these and by messages: a queue that is
 //! taken away keeps its own, so that a driver whose function was reset under it still finds the last message, and one that is
-//! placed anew goes on where it was, as hardware's do. Nothing is kept of what a driver sends; of what it is sent, a backlog of [`MAILBOX_BACKLOG`] messages.
+//! placed anew goes on where it was, as hardware's do. Nothing is kept of what a driver sends; of what it is sent, a backlog of
+//! [`MAILBOX_BACKLOG`] messages.
 
 mod descriptor;
 
@@ -198,8 +199,8 @@ impl Mailbox {
         }
     }
 
-    /// Places a queue; `None` takes it away. Its head stays where it is, in a queue that has room for it. What waits for the driver is forgotten when its
-    /// receive queue is.
+    /// Places a queue; `None` takes it away. Its head stays where it is, in a queue that has room for it. What waits for
+    /// the driver is forgotten when its receive queue is.
     pub fn place(&mut self, side: MailboxSide, place: Option<MailboxPlace>) {
         match side {
             MailboxSide::Send => self.send.put(place),

@@ -52,7 +52,7 @@ impl State {
         match register {
             Register::QrxTail(pair) => self.tail(2 * pair),
             Register::QtxTail(pair) => self.tail(2 * pair + 1),
-            Register::VfintItrn { index, nth } => self.itr(nth + 1, index),
+            Register::VfintItrn { index, nth } => self.itr(nth + 1, index.into()),
             Register::VfintDynCtln(nth) => self.dyn_ctl(nth + 1),
             Register::VfintDynCtl0 => self.dyn_ctl(0),
             Register::VfintIcr0 => self.causes.peek(),

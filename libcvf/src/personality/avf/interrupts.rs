@@ -92,15 +92,16 @@ impl State {
             value
         };
         line.control = kept & KEPT;
-        let armed = value & INTENA_MSK == 0;
-        if armed && value & INTENA != 0 {
+        let holds_back = value & (INTENA | INTENA_MSK) == 0;
+        let enables = value & (INTENA | INTENA_MSK) == INTENA;
+        if enables {
             self.take_up_intervals(host, vector);
         }
         let index = (value >> ITR_INDX_SHIFT & ITR_INDX) as usize;
-        if index < ITRS && value & (INTENA | INTENA_MSK) != 0 {
+        if index < ITRS && !holds_back {
             self.set_itr(host, vector, index, value >> INTERVAL_SHIFT);
         }
-        if armed && value & INTENA == 0 {
+        if holds_back {
             self.enable_vector(host, vector, false);
         }
         if value & SWINT_TRIG != 0 {
@@ -109,7 +110,7 @@ impl State {
             }
             host.vector_trigger(vector);
         }
-        if armed && value & INTENA != 0 {
+        if enables {
             self.arm(host, vector);
         }
     }
@@ -143,26 +144,25 @@ impl State {
     }
 
     /// `VFINT_ITRN1` as it reads.
-    pub(super) fn itr(&self, vector: u16, index: u8) -> u32 {
+    pub(super) fn itr(&self, vector: u16, index: usize) -> u32 {
         if let Some((shared, at)) = self.mapped_itr(vector, index) {
             return shared.load(at) & INTERVAL;
         }
         let line = self.lines.get(usize::from(vector));
-        let itr = line.and_then(|line| line.itr.get(usize::from(index)));
+        let itr = line.and_then(|line| line.itr.get(index));
         itr.copied().unwrap_or_default().into()
     }
 
-    /// Where a driver that may map that register has it.
-    fn mapped_itr(&self, vector: u16, index: u8) -> Option<(&SharedRegisters, usize)> {
+    /// Where a driver that may map that register has it, if there is such a one.
+    fn mapped_itr(&self, vector: u16, index: usize) -> Option<(&SharedRegisters, usize)> {
         let nth = vector.checked_sub(1)?;
-        Some((self.shared.as_deref()?, itr_of(index, nth)))
+        let exists = index < ITRS && usize::from(vector) < self.lines.len();
+        let shared = self.shared.as_deref().filter(|_| exists)?;
+        Some((shared, itr_of(index, nth)))
     }
 
     pub(super) fn set_itr(&mut self, host: &mut dyn Host, vector: u16, index: usize, value: u32) {
-        if index < ITRS
-            && usize::from(vector) < self.lines.len()
-            && let Some((shared, at)) = self.mapped_itr(vector, index as u8)
-        {
+        if let Some((shared, at)) = self.mapped_itr(vector, index) {
             shared.store(at, value & INTERVAL);
         }
         self.throttle(host, vector, index, value);
@@ -170,10 +170,10 @@ impl State {
 
     /// What a driver wrote into registers that it maps is seen when it enables the vector, or maps a queue to it.
     fn take_up_intervals(&mut self, host: &mut dyn Host, vector: u16) {
-        for index in 0..ITRS as u8 {
+        for index in 0..ITRS {
             if let Some((shared, at)) = self.mapped_itr(vector, index) {
                 let value = shared.load(at);
-                self.throttle(host, vector, index.into(), value);
+                self.throttle(host, vector, index, value);
             }
         }
     }

@@ -110,8 +110,8 @@ pub(super) const fn tail_of(queue: u16) -> usize {
 }
 
 /// Offset of `VFINT_ITRN1` of an index and a queue vector.
-pub(super) const fn itr_of(index: u8, nth: u16) -> usize {
-    VFINT_ITRN as usize + (index as usize * EACH as usize + nth as usize) * WIDTH
+pub(super) const fn itr_of(index: usize, nth: u16) -> usize {
+    VFINT_ITRN as usize + (index * EACH as usize + nth as usize) * WIDTH
 }
 
 /// What of an access concerns one register.
@@ -197,7 +197,9 @@ mod tests {
             match at(offset) {
                 Some(Register::QrxTail(pair)) => assert_eq!(offset, tail_of(2 * pair)),
                 Some(Register::QtxTail(pair)) => assert_eq!(offset, tail_of(2 * pair + 1)),
-                Some(Register::VfintItrn { index, nth }) => assert_eq!(offset, itr_of(index, nth)),
+                Some(Register::VfintItrn { index, nth }) => {
+                    assert_eq!(offset, itr_of(index.into(), nth));
+                }
                 Some(other) => {
                     assert!(!mapped, "{other:?}");
                     continue;

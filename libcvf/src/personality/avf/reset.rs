@@ -126,18 +126,15 @@ impl State {
             return false;
         }
         self.next = given;
-        if self.granted == 0 {
+        if !self.reset_unasked(host) {
             self.adopt();
             self.filters.own = self.config.mac;
-        } else {
-            host.resets_itself();
-            self.reset_by_device(host);
         }
         true
     }
 
-    /// As PFs reset functions whose drivers do what they must not, where they are told to.
-    pub(super) fn restart(&mut self, host: &mut dyn Host) -> bool {
+    /// A driver that was told of anything has to ask for it anew, though it did not ask for a reset. True if there is one.
+    fn reset_unasked(&mut self, host: &mut dyn Host) -> bool {
         let driven = self.granted != 0;
         if driven {
             host.resets_itself();
@@ -146,12 +143,14 @@ impl State {
         driven
     }
 
+    /// As PFs reset functions whose drivers do what they must not, where they are told to.
+    pub(super) fn restart(&mut self, host: &mut dyn Host) -> bool {
+        self.reset_unasked(host)
+    }
+
     /// What its driver was allowed was taken back, and its address is this one now: it has to ask anew.
     pub(super) fn ask_anew(&mut self, host: &mut dyn Host, mac: MacAddr) {
         self.mac = mac;
-        if self.granted != 0 {
-            host.resets_itself();
-            self.reset_by_device(host);
-        }
+        self.reset_unasked(host);
     }
 }

@@ -95,10 +95,9 @@ impl State {
         };
         let lines = vec![Vector::default(); function::vectors(&config).into()];
         if let Some(shared) = &shared {
-            let vectors = 0..lines.len() as u16 - 1;
-            for (index, nth) in (0..ITRS as u8).flat_map(|i| vectors.clone().map(move |n| (i, n))) {
-                shared.store(itr_of(index, nth), 0);
-            }
+            let all = (0..ITRS)
+                .flat_map(|index| (0..lines.len() as u16 - 1).map(move |nth| itr_of(index, nth)));
+            all.for_each(|at| shared.store(at, 0));
         }
         Self {
             queues: (0..2 * config.queue_pairs).map(queue).collect(),
