@@ -1,8 +1,7 @@
 //! Devices whose rings a virtio-net function works itself: without the daemon while it goes well, and under its hand when
 //! it does not.
 
-use super::nested::boot_with;
-use super::sliced::{carrier, cross, no_faults};
+use super::sliced::{boot_all, carrier, cross, no_faults, start_all};
 use super::{Suite, Test};
 use crate::daemon::Device;
 use crate::nested::inside::{Exchange, StrayReport, UnmapReport};
@@ -84,32 +83,6 @@ const LONG_RUNS: [Run; 2] = [
 
 /// Frames that are answered before something happens under traffic.
 const UNDER_WAY: u64 = 1000;
-
-/// Boots a machine with these functions, bound to vfio-pci.
-pub(super) fn boot_all(suite: &Suite, plugs: &[Plug]) -> Result<(Outer, Vec<Physical>)> {
-    let (outer, physical) = boot_with(suite, plugs)?;
-    for one in &physical {
-        one.function.bind_vfio(&outer.vm)?;
-    }
-    Ok((outer, physical))
-}
-
-/// Starts mdevd on the functions, as `nic0` and so on, and waits for their links.
-pub(super) fn start_all<'a>(
-    suite: &Suite,
-    outer: &'a Outer,
-    physical: &[Physical],
-) -> Result<Mdevd<'a>> {
-    let pf = |(number, one): (usize, &Physical)| {
-        format!("vfio:{},name=nic{number}", one.function.address)
-    };
-    let pfs: Vec<String> = physical.iter().enumerate().map(pf).collect();
-    let daemon = Mdevd::start(outer, suite.programs()?, &pfs)?;
-    for number in 0..physical.len() {
-        carrier(&daemon, &format!("nic{number}"), true)?;
-    }
-    Ok(daemon)
-}
 
 /// A short run.
 fn short(number: u32) -> Run {

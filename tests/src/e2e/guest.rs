@@ -1,8 +1,7 @@
 //! Full guests, stock from kernel to driver, on devices of a function in a machine that is a host.
 
-use super::direct::{boot_all, start_all};
 use super::rig::{bringing_up, finding_interface};
-use super::sliced::no_faults;
+use super::sliced::{boot_all, no_faults, start_all};
 use super::{Suite, Test};
 use crate::daemon::Device;
 use crate::nested::limits::{GUEST_TOOL, GUESTS};

@@ -2,14 +2,13 @@
 //! that the same driver has alone.
 
 use super::direct::{DIRECT, PLUGS};
-use super::nested::boot_with;
-use super::sliced::carrier;
+use super::sliced::{boot_all, start_all};
 use super::{Suite, Test};
 use crate::bench::report::table;
 use crate::bench::row::{Row, Side, Spec};
 use crate::nested::inside::Exchange;
 use crate::nested::limits::CROSSING;
-use crate::nested::{Crossing, Driven, Mdevd, Outer, Physical, Run};
+use crate::nested::{Crossing, Driven, Outer, Physical, Run};
 use crate::{artifacts, ui};
 use anyhow::{Context, Result, bail};
 
@@ -105,12 +104,9 @@ struct Series {
 }
 
 fn rate(suite: &Suite) -> Result<()> {
-    let (mut outer, mut physical) = boot_with(suite, &PLUGS)?;
+    let (mut outer, mut physical) = boot_all(suite, &PLUGS)?;
     // A driver that checks its arithmetic would measure itself.
     outer.program = artifacts::released_lab()?;
-    for one in &physical {
-        one.function.bind_vfio(&outer.vm)?;
-    }
     let mut contenders = vec![
         Contender::Plain,
         Contender::Uplink,
@@ -171,11 +167,7 @@ fn round_of(
         one.run(outer, physical, driven, number)?;
         busy.map(|busy| busy.stop()).transpose()?;
     }
-    let pf = |nth: usize| format!("vfio:{},name=nic{nth}", physical[nth].function.address);
-    let daemon = Mdevd::start(outer, suite.programs()?, &[pf(0), pf(1)])?;
-    for pf in ["nic0", "nic1"] {
-        carrier(&daemon, pf, true)?;
-    }
+    let daemon = start_all(suite, outer, physical)?;
     for one in series.iter_mut().filter(|one| !one.contender.is_peer()) {
         let name = one.contender.name();
         let device = daemon.create(name, one.contender.create())?;

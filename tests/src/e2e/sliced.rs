@@ -10,6 +10,7 @@ use crate::{limits, process, ui};
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use std::ops::Range;
+use std::slice;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 
@@ -55,33 +56,55 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-const IGB: [Plug; 1] = [Plug {
+const IGB: Plug = Plug {
     model: Model::Igb,
     outside: Outside::Process,
-}];
+};
 
-const VIRTIO: [Plug; 1] = [Plug {
+const VIRTIO: Plug = Plug {
     model: Model::Virtio,
     outside: Outside::Process,
-}];
+};
 
 /// Devices that an 82576 has.
 const POOLS: usize = 8;
 
-/// Boots a machine whose function is bound to vfio-pci.
-pub(super) fn boot(suite: &Suite, plugs: &[Plug]) -> Result<(Outer, Physical)> {
+/// Boots a machine with these functions, bound to vfio-pci.
+pub(super) fn boot_all(suite: &Suite, plugs: &[Plug]) -> Result<(Outer, Vec<Physical>)> {
     let (outer, physical) = boot_with(suite, plugs)?;
+    for one in &physical {
+        one.function.bind_vfio(&outer.vm)?;
+    }
+    Ok((outer, physical))
+}
+
+/// Starts mdevd on the functions, as `nic0` and so on, and waits for their links.
+pub(super) fn start_all<'a>(
+    suite: &Suite,
+    outer: &'a Outer,
+    physical: &[Physical],
+) -> Result<Mdevd<'a>> {
+    let pf = |(number, one): (usize, &Physical)| {
+        format!("vfio:{},name=nic{number}", one.function.address)
+    };
+    let pfs: Vec<String> = physical.iter().enumerate().map(pf).collect();
+    let daemon = Mdevd::start(outer, suite.programs()?, &pfs)?;
+    for number in 0..physical.len() {
+        carrier(&daemon, &format!("nic{number}"), true)?;
+    }
+    Ok(daemon)
+}
+
+/// The same with one function.
+pub(super) fn boot(suite: &Suite, plug: Plug) -> Result<(Outer, Physical)> {
+    let (outer, physical) = boot_all(suite, &[plug])?;
     let one = physical.into_iter().next().context("a function")?;
-    one.function.bind_vfio(&outer.vm)?;
     Ok((outer, one))
 }
 
 /// Starts mdevd on the function and waits for its link.
 pub(super) fn start<'a>(suite: &Suite, outer: &'a Outer, one: &Physical) -> Result<Mdevd<'a>> {
-    let pf = format!("vfio:{},name=nic0", one.function.address);
-    let daemon = Mdevd::start(outer, suite.programs()?, &[pf])?;
-    carrier(&daemon, "nic0", true)?;
-    Ok(daemon)
+    start_all(suite, outer, slice::from_ref(one))
 }
 
 /// Waits until a PF's link is up, or down.
@@ -147,11 +170,11 @@ pub(super) fn no_faults(outer: &Outer) -> Result<()> {
 }
 
 fn igb(suite: &Suite) -> Result<()> {
-    alone(suite, &IGB, nothing_copied)
+    alone(suite, IGB, nothing_copied)
 }
 
 fn igb_avf(suite: &Suite) -> Result<()> {
-    let (outer, mut one) = boot(suite, &IGB)?;
+    let (outer, mut one) = boot(suite, IGB)?;
     let daemon = start(suite, &outer, &one)?;
     for (part, doorbells) in (0..).zip(["trapped", "mapped"]) {
         let words = ["--pf", "nic0", "--personality", "avf"];
@@ -194,16 +217,16 @@ fn igb_avf(suite: &Suite) -> Result<()> {
 }
 
 fn virtio(suite: &Suite) -> Result<()> {
-    alone(suite, &VIRTIO, |_, _| Ok(()))
+    alone(suite, VIRTIO, |_, _| Ok(()))
 }
 
 /// One device on one function, whose frames go out and come in.
 fn alone(
     suite: &Suite,
-    plugs: &[Plug],
+    plug: Plug,
     afterwards: fn(&Mdevd<'_>, &Device) -> Result<()>,
 ) -> Result<()> {
-    let (outer, mut one) = boot(suite, plugs)?;
+    let (outer, mut one) = boot(suite, plug)?;
     let daemon = start(suite, &outer, &one)?;
     let device = daemon.create("north0", &["--pf", "nic0"])?;
     for run in RUNS {
@@ -220,7 +243,7 @@ fn alone(
 }
 
 fn eight(suite: &Suite) -> Result<()> {
-    let (outer, mut one) = boot(suite, &IGB)?;
+    let (outer, mut one) = boot(suite, IGB)?;
     let (daemon, _) = eight_on(suite, &outer, &mut one)?;
     daemon.stop()?;
     no_faults(&outer)?;
@@ -228,7 +251,7 @@ fn eight(suite: &Suite) -> Result<()> {
 }
 
 fn isolated(suite: &Suite) -> Result<()> {
-    let (outer, mut one) = boot(suite, &IGB)?;
+    let (outer, mut one) = boot(suite, IGB)?;
     one.function.enable_virtuals(&outer.vm, POOLS as u16)?;
     let (daemon, devices) = eight_on(suite, &outer, &mut one)?;
     let daemon = daemon.killed_and_started()?;
@@ -324,7 +347,7 @@ fn eight_on<'a>(
 const TAKEN: Range<u64> = (1 << 35) + RECEIVE.0..(1 << 35) + RECEIVE.0 + RECEIVE.1;
 
 fn memory(suite: &Suite) -> Result<()> {
-    let (outer, mut one) = boot(suite, &IGB)?;
+    let (outer, mut one) = boot(suite, IGB)?;
     let daemon = start(suite, &outer, &one)?;
     let device = daemon.create("north0", &["--pf", "nic0"])?;
     taken_away(&outer, &daemon, (&mut one, &device))
@@ -360,7 +383,7 @@ fn fault_address(report: &str) -> Option<u64> {
 }
 
 fn life(suite: &Suite) -> Result<()> {
-    let (outer, mut one) = boot(suite, &IGB)?;
+    let (outer, mut one) = boot(suite, IGB)?;
     let mut daemon = start(suite, &outer, &one)?;
     let device = daemon.create("north0", &["--pf", "nic0"])?;
     let run = |number| Run {

@@ -23,10 +23,10 @@ pub fn tests() -> Vec<Test> {
     )]
 }
 
-const VIRTIO: [Plug; 1] = [Plug {
+const VIRTIO: Plug = Plug {
     model: Model::Virtio,
     outside: Outside::Process,
-}];
+};
 
 /// Drivers that come one after the other, each of whose rings are taken over.
 const DRIVERS: u32 = 3;
@@ -44,7 +44,7 @@ const RUN: Run = Run {
 };
 
 fn takeover(suite: &Suite) -> Result<()> {
-    let (outer, mut one) = boot(suite, &VIRTIO)?;
+    let (outer, mut one) = boot(suite, VIRTIO)?;
     let daemon = start(suite, &outer, &one)?;
     takeover_in(&outer, &daemon, &mut one)
         .map_err(|error| daemon.explain("take rings over from hardware", &error))?;
