@@ -28,7 +28,7 @@ pub struct TypeView {
     /// As many can be started now.
     pub free: u64,
     /// The resource that there would be too little of for one more; `devices` where there are as many as can be,
-    /// `exclusive` where one has the PF as a whole.
+    /// `exclusive` where one has the PF as a whole, `personality` where such devices do not have so many.
     pub limited_by: String,
     /// Most queue pairs that one more device could have now; 0: there can be none.
     pub largest: u16,
@@ -95,7 +95,7 @@ fn fit(
     of: impl Fn(&super::super::view::Resource) -> u64,
 ) -> (u64, String) {
     if queue_pairs > personality.most_pairs() {
-        return (0, "queue-pairs".to_owned());
+        return (0, "personality".to_owned());
     }
     let takes = takes(personality, queue_pairs);
     let each = pf.resources.iter().filter_map(|resource| {
