@@ -429,11 +429,12 @@ pub struct Create {
     /// keeps a core busy, but with data path direct [default: trapped; with data path direct: mapped]
     #[arg(long, value_parser = words::<Doorbells>())]
     pub doorbells: Option<String>,
-    /// msix: a vector per queue; intx: one line, for VMs whose QEMU must unplug the device [default: msix]
+    /// msix: a vector per queue; intx: one line, for VMs whose QEMU must unplug the device, and not for avf
+    /// [default: msix]
     #[arg(long, value_parser = words::<Interrupts>())]
     pub interrupts: Option<String>,
-    /// split: what every driver can do; packed: nothing else, firmware may not cope; any: the driver
-    /// chooses [default: split]
+    /// split: what every driver can do; packed: nothing else, firmware may not cope; any: the driver chooses. Leave it out
+    /// for avf, whose rings have a format of their own [default: split]
     #[arg(long, value_parser = words::<RingFormat>())]
     pub ring_format: Option<String>,
     /// auto: the daemon works its rings, with what the PF has for that; direct: the PF's hardware does, and the PF is the
