@@ -62,13 +62,13 @@ impl<T> Versioned<T> {
 
     /// What there is, or was when `kept` was filled and nothing has replaced it since. Whoever is told
     /// of a replacement by other means, a lock for instance, sees it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn keep<'k>(&self, kept: &'k mut Kept<T>) -> &'k Arc<T> {
         self.keep_named(kept).0
     }
 
     /// The same, with a number that no other state ever has; 0 for what is being replaced right now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn keep_named<'k>(&self, kept: &'k mut Kept<T>) -> (&'k Arc<T>, u64) {
         let version = self.version.load(Ordering::Acquire);
         if kept.version != version || version == CHANGING {

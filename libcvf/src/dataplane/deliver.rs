@@ -136,9 +136,13 @@ impl Batch<'_, '_> {
         }
         let mut queues = [0; BURST];
         let steering = port.steering.load();
+        let mut room = [0; HEADER_COPY];
         for index in frames {
             // As much of every frame: one that is longer or larger must not go another way.
-            let head = self.full_head(index);
+            let head = match self.burst.look(index, &mut room) {
+                Some(head) => head,
+                None => self.full_head(index),
+            };
             let (queue, hash) = steering.place(&head[..head.len().min(HEADER_COPY)]);
             queues[index] = queue;
             self.burst.set_hash(index, hash);

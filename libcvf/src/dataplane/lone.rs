@@ -48,7 +48,7 @@ impl Fabric {
             return false;
         }
         let pushed = if Policed::passes(from.policed(), port.policed()) {
-            ring.push_lone(regions, lone) == Ok(true)
+            matches!(ring.push_lone(regions, lone), Ok(true))
         } else {
             self.push_policed((from, port), (ring.as_mut(), regions), lone, desk)
         };

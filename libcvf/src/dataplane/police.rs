@@ -94,7 +94,7 @@ impl Fabric {
         let Some(toll) = Toll::pay(self, from, to, lone.size(), desk) else {
             return false;
         };
-        let pushed = ring.push_lone(regions, lone) == Ok(true);
+        let pushed = matches!(ring.push_lone(regions, lone), Ok(true));
         if !pushed {
             toll.repay(from, to);
         }

@@ -9,11 +9,14 @@ use super::slice::WriteSlice;
 
 /// Places that are noted.
 const PLACES: usize = 4;
+/// Nothing is noted there.
+const NOWHERE: usize = 0;
 
 /// Where the next frame for a receiver will probably be written: asked for while the frame itself is
 /// still on its way, so that one need not wait for the other.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ahead {
+    /// Those that are not noted are [`NOWHERE`].
     places: [usize; PLACES],
     count: usize,
 }
@@ -52,8 +55,10 @@ impl Ahead {
     /// Asks the processor for all of it.
     #[inline]
     pub fn fetch(&self) {
-        for at in self.places.iter().take(self.count) {
-            prefetch::to_write(*at as *const u8);
+        for at in self.places {
+            if at != NOWHERE {
+                prefetch::to_write(at as *const u8);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::frames::Frames;
 use super::header;
 use super::payload::{Payload, Rest};
-use crate::limits::{BURST, FLOW_COPY, MAX_FRAME_PIECES, MAX_SEGMENT_HEADERS};
+use crate::limits::{BURST, FLOW_COPY, HEADER_COPY, MAX_FRAME_PIECES, MAX_SEGMENT_HEADERS};
 use crate::mem::{ReadRow, ReadSlice, Row, SliceList, SlicePool};
 use crate::offload::{FrameHash, PackedMeta, ethertype};
 
@@ -493,6 +493,18 @@ impl<'m> Burst<'m> {
         frame.head = to as u16;
         self.set_odd(index, frame);
         self.room.heads.get(index).map_or(&[], |head| &head[..to])
+    }
+
+    /// Reads the beginning of a usual frame, as far as there is room for it: it stays usual, so that nothing but its first
+    /// [`FLOW_COPY`] bytes is sure to be what its receiver gets. `None` for an odd one.
+    #[inline]
+    pub fn look<'a>(&self, index: usize, room: &'a mut [u8; HEADER_COPY]) -> Option<&'a [u8]> {
+        let start = self.room.starts.get(index)?;
+        let frame = self.row.get(index).filter(|_| self.usual.has(index))?;
+        let (known, rest) = room.split_first_chunk_mut()?;
+        *known = *start;
+        let read = frame.skip(self.front + FLOW_COPY).read(rest);
+        room.get(..FLOW_COPY + read)
     }
 
     /// Those of `frames` that have a VLAN tag of a customer's, or may have: of which too little was copied.

@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt;
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::{BURST, FLOW_COPY};
+use crate::limits::{BURST, FLOW_COPY, HEADER_COPY};
 use crate::mem::testutil::guest;
 use crate::mem::{GuestMemory, RingPlace};
 use crate::offload::{FrameHash, PackedMeta};
@@ -377,6 +377,13 @@ proptest! {
             prop_assert_eq!(burst.len(), made.len());
             let mut wanted = Vec::new();
             for (index, (bytes, _)) in made.iter().enumerate() {
+                let (usuals, mut seen) = (burst.usuals(), [0; HEADER_COPY]);
+                let looked = burst.look(index, &mut seen);
+                prop_assert_eq!(looked.is_some(), usuals.has(index));
+                if let Some(looked) = looked {
+                    prop_assert_eq!(looked, &bytes[..bytes.len().min(HEADER_COPY)]);
+                }
+                prop_assert_eq!(burst.usuals(), usuals, "a look changes nothing");
                 let copied = burst.copy_head(index, frames[index].3).len();
                 let mut frame = bytes.clone();
                 frame[copied..].fill(0xee);

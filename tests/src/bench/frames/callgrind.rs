@@ -32,6 +32,7 @@ const fn load(size: u16, burst: u16) -> InsideArgs {
         held: false,
         rates: false,
         neighbours: false,
+        steered: false,
         translated: false,
     }
 }
@@ -62,6 +63,13 @@ const fn v6(burst: u16, neighbours: bool) -> InsideArgs {
     }
 }
 
+const fn steered(load: InsideArgs) -> InsideArgs {
+    InsideArgs {
+        steered: true,
+        ..load
+    }
+}
+
 const fn translated(size: u16) -> InsideArgs {
     InsideArgs {
         translated: true,
@@ -81,7 +89,7 @@ enum Part {
 use Part::{CameIn, Sent};
 
 /// Name behind the prefix, what it is about, and what of it is counted.
-const LOADS: [(&str, InsideArgs, Part); 17] = [
+const LOADS: [(&str, InsideArgs, Part); 19] = [
     ("64B", load(64, 32), Sent),
     ("64B-alone", load(64, 1), Sent),
     ("1518B", load(1518, 32), Sent),
@@ -93,8 +101,10 @@ const LOADS: [(&str, InsideArgs, Part); 17] = [
     ("64B-alone-rates", rates(load(64, 1)), Sent),
     ("78B-v6", v6(32, false), Sent),
     ("78B-v6-nd", v6(32, true), Sent),
+    ("78B-v6-steered", steered(v6(32, false)), Sent),
     ("78B-alone-v6", v6(1, false), Sent),
     ("78B-alone-v6-nd", v6(1, true), Sent),
+    ("78B-alone-v6-steered", steered(v6(1, false)), Sent),
     ("64B-translated-out", translated(64), Sent),
     ("64B-translated-in", translated(64), CameIn),
     ("1518B-translated-out", translated(1518), Sent),
@@ -171,6 +181,7 @@ fn count(args: InsideArgs, part: Part) -> Result<u64> {
         .args(args.held.then_some("--held"))
         .args(args.rates.then_some("--rates"))
         .args(args.neighbours.then_some("--neighbours"))
+        .args(args.steered.then_some("--steered"))
         .args(args.translated.then_some("--translated"))
         .stdin(Stdio::null());
     let output = command.output().context("start valgrind")?;

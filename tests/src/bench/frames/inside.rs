@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use libcvf::control::{HashSettings, RssSettings};
 use libcvf::dataplane::{Endpoint, Fabric, NeighbourCheck, Neighbours, Port, PortRates, Scratch};
 use libcvf::mem::{MapRequest, RingPlace};
-use libcvf::offload::PackedMac;
+use libcvf::offload::{HashTypes, PackedMac};
 use libcvf::ring::{BurstBuffers, RingFeatures, RingFormat, receive_ring, transmit_ring};
 use libcvf::switch::{PortConfig, PortRules, SourceMac, Vid};
 use serde_json::{Value, json};
@@ -60,6 +61,9 @@ pub struct InsideArgs {
     /// What the sender says about neighbours is checked.
     #[arg(long)]
     pub neighbours: bool,
+    /// The receiver has its queue chosen by a hash of addresses and ports.
+    #[arg(long)]
+    pub steered: bool,
     /// Frames go out by hardware below the sender's port, and come in by that below the receiver's, without a copy.
     #[arg(long, conflicts_with_all = ["packed", "rates"])]
     pub translated: bool,
@@ -151,6 +155,9 @@ fn guest(fabric: &Fabric, mac: [u8; 6], args: &InsideArgs) -> Result<Guest> {
         };
     }
     police(&port, args);
+    if args.steered {
+        port.set_rss(scaling());
+    }
     fabric.attach(endpoint, config)?;
     if hardware.is_some() {
         port.take_lanes(args.size.into());
@@ -212,6 +219,19 @@ fn police(port: &Port, args: &InsideArgs) {
         networks: Vec::new(),
     };
     port.police(&rates, neighbours);
+}
+
+/// Receive-side scaling over one queue: what is chosen is the same every time, but it is chosen.
+fn scaling() -> RssSettings {
+    RssSettings {
+        hash: HashSettings {
+            types: HashTypes::ALL,
+            key: (1..=40).collect(),
+        },
+        unclassified: 0,
+        table: vec![0; 128],
+        pairs: 1,
+    }
 }
 
 /// One burst. What callgrind counts are the instructions of this, by its name: no closure may be in it, for
@@ -345,13 +365,18 @@ mod tests {
             let value = run(&args).unwrap();
             assert_eq!(value["frames"], 300 * u64::from(burst), "{args:?}");
         }
-        for (v6, neighbours) in [(false, false), (true, false), (true, true)] {
+        for (v6, neighbours, steered) in [
+            (false, false, false),
+            (true, false, true),
+            (true, true, false),
+        ] {
             let args = InsideArgs {
                 size: 78,
                 burst: 32,
                 bursts: 300,
                 v6,
                 neighbours,
+                steered,
                 held: true,
                 rates: true,
                 ..InsideArgs::default()
