@@ -192,14 +192,17 @@ fn what_policy_withholds_is_not_granted_and_shown_until_then() {
     let (mut driver, keeper) = Driver::new(2);
     assert_eq!(
         driver.resources(),
-        1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 15 | 1 << 19
+        1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 15 | 1 << 19 | 1 << 25 | 1 << 26
     );
     assert!(driver.cvf.health().pending_features.is_empty());
-    // VIRTIO_NET_F_RSS and VIRTIO_NET_F_CTRL_VLAN.
-    *keeper.features.lock() = Some(!(1 << 60 | 1 << 19));
+    // VIRTIO_NET_F_RSS, VIRTIO_NET_F_HOST_USO and VIRTIO_NET_F_CTRL_VLAN.
+    *keeper.features.lock() = Some(!(1 << 60 | 1 << 56 | 1 << 19));
     driver.cvf.reconsider();
     driver.enable_mailbox();
-    assert_eq!(driver.resources(), 1 | 1 << 5 | 1 << 6 | 1 << 7);
+    assert_eq!(
+        driver.resources(),
+        1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 26
+    );
 }
 
 #[test]

@@ -75,11 +75,15 @@ fn offloads() -> impl Strategy<Value = (u64, u32)> {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let buffer = select(vec![1024u32, 1536, 2048, 4096]);
-    (buffer, any::<bool>(), prop::option::of(any::<[u8; 32]>())).prop_map(|(buffer, strip, key)| {
+    let key = prop::option::of(any::<[u8; 32]>());
+    let crc = prop::bool::weighted(0.2);
+    (buffer, any::<bool>(), key, any::<bool>(), crc).prop_map(|(buffer, strip, key, flex, crc)| {
         Settings {
             buffer,
-            strip,
+            strip: strip && !crc,
             key: key.map(|half| [&half[..], &half[..8]].concat().try_into().expect("40")),
+            flex,
+            crc,
         }
     })
 }
@@ -248,9 +252,13 @@ fn readdressed(frame: &Frame, to: u8, from: u8) -> Frame {
 /// How an adaptive virtual function's driver sends on what arrived: as it came, or as one that is to be cut.
 fn onward(arrived: &[Arrived], whole: &Frame, joins: bool, checksum: bool) -> Vec<(Frame, Ask)> {
     let first = &arrived[0].frame;
-    if joins && arrived.len() > 1 && whole.protocol == TCP {
-        let size = first.bytes.len() - first.end;
-        return vec![(whole.clone(), Ask::Tcp(size as u16))];
+    if joins && arrived.len() > 1 && first.fragment.is_none() {
+        let size = (first.bytes.len() - first.end) as u16;
+        let ask = match whole.protocol {
+            TCP => Ask::Tcp(size),
+            _ => Ask::Udp(size),
+        };
+        return vec![(whole.clone(), ask)];
     }
     let each = arrived.iter().map(|arrived| {
         let frame = arrived.frame.clone();
@@ -328,7 +336,7 @@ fn run(setting: &Setting, trips: &[Trip]) {
     }
     assert!(all.is_empty());
     let done = |(spec, ask): &(Spec, Ask)| match ask {
-        Ask::Udp(_) | Ask::Fragments(_) => (spec.clone(), Ask::Checksum),
+        Ask::Fragments(_) => (spec.clone(), Ask::Checksum),
         _ => (spec.clone(), *ask),
     };
     let asked: Vec<_> = asked.iter().map(done).collect();
@@ -363,6 +371,8 @@ fn simple(spec: Spec, fill: u32, size: u16) {
         buffer: 2048,
         strip: false,
         key: Some([0x6d; 40]),
+        flex: false,
+        crc: false,
     };
     let setting = Setting {
         mtu: 1500,

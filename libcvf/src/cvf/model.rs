@@ -25,6 +25,9 @@ const fn withheld(masked: u64) -> u64 {
     if masked & bits::MQ != 0 {
         withheld |= avf::bits::OFFLOAD_REQ_QUEUES;
     }
+    if masked & bits::HOST_USO != 0 {
+        withheld |= avf::bits::OFFLOAD_USO;
+    }
     withheld as u64
 }
 
@@ -146,7 +149,7 @@ impl Model {
     pub const fn maskable(self) -> u64 {
         match self {
             Self::VirtioNet => u64::MAX,
-            Self::Avf => bits::RSS | bits::CTRL_VLAN | bits::MQ,
+            Self::Avf => bits::RSS | bits::CTRL_VLAN | bits::MQ | bits::HOST_USO,
         }
     }
 
@@ -198,6 +201,7 @@ mod tests {
             (bits::RSS, &["OFFLOAD_RSS_PF"][..]),
             (bits::CTRL_VLAN, &["OFFLOAD_VLAN_V2", "OFFLOAD_VLAN"]),
             (bits::MQ, &["OFFLOAD_REQ_QUEUES"]),
+            (bits::HOST_USO, &["OFFLOAD_USO"]),
             // Virtchnl's bits are not virtio's.
             (1 << 15 | 1 << 16, &[]),
         ] {

@@ -25,7 +25,7 @@ mod payload;
 mod split_rx;
 mod split_tx;
 
-pub use avf::{AvfReceive, AvfRing, AvfTransmit, DescriptorError, Tail};
+pub use avf::{AvfReceive, AvfRing, AvfTransmit, DescriptorError, ReceiveFormat, Tail};
 pub use burst::{Burst, BurstBuffers, Frame, FrameFault};
 pub use chain::ChainError;
 pub use control::{Command, ControlRing};

@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use crate::mem::{ReadSlice, SliceList};
 
+/// Bytes that are copied at a time to be looked at.
+const CHUNK: usize = 512;
+
 /// Bytes in pieces, somewhere in somebody's memory. Nearly always there is one piece.
 #[derive(Clone, Copy, Debug)]
 pub struct Payload<'a> {
@@ -96,6 +99,18 @@ impl<'a> Payload<'a> {
             self.start = piece.first(0);
             Some(piece)
         })
+    }
+
+    /// Copies all of it, a chunk at a time, for `each` to look at.
+    pub(super) fn each_chunk(self, mut each: impl FnMut(&[u8])) {
+        let mut chunk = [0; CHUNK];
+        for mut piece in self.pieces() {
+            while !piece.is_empty() {
+                let len = piece.read(&mut chunk);
+                each(&chunk[..len]);
+                piece = piece.skip(len);
+            }
+        }
     }
 
     /// Copies the first bytes into `into`; returns how many.

@@ -35,6 +35,10 @@ pub struct Settings {
     pub strip: bool,
     /// Frames are hashed with it.
     pub key: Option<[u8; 40]>,
+    /// Descriptors are given back in the flexible format.
+    pub flex: bool,
+    /// Frames come with their check sequence; no tags are taken out then.
+    pub crc: bool,
 }
 
 /// What is asked for a frame beside what [`Ask`] says.
@@ -48,6 +52,59 @@ pub struct Extra {
     pub ip: bool,
     /// SCTP's is.
     pub crc: bool,
+}
+
+/// What a descriptor says that was given back.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Back {
+    len: usize,
+    ends: bool,
+    tag: Option<u16>,
+    hash: Option<u32>,
+    valid: bool,
+    ptype: u8,
+}
+
+impl Back {
+    /// Of the legacy format.
+    fn legacy(first: u64, second: u64) -> Self {
+        let bit = |at: u32| second >> at & 1 != 0;
+        assert_eq!(second >> 19 & 0xff, 0, "error bits of a good frame");
+        let hashed = second >> 12 & 3;
+        assert!(matches!(hashed, 0 | 3));
+        assert!(bit(2) || first >> 16 & 0xffff == 0, "a tag is there or not");
+        assert!(hashed == 3 || first >> 32 == 0, "a hash is there or not");
+        Self {
+            len: (second >> 38 & 0x3fff) as usize,
+            ends: bit(1),
+            tag: bit(2).then_some((first >> 16) as u16),
+            hash: (hashed == 3).then_some((first >> 32) as u32),
+            valid: bit(3),
+            ptype: (second >> 30) as u8,
+        }
+    }
+
+    /// Of the flexible one.
+    fn flex(first: u64, second: u64) -> Self {
+        let bit = |at: u32| second >> at & 1 != 0;
+        assert_eq!(first & 0xffff, 2, "the format, and no mirror");
+        assert_eq!(first >> 46, 0, "no length of headers");
+        // HBO, the checksums' errors but IPv4's, loopback, RXE and others: nothing of that is said.
+        assert_eq!(second & 0xcff4, 0, "error bits of a good frame");
+        assert!(
+            bit(13) || second >> 16 & 0xffff == 0,
+            "a tag is there or not"
+        );
+        assert!(bit(12) || second >> 32 == 0, "a hash is there or not");
+        Self {
+            len: (first >> 32 & 0x3fff) as usize,
+            ends: bit(1),
+            tag: bit(13).then_some((second >> 16) as u16),
+            hash: bit(12).then_some((second >> 32) as u32),
+            valid: bit(3),
+            ptype: u8::try_from(first >> 16 & 0x3ff).expect("a small type"),
+        }
+    }
 }
 
 pub struct Avf {
@@ -80,7 +137,7 @@ impl Avf {
         queues.extend(u16s(&[1, 0, SIZE, 0, 0, 0]));
         queues.extend(settings.buffer.to_le_bytes());
         queues.extend(9728u32.to_le_bytes());
-        queues.extend([0; 4]);
+        queues.extend([settings.crc.into(), 1 + u8::from(settings.flex), 0, 0]);
         queues.extend((BASE + RECEIVE).to_le_bytes());
         queues.extend([0; 8]);
         let mut ask = |operation, bytes: &[u8]| {
@@ -159,7 +216,7 @@ impl Avf {
         let mut bytes = frame.bytes.clone();
         let large = match ask {
             Ask::Nothing | Ask::Checksum => None,
-            Ask::Tcp(size) => Some(size),
+            Ask::Tcp(size) | Ask::Udp(size) => Some(size),
             other => panic!("{other:?} is nothing that the function does"),
         };
         let (ip, l4) = (frame.l4 - frame.l3, frame.end - frame.l4);
@@ -185,6 +242,9 @@ impl Avf {
             lens.2 = l4;
             if large.is_some() {
                 put(&mut bytes, frame.l3 + if frame.v6 { 4 } else { 2 }, 0);
+                if frame.protocol == UDP {
+                    put(&mut bytes, frame.l4 + 4, 0xdead);
+                }
             }
         } else if extra.crc && frame.protocol == SCTP && frame.fragment.is_none() {
             bytes[frame.l4 + 8..frame.l4 + 12].fill(0);
@@ -261,9 +321,13 @@ impl Avf {
                 assert!(bytes.is_empty(), "a frame is shown whole");
                 return None;
             }
-            let len = (second >> 38 & 0x3fff) as usize;
+            let back = if self.settings.flex {
+                Back::flex(first, second)
+            } else {
+                Back::legacy(first, second)
+            };
             let whole = self.settings.buffer as usize;
-            let ends = second & 2 != 0;
+            let (len, ends) = (back.len, back.ends);
             assert!(
                 if ends {
                     (1..=whole).contains(&len)
@@ -276,32 +340,35 @@ impl Avf {
             self.post(slot);
             self.seen = (slot + 1) % SIZE;
             if ends {
-                return Some(self.understand(bytes, first, second));
+                return Some(self.understand(bytes, &back));
             }
-            assert_eq!(second, 1 | (len as u64) << 38, "what is said stands last");
+            let nothing = Back {
+                len,
+                ..Back::default()
+            };
+            assert_eq!(back, nothing, "what is said stands last");
         }
     }
 
-    fn understand(&self, mut bytes: Vec<u8>, first: u64, second: u64) -> Arrived {
-        let bit = |at: u32| second >> at & 1 != 0;
-        // L2TAG1P.
-        let tag = bit(2).then_some((first >> 16) as u16);
+    fn understand(&self, mut bytes: Vec<u8>, back: &Back) -> Arrived {
+        if self.settings.crc {
+            let crc = bytes.split_off(bytes.len() - 4);
+            assert_eq!(crc, crc32fast::hash(&bytes).to_le_bytes());
+        }
         let behind = bytes.clone();
-        if let Some(tci) = tag {
+        if let Some(tci) = back.tag {
             assert!(self.settings.strip);
             let [a, b] = tci.to_be_bytes();
             bytes.splice(12..12, [0x81, 0, a, b]);
         } else {
-            assert_eq!(first >> 16 & 0xffff, 0);
             let tagged = bytes[12..14] == [0x81, 0];
             assert!(!(self.settings.strip && tagged), "a tag is left in");
         }
-        assert_eq!(second >> 19 & 0xff, 0, "error bits of a good frame");
         let frame = Frame::read(&bytes);
-        let valid = bit(3);
-        let hashed = second >> 12 & 3;
-        assert!(matches!(hashed, 0 | 3));
-        let (ptype, is) = ((second >> 30 & 0xff) as u8, types(&frame));
+        let Back {
+            ptype, valid, hash, ..
+        } = *back;
+        let is = types(&frame);
         // What is said of headers is right; nothing need be.
         assert!(
             ptype == 1 || is.contains(&ptype),
@@ -311,12 +378,11 @@ impl Avf {
             assert!(matches!(frame.protocol, TCP | UDP) && frame.fragment.is_none());
             assert_eq!(ptype, is[0], "a verdict is about this type");
         }
-        let value = (first >> 32) as u32;
         match &self.settings.key {
             // Of what was cut into fragments here, the hash would be by ports that they do not have.
-            Some(_) if frame.fragment.is_some() && hashed == 0 => assert_eq!(ptype, 1),
+            Some(_) if frame.fragment.is_some() && hash.is_none() => assert_eq!(ptype, 1),
             Some(key) if frame.protocol != 0 => {
-                assert_eq!(hashed, 3, "every IP packet is hashed");
+                let value = hash.expect("every IP packet is hashed");
                 assert_ne!(ptype, 1, "a hash without its type is ignored");
                 if frame.end <= 128 {
                     assert_eq!(value, hash::of(key, &frame));
@@ -324,7 +390,7 @@ impl Avf {
                     assert!(!ports || ptype == is[0], "a hash of ports is of this type");
                 }
             }
-            _ => assert_eq!((hashed, value), (0, 0)),
+            _ => assert_eq!(hash, None),
         }
         Arrived {
             frame,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use libcvf::ring::{AvfRing, Tail};
+use libcvf::ring::{AvfRing, ReceiveFormat, Tail};
 
 use crate::input::Input;
 use crate::rings::device::Device;
@@ -77,7 +77,9 @@ fn headers(input: &mut Input<'_>) -> Vec<u8> {
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let world = World::new(MAPS);
-    let role = input.below(2);
+    // One byte for all, of which the lowest bit said before what the ring is.
+    let shape = input.below(16);
+    let role = shape & 1;
     let place = AvfRing {
         size: match input.below(4) {
             0..=2 => 64 + 32 * (input.below(3) as u16),
@@ -92,6 +94,13 @@ pub fn run(data: &[u8]) {
         buffer: 1024 + 64 * u32::from(input.byte()),
         longest: 64 * u32::from(input.byte()),
         strip: Arc::new(AtomicBool::new(false)),
+        format: if shape & 2 == 0 {
+            ReceiveFormat::Legacy
+        } else {
+            ReceiveFormat::Flex
+        },
+        keep_crc: shape & 4 != 0,
+        uso: shape & 8 != 0,
     };
     let Some(mut device) = Device::avf(role, &place, &world.memory) else {
         return;

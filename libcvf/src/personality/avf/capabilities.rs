@@ -12,23 +12,32 @@ pub mod bits {
     pub const OFFLOAD_REQ_QUEUES: u32 = 1 << 6;
     /// Speeds are Mbit/s.
     pub const CAP_ADV_LINK_SPEED: u32 = 1 << 7;
+    /// The driver may have frames come with their check sequence.
+    pub const OFFLOAD_CRC: u32 = 1 << 10;
     /// VLANs by messages that say what they mean.
     pub const OFFLOAD_VLAN_V2: u32 = 1 << 15;
     /// VLANs.
     pub const OFFLOAD_VLAN: u32 = 1 << 16;
     /// Key and table of receive-side scaling by message.
     pub const OFFLOAD_RSS_PF: u32 = 1 << 19;
+    /// UDP is cut into datagrams.
+    pub const OFFLOAD_USO: u32 = 1 << 25;
+    /// The driver chooses the format in which receive descriptors are given back.
+    pub const OFFLOAD_RX_FLEX_DESC: u32 = 1 << 26;
 }
 
 /// All that is built, in bit order, with their names.
-const BUILT: [(u32, &str); 7] = [
+const BUILT: [(u32, &str); 10] = [
     (bits::OFFLOAD_L2, "OFFLOAD_L2"),
     (bits::OFFLOAD_WB_ON_ITR, "OFFLOAD_WB_ON_ITR"),
     (bits::OFFLOAD_REQ_QUEUES, "OFFLOAD_REQ_QUEUES"),
     (bits::CAP_ADV_LINK_SPEED, "CAP_ADV_LINK_SPEED"),
+    (bits::OFFLOAD_CRC, "OFFLOAD_CRC"),
     (bits::OFFLOAD_VLAN_V2, "OFFLOAD_VLAN_V2"),
     (bits::OFFLOAD_VLAN, "OFFLOAD_VLAN"),
     (bits::OFFLOAD_RSS_PF, "OFFLOAD_RSS_PF"),
+    (bits::OFFLOAD_USO, "OFFLOAD_USO"),
+    (bits::OFFLOAD_RX_FLEX_DESC, "OFFLOAD_RX_FLEX_DESC"),
 ];
 
 /// What a driver of version 1.0 has, which does not say what it wants.
@@ -87,6 +96,7 @@ const fn needs(op: Op) -> u32 {
         | Op::GetRssHenaCaps
         | Op::SetRssHena => bits::OFFLOAD_RSS_PF,
         Op::RequestQueues => bits::OFFLOAD_REQ_QUEUES,
+        Op::GetSupportedRxdids => bits::OFFLOAD_RX_FLEX_DESC,
     }
 }
 
@@ -120,7 +130,8 @@ mod tests {
     #[test]
     fn names_are_in_bit_order() {
         let names = capability_names(u64::MAX);
-        assert_eq!(names.len(), 7);
+        assert_eq!(names.len(), BUILT.len());
+        assert!(BUILT.is_sorted_by_key(|(bit, _)| *bit));
         assert_eq!(
             capability_names(1 | 1 << 19),
             ["OFFLOAD_L2", "OFFLOAD_RSS_PF"]

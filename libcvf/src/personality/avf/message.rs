@@ -5,11 +5,11 @@ use super::capabilities::{allows, bits};
 use super::ops::{EVENT, Op};
 use super::refusal::{Refusal, VirtchnlStatus};
 use super::state::State;
-use super::wire::queues::QueueSelect;
+use super::wire::queues::{self, QueueSelect};
 use super::wire::statistics::{self, Direction};
 use super::wire::{event, vlan_v2};
 use crate::limits::MAX_MAILBOX_MESSAGE;
-use crate::ring::{MailboxMessage, MailboxReply};
+use crate::ring::{MailboxMessage, MailboxReply, ReceiveFormat};
 
 /// The function's only VSI.
 pub(super) const VSI: u16 = 1;
@@ -167,8 +167,7 @@ impl State {
             Op::DelVlanV2 => self.delete_vlans_v2(host, bytes),
             Op::EnableVlanStripping | Op::DisableVlanStripping => {
                 empty(bytes)?;
-                self.set_strip(op == Op::EnableVlanStripping);
-                Ok(Outcome::done())
+                self.strip_tags(op == Op::EnableVlanStripping)
             }
             Op::GetOffloadVlanV2Caps => {
                 empty(bytes)?;
@@ -177,13 +176,16 @@ impl State {
             }
             Op::EnableVlanStrippingV2 | Op::DisableVlanStrippingV2 => {
                 offered_setting(bytes)?;
-                self.set_strip(op == Op::EnableVlanStrippingV2);
-                Ok(Outcome::done())
+                self.strip_tags(op == Op::EnableVlanStrippingV2)
             }
             Op::EnableVlanInsertionV2 | Op::DisableVlanInsertionV2 => {
                 // A tag is inserted where a descriptor asks for it, and nowhere else.
                 offered_setting(bytes)?;
                 Ok(Outcome::done())
+            }
+            Op::GetSupportedRxdids => {
+                empty(bytes)?;
+                Ok(Outcome::Answer(queues::encode_formats(ReceiveFormat::ALL)))
             }
             Op::ConfigRssKey => self.config_rss_key(host, bytes),
             Op::ConfigRssLut => self.config_rss_table(host, bytes),

@@ -24,6 +24,7 @@ pub(super) enum Op {
     EnableVlanStripping = 27,
     DisableVlanStripping = 28,
     RequestQueues = 29,
+    GetSupportedRxdids = 44,
     GetOffloadVlanV2Caps = 51,
     AddVlanV2 = 52,
     DelVlanV2 = 53,
@@ -37,7 +38,7 @@ pub(super) enum Op {
 pub(super) const EVENT: u32 = 17;
 
 impl Op {
-    pub(super) const ALL: [Self; 28] = [
+    pub(super) const ALL: [Self; 29] = [
         Self::Version,
         Self::ResetVf,
         Self::GetVfResources,
@@ -59,6 +60,7 @@ impl Op {
         Self::EnableVlanStripping,
         Self::DisableVlanStripping,
         Self::RequestQueues,
+        Self::GetSupportedRxdids,
         Self::GetOffloadVlanV2Caps,
         Self::AddVlanV2,
         Self::DelVlanV2,

@@ -1,15 +1,16 @@
 //! Where the driver put its rings.
 
 use super::super::Host;
+use super::capabilities::bits;
 use super::message::{Outcome, check_vsi};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, VirtchnlStatus};
 use super::state::{Placed, State};
 use super::wire::queues::{PairInfo, QueueConfig, ReceiveInfo, TransmitInfo};
 use crate::limits::{
     AVF_RING_ALIGN, AVF_RING_STEP, MAX_AVF_BUFFER, MAX_AVF_FRAME, MAX_AVF_RING_SIZE,
     MIN_AVF_BUFFER, MIN_AVF_LONGEST, MIN_RING_SIZE,
 };
-use crate::ring::AvfRing;
+use crate::ring::{AvfRing, ReceiveFormat};
 
 /// How large a ring is and where it lies.
 fn place(ring_len: u32, base: u64) -> Result<Placed, Refusal> {
@@ -31,6 +32,8 @@ fn place(ring_len: u32, base: u64) -> Result<Placed, Refusal> {
         base,
         buffer: 0,
         longest: 0,
+        format: ReceiveFormat::default(),
+        keep_crc: false,
     })
 }
 
@@ -72,6 +75,48 @@ fn receive(info: &ReceiveInfo) -> Result<Option<Placed>, Refusal> {
 }
 
 impl State {
+    /// How a receive queue's descriptors are to be given back, and whether its frames come with their check sequence.
+    fn delivery(&self, info: &ReceiveInfo) -> Result<(ReceiveFormat, bool), Refusal> {
+        let keep_crc = info.crc_disable != 0;
+        if keep_crc && !self.has(bits::OFFLOAD_CRC) {
+            let what = "check sequences are to be kept, and that capability was not granted";
+            return Err(Refusal::param(what));
+        }
+        if keep_crc && self.strips_tags() {
+            let what = "check sequences cannot be kept of frames that tags are taken out of";
+            return Err(Refusal::param(what));
+        }
+        if !self.has(bits::OFFLOAD_RX_FLEX_DESC) {
+            // As with PFs, whatever stands there.
+            return Ok((ReceiveFormat::Legacy, keep_crc));
+        }
+        let format = ReceiveFormat::of(info.rxdid).ok_or_else(|| {
+            Refusal::param(format!(
+                "{} is no format of receive descriptors that is supported",
+                info.rxdid
+            ))
+        })?;
+        Ok((format, keep_crc))
+    }
+
+    /// Whether tags are taken out of received frames, from here on.
+    pub(super) fn strip_tags(&self, on: bool) -> Result<Outcome, Refusal> {
+        let kept = |placed: &Placed| placed.keep_crc;
+        if on
+            && self
+                .queues
+                .iter()
+                .any(|queue| queue.placed.as_ref().is_some_and(kept))
+        {
+            return Err(Refusal::new(
+                VirtchnlStatus::ErrNotSupported,
+                "tags cannot be taken out of frames whose check sequences are kept",
+            ));
+        }
+        self.set_strip(on);
+        Ok(Outcome::done())
+    }
+
     /// A pair's index and where its queues are.
     fn check_pair(&self, vsi: u16, info: &PairInfo) -> Result<(u16, [Option<Placed>; 2]), Refusal> {
         let PairInfo {
@@ -93,6 +138,7 @@ impl State {
         if let Some(placed) = &mut receive {
             // Drivers say what they have room for, some whatever they were told.
             placed.longest = placed.longest.min(self.config.longest_frame().into());
+            (placed.format, placed.keep_crc) = self.delivery(rx)?;
         }
         Ok((pair, [receive, transmit(tx)?]))
     }

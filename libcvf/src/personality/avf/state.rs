@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::{DriverState, Given, Host, QueueRole, Status};
 use super::admin::AdminQueue;
-use super::capabilities::capability_names;
+use super::capabilities::{bits, capability_names};
 use super::filters::Filters;
 use super::function;
 use super::interrupts::{Causes, ITRS, Route, Vector};
@@ -16,7 +16,7 @@ use super::settings::AvfConfig;
 use super::wire::resources::Version;
 use crate::control::MacAddr;
 use crate::mem::SharedRegisters;
-use crate::ring::{AvfRing, MailboxSide, Tail};
+use crate::ring::{AvfRing, MailboxSide, ReceiveFormat, Tail};
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Where the driver put a ring, checked.
@@ -27,6 +27,8 @@ pub(super) struct Placed {
     /// Receive: bytes of a buffer, and of the longest frame.
     pub buffer: u32,
     pub longest: u32,
+    pub format: ReceiveFormat,
+    pub keep_crc: bool,
 }
 
 /// What the driver said about one queue.
@@ -161,6 +163,9 @@ impl State {
             buffer: placed.buffer,
             longest: placed.longest,
             strip: Arc::clone(&self.strip),
+            format: placed.format,
+            keep_crc: placed.keep_crc,
+            uso: self.has(bits::OFFLOAD_USO),
         })
     }
 
@@ -187,6 +192,10 @@ impl State {
     pub(super) fn is_enabled(&self, queue: u16) -> bool {
         let found = self.queues.get(usize::from(queue));
         found.is_some_and(|queue| queue.enabled)
+    }
+
+    pub(super) fn strips_tags(&self) -> bool {
+        self.strip.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_strip(&self, on: bool) {

@@ -30,8 +30,6 @@ const LONGEST_TCP_HEADER: usize = 60;
 const UDP_HEADER: usize = 8;
 const SCTP_HEADER: usize = 12;
 const SCTP: u8 = 132;
-/// Bytes of a CRC's coverage that are copied at a time.
-const CHUNK: usize = 512;
 
 /// True for the second word of a data descriptor that is the only one of its frame, about which nothing is
 /// said.
@@ -47,6 +45,13 @@ pub(super) struct Ask {
     data: u64,
     /// The words of its context descriptor; zero without one.
     context: [u64; 2],
+}
+
+/// What a driver was offered beyond what every one has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Offered {
+    /// UDP is cut into datagrams (`VIRTCHNL_VF_OFFLOAD_USO`).
+    pub uso: bool,
 }
 
 impl Ask {
@@ -109,6 +114,7 @@ impl Ask {
         head: &mut [u8; MAX_SEGMENT_HEADERS],
         len: usize,
         rest: Payload<'_>,
+        offered: Offered,
     ) -> Result<(usize, PackedMeta), AskError> {
         let known = context::TSO | context::IL2TAG2;
         if self.cmd() & (cmd::DUMMY | cmd::FCOET) != 0
@@ -121,7 +127,7 @@ impl Ask {
         let mut meta = FrameMeta::default();
         let copied = head.get_mut(..len).ok_or(AskError::Mismatch)?;
         if self.large() || self.cmd() & cmd::L4T != 0 {
-            meta = self.headers(copied, rest)?;
+            meta = self.headers(copied, rest, offered)?;
         } else if self.cmd() & cmd::IIPT == cmd::IIPT_IPV4_CSUM {
             self.ip_alone(copied)?;
         }
@@ -144,7 +150,12 @@ impl Ask {
     }
 
     /// Does what is asked for IP and what it carries.
-    fn headers(&self, head: &mut [u8], rest: Payload<'_>) -> Result<FrameMeta, AskError> {
+    fn headers(
+        &self,
+        head: &mut [u8],
+        rest: Payload<'_>,
+        offered: Offered,
+    ) -> Result<FrameMeta, AskError> {
         let total = head.len() + rest.len();
         let headers = Headers::parse(head, total)?;
         let (l3, l4) = (
@@ -161,7 +172,7 @@ impl Ask {
             return Err(AskError::Mismatch);
         }
         let meta = if self.large() {
-            self.segmentation(head, total, &headers)?
+            self.segmentation(head, total, &headers, offered)?
         } else {
             self.checksum(head, rest, &headers)?
         };
@@ -235,6 +246,7 @@ impl Ask {
         head: &mut [u8],
         total: usize,
         headers: &Headers,
+        offered: Offered,
     ) -> Result<FrameMeta, AskError> {
         if headers.fragment {
             return Err(AskError::Fragment);
@@ -247,11 +259,10 @@ impl Ask {
         let gso = match (self.cmd() & cmd::L4T, headers.transport, headers.network) {
             (cmd::L4T_TCP, Transport::Tcp, Network::V4) => Gso::TcpV4,
             (cmd::L4T_TCP, Transport::Tcp, Network::V6) => Gso::TcpV6,
-            // `VIRTCHNL_VF_OFFLOAD_USO`.
-            (cmd::L4T_UDP, Transport::Udp, _) => return Err(AskError::NotOffered),
+            (cmd::L4T_UDP, Transport::Udp, _) if !offered.uso => return Err(AskError::NotOffered),
+            (cmd::L4T_UDP, Transport::Udp, _) => Gso::Udp,
             _ => return Err(AskError::Mismatch),
         };
-        let offset = 16;
         if self.stated(tx::L4LEN, 4) != end - l4
             || tx::TSO_LEN.get(self.context[1]) != (total - end) as u64
         {
@@ -274,14 +285,19 @@ impl Ask {
                 (l3 + 12..l3 + 20, headers.protocol)
             }
         };
+        let (offset, ecn) = if gso == Gso::Udp {
+            put(head, l4 + 4, length);
+            (6, false)
+        } else {
+            // RFC 3168 6.1.2: only the first segment says that the window was reduced.
+            (16, head[l4 + 13] & 0x80 != 0)
+        };
         // Both pseudo headers are the same words in another order.
         let mut pseudo = Checksum::new();
         pseudo.add(&head[addresses]);
         pseudo.add_u16(protocol.into());
         pseudo.add_u16(length);
         put(head, l4 + usize::from(offset), pseudo.fold());
-        // RFC 3168 6.1.2: only the first segment says that the window was reduced.
-        let ecn = head[l4 + 13] & 0x80 != 0;
         Ok(FrameMeta {
             csum: Csum::Partial {
                 start: headers.l4_offset,
@@ -325,14 +341,8 @@ fn crc(head: &mut [u8], rest: Payload<'_>, headers: &Headers) -> Result<(), AskE
     head[l4 + 8..l4 + SCTP_HEADER].fill(0);
     let mut crc = Crc32c::new();
     crc.add(&head[l4..head.len().min(stated)]);
-    let mut chunk = [0; CHUNK];
-    for mut piece in rest.range(0..stated.saturating_sub(head.len())).pieces() {
-        while !piece.is_empty() {
-            let len = piece.read(&mut chunk);
-            crc.add(&chunk[..len]);
-            piece = piece.skip(len);
-        }
-    }
+    let covered = rest.range(0..stated.saturating_sub(head.len()));
+    covered.each_chunk(|bytes| crc.add(bytes));
     head[l4 + 8..l4 + SCTP_HEADER].copy_from_slice(&crc.finish());
     Ok(())
 }

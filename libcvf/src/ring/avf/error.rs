@@ -29,7 +29,8 @@ pub enum DescriptorError {
 /// Why what is asked for a frame cannot be done. The frame is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
-    /// Something that was not offered: a tunnel, a dummy frame, both tags, UDP cut into segments, a command that is not known.
+    /// Something that was not offered: a tunnel, a dummy frame, both tags, a command that is not known, UDP cut
+    /// into datagrams without `VIRTCHNL_VF_OFFLOAD_USO`.
     #[error("something is asked for that is not offered")]
     NotOffered,
     /// The headers cannot be read.

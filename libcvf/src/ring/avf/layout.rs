@@ -99,12 +99,12 @@ pub(super) mod tx {
     }
 }
 
-/// Receive descriptors of four words. As posted, the first is the buffer's address; given back (the legacy
-/// format) they are as here.
+/// Receive descriptors of four words. As posted, the first is the buffer's address; given back in the legacy
+/// format they are as here.
 pub(super) mod rx {
     use super::Field;
 
-    /// Words of a descriptor.
+    /// Words of a descriptor, whatever its format.
     pub const WORDS: usize = 4;
 
     // First word.
@@ -124,4 +124,28 @@ pub(super) mod rx {
     pub const IPE: u64 = 1 << 22;
     pub const PTYPE: Field = Field::new(30, 37);
     pub const LENGTH: Field = Field::new(38, 51);
+}
+
+/// The same given back in the flexible format of NICs (`FLEX_SQ_NIC`).
+pub(super) mod flex {
+    use super::Field;
+
+    // First word.
+    /// Which format it is.
+    pub const RXDID: Field = Field::new(0, 7);
+    pub const PTYPE: Field = Field::new(16, 25);
+    pub const PKT_LEN: Field = Field::new(32, 45);
+
+    // Second word.
+    pub const DD: u64 = 1;
+    pub const EOF: u64 = 2;
+    /// IP header and transport were looked at.
+    pub const L3L4P: u64 = 8;
+    /// The checksum of IPv4's header is wrong.
+    pub const XSUM_IPE: u64 = 1 << 4;
+    /// The hash is one.
+    pub const RSS_VALID: u64 = 1 << 12;
+    pub const L2TAG1P: u64 = 1 << 13;
+    pub const L2TAG1: Field = Field::new(16, 31);
+    pub const RSS_HASH: Field = Field::new(32, 63);
 }

@@ -22,6 +22,7 @@ mod ptype;
 mod receive;
 mod tail;
 mod transmit;
+mod writeback;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub use error::DescriptorError;
 pub use receive::AvfReceive;
 pub use tail::Tail;
 pub use transmit::AvfTransmit;
+pub use writeback::ReceiveFormat;
 
 use super::RingError;
 use crate::limits::{AVF_RING_STEP, MAX_AVF_RING_SIZE, MIN_RING_SIZE};
@@ -50,6 +52,12 @@ pub struct AvfRing {
     pub longest: u32,
     /// Receive: a customer's tag is taken off the frame and told in the descriptor. May change at any time.
     pub strip: Arc<AtomicBool>,
+    /// Receive: how descriptors are given back.
+    pub format: ReceiveFormat,
+    /// Receive: frames come with the check sequence of the wire that they might have come by.
+    pub keep_crc: bool,
+    /// Transmit: the driver may have UDP cut into datagrams.
+    pub uso: bool,
 }
 
 impl AvfRing {

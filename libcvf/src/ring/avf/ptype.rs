@@ -1,6 +1,6 @@
 //! What a receiver is told of a frame's headers in one number. Drivers look at checksum and hash only where it fits.
 
-use super::layout::rx;
+use super::writeback::Told;
 use crate::offload::{Checksum, Csum, FrameHash, FrameMeta, Headers, Network, Transport};
 
 /// A frame of which nothing is said but that it is one.
@@ -15,20 +15,27 @@ const TCP: u8 = 4;
 const SCTP: u8 = 5;
 const ICMP: u8 = 6;
 
-/// The second word's part about a frame that begins with `head` and has `total` bytes.
+/// What is told of a frame that begins with `head` and has `total` bytes; no tag was taken out.
 #[inline]
-pub(super) fn said(meta: &FrameMeta, head: &[u8], total: usize) -> u64 {
+pub(super) fn told(meta: &FrameMeta, head: &[u8], total: usize) -> Told {
     if meta.csum == Csum::Valid
         && let Ok(headers) = Headers::parse(head, total)
     {
-        return rx::PTYPE.put(of(&headers).into()) | verdict(&headers, head) | hashed(meta.hash);
+        let checked = is_checked(&headers);
+        return Told {
+            ptype: of(&headers),
+            checked,
+            bad_ip: checked && !is_right(&headers, head),
+            hash: meta.hash,
+            tag: None,
+        };
     }
     by_hash(meta.hash)
 }
 
 /// The same, of a frame of which at most the hash is known.
 #[inline]
-pub(super) fn by_hash(hash: FrameHash) -> u64 {
+pub(super) fn by_hash(hash: FrameHash) -> Told {
     // In the order of virtio's reports: addresses, and with the ports of TCP and UDP; mobile ones as others.
     let ptype = match hash.report {
         1 => IPV4 + OTHER,
@@ -37,18 +44,14 @@ pub(super) fn by_hash(hash: FrameHash) -> u64 {
         4 | 7 => IPV6 + OTHER,
         5 | 8 => IPV6 + TCP,
         6 | 9 => IPV6 + UDP,
-        _ => return rx::PTYPE.put(L2.into()),
+        _ => L2,
     };
-    rx::PTYPE.put(ptype.into()) | hashed(hash)
-}
-
-/// That there is a hash, if there is one.
-#[inline]
-const fn hashed(hash: FrameHash) -> u64 {
-    if hash.report == 0 {
-        0
-    } else {
-        rx::FLTSTAT.put(rx::FLTSTAT_RSS_HASH)
+    Told {
+        ptype,
+        checked: false,
+        bad_ip: false,
+        hash,
+        tag: None,
     }
 }
 
@@ -70,23 +73,16 @@ pub(super) fn of(headers: &Headers) -> u8 {
     }
 }
 
-/// What is said of the checksums of a frame whose transport's is right. It says that of IPv4's header, too, and nobody
-/// has looked at that.
-fn verdict(headers: &Headers, head: &[u8]) -> u64 {
-    if !is_checked(headers) {
-        return 0;
-    }
+/// True if the checksum of IPv4's header is right, or there is none. Whoever says that a transport's is says this, too, and
+/// nobody has looked at it before.
+fn is_right(headers: &Headers, head: &[u8]) -> bool {
     if headers.network != Network::V4 {
-        return rx::L3L4P;
+        return true;
     }
     let header = usize::from(headers.l3_offset)..usize::from(headers.l4_offset);
     let mut sum = Checksum::new();
     sum.add(head.get(header).unwrap_or_default());
-    if sum.verify() {
-        rx::L3L4P
-    } else {
-        rx::L3L4P | rx::IPE
-    }
+    sum.verify()
 }
 
 /// True where "the checksum is right" says something: there is one, and no extension header that hardware would not

@@ -1,4 +1,4 @@
-//! A receive queue of an AVF driver: legacy descriptors of 32 bytes, and frames over several buffers.
+//! A receive queue of an AVF driver: descriptors of 32 bytes, and frames over several buffers.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use arrayvec::ArrayVec;
 
 use super::error::DescriptorError;
 use super::layout::rx;
+use super::writeback::{ReceiveFormat, Told};
 use super::{AvfRing, Tail, advanced, checked_tail, distance, ptype};
 use crate::limits::{AVF_RING_ALIGN, BURST, MAX_AVF_BUFFER, MAX_AVF_CHAIN, MIN_AVF_BUFFER};
 use crate::mem::{
@@ -35,6 +36,8 @@ pub struct AvfReceive {
     cache: DescriptorCache<{ rx::WORDS }>,
     tail: Tail,
     strip: Arc<AtomicBool>,
+    format: ReceiveFormat,
+    keep_crc: bool,
     /// Bytes of a buffer, and of the longest frame.
     buffer: u32,
     longest: u32,
@@ -99,6 +102,8 @@ impl AvfReceive {
             cache,
             tail: ring.tail.clone(),
             strip: Arc::clone(&ring.strip),
+            format: ring.format,
+            keep_crc: ring.keep_crc,
             buffer: ring.buffer,
             longest: ring.longest,
             hint: RegionHint::default(),
@@ -132,20 +137,6 @@ impl AvfReceive {
     }
 }
 
-/// The two words of a descriptor whose buffer has the last `len` bytes of a frame.
-#[inline]
-fn last(len: u32, hash: FrameHash, tag: Option<u16>, said: u64) -> [u64; 2] {
-    let mut words = [0, rx::DD | rx::EOF | said | rx::LENGTH.put(len.into())];
-    if hash.report != 0 {
-        words[0] |= rx::RSS_HASH.put(hash.value.into());
-    }
-    if let Some(tag) = tag {
-        words[0] |= rx::L2TAG1.put(tag.into());
-        words[1] |= rx::L2TAG1P;
-    }
-    words
-}
-
 /// The customer's tag that a frame begins with.
 fn tag(head: &[u8]) -> Option<u16> {
     let [kind, tci] = head.get(ADDRESSES..TAGGED)?.as_chunks::<2>().0 else {
@@ -156,6 +147,16 @@ fn tag(head: &[u8]) -> Option<u16> {
     is_tag.then_some(u16::from_be_bytes(*tci))
 }
 
+/// The frame check sequence of IEEE 802.3 (3.2.9) of a frame, as it would have come from a wire. A sender that changes its
+/// frame at this moment has it delivered damaged, as wires do.
+#[cold]
+fn check_sequence(head: [&[u8]; 2], tail: Payload<'_>) -> [u8; 4] {
+    let mut crc = crc32fast::Hasher::new();
+    head.into_iter().for_each(|bytes| crc.update(bytes));
+    tail.each_chunk(|bytes| crc.update(bytes));
+    crc.finalize().to_le_bytes()
+}
+
 impl ReceiveRing for AvfReceive {
     fn push_plain(
         &mut self,
@@ -163,6 +164,10 @@ impl ReceiveRing for AvfReceive {
         burst: &Burst<'_>,
         mut frames: Frames,
     ) -> Result<(Frames, u64), RingError> {
+        if self.keep_crc {
+            // There is more to every frame than its bytes.
+            return Ok((Frames::default(), 0));
+        }
         // A tail that cannot be is told where one frame is pushed.
         let posted = self.posted().unwrap_or(0);
         let strips = self.strips();
@@ -183,19 +188,18 @@ impl ReceiveRing for AvfReceive {
             view.plain_writes((0, most - here), lens, &mut cursor, &mut row);
         }
         let (done, bytes) = burst.copy_behind(frames, &mut row, |_| []);
-        let plain = ptype::by_hash(FrameHash::default());
+        let format = self.format;
         if burst.hashes() {
             for (index, len) in done.zip(row.lens()) {
-                let hash = burst.hash(index);
-                self.done
-                    .words
-                    .push(last(len, hash, None, ptype::by_hash(hash)));
+                let told = ptype::by_hash(burst.hash(index));
+                self.done.words.push(format.last(len, told));
             }
         } else {
+            let plain = ptype::by_hash(FrameHash::default());
             let lens = row.lens().take(done.count());
             self.done
                 .words
-                .extend(lens.map(|len| last(len, FrameHash::default(), None, plain)));
+                .extend(lens.map(|len| format.last(len, plain)));
         }
         self.next = advanced(self.next, done.count() as u16, view.size());
         Ok((done, bytes))
@@ -206,7 +210,7 @@ impl ReceiveRing for AvfReceive {
         let posted = self.posted().unwrap_or(0);
         let tagged = self.strips() && lone.start()[ADDRESSES..ADDRESSES + 2] == [0x81, 0];
         let view = self.cache.view(regions)?;
-        if posted == 0 || tagged || lone.size() > self.longest as usize {
+        if posted == 0 || tagged || self.keep_crc || lone.size() > self.longest as usize {
             return Ok(false);
         }
         let mut cursor = regions.writable_cursor(&mut self.hint);
@@ -217,10 +221,8 @@ impl ReceiveRing for AvfReceive {
             return Ok(false);
         };
         self.done.reserve(view, 1);
-        let hash = FrameHash::default();
-        self.done
-            .words
-            .push(last(len, hash, None, ptype::by_hash(hash)));
+        let told = ptype::by_hash(FrameHash::default());
+        self.done.words.push(self.format.last(len, told));
         self.next = advanced(self.next, 1, view.size());
         Ok(true)
     }
@@ -244,7 +246,9 @@ impl ReceiveRing for AvfReceive {
             Some(_) => (&head[..ADDRESSES], &head[TAGGED..]),
             None => (&[][..], head),
         };
-        let need = (front.len() + behind.len() + tail.len()) as u32;
+        let crc = self.keep_crc.then(|| check_sequence([front, behind], tail));
+        let crc = crc.as_ref().map_or(&[][..], |crc| &crc[..]);
+        let need = (front.len() + behind.len() + tail.len() + crc.len()) as u32;
         let count = need.div_ceil(self.buffer).max(1) as usize;
         if count > MAX_AVF_CHAIN {
             return Ok(Pushed::TooSmall);
@@ -272,14 +276,17 @@ impl ReceiveRing for AvfReceive {
         for piece in tail.pieces() {
             scatter.put(piece);
         }
+        scatter.put(ReadSlice::from(crc));
         self.done.reserve(view, count);
         for _ in 1..count {
-            let words = [0, rx::DD | rx::LENGTH.put(self.buffer.into())];
-            self.done.words.push(words);
+            self.done.words.push(self.format.full(self.buffer));
         }
         let left = need - (count as u32 - 1) * self.buffer;
-        let said = ptype::said(meta, head, total);
-        self.done.words.push(last(left, meta.hash, tag, said));
+        let told = Told {
+            tag,
+            ..ptype::told(meta, head, total)
+        };
+        self.done.words.push(self.format.last(left, told));
         self.next = advanced(self.next, count as u16, size);
         Ok(Pushed::Done)
     }

@@ -2,7 +2,7 @@
 
 use arrayvec::ArrayVec;
 
-use super::ask::{self, Ask};
+use super::ask::{self, Ask, Offered};
 use super::gather::{Gather, Gathered};
 use super::layout::tx::{self, cmd};
 use super::progress::Progress;
@@ -26,6 +26,7 @@ pub struct AvfTransmit {
     held: bool,
     /// What is asked for odd frames of the burst in hand.
     asks: ArrayVec<(usize, Ask), BURST>,
+    offered: Offered,
 }
 
 impl AvfTransmit {
@@ -46,6 +47,7 @@ impl AvfTransmit {
             lone_reports: false,
             held: false,
             asks: ArrayVec::new(),
+            offered: Offered { uso: ring.uso },
         })
     }
 
@@ -138,7 +140,7 @@ impl TransmitRing for AvfTransmit {
         for (index, ask) in self.asks.drain(..) {
             // What it contradicts is the frame's fault, and noted there.
             let _ = burst.edit(index, ask.head_len(), |head, len, rest| {
-                ask.apply(head, len, rest)
+                ask.apply(head, len, rest, self.offered)
             });
         }
         Ok(())

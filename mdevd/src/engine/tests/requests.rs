@@ -531,7 +531,7 @@ fn features_that_a_personality_does_not_know_are_commented() {
     };
     let told = notes(function("a", "-csum,-host_tso4,-rss"));
     let expected = "withholding CSUM, HOST_TSO4 changes nothing for personality 'avf', whose driver has what it has in \
-                    any case; CTRL_VLAN, MQ, RSS can be withheld";
+                    any case; CTRL_VLAN, MQ, HOST_USO, RSS can be withheld";
     assert!(told.contains(expected), "{told}");
     assert!(!notes(function("b", "-rss,-mq")).contains("changes nothing"));
     let virtio = CreateRequest {

@@ -66,6 +66,7 @@ pub mod op {
     pub const ENABLE_VLAN_STRIPPING: u32 = 27;
     pub const DISABLE_VLAN_STRIPPING: u32 = 28;
     pub const REQUEST_QUEUES: u32 = 29;
+    pub const GET_SUPPORTED_RXDIDS: u32 = 44;
     pub const GET_OFFLOAD_VLAN_V2_CAPS: u32 = 51;
     pub const ADD_VLAN_V2: u32 = 52;
     pub const DEL_VLAN_V2: u32 = 53;
@@ -81,7 +82,7 @@ pub const OK: i32 = 0;
 pub const PARAM: i32 = -5;
 pub const FAILED: i32 = -53;
 pub const UNSUPPORTED: i32 = -64;
-/// What Linux 6.12 asks for.
+/// What Linux asks for.
 pub const LINUX: u32 = 1 << 0
     | 1 << 3
     | 1 << 4
@@ -101,7 +102,8 @@ pub const LINUX: u32 = 1 << 0
     | 1 << 27
     | 1 << 28;
 /// What is granted of it.
-pub const GRANTED: u32 = 1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 15 | 1 << 19;
+pub const GRANTED: u32 =
+    1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 15 | 1 << 19 | 1 << 25 | 1 << 26;
 /// An older driver's, without version 2 of VLANs.
 pub const OLD: u32 = LINUX & !(1 << 15);
 
@@ -259,6 +261,8 @@ pub struct Pair {
     pub splithdr: u16,
     pub buffer: u32,
     pub longest: u32,
+    pub crc_disable: u8,
+    pub rxdid: u8,
     pub address: [u64; 2],
 }
 
@@ -273,6 +277,8 @@ impl Pair {
             splithdr: 0,
             buffer: 2048,
             longest: 1526,
+            crc_disable: 0,
+            rxdid: 1,
             address: [base, base + 0x1_0000],
         }
     }
@@ -292,7 +298,7 @@ impl Pair {
             .u16(self.splithdr)
             .u32(self.buffer)
             .u32(self.longest)
-            .u32(1 << 8)
+            .bytes(&[self.crc_disable, self.rxdid, 0, 0])
             .u64(self.address[1])
             .u64(0)
             .done()

@@ -3,6 +3,7 @@
 use super::driver::*;
 use super::host::{Call, denied};
 use crate::control::{ControlReply, ControlRequest};
+use crate::ring::ReceiveFormat;
 
 fn refused(change: impl Fn(&mut Pair)) {
     let mut d = Driver::granted(2, LINUX);
@@ -281,5 +282,74 @@ fn no_frame_is_longer_than_the_mtu_allows() {
         d.good(op::CONFIG_VSI_QUEUES, config_of(&[pair]));
         d.good(op::ENABLE_QUEUES, select(1, 0));
         assert_eq!(d.host.rings[&0].longest, is);
+    }
+}
+
+/// `rxdid` counts where the driver was told that it may choose, and is one of those that it was told.
+#[test]
+fn a_driver_chooses_the_format_of_its_descriptors() {
+    let mut d = Driver::granted(1, LINUX);
+    d.send(op::GET_SUPPORTED_RXDIDS, []);
+    let reply = d.host.posted.pop_front().expect("an answer");
+    assert_eq!(reply.bytes, (1_u64 << 1 | 1 << 2).to_le_bytes());
+    for rxdid in [0, 3, 16, 22, 63, 64, 255] {
+        refused(|pair| pair.rxdid = rxdid);
+    }
+    let format = |capabilities, rxdid| {
+        let mut d = Driver::granted(1, capabilities);
+        let pair = Pair {
+            rxdid,
+            ..Pair::new(0)
+        };
+        d.good(op::CONFIG_VSI_QUEUES, config_of(&[pair]));
+        d.good(op::ENABLE_QUEUES, select(1, 1));
+        d.host.rings[&0].format
+    };
+    assert_eq!(format(LINUX, 1), ReceiveFormat::Legacy);
+    assert_eq!(format(LINUX, 2), ReceiveFormat::Flex);
+    let without = LINUX & !(1 << 26);
+    for rxdid in [0, 2, 22] {
+        assert_eq!(format(without, rxdid), ReceiveFormat::Legacy);
+    }
+    let mut d = Driver::granted(1, without);
+    assert_eq!(d.status(op::GET_SUPPORTED_RXDIDS, []), UNSUPPORTED);
+    let mut d = Driver::granted(1, LINUX);
+    assert_eq!(d.status(op::GET_SUPPORTED_RXDIDS, [0]), PARAM);
+}
+
+/// A check sequence is of a frame as it came: it is kept or tags are taken out, not both.
+#[test]
+fn check_sequences_are_kept_of_whole_frames() {
+    let keeping = Pair {
+        crc_disable: 1,
+        ..Pair::new(0)
+    };
+    let keeping = || config_of(std::slice::from_ref(&keeping));
+    let mut d = Driver::granted(1, LINUX & !(1 << 10));
+    assert_eq!(d.status(op::CONFIG_VSI_QUEUES, keeping()), PARAM);
+    let mut d = Driver::granted(1, LINUX);
+    d.good(op::ENABLE_VLAN_STRIPPING_V2, vlan_setting(0, 1));
+    assert_eq!(d.status(op::CONFIG_VSI_QUEUES, keeping()), PARAM);
+    d.good(op::DISABLE_VLAN_STRIPPING_V2, vlan_setting(0, 1));
+    d.good(op::CONFIG_VSI_QUEUES, keeping());
+    d.good(op::ENABLE_QUEUES, select(1, 1));
+    assert!(d.host.rings[&0].keep_crc);
+    let strip = vlan_setting(0, 1);
+    let status = d.status(op::ENABLE_VLAN_STRIPPING_V2, strip.clone());
+    assert_eq!(status, UNSUPPORTED);
+    // What stands in the ring's place does not keep them.
+    d.good(op::CONFIG_VSI_QUEUES, queue_config(1));
+    d.good(op::ENABLE_VLAN_STRIPPING_V2, strip);
+    d.good(op::ENABLE_QUEUES, select(1, 1));
+    assert!(!d.host.rings[&0].keep_crc);
+}
+
+#[test]
+fn udp_is_cut_for_those_who_asked() {
+    for (capabilities, cut) in [(LINUX, true), (LINUX & !(1 << 25), false)] {
+        let mut d = Driver::granted(1, capabilities);
+        d.good(op::CONFIG_VSI_QUEUES, queue_config(1));
+        d.good(op::ENABLE_QUEUES, select(1, 1));
+        assert_eq!(d.host.rings[&1].uso, cut);
     }
 }

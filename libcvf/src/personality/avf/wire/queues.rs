@@ -1,6 +1,8 @@
-//! `VIRTCHNL_OP_CONFIG_VSI_QUEUES`, `VIRTCHNL_OP_ENABLE_QUEUES`, `VIRTCHNL_OP_DISABLE_QUEUES`.
+//! `VIRTCHNL_OP_CONFIG_VSI_QUEUES`, `VIRTCHNL_OP_ENABLE_QUEUES`, `VIRTCHNL_OP_DISABLE_QUEUES`,
+//! `VIRTCHNL_OP_GET_SUPPORTED_RXDIDS`.
 
-use super::Reader;
+use super::{Reader, Writer};
+use crate::ring::ReceiveFormat;
 
 /// Bytes of `struct virtchnl_queue_pair_info`.
 const PAIR: usize = 64;
@@ -16,8 +18,8 @@ pub struct TransmitInfo {
     pub address: u64,
 }
 
-/// `struct virtchnl_rxq_info`. Header size, descriptor format, CRC and flags count only with capabilities that are
-/// not granted, and are ignored, as PFs do.
+/// `struct virtchnl_rxq_info`. Header size and flags count only with capabilities that are not granted, and are
+/// ignored, as PFs do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReceiveInfo {
     pub vsi: u16,
@@ -27,6 +29,10 @@ pub struct ReceiveInfo {
     pub splithdr_enabled: u16,
     pub databuffer_size: u32,
     pub max_pkt_size: u32,
+    /// Frames come with their check sequence. Counts with `VIRTCHNL_VF_OFFLOAD_CRC`.
+    pub crc_disable: u8,
+    /// Format of descriptors. Counts with `VIRTCHNL_VF_OFFLOAD_RX_FLEX_DESC`.
+    pub rxdid: u8,
     pub address: u64,
 }
 
@@ -54,8 +60,9 @@ impl PairInfo {
         reader.skip(2)?;
         let splithdr_enabled = reader.u16()?;
         let (databuffer_size, max_pkt_size) = (reader.u32()?, reader.u32()?);
-        // crc_disable, rxdid, flags, pad1
-        reader.skip(4)?;
+        let [crc_disable, rxdid] = reader.take()?;
+        // flags, pad1
+        reader.skip(2)?;
         let address = reader.u64()?;
         let receive = ReceiveInfo {
             vsi,
@@ -64,6 +71,8 @@ impl PairInfo {
             splithdr_enabled,
             databuffer_size,
             max_pkt_size,
+            crc_disable,
+            rxdid,
             address,
         };
         Some(Self { transmit, receive })
@@ -109,4 +118,10 @@ impl QueueSelect {
             transmit,
         })
     }
+}
+
+/// `struct virtchnl_supported_rxdids`.
+pub fn encode_formats(formats: impl IntoIterator<Item = ReceiveFormat>) -> Vec<u8> {
+    let bits = formats.into_iter().map(|format| 1 << format as u8);
+    Writer::new().u64(bits.sum()).done()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::mem::GuestMemory;
 use crate::mem::testutil::guest;
-use crate::ring::{AvfRing, Tail};
+use crate::ring::{AvfRing, ReceiveFormat, Tail};
 use crate::sync::atomic::AtomicBool;
 
 pub(super) const RAM: u64 = 4 << 20;
@@ -99,6 +99,9 @@ impl Driver {
                 buffer: 2048,
                 longest: 9728,
                 strip: Arc::new(AtomicBool::new(false)),
+                format: ReceiveFormat::Legacy,
+                keep_crc: false,
+                uso: false,
             },
             stride,
             next: 0,
@@ -250,7 +253,13 @@ impl Driver {
             if second & 1 == 0 {
                 return None;
             }
-            let len = (second >> 38 & 0x3fff) as usize;
+            let flex = self.ring.format == ReceiveFormat::Flex;
+            let len = if flex {
+                assert_eq!(first & 0xff, 2, "the format");
+                (first >> 32 & 0x3fff) as usize
+            } else {
+                (second >> 38 & 0x3fff) as usize
+            };
             assert!(len <= self.ring.buffer as usize);
             bytes.extend(self.read(self.buffers[usize::from(at)], len));
             at = (at + 1) % self.ring.size;
@@ -259,8 +268,19 @@ impl Driver {
                 assert_eq!(len, self.ring.buffer as usize, "only the last is not full");
                 continue;
             }
-            assert_eq!(second >> 19 & 0xff, 0, "no error bits");
             self.clean = at;
+            if flex {
+                assert_eq!(second & 0x4fe0, 0, "no error bits");
+                return Some(Received {
+                    bytes,
+                    descriptors,
+                    tag: (second >> 13 & 1 != 0).then_some((second >> 16) as u16),
+                    hash: (second >> 12 & 1 != 0).then_some((second >> 32) as u32),
+                    checked: second & 8 != 0,
+                    ptype: first >> 16 & 0x3ff,
+                });
+            }
+            assert_eq!(second >> 19 & 0xff, 0, "no error bits");
             return Some(Received {
                 bytes,
                 descriptors,

@@ -68,6 +68,9 @@ fn ring(size: u16, base: u64) -> AvfRing {
         buffer: 1024,
         longest: 9728,
         strip: std::sync::Arc::default(),
+        format: crate::ring::ReceiveFormat::Legacy,
+        keep_crc: false,
+        uso: true,
     }
 }
 

@@ -14,7 +14,13 @@ type Taken = Result<(Vec<u8>, FrameMeta), FrameFault>;
 
 /// Sends frames and takes them.
 fn take(frames: &[(Vec<u8>, Vec<usize>, Said)]) -> Vec<Taken> {
+    take_of(frames, true)
+}
+
+/// The same of a driver that may have UDP cut, or not.
+fn take_of(frames: &[(Vec<u8>, Vec<usize>, Said)], uso: bool) -> Vec<Taken> {
     let mut driver = Driver::transmit(1024);
+    driver.ring.uso = uso;
     let regions = driver.memory.load().clone();
     let mut ring = AvfTransmit::new(&driver.ring, &regions).unwrap();
     let mut buffers = BurstBuffers::default();
@@ -104,6 +110,10 @@ fn asked(built: &Built, spec: &Spec, kind: Kind, exact: bool) -> (Vec<u8>, Said)
         bytes[field..field + 2].copy_from_slice(&less.to_be_bytes());
         let at = if spec.v6 { l3 + 4 } else { l3 + 2 };
         bytes[at..at + 2].fill(0);
+        if spec.udp {
+            // Hardware writes it for each datagram.
+            bytes[l4 + 4..l4 + 6].copy_from_slice(&[0xcd, 0xef]);
+        }
         if !spec.v6 {
             bytes[l3 + 10..l3 + 12].fill(0);
         }
@@ -178,12 +188,6 @@ fn specs() -> impl Strategy<Value = Spec> {
     })
 }
 
-/// Of UDP no large-send frames are offered.
-fn cuttable(spec: Spec, kind: Kind) -> Spec {
-    let udp = spec.udp && !matches!(kind, Kind::Large(_));
-    Spec { udp, ..spec }
-}
-
 fn kinds() -> impl Strategy<Value = Kind> {
     prop_oneof![
         1 => Just(Kind::Nothing),
@@ -206,7 +210,6 @@ proptest! {
     ) {
         let (mut given, mut wanted) = (Vec::new(), Vec::new());
         for (spec, kind, exact, tag, outer, cuts) in frames {
-            let spec = cuttable(spec, kind);
             let partial = matches!(kind, Kind::Transport | Kind::Large(_));
             let built = spec.build(partial);
             let (bytes, mut said) = asked(&built, &spec, kind, exact);
@@ -244,7 +247,6 @@ proptest! {
     fn lengths_are_held_against_the_headers(
         spec in specs(), kind in kinds(), which in 0usize..4, by in 1u64..40, up: bool,
     ) {
-        let spec = cuttable(spec, kind);
         let built = spec.build(matches!(kind, Kind::Transport | Kind::Large(_)));
         let (bytes, mut said) = asked(&built, &spec, kind, true);
         let large = matches!(kind, Kind::Large(_));
@@ -390,6 +392,19 @@ fn what_is_not_offered_is_refused() {
         take_one(&bytes, good),
         "the checksum is always cut's"
     );
+}
+
+#[test]
+fn udp_is_cut_for_those_to_whom_that_was_offered() {
+    let spec = Spec { udp: true, ..tcp() };
+    let kind = Kind::Large(100);
+    let built = spec.build(true);
+    let (bytes, said) = asked(&built, &spec, kind, true);
+    let frames = [(bytes.clone(), vec![bytes.len()], said)];
+    let whole = (built.bytes.clone(), meant(&built, &spec, kind));
+    assert_eq!(take_of(&frames, true), [Ok(whole)]);
+    let refused = [Err(FrameFault::Contradicted)];
+    assert_eq!(take_of(&frames, false), refused);
 }
 
 /// Drivers state a TCP header's length without its options, or not at all.
@@ -568,21 +583,6 @@ fn a_tag_finds_room_behind_the_longest_headers() {
     );
     assert_eq!(taken[16..], built.bytes[12..]);
     assert!(meta.check(&taken[..256], taken.len()).is_ok());
-}
-
-/// `VIRTCHNL_VF_OFFLOAD_USO` is not granted.
-#[test]
-fn udp_is_not_cut() {
-    for v6 in [false, true] {
-        let spec = Spec {
-            v6,
-            udp: true,
-            ..tcp()
-        };
-        let built = spec.build(true);
-        let (bytes, said) = asked(&built, &spec, Kind::Large(1000), true);
-        assert_eq!(take_one(&bytes, said).err(), Some(FrameFault::Contradicted));
-    }
 }
 
 /// Its length has four bits, which are no part of the version.

@@ -8,7 +8,8 @@ use crate::mem::PlaceError;
 use crate::offload::testutil::Spec;
 use crate::offload::{Csum, FrameHash, FrameMeta, PackedMeta};
 use crate::ring::{
-    AvfReceive, AvfRing, BurstBuffers, Frames, Lone, Payload, Pushed, ReceiveRing, RingError,
+    AvfReceive, AvfRing, BurstBuffers, Frames, Lone, Payload, Pushed, ReceiveFormat, ReceiveRing,
+    RingError,
 };
 
 /// Bytes that are no tag, or begin with one.
@@ -54,6 +55,7 @@ proptest! {
         size in (2u16..=6).prop_map(|n| 32 * n),
         buffer in 1024u32..3000,
         longest in 1000u32..9000,
+        flex: bool,
         rounds in prop::collection::vec((
             0u16..80,
             any::<bool>(),
@@ -67,6 +69,9 @@ proptest! {
         for how in 0..3 {
             let mut driver = Driver::receive(size, buffer);
             driver.ring.longest = longest;
+            if flex {
+                driver.ring.format = ReceiveFormat::Flex;
+            }
             let regions = driver.memory.load().clone();
             let mut ring = AvfReceive::new(&driver.ring, &regions).unwrap();
             let mut received = Vec::new();
@@ -418,4 +423,49 @@ fn an_interrupt_that_is_held_back_is_asked_for_again() {
     ring.hold();
     assert!(ring.wants_interrupt(&regions).unwrap());
     assert!(!ring.publish(&regions).unwrap());
+}
+
+/// The check sequence is that of IEEE 802.3, wherever the end of the frame falls, and every frame has it.
+#[test]
+fn frames_come_with_their_check_sequence() {
+    // Of the digits: what every description of this CRC gives.
+    let digits = [b"123456789".as_slice(), &0xcbf4_3926_u32.to_le_bytes()].concat();
+    for format in ReceiveFormat::ALL {
+        let mut driver = Driver::receive(64, 1024);
+        driver.ring.format = format;
+        driver.ring.keep_crc = true;
+        let regions = driver.memory.load().clone();
+        let mut ring = AvfReceive::new(&driver.ring, &regions).unwrap();
+        driver.post(40);
+        let head = &digits[..9];
+        let meta = FrameMeta::default();
+        ring.push(&regions, &meta, head, Payload::from(&[][..]))
+            .unwrap();
+        let mut buffers = BurstBuffers::default();
+        let mut burst = buffers.lend();
+        let lens = [60, 300, 1019, 1020, 1021, 1023, 1024, 3068, 3069];
+        let frames = lens.map(|len| frame(len, len, Some(5)));
+        for frame in &frames {
+            assert!(burst.push(PackedMeta::PLAIN, frame));
+        }
+        let all = Frames::row(0, frames.len());
+        let none = ring.push_plain(&regions, &burst, all).unwrap();
+        assert_eq!(none, (Frames::default(), 0));
+        let lone = Lone::of(&frames[0]).unwrap();
+        assert_eq!(ring.push_lone(&regions, &lone), Ok(false));
+        for index in all {
+            let (head, tail) = burst.parts(index);
+            ring.push(&regions, &meta, head, tail).unwrap();
+        }
+        ring.publish(&regions).unwrap();
+        assert_eq!(driver.poll().unwrap().bytes, digits);
+        for frame in frames {
+            let received = driver.poll().unwrap();
+            let (bytes, crc) = received.bytes.split_at(frame.len());
+            assert_eq!(bytes, frame);
+            assert_eq!(crc, crc32fast::hash(&frame).to_le_bytes());
+            let count = (frame.len() + 4).div_ceil(1024);
+            assert_eq!(usize::from(received.descriptors), count);
+        }
+    }
 }
