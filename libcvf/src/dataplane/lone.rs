@@ -9,6 +9,7 @@ use super::port::Port;
 use super::queue::ReceiveState;
 use super::receiver::Receiver;
 use super::scratch::Scratch;
+use crate::limits::HEADER_COPY;
 use crate::mem::fault_count;
 use crate::ring::Lone;
 
@@ -31,10 +32,17 @@ impl Fabric {
         let Some(Some(Endpoint::Device(port))) = ports.get(to.index()) else {
             return false;
         };
-        if snapshot.edits() || port.steers() {
+        if snapshot.edits() {
             return false;
         }
-        let Some(queue) = port.receive.first() else {
+        let (mut number, mut lone) = (0, *lone);
+        if port.steers() {
+            let mut room = [0; HEADER_COPY];
+            let (chosen, hash) = port.steering.load().place(lone.beginning(&mut room));
+            (number, lone) = (chosen, lone.hashed(hash));
+        }
+        let lone = &lone;
+        let Some(queue) = port.receive.get(usize::from(number)) else {
             return false;
         };
         let faults = fault_count();
@@ -63,7 +71,7 @@ impl Fabric {
         tally.add_unicast(lone.size());
         let receiver = Receiver {
             port,
-            number: 0,
+            number,
             queue,
             regions,
             faults,

@@ -4,8 +4,9 @@
 //! is needed of a usual one.
 
 use super::header;
-use crate::limits::FLOW_COPY;
+use crate::limits::{FLOW_COPY, HEADER_COPY};
 use crate::mem::{ReadSlice, WriteSlice};
+use crate::offload::{FrameHash, FrameMeta};
 
 /// A usual frame that was looked at and not taken: in one piece, with nothing said about it.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,8 @@ pub struct Lone<'m> {
     bytes: ReadSlice<'m>,
     /// A copy of its first bytes, which counts.
     start: [u8; FLOW_COPY],
+    /// What its receiver is told; nothing, before that is known.
+    hash: FrameHash,
 }
 
 impl<'m> Lone<'m> {
@@ -25,19 +28,57 @@ impl<'m> Lone<'m> {
         let plain = header::is_plain(buffer.get64(0)?);
         let bytes = buffer.skip(front);
         let start = bytes.start().filter(|_| plain)?;
-        Some(Self { id, bytes, start })
+        Some(Self::with(id, bytes, start))
+    }
+
+    #[inline]
+    const fn with(id: u16, bytes: ReadSlice<'m>, start: [u8; FLOW_COPY]) -> Self {
+        Self {
+            id,
+            bytes,
+            start,
+            hash: FrameHash {
+                value: 0,
+                report: 0,
+            },
+        }
     }
 
     /// The frame in `buffer`, without a header in front; `None` if it is shorter than usual ones.
     #[inline]
     pub(super) fn bare(id: u16, bytes: ReadSlice<'m>) -> Option<Self> {
         let start = bytes.start()?;
-        Some(Self { id, bytes, start })
+        Some(Self::with(id, bytes, start))
     }
 
     /// A frame in local memory, to try a receive ring with; `None` if it is shorter than usual ones.
     pub fn of(bytes: &'m [u8]) -> Option<Self> {
         Self::bare(0, bytes.into())
+    }
+
+    /// The same frame, of whose hash its receiver is told.
+    #[inline]
+    #[must_use]
+    pub fn hashed(self, hash: FrameHash) -> Self {
+        Self { hash, ..self }
+    }
+
+    /// What its receiver is told.
+    #[inline]
+    pub(super) const fn hash(&self) -> FrameHash {
+        self.hash
+    }
+
+    /// Reads its beginning, as far as there is room for it. Nothing but its first [`FLOW_COPY`] bytes is sure to be what its
+    /// receiver gets.
+    #[inline]
+    pub fn beginning<'a>(&self, room: &'a mut [u8; HEADER_COPY]) -> &'a [u8] {
+        let Some((known, rest)) = room.split_first_chunk_mut() else {
+            return &[];
+        };
+        *known = self.start;
+        let read = self.bytes.skip(FLOW_COPY).read(rest);
+        room.get(..FLOW_COPY + read).unwrap_or_default()
     }
 
     /// How many bytes it has.
@@ -50,6 +91,21 @@ impl<'m> Lone<'m> {
     #[inline]
     pub const fn start(&self) -> &[u8; FLOW_COPY] {
         &self.start
+    }
+
+    /// Copies it into a buffer behind a header that says nothing but the frame's hash, if that is a part of headers; as
+    /// [`Self::copy_to`].
+    #[inline]
+    pub(super) fn copy_behind(&self, to: WriteSlice<'_>, hash_report: bool) -> Option<u32> {
+        let meta = FrameMeta {
+            hash: self.hash,
+            ..FrameMeta::default()
+        };
+        if hash_report {
+            self.copy_to(to, &header::build_hash(&meta, 1))
+        } else {
+            self.copy_to(to, &header::build(&meta, 1))
+        }
     }
 
     /// Copies it into a buffer behind `front`; bytes in all, `None` where there is not so much room.

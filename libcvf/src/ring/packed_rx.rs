@@ -118,7 +118,7 @@ impl ReceiveRing for PackedReceive {
     fn push_lone(&mut self, regions: &Regions, lone: &Lone<'_>) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
         let size = view.size();
-        if self.features.hash_report || self.used.slots() == size {
+        if self.used.slots() == size {
             return Ok(false);
         }
         let plain = view
@@ -127,7 +127,7 @@ impl ReceiveRing for PackedReceive {
         let mut cursor = regions.writable_cursor(&mut self.hint);
         let written = plain.and_then(|found| {
             let to = cursor.buffer(found.address, found.len)?;
-            let len = lone.copy_to(to, &header::build(&FrameMeta::default(), 1))?;
+            let len = lone.copy_behind(to, self.features.hash_report)?;
             Some((found.id, len))
         });
         let Some((id, len)) = written else {

@@ -190,14 +190,14 @@ impl ReceiveRing for SplitReceive {
     #[inline]
     fn push_lone(&mut self, regions: &Regions, lone: &Lone<'_>) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
-        if self.seen == self.next || self.features.hash_report {
+        if self.seen == self.next {
             return Ok(false);
         }
         let id = view.available_entry(self.next);
         let mut cursor = regions.writable_cursor(&mut self.hint);
         let written = view
             .plain_write(id, &mut cursor)
-            .and_then(|to| lone.copy_to(to, &header::build(&FrameMeta::default(), 1)));
+            .and_then(|to| lone.copy_behind(to, self.features.hash_report));
         let Some(len) = written else {
             return Ok(false);
         };

@@ -323,7 +323,7 @@ proptest! {
                 let hash = burst.hash(index);
                 assert_eq!(hash.value, frames[index].2.unwrap_or(0));
                 let lone = Lone::of(&bytes[index]);
-                if how == 1 && let Some(lone) = lone && ring.push_lone(&regions, &lone).unwrap() {
+                if how == 1 && let Some(lone) = lone && ring.push_lone(&regions, &lone.hashed(hash)).unwrap() {
                     delivered.push(index);
                     continue;
                 }

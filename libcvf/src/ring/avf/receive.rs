@@ -221,7 +221,7 @@ impl ReceiveRing for AvfReceive {
             return Ok(false);
         };
         self.done.reserve(view, 1);
-        let told = ptype::by_hash(FrameHash::default());
+        let told = ptype::by_hash(lone.hash());
         self.done.words.push(self.format.last(len, told));
         self.next = advanced(self.next, 1, view.size());
         Ok(true)

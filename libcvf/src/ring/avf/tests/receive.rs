@@ -111,11 +111,10 @@ proptest! {
                         left.remove(done);
                     }
                     let Some(index) = left.next() else { break };
-                    // A frame that goes alone has no hash.
-                    let hash = if how == 2 { None } else { frames[index].3 };
+                    let hash = frames[index].3;
                     let want = expected(&bytes[index], *strip, hash, buffer as usize);
                     let room = usize::from(want.descriptors);
-                    let lone = Lone::of(&bytes[index]).unwrap();
+                    let lone = Lone::of(&bytes[index]).unwrap().hashed(hash_of(hash));
                     let alone = how == 2 && ring.push_lone(&regions, &lone).unwrap();
                     if alone {
                         prop_assert!(room == 1 && want.tag.is_none());
