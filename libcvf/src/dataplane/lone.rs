@@ -11,7 +11,15 @@ use super::receiver::Receiver;
 use super::scratch::Scratch;
 use crate::limits::HEADER_COPY;
 use crate::mem::fault_count;
+use crate::offload::FrameHash;
 use crate::ring::Lone;
+
+/// The receive queue and hash of a frame for a port that steers.
+#[inline(never)]
+fn place(port: &Port, lone: &Lone<'_>) -> (u16, FrameHash) {
+    let mut room = [0; HEADER_COPY];
+    port.steering.load().place(lone.beginning(&mut room))
+}
 
 impl Fabric {
     /// Sends a frame of `from` to the device that `route` leads to. The sender's counters are `counters`, whose lock
@@ -35,13 +43,14 @@ impl Fabric {
         if snapshot.edits() {
             return false;
         }
-        let (mut number, mut lone) = (0, *lone);
-        if port.steers() {
-            let mut room = [0; HEADER_COPY];
-            let (chosen, hash) = port.steering.load().place(lone.beginning(&mut room));
-            (number, lone) = (chosen, lone.hashed(hash));
-        }
-        let lone = &lone;
+        let hashed;
+        let (number, lone) = if port.steers() {
+            let (number, hash) = place(port, lone);
+            hashed = lone.hashed(hash);
+            (number, &hashed)
+        } else {
+            (0, lone)
+        };
         let Some(queue) = port.receive.get(usize::from(number)) else {
             return false;
         };

@@ -97,15 +97,14 @@ impl<'m> Lone<'m> {
     /// [`Self::copy_to`].
     #[inline]
     pub(super) fn copy_behind(&self, to: WriteSlice<'_>, hash_report: bool) -> Option<u32> {
+        if !hash_report {
+            return self.copy_to(to, &header::build(&FrameMeta::default(), 1));
+        }
         let meta = FrameMeta {
             hash: self.hash,
             ..FrameMeta::default()
         };
-        if hash_report {
-            self.copy_to(to, &header::build_hash(&meta, 1))
-        } else {
-            self.copy_to(to, &header::build(&meta, 1))
-        }
+        self.copy_to(to, &header::build_hash(&meta, 1))
     }
 
     /// Copies it into a buffer behind `front`; bytes in all, `None` where there is not so much room.
