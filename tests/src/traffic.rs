@@ -1,5 +1,7 @@
 //! Traffic between guests: pings, numbered frames, checked streams, bulk throughput.
 
+pub mod planned;
+
 use crate::limits;
 use crate::netns::Netns;
 use crate::process::{self, Process};
@@ -148,12 +150,32 @@ impl<'a> Flow<'a> {
     /// # Errors
     /// If either cannot be started.
     pub fn start_to(from: End<'a>, to: End<'a>, destination: &str, run: &FrameRun) -> Result<Self> {
+        Self::begin(from, to, destination, run, false)
+    }
+
+    /// Starts receiver, then sender, where the receiver's interface leaves check sequences behind frames: they are
+    /// looked at, too.
+    ///
+    /// # Errors
+    /// If either cannot be started.
+    pub fn start_with_sequences(from: End<'a>, to: End<'a>, run: &FrameRun) -> Result<Self> {
+        Self::begin(from, to, &mac(to)?, run, true)
+    }
+
+    fn begin(
+        from: End<'a>,
+        to: End<'a>,
+        destination: &str,
+        run: &FrameRun,
+        check_sequences: bool,
+    ) -> Result<Self> {
         let seconds = run.limit.as_secs_f64();
         let receive = ReceiveFrames {
             interface: to.interface.to_owned(),
             stream: run.stream,
             seconds,
             grace_ms: GRACE_MS,
+            check_sequences,
         };
         let send = SendFrames {
             interface: from.interface.to_owned(),

@@ -3,6 +3,7 @@
 //! The library half is linked by the host side too, so that both speak from one definition. The
 //! binary half (`guest-agent`) runs inside the virtual machine, linked statically.
 
+pub mod crc;
 pub mod frame;
 pub mod inspect;
 pub mod kernel;

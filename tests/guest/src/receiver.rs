@@ -1,6 +1,7 @@
 //! Receives numbered frames and keeps account of them.
 
 use crate::sys::{self, PacketSocket};
+use lab_guest::crc;
 use lab_guest::frame::{self, ETHERTYPE, Seen};
 use lab_guest::limits::{BURST, MAX_FRAME, RECEIVE_BUFFER};
 use lab_guest::tally::Tally;
@@ -29,7 +30,7 @@ pub fn run(args: &ReceiveFrames) -> io::Result<ReceiveReport> {
         };
         let now = Instant::now();
         for (data, length) in buffers.iter().zip(lengths) {
-            match frame::read(&data[..length.min(data.len())], args.stream) {
+            match judge(&data[..length.min(data.len())], args) {
                 Seen::Frame(number) => {
                     tally.frame(number);
                     let (first, last) = span.unwrap_or((now, now));
@@ -58,4 +59,16 @@ pub fn run(args: &ReceiveFrames) -> io::Result<ReceiveReport> {
         seconds: span.map_or(0.0, |(first, last)| (last - first).as_secs_f64()),
         longest_gap: longest_gap.as_secs_f64(),
     })
+}
+
+/// What came, with its check sequence where it comes with one.
+fn judge(data: &[u8], args: &ReceiveFrames) -> Seen {
+    if !args.check_sequences {
+        return frame::read(data, args.stream);
+    }
+    match crc::take(data) {
+        Some((frame, true)) => frame::read(frame, args.stream),
+        // Whose it is cannot be trusted: the socket takes nothing but numbered frames.
+        _ => Seen::Corrupt,
+    }
 }

@@ -108,6 +108,9 @@ pub struct ReceiveFrames {
     pub seconds: f64,
     /// How long late frames are awaited after the end mark, in milliseconds.
     pub grace_ms: u64,
+    /// Frames come with their check sequence: it is taken off, and where it is not theirs they are corrupt.
+    #[serde(default)]
+    pub check_sequences: bool,
 }
 
 /// What the sender prints.

@@ -7,6 +7,9 @@ pub const ETHERTYPE: u16 = 0x88b5;
 /// Where the payload begins: addresses and type are before it.
 pub const PAYLOAD: usize = 14;
 
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
 /// A frame of `len` bytes with a number at [`PAYLOAD`] and a pattern that depends on it behind.
 pub fn numbered(to: [u8; 6], from: [u8; 6], number: u64, len: usize) -> Vec<u8> {
     let mut frame = Vec::with_capacity(len);
@@ -42,33 +45,79 @@ pub fn tagged(frame: &[u8], vlan: u16) -> Vec<u8> {
     out
 }
 
+/// Makes a frame for somebody, of somebody, with a payload.
+pub type Maker = fn([u8; 6], [u8; 6], &[u8]) -> Vec<u8>;
+
 /// A TCP segment over IPv4 with correct IP header, for checksum and segmentation offloads.
 /// The TCP checksum field holds the pseudo header's sum, as a driver leaves it.
 pub fn tcp4(to: [u8; 6], from: [u8; 6], payload: &[u8]) -> Vec<u8> {
-    let total = (20 + 20 + payload.len()).min(usize::from(u16::MAX)) as u16;
-    let (source, target) = ([10, 0, 0, 1], [10, 0, 0, 2]);
-    let mut ip = vec![0x45, 0];
-    ip.extend_from_slice(&total.to_be_bytes());
-    ip.extend_from_slice(&[0, 1, 0x40, 0, 64, 6, 0, 0]);
-    ip.extend_from_slice(&source);
-    ip.extend_from_slice(&target);
-    let sum = !fold(sum_words(&ip, 0));
-    ip[10..12].copy_from_slice(&sum.to_be_bytes());
     let mut tcp = vec![
         0x04, 0xd2, 0x16, 0x2e, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x10, 0xff, 0xff,
     ];
-    let length = total - 20;
-    let pseudo = [&source[..], &target[..], &[0, 6], &length.to_be_bytes()].concat();
-    tcp.extend_from_slice(&fold(sum_words(&pseudo, 0)).to_be_bytes());
+    let (ip, pseudo) = ipv4(TCP, 20 + payload.len());
+    tcp.extend_from_slice(&pseudo.to_be_bytes());
     tcp.extend_from_slice(&[0, 0]);
-    let mut frame = Vec::with_capacity(PAYLOAD + usize::from(total));
-    frame.extend_from_slice(&to);
-    frame.extend_from_slice(&from);
-    frame.extend_from_slice(&0x0800_u16.to_be_bytes());
-    frame.extend_from_slice(&ip);
-    frame.extend_from_slice(&tcp);
-    frame.extend_from_slice(payload);
-    frame
+    ethernet(to, from, [0x08, 0x00], &[&ip, &tcp, payload])
+}
+
+/// A datagram of UDP over IPv4, likewise: UDP's length is that of all of it.
+pub fn udp4(to: [u8; 6], from: [u8; 6], payload: &[u8]) -> Vec<u8> {
+    let (ip, pseudo) = ipv4(UDP, 8 + payload.len());
+    let udp = udp(pseudo, payload.len());
+    ethernet(to, from, [0x08, 0x00], &[&ip, &udp, payload])
+}
+
+/// A datagram of UDP over IPv6, likewise.
+pub fn udp6(to: [u8; 6], from: [u8; 6], payload: &[u8]) -> Vec<u8> {
+    let (ip, pseudo) = ipv6(UDP, 8 + payload.len());
+    let udp = udp(pseudo, payload.len());
+    ethernet(to, from, [0x86, 0xdd], &[&ip, &udp, payload])
+}
+
+fn ethernet(to: [u8; 6], from: [u8; 6], kind: [u8; 2], parts: &[&[u8]]) -> Vec<u8> {
+    let head = [&to[..], &from, &kind].concat();
+    [&head, &parts.concat()[..]].concat()
+}
+
+/// A header of IPv4 in front of so many bytes, and the sum of the pseudo header.
+fn ipv4(protocol: u8, len: usize) -> (Vec<u8>, u16) {
+    let total = (20 + len).min(usize::from(u16::MAX)) as u16;
+    let addresses = [10, 0, 0, 1, 10, 0, 0, 2];
+    let mut ip = vec![0x45, 0];
+    ip.extend_from_slice(&total.to_be_bytes());
+    ip.extend_from_slice(&[0, 1, 0x40, 0, 64, protocol, 0, 0]);
+    ip.extend_from_slice(&addresses);
+    let sum = !fold(sum_words(&ip, 0));
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    (ip, pseudo(&addresses, protocol, total - 20))
+}
+
+/// The same of IPv6.
+fn ipv6(protocol: u8, len: usize) -> (Vec<u8>, u16) {
+    let len = len.min(usize::from(u16::MAX)) as u16;
+    let mut addresses = [0; 32];
+    for (address, last) in addresses.chunks_exact_mut(16).zip([1, 2]) {
+        (address[0], address[15]) = (0xfd, last);
+    }
+    let mut ip = vec![0x60, 0, 0, 0];
+    ip.extend_from_slice(&len.to_be_bytes());
+    ip.extend_from_slice(&[protocol, 64]);
+    ip.extend_from_slice(&addresses);
+    (ip, pseudo(&addresses, protocol, len))
+}
+
+fn udp(pseudo: u16, len: usize) -> Vec<u8> {
+    let len = (8 + len).min(usize::from(u16::MAX)) as u16;
+    let mut udp = vec![0x04, 0xd2, 0x16, 0x2e];
+    udp.extend_from_slice(&len.to_be_bytes());
+    udp.extend_from_slice(&pseudo.to_be_bytes());
+    udp
+}
+
+/// The sum of a pseudo header.
+fn pseudo(addresses: &[u8], protocol: u8, len: u16) -> u16 {
+    let start = u32::from(protocol) + u32::from(len);
+    fold(sum_words(addresses, start))
 }
 
 /// Whether the TCP checksum of an IPv4 frame made by [`tcp4`], or cut from one, is right.
@@ -80,9 +129,8 @@ pub fn tcp4_checksum_ok(frame: &[u8]) -> bool {
     let Some(segment) = frame.get(PAYLOAD + 20..PAYLOAD + total) else {
         return false;
     };
-    let length = (segment.len() as u16).to_be_bytes();
-    let pseudo = [&ip[12..20], &[0, 6], &length].concat();
-    fold(sum_words(segment, sum_words(&pseudo, 0))) == 0xffff
+    let start = pseudo(&ip[12..20], TCP, segment.len() as u16);
+    fold(sum_words(segment, start.into())) == 0xffff
 }
 
 fn sum_words(bytes: &[u8], start: u32) -> u32 {
@@ -127,5 +175,16 @@ mod tests {
         let sum = !fold(sum_words(&frame[start..], 0));
         frame[start + 16..start + 18].copy_from_slice(&sum.to_be_bytes());
         assert!(tcp4_checksum_ok(&frame));
+    }
+
+    #[test]
+    fn datagrams_wait_for_their_checksum_and_nothing_else() {
+        use lab_guest::inspect::{self, Kind};
+        for len in [1, 2, 1472, 60_000] {
+            for frame in [udp4, udp6].map(|make| make(BROADCAST, [2; 6], &vec![9; len])) {
+                let found = inspect::frame(&frame, true, usize::MAX);
+                assert_eq!(found, Ok(Kind::Partial), "{len}");
+            }
+        }
     }
 }

@@ -1,12 +1,17 @@
 //! Devices that are adaptive virtual functions: among themselves, with virtio's devices, and against drivers that lie.
 
+mod check_sequences;
+mod datagrams;
+mod flex;
 mod hostile;
 mod life;
 mod offloads;
 mod scaling;
 mod traffic;
 
-use lab::fakevm::avf::{AvfVm, AvfVmConfig};
+use lab::fakevm::avf::messages::{self, QueuePair};
+use lab::fakevm::avf::virtchnl::op;
+use lab::fakevm::avf::{AvfVm, AvfVmConfig, Status};
 use lab::fakevm::{FakeVm, frame};
 
 use crate::common::{Host, SOON};
@@ -28,6 +33,15 @@ fn avf_with(host: &Host, name: &str, more: &[&str], config: AvfVmConfig) -> AvfV
 fn attach(host: &Host, socket: &str, config: AvfVmConfig) -> AvfVm {
     AvfVm::connect(socket.as_ref(), config)
         .unwrap_or_else(|error| panic!("attach {socket}: {error}\n{}", host.daemon.log_tail()))
+}
+
+/// What the device answers to a configuration of queues that `change` has made another; they are stopped before.
+fn configure_otherwise(vm: &mut AvfVm, change: impl Fn(&mut QueuePair)) -> Status {
+    assert!(vm.disable_queues(1, 1).unwrap().is_ok());
+    let mut pairs = vm.queue_pairs();
+    pairs.iter_mut().for_each(change);
+    let body = messages::config_queues(vm.resources().vsi, &pairs);
+    vm.request(op::CONFIG_VSI_QUEUES, &body).unwrap().status
 }
 
 /// A driver on its way, whatever its device is.

@@ -52,7 +52,8 @@ pub fn intact(pair: &Pair) -> Result<()> {
     pair.reach("back at MTU 1500")
 }
 
-fn resize(pair: &Pair, mtu: u32) -> Result<()> {
+/// Gives both adaptive virtual functions another MTU.
+pub fn resize(pair: &Pair, mtu: u32) -> Result<()> {
     for (vm, nic) in [(&pair.a, &pair.first), (&pair.b, &pair.second)] {
         vm.run(&format!("ip link set {} mtu {mtu}", nic.interface))?;
         vm.run(&bringing_up(&nic.interface, &nic.address))?;

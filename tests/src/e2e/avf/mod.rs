@@ -5,6 +5,7 @@
 mod ethtool;
 mod jumbo;
 mod life;
+mod offloads;
 mod pair;
 mod policy;
 mod queues;
@@ -27,7 +28,7 @@ type OnPair = (
     fn(&Pair) -> Result<()>,
 );
 
-const ON_PAIR: [OnPair; 8] = [
+const ON_PAIR: [OnPair; 10] = [
     (
         "avf-traffic",
         "avf-traffic-stable",
@@ -39,6 +40,18 @@ const ON_PAIR: [OnPair; 8] = [
         "avf-ethtool-stable",
         "what ethtool shows and sets of an iavf interface is what the device does",
         ethtool::shown_and_set,
+    ),
+    (
+        "avf-datagrams",
+        "avf-datagrams-stable",
+        "datagrams that an iavf guest hands over together are cut by the device, as ethtool has it",
+        offloads::datagrams,
+    ),
+    (
+        "avf-check-sequences",
+        "avf-check-sequences-stable",
+        "frames come to an iavf guest with their check sequence where ethtool says so",
+        offloads::check_sequences,
     ),
     (
         "avf-vlans",

@@ -6,10 +6,11 @@ use super::super::rig;
 use super::case::{Case, EVERYTHING_ON};
 use super::load;
 use crate::daemon::Daemon;
+use crate::traffic::planned;
 use crate::vm::{Vm, VmConfig};
 use anyhow::{Context, Result, ensure};
-use lab_guest::wire::{FlowArgs, FlowReport};
-use lab_guest::{kernel, plan};
+use lab_guest::kernel;
+use lab_guest::wire::FlowArgs;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -38,12 +39,8 @@ struct Guest {
 
 /// What the two ends of a case reported.
 pub struct Told {
-    /// The sender.
-    pub sender: FlowReport,
-    /// The receiver.
-    pub receiver: FlowReport,
-    /// Messages that were to be sent.
-    pub planned: u64,
+    /// Themselves.
+    pub flow: planned::Told,
     /// Frames of the two devices that the daemon dropped, by reason.
     pub dropped: BTreeMap<String, u64>,
 }
@@ -139,7 +136,6 @@ impl Ground {
             case.receiver(),
         )?;
         let parts = load::parts(case);
-        let planned = plan::messages(&parts).count() as u64;
         let receiver = FlowArgs {
             interface: receives.clone(),
             address: address(case.packed(), case.v6(), 2),
@@ -161,19 +157,13 @@ impl Ground {
             ..receiver.clone()
         };
         let before = self.drops(from, to)?;
-        let there = self
-            .receiver
-            .vm
-            .start_tool("flow-receive", &receiver, LIMIT)?;
-        let here = self.sender.vm.start_tool("flow-send", &sender, LIMIT)?;
-        let (sender, receiver) = (
-            self.sender.vm.report(here)?,
-            self.receiver.vm.report(there)?,
-        );
+        let flow = planned::run(
+            (&self.sender.vm, &sender),
+            (&self.receiver.vm, &receiver),
+            LIMIT,
+        )?;
         Ok(Told {
-            sender,
-            receiver,
-            planned,
+            flow,
             dropped: kernel::risen(&before, &self.drops(from, to)?),
         })
     }

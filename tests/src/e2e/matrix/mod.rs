@@ -10,12 +10,11 @@ mod ground;
 mod load;
 
 use super::{Suite, Test};
+use crate::traffic::planned;
 use crate::ui;
 use anyhow::{Result, bail, ensure};
 use case::{Case, LEVELS};
 use ground::{Ground, Told};
-use lab_guest::kernel::{FAULTS, INTERFACE_FAULTS};
-use lab_guest::wire::FlowReport;
 
 /// Which cases.
 const VARIABLE: &str = "MDEVD_LAB_MATRIX";
@@ -100,19 +99,11 @@ fn cases(chosen: &str) -> Result<Vec<Case>> {
 
 /// Fails unless everything went as it must; else a line about the case.
 fn judge(case: &Case, told: &Told, sum: &mut Sum) -> Result<String> {
-    let Told {
-        sender,
-        receiver,
-        planned,
-        dropped,
-    } = told;
-    let mut wrong = Vec::new();
-    for (who, end) in [("sender", sender), ("receiver", receiver)] {
-        wrong.extend(faults(end).into_iter().map(|what| format!("{who}: {what}")));
-        if end.messages != *planned {
-            wrong.push(format!("{who}: {} of {planned} messages", end.messages));
-        }
-    }
+    let Told { flow, dropped } = told;
+    let planned::Told {
+        sender, receiver, ..
+    } = flow;
+    let mut wrong = flow.wrong();
     let seen = &receiver.seen;
     if case.xdp() && seen.partial + seen.believed > 0 {
         wrong.push("receiver: checksums were left to a driver that switched that off".into());
@@ -140,28 +131,4 @@ fn judge(case: &Case, told: &Told, sum: &mut Sum) -> Result<String> {
         seen.longest,
         dropped.values().sum::<u64>()
     ))
-}
-
-/// What an end found wrong by itself.
-fn faults(end: &FlowReport) -> Vec<String> {
-    let mut wrong = Vec::new();
-    if !end.wrong.is_empty() {
-        wrong.push(end.wrong.clone());
-    }
-    if end.seen.faults > 0 {
-        wrong.push(format!(
-            "{} bad packets, the first: {}",
-            end.seen.faults, end.seen.first_fault
-        ));
-    }
-    if end.seen.missed > 0 {
-        wrong.push(format!("{} packets were not looked at", end.seen.missed));
-    }
-    let bad = |name: &&String| {
-        FAULTS.contains(&name.as_str()) || INTERFACE_FAULTS.contains(&name.as_str())
-    };
-    for name in end.risen.keys().filter(bad) {
-        wrong.push(format!("{name} went up by {}", end.risen[name]));
-    }
-    wrong
 }

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::config::{AvfVmConfig, MAX_FRAME};
+use super::desc::rxdid;
 use super::mailbox::Mailbox;
 use super::messages::{self, AddressKind, QueuePair, Resources, VlanCaps};
 use super::registers::{BAR, Registers, ResetState, reg};
 use super::virtchnl::{VLAN_8100, VLAN_TOGGLE, cap, op};
-use super::{AvfPair, AvfRx, AvfTx, AvfVm};
+use super::{AvfPair, AvfRx, AvfTx, AvfVm, RxFormat};
 use crate::fakevm::attach::{self, Attached};
 use crate::fakevm::bus::Bus;
 use crate::fakevm::client::{Client, flags};
@@ -85,6 +86,7 @@ impl<B: Bus> AvfVm<B> {
             mailbox: None,
             resources: Resources::default(),
             vlan_caps: None,
+            rxdids: 0,
             mac: [0; 6],
             link: None,
             events: VecDeque::new(),
@@ -205,7 +207,7 @@ impl<B: Bus> AvfVm<B> {
                 _ => return Err(Error::Device(format!("version {words:?}"))),
             }
         }
-        let wanted = self.config.wanted;
+        let wanted = self.config.asked();
         let answer = self.demand(op::GET_VF_RESOURCES, &wanted.to_le_bytes())?;
         self.resources = Resources::decode(&answer)?;
         let unasked = self.resources.capabilities & !wanted;
@@ -227,7 +229,23 @@ impl<B: Bus> AvfVm<B> {
             let answer = self.demand(op::GET_OFFLOAD_VLAN_V2_CAPS, &[])?;
             self.vlan_caps = Some(VlanCaps::decode(&answer)?);
         }
+        self.rxdids = 0;
+        if self.resources.capabilities & cap::RX_FLEX_DESC != 0 {
+            let formats = self.supported_rxdids()?;
+            let all = formats.filter(|formats| has_format(*formats, rxdid::LEGACY));
+            self.rxdids = all.ok_or_else(|| {
+                Error::Device(format!("formats of receive descriptors: {formats:x?}"))
+            })?;
+        }
         Ok(())
+    }
+
+    /// How received frames are told of, as far as the device has what the configuration wants.
+    fn rx_format(&self) -> RxFormat {
+        RxFormat {
+            flex: self.config.flex && has_format(self.rxdids, rxdid::FLEX),
+            crc: self.config.keep_crc && self.resources.capabilities & cap::CRC != 0,
+        }
     }
 
     /// Spreads the pairs over the vectors; that of the mailbox comes last.
@@ -260,7 +278,8 @@ impl<B: Bus> AvfVm<B> {
 
     /// Switches tags in the rings on or off, where they can be.
     fn open_vlan(&mut self) -> Result<()> {
-        let strip = self.config.strip_vlan;
+        // A device does not do both.
+        let strip = self.config.strip_vlan && !self.rx_format().crc;
         if let Some(caps) = self.vlan_caps {
             if caps.stripping.iter().any(can_toggle) {
                 self.set_vlan_strip(strip)?;
@@ -278,8 +297,9 @@ impl<B: Bus> AvfVm<B> {
     /// driver does.
     fn open_rings(&mut self, vectors: u16) -> Result<()> {
         let mut finder = DoorbellFinder::new(self.config.doorbells, &self.pci.bars[BAR as usize]);
+        let format = self.rx_format();
         for pair in 0..self.config.queue_pairs {
-            let rx = AvfRx::new(&mut self.memory, &self.config.rings)?;
+            let rx = AvfRx::new(&mut self.memory, &self.config.rings, format)?;
             let tx = AvfTx::new(&mut self.memory, &self.config.rings)?;
             let bells = [
                 finder.place(rx_queue(pair), reg::rx_tail(pair), 4)?,
@@ -322,7 +342,11 @@ impl<B: Bus> AvfVm<B> {
             given => u32::from(given).min(MAX_FRAME),
         };
         let max_frame = self.config.max_frame.unwrap_or(given);
-        let keep_crc = self.config.keep_crc && self.resources.capabilities & cap::CRC != 0;
+        let rxdid = |format: RxFormat| match (self.rxdids, format.flex) {
+            (0, _) => 0,
+            (_, true) => rxdid::FLEX,
+            (_, false) => rxdid::LEGACY,
+        };
         let each = |(queue, pair): (u16, &AvfPair)| QueuePair {
             queue,
             tx_len: pair.tx.size(),
@@ -331,7 +355,8 @@ impl<B: Bus> AvfVm<B> {
             rx_base: pair.rx.base(),
             buffer: pair.rx.buffer_len() as u32,
             max_frame,
-            keep_crc,
+            keep_crc: pair.rx.format().crc,
+            rxdid: rxdid(pair.rx.format()),
         };
         (0..).zip(&self.pairs).map(each).collect()
     }
@@ -356,6 +381,11 @@ impl<B: Bus> AvfVm<B> {
             self.breathe()?;
         }
     }
+}
+
+/// Whether a format is among these.
+fn has_format(formats: u64, format: u8) -> bool {
+    formats >> format & 1 != 0
 }
 
 /// Whether the driver may switch tags of the usual type.

@@ -56,8 +56,12 @@ pub struct AvfVmConfig {
     pub wanted: u32,
     /// Largest frame that it takes in, with its Ethernet header; as Linux's driver has it if none is given.
     pub max_frame: Option<u32>,
-    /// Received frames keep their check sequence, where the device can leave it.
+    /// Received frames keep their check sequence, where the device can leave it; the driver looks at it and takes it off.
+    /// Tags are left in then.
     pub keep_crc: bool,
+    /// The flexible format of receive descriptors is asked for besides [`AvfVmConfig::wanted`], and used where the device
+    /// has it.
+    pub flex: bool,
     /// VLAN tags are taken out of received frames, where the device can.
     pub strip_vlan: bool,
     /// The key of the hash that chooses the receive queue; one of the driver's own if none is given.
@@ -82,6 +86,7 @@ impl Default for AvfVmConfig {
             wanted: cap::FULL,
             max_frame: None,
             keep_crc: false,
+            flex: false,
             strip_vlan: true,
             rss_key: None,
             memory: None,
@@ -126,6 +131,12 @@ impl AvfVmConfig {
             capabilities: vm.capabilities,
             ..defaults
         }
+    }
+
+    /// Capabilities that the driver asks for, all told.
+    pub fn asked(&self) -> u32 {
+        let flex = if self.flex { cap::RX_FLEX_DESC } else { 0 };
+        self.wanted | flex
     }
 
     /// Guest memory to make.

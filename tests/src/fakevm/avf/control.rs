@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::messages::{self, AddressKind, EthStats};
-use super::virtchnl::{PROMISC_MULTICAST, PROMISC_UNICAST, VLAN_8100, cap, op};
+use super::virtchnl::{PROMISC_MULTICAST, PROMISC_UNICAST, VLAN_8100, cap, name, op};
 use super::{Answer, AvfVm, Status};
 use crate::fakevm::bus::Bus;
 use crate::fakevm::error::{Error, Result};
@@ -169,13 +169,30 @@ impl<B: Bus> AvfVm<B> {
     /// # Errors
     /// As [`AvfVm::request`], and when the answer has not its length.
     pub fn hash_kinds(&mut self) -> Result<Option<u64>> {
-        let Answer { status, body } = self.request(op::GET_RSS_HASHCFG_CAPS, &[])?;
+        self.bits_of(op::GET_RSS_HASHCFG_CAPS)
+    }
+
+    /// Formats of receive descriptors that the device has, as bits; none when refused.
+    ///
+    /// # Errors
+    /// As [`AvfVm::request`], and when the answer has not its length.
+    pub fn supported_rxdids(&mut self) -> Result<Option<u64>> {
+        self.bits_of(op::GET_SUPPORTED_RXDIDS)
+    }
+
+    /// What the device answers to a question without a body whose answer is 64 bits; none when refused.
+    fn bits_of(&mut self, op: u32) -> Result<Option<u64>> {
+        let Answer { status, body } = self.request(op, &[])?;
         if !status.is_ok() {
             return Ok(None);
         }
         match body.as_chunks::<8>() {
-            ([kinds], []) => Ok(Some(u64::from_le_bytes(*kinds))),
-            _ => Err(Error::Device(format!("{} bytes of kinds", body.len()))),
+            ([bits], []) => Ok(Some(u64::from_le_bytes(*bits))),
+            _ => Err(Error::Device(format!(
+                "{} bytes answer {}",
+                body.len(),
+                name(op)
+            ))),
         }
     }
 

@@ -22,6 +22,14 @@ pub mod context {
     pub const IL2TAG2: u64 = 0x4;
 }
 
+/// Formats of written receive descriptors, and their bits in what GET_SUPPORTED_RXDIDS answers.
+pub mod rxdid {
+    /// The one of [`Written`](super::Written).
+    pub const LEGACY: u8 = 1;
+    /// The one of [`flex`](super::super::flex) (`FLEX_SQ_NIC`).
+    pub const FLEX: u8 = 2;
+}
+
 /// Type of a data descriptor.
 pub const DTYPE_DATA: u64 = 0;
 /// Type of a context descriptor.

@@ -200,6 +200,8 @@ pub struct QueuePair {
     pub max_frame: u32,
     /// The check sequence stays at received frames.
     pub keep_crc: bool,
+    /// The format in which received frames are told of, see [`rxdid`](super::desc::rxdid); 0 without the capability.
+    pub rxdid: u8,
 }
 
 /// `virtchnl_vsi_queue_config_info`.
@@ -222,7 +224,7 @@ pub fn config_queues(vsi: u16, pairs: &[QueuePair]) -> Vec<u8> {
             .put_u32(0)
             .put_u32(pair.buffer)
             .put_u32(pair.max_frame)
-            .put(&[u8::from(pair.keep_crc), 0, 0, 0])
+            .put(&[u8::from(pair.keep_crc), pair.rxdid, 0, 0])
             .put_u64(pair.rx_base)
             .put_u32(0)
             .put_u32(0);
@@ -338,7 +340,8 @@ mod tests {
             rx_base: 0x2_0000_0080,
             buffer: 2048,
             max_frame: 1522,
-            keep_crc: false,
+            keep_crc: true,
+            rxdid: 2,
         };
         let address = ([2, 0, 0, 0, 0, 1], AddressKind::Primary);
         for (len, body) in [
@@ -362,6 +365,7 @@ mod tests {
         assert_eq!(half(&body, 8 + 24 + 2), 3, "the receive queue's number");
         assert_eq!(word(&body, 8 + 24 + 12), 2048);
         assert_eq!(word(&body, 8 + 24 + 16), 1522);
+        assert_eq!(word(&body, 8 + 24 + 20), 0x0201, "check sequence, format");
         assert_eq!(
             word(&body, 8 + 24 + 28),
             2,

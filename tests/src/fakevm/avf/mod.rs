@@ -18,6 +18,7 @@
 pub mod config;
 pub mod control;
 pub mod desc;
+pub mod flex;
 pub mod hostile;
 pub mod mailbox;
 pub mod messages;
@@ -26,6 +27,7 @@ pub mod registers;
 pub mod virtchnl;
 
 mod bringup;
+mod check_sequence;
 mod interrupts;
 #[cfg(test)]
 mod model;
@@ -42,7 +44,7 @@ pub use self::control::QueueAnswer;
 pub use self::messages::{EthStats, Event, Resources, VlanCaps};
 pub use self::offload::Offload;
 pub use self::request::Answer;
-pub use self::rx::{AvfRx, Checksum, Received};
+pub use self::rx::{AvfRx, Checksum, Received, RxFormat};
 pub use self::tx::AvfTx;
 pub use self::virtchnl::Status;
 
@@ -103,6 +105,8 @@ pub struct AvfVm<B = Client> {
     mailbox: Option<Mailbox>,
     resources: Resources,
     vlan_caps: Option<VlanCaps>,
+    /// Formats of receive descriptors that the device has, as bits; none without the capability.
+    rxdids: u64,
     mac: [u8; 6],
     link: Option<Link>,
     events: VecDeque<Event>,

@@ -62,13 +62,13 @@ impl Offload {
             .ok_or_else(cannot)?;
         let l4 = usize::from(header.csum_start);
         let large = header.gso_type & !gso::ECN;
-        let (l4t, l4_len) = match header.csum_offset {
-            16 => {
+        let (l4t, l4_len) = match (header.csum_offset, large) {
+            (16, gso::NONE | gso::TCPV4 | gso::TCPV6) => {
                 let offset = frame.get(l4 + 12).ok_or_else(cannot)?;
                 (cmd::L4T_TCP, u16::from(offset >> 4) * 4)
             }
-            6 => (cmd::L4T_UDP, 8),
-            8 => (cmd::L4T_SCTP, 12),
+            (6, gso::NONE | gso::UDP_L4) => (cmd::L4T_UDP, 8),
+            (8, gso::NONE) => (cmd::L4T_SCTP, 12),
             _ => return Err(cannot()),
         };
         let ip_len = l4.checked_sub(ip).filter(|len| len % 4 == 0);
@@ -210,6 +210,39 @@ mod tests {
         let (_, new) = patches[2].unwrap();
         let back = u32::from(u16::from_be_bytes(new)) + 5020;
         assert_eq!(u32::from(old), (back & 0xffff) + (back >> 16));
+    }
+
+    #[test]
+    fn a_large_datagram_keeps_the_length_of_udp() {
+        let header = NetHeader {
+            gso_type: gso::UDP_L4,
+            hdr_len: 42,
+            gso_size: 1000,
+            csum_offset: 6,
+            ..large()
+        };
+        let four = frame::udp4([1; 6], [2; 6], &[7; 5000]);
+        let (offload, patches) = Offload::of(&header, &four).unwrap();
+        assert_eq!(offload.headers, cmd::IIPT_V4_CSUM | cmd::L4T_UDP);
+        assert_eq!((offload.mss, offload.headers_len()), (Some(1000), 42));
+        let at: Vec<usize> = patches.iter().flatten().map(|(at, _)| *at).collect();
+        assert_eq!(at, [PAYLOAD + 2, PAYLOAD + 10, PAYLOAD + 20 + 6]);
+        let six = NetHeader {
+            hdr_len: 62,
+            csum_start: 54,
+            ..header
+        };
+        let frame = frame::udp6([1; 6], [2; 6], &[7; 5000]);
+        let (offload, patches) = Offload::of(&six, &frame).unwrap();
+        assert_eq!(offload.headers, cmd::IIPT_V6 | cmd::L4T_UDP);
+        assert_eq!(offload.headers_len(), 62);
+        let at: Vec<usize> = patches.iter().flatten().map(|(at, _)| *at).collect();
+        assert_eq!(at, [PAYLOAD + 4, PAYLOAD + 40 + 6]);
+        let of_tcp = NetHeader {
+            csum_offset: 16,
+            ..header
+        };
+        assert!(Offload::of(&of_tcp, &four).is_err());
     }
 
     #[test]

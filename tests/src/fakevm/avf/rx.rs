@@ -2,8 +2,10 @@
 //!
 //! The device writes to the descriptors themselves, so each is written anew when its buffer is posted.
 
+use super::check_sequence::CheckSequences;
 use super::config::AvfRingConfig;
 use super::desc::{MAX_CHAIN, Written, error, ptype};
+use super::flex;
 use crate::fakevm::error::{Error, Result};
 use crate::fakevm::limits::BURST;
 use crate::fakevm::mem::Shared;
@@ -30,6 +32,15 @@ pub enum Checksum {
     Bad,
 }
 
+/// How the device was told to tell of received frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct RxFormat {
+    /// Descriptors are written in the flexible format, and not in the legacy one.
+    pub flex: bool,
+    /// Frames come with their check sequence.
+    pub crc: bool,
+}
+
 /// What the device says of a received frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Received {
@@ -46,8 +57,9 @@ pub struct Received {
 }
 
 impl Received {
-    /// What the last descriptor of a frame says; its tag and hash are in the first word.
-    fn of(first: u64, last: Written, buffers: usize) -> Self {
+    /// What the last descriptor of a frame says; its tag and hash are in a word of their own, of the same places in both
+    /// formats.
+    fn of(told: u64, last: Written, buffers: usize) -> Self {
         let wrong = error::IPE | error::L4E | error::EIPE;
         let checksum =
             if !last.is_checked() || !ptype::has_l4(last.ptype()) || last.has_extensions() {
@@ -60,8 +72,8 @@ impl Received {
         Received {
             ptype: last.ptype(),
             checksum,
-            hash: last.has_hash().then_some((first >> 32) as u32),
-            vlan: last.has_tag().then_some((first >> 16) as u16),
+            hash: last.has_hash().then_some((told >> 32) as u32),
+            vlan: last.has_tag().then_some((told >> 16) as u16),
             buffers: buffers as u16,
         }
     }
@@ -84,6 +96,10 @@ pub struct AvfRx {
     ahead: Box<[Written; 2 * BURST]>,
     known: usize,
     received: u64,
+    /// Descriptors are written in the flexible format.
+    flex: bool,
+    /// Those behind frames, where the device leaves them.
+    sequences: Option<CheckSequences>,
 }
 
 impl AvfRx {
@@ -91,7 +107,7 @@ impl AvfRx {
     ///
     /// # Errors
     /// Fails when memory has no room, or buffers cannot be that large.
-    pub fn new(memory: &mut GuestMemory, config: &AvfRingConfig) -> Result<Self> {
+    pub fn new(memory: &mut GuestMemory, config: &AvfRingConfig, format: RxFormat) -> Result<Self> {
         let (size, len) = (config.rx_size, config.rx_buffer);
         if size < 2 || !(128..=super::config::MAX_RX_BUFFER).contains(&len) || len % 128 != 0 {
             return Err(Error::Unsupported(format!(
@@ -114,6 +130,8 @@ impl AvfRx {
             ahead: Box::new([Written(0); 2 * BURST]),
             known: 0,
             received: 0,
+            flex: format.flex,
+            sequences: format.crc.then(CheckSequences::default),
         };
         rx.refill();
         Ok(rx)
@@ -147,6 +165,19 @@ impl AvfRx {
     /// Frames taken so far.
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// How the device was told to tell of frames.
+    pub fn format(&self) -> RxFormat {
+        RxFormat {
+            flex: self.flex,
+            crc: self.sequences.is_some(),
+        }
+    }
+
+    /// Frames whose check sequence was not theirs, of those that came with one.
+    pub fn wrong_sequences(&self) -> u64 {
+        self.sequences.as_ref().map_or(0, CheckSequences::wrong)
     }
 
     /// Guest physical address of the buffer of descriptor `index`.
@@ -200,8 +231,11 @@ impl AvfRx {
     }
 
     /// Looks which descriptors are done, two bursts ahead, and asks for their buffers.
+    ///
+    /// # Errors
+    /// Fails when a descriptor is of another format than was agreed on.
     #[inline]
-    fn look(&mut self) {
+    fn look(&mut self) -> Result<()> {
         let (bytes, places) = (self.buffers.bytes.span(), self.buffers.places());
         let mut known = self.known;
         let mut index = self.next as usize + known;
@@ -213,13 +247,18 @@ impl AvfRx {
         if known >= BURST && known + AT_ONCE <= most {
             let last = (index + AT_ONCE - 1) % usize::from(self.size);
             if !Written(self.ring.acquire64(last * DESCRIPTOR + 8)).is_done() {
-                return;
+                return Ok(());
             }
         }
         while known < most {
-            let written = Written(self.ring.acquire64(index * DESCRIPTOR + 8));
+            let mut written = Written(self.ring.acquire64(index * DESCRIPTOR + 8));
             if !written.is_done() {
                 break;
+            }
+            if self.flex {
+                let at = index * DESCRIPTOR;
+                let others = [self.ring.load64(at), self.ring.load64(at + 16)];
+                written = flex::written(others[0], written.0, others[1])?;
             }
             self.ahead[known] = written;
             bytes.prefetch(places.at(index as u16));
@@ -230,6 +269,7 @@ impl AvfRx {
             }
         }
         self.known = known;
+        Ok(())
     }
 
     /// Forgets the first descriptors that were seen to be done: they have been taken.
@@ -247,20 +287,25 @@ impl AvfRx {
     /// many there were.
     ///
     /// # Errors
-    /// Fails when the device spreads a frame over buffers, or says that a frame is broken or of an impossible length.
+    /// Fails when the device spreads a frame over buffers, says that a frame is broken or of an impossible length, or
+    /// writes descriptors of another format.
     #[inline]
     pub fn poll_burst(&mut self, max: usize, mut each: impl FnMut(Frame<'_>)) -> Result<usize> {
-        self.look();
+        self.look()?;
         let count = self.known.min(max).min(BURST);
         let (places, bytes) = (self.buffers.places(), self.buffers.bytes.span());
         let (room, size) = (self.buffers.len, self.size);
         let mut index = self.next;
         for written in &self.ahead[..count] {
-            let len = check(*written, room)?;
+            let mut len = check(*written, room)?;
             if !written.is_last() {
                 return Err(Error::Device("several buffers for one frame".into()));
             }
-            each(Frame::new(bytes, places.at(index), len));
+            let at = places.at(index);
+            if let Some(sequences) = &mut self.sequences {
+                len = sequences.take_at(bytes, at, len)?;
+            }
+            each(Frame::new(bytes, at, len));
             index = after(index, size);
         }
         self.forget(count);
@@ -275,11 +320,11 @@ impl AvfRx {
     /// driver does; the caller publishes. None when there is none, or not all of it.
     ///
     /// # Errors
-    /// Fails when the device says that a frame is broken or of an impossible length, or spreads it over too many
-    /// buffers.
+    /// Fails when the device says that a frame is broken or of an impossible length, spreads it over too many buffers, or
+    /// writes descriptors of another format.
     pub fn poll(&mut self, frame: &mut Vec<u8>) -> Result<Option<Received>> {
         frame.clear();
-        self.look();
+        self.look()?;
         let done = &self.ahead[..self.known];
         let Some(end) = done.iter().position(|written| written.is_last()) else {
             if self.known >= MAX_CHAIN {
@@ -305,8 +350,11 @@ impl AvfRx {
             last = index;
             index = after(index, self.size);
         }
-        let first = self.ring.load64(usize::from(last) * DESCRIPTOR);
-        let received = Received::of(first, self.ahead[end], count);
+        let told = usize::from(last) * DESCRIPTOR + if self.flex { 8 } else { 0 };
+        let received = Received::of(self.ring.load64(told), self.ahead[end], count);
+        if let Some(sequences) = &mut self.sequences {
+            sequences.take(frame)?;
+        }
         self.forget(count);
         self.received += 1;
         if self.free() >= POSTED_AT_ONCE.min(usize::from(self.size) / 2) {

@@ -28,6 +28,7 @@ pub mod op {
     pub const ENABLE_VLAN_STRIPPING: u32 = 27;
     pub const DISABLE_VLAN_STRIPPING: u32 = 28;
     pub const REQUEST_QUEUES: u32 = 29;
+    pub const GET_SUPPORTED_RXDIDS: u32 = 44;
     pub const GET_OFFLOAD_VLAN_V2_CAPS: u32 = 51;
     pub const ADD_VLAN_V2: u32 = 52;
     pub const DEL_VLAN_V2: u32 = 53;
@@ -172,6 +173,7 @@ pub fn name(op: u32) -> &'static str {
         op::ENABLE_VLAN_STRIPPING => "ENABLE_VLAN_STRIPPING",
         op::DISABLE_VLAN_STRIPPING => "DISABLE_VLAN_STRIPPING",
         op::REQUEST_QUEUES => "REQUEST_QUEUES",
+        op::GET_SUPPORTED_RXDIDS => "GET_SUPPORTED_RXDIDS",
         op::GET_OFFLOAD_VLAN_V2_CAPS => "GET_OFFLOAD_VLAN_V2_CAPS",
         op::ADD_VLAN_V2 => "ADD_VLAN_V2",
         op::DEL_VLAN_V2 => "DEL_VLAN_V2",

@@ -34,6 +34,8 @@ struct Stage {
     host: Host,
     device: Device,
     witness: FakeVm,
+    /// What the one that lies is otherwise.
+    liar: AvfVmConfig,
 }
 
 impl Stage {
@@ -119,7 +121,7 @@ impl Stage {
 
     /// Tells a lie with a fresh client; what is wrong with what becomes of it.
     fn play(&mut self, scenario: &Scenario<Client>, about: About) -> Result<(), String> {
-        let mut liar = attach(&self.host, &self.device.socket, AvfVmConfig::default());
+        let mut liar = attach(&self.host, &self.device.socket, self.liar.clone());
         self.prove(&mut liar, "before")?;
         drain(&mut self.witness);
         liar.correspondent = self.witness.mac().unwrap();
@@ -144,10 +146,10 @@ impl Stage {
 }
 
 fn play(scenarios: &[Scenario<Client>], about: About) {
-    play_with(scenarios, about, "trapped");
+    play_with(scenarios, about, "trapped", AvfVmConfig::default());
 }
 
-fn play_with(scenarios: &[Scenario<Client>], about: About, doorbells: &str) {
+fn play_with(scenarios: &[Scenario<Client>], about: About, doorbells: &str, liar: AvfVmConfig) {
     let host = Host::new();
     let (mut left, mut right) = (host.vm("left"), host.vm("right"));
     let mut witness = host.vm("witness");
@@ -158,6 +160,7 @@ fn play_with(scenarios: &[Scenario<Client>], about: About, doorbells: &str) {
         host,
         device,
         witness,
+        liar,
     };
     let mut failures = Vec::new();
     for scenario in scenarios {
@@ -186,12 +189,24 @@ fn rings_whose_tails_are_mapped() {
     let mut rings = of_rings();
     // Of receive tails nobody is told: one that cannot be is found when the buffers before it are used up.
     rings.retain(|lie| !lie.name.starts_with("receive tail"));
-    play_with(&rings, About::Rings, "mapped");
+    play_with(&rings, About::Rings, "mapped", AvfVmConfig::default());
 }
 
 #[test]
 fn set_up() {
     play(&of_setup(), About::Setup);
+}
+
+#[test]
+fn set_up_and_receive_rings_of_flexible_descriptors() {
+    let flexible = AvfVmConfig {
+        flex: true,
+        ..AvfVmConfig::default()
+    };
+    play_with(&of_setup(), About::Setup, "trapped", flexible.clone());
+    let mut rings = of_rings();
+    rings.retain(|lie| lie.name.starts_with("receive"));
+    play_with(&rings, About::Rings, "trapped", flexible);
 }
 
 #[test]

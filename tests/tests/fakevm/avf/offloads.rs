@@ -12,7 +12,7 @@ use crate::offloads::RECEIVE_OFFLOADS;
 const HEADERS: usize = 54;
 const SEGMENT: u16 = 1448;
 
-fn partial() -> NetHeader {
+pub(super) fn partial() -> NetHeader {
     NetHeader {
         flags: header_flag::NEEDS_CSUM,
         csum_start: 34,
@@ -21,7 +21,7 @@ fn partial() -> NetHeader {
     }
 }
 
-fn large() -> NetHeader {
+pub(super) fn large() -> NetHeader {
     NetHeader {
         gso_type: gso::TCPV4,
         gso_size: SEGMENT,
@@ -30,12 +30,12 @@ fn large() -> NetHeader {
     }
 }
 
-fn payload(len: usize) -> Vec<u8> {
+pub(super) fn payload(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at * 7 + at / 256) as u8).collect()
 }
 
 /// The next frame of IPv4.
-fn ip(vm: &mut AvfVm) -> (Received, Vec<u8>) {
+pub(super) fn ip(vm: &mut AvfVm) -> (Received, Vec<u8>) {
     loop {
         let (received, frame) = vm.recv_on(0, SOON).unwrap().expect("a frame of IPv4");
         if frame.get(12..14) == Some(&[8, 0]) {
@@ -44,7 +44,7 @@ fn ip(vm: &mut AvfVm) -> (Received, Vec<u8>) {
     }
 }
 
-fn virtio_ip(vm: &mut FakeVm) -> (NetHeader, Vec<u8>) {
+pub(super) fn virtio_ip(vm: &mut FakeVm) -> (NetHeader, Vec<u8>) {
     loop {
         let (header, frame) = vm.recv_on(0, SOON).unwrap().expect("a frame of IPv4");
         if frame.get(12..14) == Some(&[8, 0]) {
@@ -66,7 +66,7 @@ fn assert_ip(frame: &[u8]) {
 }
 
 /// Takes the segments that a large frame of this payload is cut into.
-fn take_segments(vm: &mut AvfVm, data: &[u8]) {
+pub(super) fn take_segments(vm: &mut AvfVm, data: &[u8]) {
     let mut whole = Vec::new();
     for (nth, part) in data.chunks(SEGMENT.into()).enumerate() {
         let (received, segment) = ip(vm);

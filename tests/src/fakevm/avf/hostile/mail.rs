@@ -10,7 +10,7 @@ use crate::fakevm::bus::Bus;
 use crate::fakevm::error::Result;
 
 /// Operations that say something.
-const SPEAKING: [u32; 12] = [
+const SPEAKING: [u32; 13] = [
     op::VERSION,
     op::GET_VF_RESOURCES,
     op::CONFIG_VSI_QUEUES,
@@ -23,6 +23,7 @@ const SPEAKING: [u32; 12] = [
     op::CONFIG_RSS_LUT,
     op::REQUEST_QUEUES,
     op::GET_STATS,
+    op::GET_SUPPORTED_RXDIDS,
 ];
 
 fn put<B: Bus>(vm: &mut AvfVm<B>, op: u32, body: &[u8]) -> Result<()> {

@@ -23,6 +23,12 @@ fn configure<B: Bus>(vm: &mut AvfVm<B>, change: impl FnOnce(&mut Vec<QueuePair>)
 }
 
 fn start<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
+    // The device begins anew, where it has written over addresses.
+    let rx = &mut vm.pair(0).rx;
+    for index in 0..rx.size() {
+        let buffer = rx.buffer_gpa(index);
+        rx.write_raw(index, [buffer, 0]);
+    }
     vm.enable_queues(1, 1)?;
     vm.kick(rx_queue(0))?;
     good_first(vm);
@@ -80,6 +86,24 @@ pub fn large_buffer<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
     restart(vm, |pairs| pairs[0].buffer = 16_384)?;
     restart(vm, |pairs| pairs[0].buffer = u32::MAX)?;
     restart(vm, |pairs| pairs[0].max_frame = u32::MAX)
+}
+
+pub fn no_format<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
+    for rxdid in [0, 3, 22, u8::MAX] {
+        restart(vm, |pairs| pairs[0].rxdid = rxdid)?;
+    }
+    Ok(())
+}
+
+pub fn crc_of_stripped<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
+    vm.set_vlan_strip(true)?;
+    restart(vm, |pairs| pairs[0].keep_crc = true)
+}
+
+pub fn stripped_with_crc<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
+    vm.set_vlan_strip(false)?;
+    restart(vm, |pairs| pairs[0].keep_crc = true)?;
+    vm.set_vlan_strip(true).map(drop)
 }
 
 pub fn other_queue<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {

@@ -122,23 +122,69 @@ pub fn wraps<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
     lie(vm, &[[u64::MAX - 31, whole(LEN)]])
 }
 
-/// A large frame of 2000 bytes of payload, with a context descriptor of its own.
-fn large<B: Bus>(vm: &mut AvfVm<B>, payload: u32, mss: u16) -> Result<()> {
-    let mut frame = frame::tcp4(vm.correspondent, vm.mac(), &[7; 1900]);
+/// Headers of [`large`] frames over IPv4.
+const OF_TCP: Lengths = Lengths {
+    mac: 14,
+    ip: 20,
+    l4: 20,
+};
+/// Headers of [`datagram`].
+const OF_UDP: Lengths = Lengths { l4: 8, ..OF_TCP };
+
+/// A large frame over IPv4, with a context descriptor of its own.
+fn large_frame<B: Bus>(
+    vm: &mut AvfVm<B>,
+    mut frame: Vec<u8>,
+    (transport, lengths): (u64, Lengths),
+    (payload, mss): (u32, u16),
+) -> Result<()> {
     for zero in [16, 17, 24, 25] {
         frame[zero] = 0;
     }
     let tx = &mut vm.pair(0).tx;
     tx.write_buffer(tx.tail(), &frame);
     let gpa = tx.buffer_gpa(tx.tail());
-    let lengths = Lengths {
-        mac: 14,
-        ip: 20,
-        l4: 20,
-    };
-    let word = data_word(cmd::IIPT_V4_CSUM | cmd::L4T_TCP, lengths, 0);
+    let word = data_word(cmd::IIPT_V4_CSUM | transport, lengths, 0);
     let context = context_words(context::TSO, 0, payload, mss);
     lie(vm, &[context, [gpa, word | whole(frame.len())]])
+}
+
+/// One with 1900 bytes of payload in TCP.
+fn large<B: Bus>(vm: &mut AvfVm<B>, payload: u32, mss: u16) -> Result<()> {
+    let frame = frame::tcp4(vm.correspondent, vm.mac(), &[7; 1900]);
+    large_frame(vm, frame, (cmd::L4T_TCP, OF_TCP), (payload, mss))
+}
+
+/// The same in UDP.
+fn datagram<B: Bus>(vm: &mut AvfVm<B>, lengths: Lengths, payload: u32, mss: u16) -> Result<()> {
+    let frame = frame::udp4(vm.correspondent, vm.mac(), &[7; 1900]);
+    large_frame(vm, frame, (cmd::L4T_UDP, lengths), (payload, mss))
+}
+
+pub fn uso_no_mss<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
+    datagram(vm, OF_UDP, 1900, 0)
+}
+
+pub fn uso_tiny_mss<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
+    datagram(vm, OF_UDP, 1900, 1)
+}
+
+pub fn uso_longer<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
+    datagram(vm, OF_UDP, 60_000, 1000)
+}
+
+pub fn uso_shorter<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
+    datagram(vm, OF_UDP, 1, 1000)
+}
+
+pub fn uso_long_header<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
+    let lengths = Lengths { l4: 20, ..OF_UDP };
+    datagram(vm, lengths, 1888, 1000)
+}
+
+pub fn uso_of_tcp<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
+    let frame = frame::tcp4(vm.correspondent, vm.mac(), &[7; 1900]);
+    large_frame(vm, frame, (cmd::L4T_UDP, OF_UDP), (1912, 1000))
 }
 
 pub fn no_mss<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
@@ -169,13 +215,8 @@ pub fn long_headers<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
 }
 
 pub fn no_ip<B: Bus>(vm: &mut AvfVm<B>) -> Result<()> {
-    let lengths = Lengths {
-        mac: 14,
-        ip: 20,
-        l4: 20,
-    };
     let gpa = good_frame(vm);
-    let word = data_word(cmd::IIPT_V6 | cmd::L4T_SCTP, lengths, 0);
+    let word = data_word(cmd::IIPT_V6 | cmd::L4T_SCTP, OF_TCP, 0);
     lie(vm, &[[gpa, word | whole(LEN)]])
 }
 

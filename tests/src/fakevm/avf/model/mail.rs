@@ -1,7 +1,8 @@
 //! The mailbox of the model: it answers as a PF does, and is strict about lengths.
 
 use super::{
-    ARQH, ARQLEN, ARQT, ATQH, ATQLEN, ATQT, ENABLE, ICR0, ICR0_ENA, Model, RxModel, Seen, TxModel,
+    ARQH, ARQLEN, ARQT, ATQH, ATQLEN, ATQT, ENABLE, ICR0, ICR0_ENA, Model, Pair, RxModel, Seen,
+    TxModel,
 };
 
 const ADMINQ: u32 = 1 << 30;
@@ -10,6 +11,10 @@ const ARQBAH: u64 = 0x6000;
 const ATQBAL: u64 = 0x7c00;
 const ATQBAH: u64 = 0x7800;
 const VSI: u16 = 11;
+const CRC: u32 = 1 << 10;
+const FLEX: u32 = 1 << 26;
+const ERR_PARAM: i32 = -5;
+const ERR_NOT_SUPPORTED: i32 = -64;
 
 fn half(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
@@ -139,8 +144,8 @@ impl Model {
             }
             6 => {
                 is_long(72 + 64 * usize::from(half(body, 2)));
-                self.place(body);
-                self.reply(op, 0, &[]);
+                let status = self.place(body);
+                self.reply(op, status, &[]);
             }
             7 => {
                 let count = usize::from(half(body, 0));
@@ -217,16 +222,22 @@ impl Model {
             }
             27 | 28 => {
                 is_long(0);
-                self.strip = op == 27;
-                self.reply(op, 0, &[]);
+                let status = self.switch_strip(op == 27);
+                self.reply(op, status, &[]);
+            }
+            44 if self.granted & FLEX != 0 => {
+                is_long(0);
+                let formats = self.behaviour.formats.to_le_bytes();
+                self.reply(op, 0, &formats);
             }
             54..=57 => {
                 is_long(16);
                 assert_eq!((word(body, 0), word(body, 4)), (0, 1), "the inner tag");
-                if op < 56 {
-                    self.strip = op == 54;
-                }
-                self.reply(op, 0, &[]);
+                let status = match op {
+                    54 | 55 => self.switch_strip(op == 54),
+                    _ => 0,
+                };
+                self.reply(op, status, &[]);
             }
             29 => {
                 is_long(2);
@@ -239,6 +250,16 @@ impl Model {
             }
             _ => self.reply(op, -64, &[]),
         }
+    }
+
+    /// Tags cannot be taken out of frames whose check sequence is kept.
+    fn switch_strip(&mut self, on: bool) -> i32 {
+        let kept = |pair: &Pair| pair.rx.as_ref().is_some_and(|rx| rx.crc);
+        if on && self.pairs.iter().any(kept) {
+            return ERR_NOT_SUPPORTED;
+        }
+        self.strip = on;
+        0
     }
 
     fn keep_vlans(&mut self, on: bool, ids: &[u16]) {
@@ -267,19 +288,27 @@ impl Model {
         out
     }
 
-    fn place(&mut self, body: &[u8]) {
+    fn place(&mut self, body: &[u8]) -> i32 {
         assert_eq!(half(body, 0), VSI);
         let count = usize::from(half(body, 2));
         for pair in body[8..].chunks_exact(64).take(count) {
             let (tx, rx) = pair.split_at(24);
             let number = usize::from(half(tx, 2));
             assert_eq!(number, usize::from(half(rx, 2)));
+            let flex = self.granted & FLEX != 0;
+            let crc = self.granted & CRC != 0 && rx[20] != 0;
+            if flex && !matches!(rx[21], 1 | 2) || crc && self.strip {
+                return ERR_PARAM;
+            }
             let Some(to) = self.pairs.get_mut(number) else {
                 continue;
             };
             to.tx = Some(TxModel::new(long(tx, 8), half(tx, 4)));
             let (size, buffer) = (word(rx, 4) as u16, word(rx, 12));
-            to.rx = Some(RxModel::new(long(rx, 24), size, buffer as usize));
+            let mut model = RxModel::new(long(rx, 24), size, buffer as usize);
+            (model.flex, model.crc) = (flex && rx[21] == 2, crc);
+            to.rx = Some(model);
         }
+        0
     }
 }

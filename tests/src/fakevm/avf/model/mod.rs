@@ -94,6 +94,8 @@ pub struct Behaviour {
     pub deaf: Option<u64>,
     /// Capabilities that it grants to everybody.
     pub forces: u32,
+    /// Formats of receive descriptors that it says it has.
+    pub formats: u64,
     /// How many reads of RSTAT a reset takes.
     pub slow: usize,
 }
@@ -101,7 +103,7 @@ pub struct Behaviour {
 impl Default for Behaviour {
     fn default() -> Self {
         Behaviour {
-            offers: 1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 15 | 1 << 16 | 1 << 19,
+            offers: 1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 15 | 1 << 16 | 1 << 19 | 1 << 26,
             queue_pairs: 4,
             vectors: 5,
             mac: [0x52, 0x54, 0, 0, 0, 7],
@@ -111,6 +113,7 @@ impl Default for Behaviour {
             still_mail: false,
             deaf: None,
             forces: 0,
+            formats: 0b110,
             slow: 3,
         }
     }

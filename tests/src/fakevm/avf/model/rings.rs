@@ -83,6 +83,13 @@ impl TxModel {
     }
 }
 
+/// Where the checksum is in a header of it.
+#[derive(Clone, Copy)]
+enum Transport {
+    Tcp = 16,
+    Udp = 6,
+}
+
 impl Taken {
     /// Bits of the command of its data descriptors.
     pub fn command(&self) -> u64 {
@@ -105,9 +112,9 @@ impl Taken {
             Some([_, word]) => self.cut((word >> 30 & 0x3_ffff) as usize, (word >> 50) as usize),
             None => vec![self.bytes.clone()],
         };
-        if self.command() & 0x300 == 0x100 {
+        if let Some(transport) = self.transport() {
             for frame in &mut frames {
-                self.sum_tcp(frame, tso.is_some());
+                self.sum(frame, transport, tso.is_some());
             }
         }
         if self.command() & 8 != 0 {
@@ -118,6 +125,15 @@ impl Taken {
             }
         }
         frames
+    }
+
+    /// What is to be summed up.
+    fn transport(&self) -> Option<Transport> {
+        match self.command() & 0x300 {
+            0x100 => Some(Transport::Tcp),
+            0x300 => Some(Transport::Udp),
+            _ => None,
+        }
     }
 
     fn cut(&self, payload: usize, mss: usize) -> Vec<Vec<u8>> {
@@ -139,17 +155,23 @@ impl Taken {
             frame[mac + 2..mac + 4].copy_from_slice(&len.to_be_bytes());
             let sum = !sum(&frame[mac..mac + ip], 0);
             frame[mac + 10..mac + 12].copy_from_slice(&sum.to_be_bytes());
+            if let Some(Transport::Udp) = self.transport() {
+                assert_eq!(l4, 8, "the header of UDP");
+                let len = (l4 + chunk.len()) as u16;
+                frame[mac + ip + 4..mac + ip + 6].copy_from_slice(&len.to_be_bytes());
+            }
             frames.push(frame);
         }
         frames
     }
 
-    fn sum_tcp(&self, frame: &mut [u8], add_length: bool) {
+    fn sum(&self, frame: &mut [u8], transport: Transport, add_length: bool) {
         let [mac, ip, _] = self.lengths();
-        let tcp = &mut frame[mac + ip..];
-        let len = if add_length { tcp.len() as u32 } else { 0 };
-        let sum = !sum(tcp, len);
-        tcp[16..18].copy_from_slice(&sum.to_be_bytes());
+        let all = &mut frame[mac + ip..];
+        let len = if add_length { all.len() as u32 } else { 0 };
+        let sum = !sum(all, len);
+        let at = transport as usize;
+        all[at..at + 2].copy_from_slice(&sum.to_be_bytes());
     }
 }
 
@@ -206,6 +228,10 @@ pub struct RxModel {
     size: u16,
     buffer: usize,
     head: u16,
+    /// Descriptors are written in the flexible format.
+    pub flex: bool,
+    /// Frames are followed by their check sequence.
+    pub crc: bool,
 }
 
 impl RxModel {
@@ -215,6 +241,8 @@ impl RxModel {
             size,
             buffer,
             head: 0,
+            flex: false,
+            crc: false,
         }
     }
 
@@ -229,11 +257,20 @@ impl RxModel {
 
     /// Puts a frame into as many buffers as it takes, if there are so many.
     pub fn put(&mut self, memory: &Memory, tail: u16, frame: &[u8], say: Say) -> bool {
-        let count = frame.len().div_ceil(self.buffer);
+        let mut frame = frame.to_vec();
+        if self.crc {
+            frame.extend(lab_guest::crc::of(&frame).to_le_bytes());
+        }
+        self.put_bytes(memory, tail, &frame, say)
+    }
+
+    /// The same for what is said to be a frame and its check sequence.
+    pub fn put_bytes(&mut self, memory: &Memory, tail: u16, bytes: &[u8], say: Say) -> bool {
+        let count = bytes.len().div_ceil(self.buffer);
         if count > self.posted(tail) {
             return false;
         }
-        for (nth, chunk) in frame.chunks(self.buffer).enumerate() {
+        for (nth, chunk) in bytes.chunks(self.buffer).enumerate() {
             self.put_piece(memory, chunk, nth + 1 == count, say);
         }
         true
@@ -244,25 +281,55 @@ impl RxModel {
         let at = self.at(self.head);
         assert_eq!(memory.load(at + 8), 0, "the second word of a posted buffer");
         memory.write(memory.load(at), chunk);
-        let mut first = 0;
-        let mut second = 1 | (chunk.len() as u64) << 38;
-        if last {
-            second |= 2 | u64::from(say.ptype) << 30;
-            if let Some(vlan) = say.vlan {
-                first |= u64::from(vlan) << 16;
-                second |= 4;
-            }
-            if let Some(hash) = say.hash {
-                first |= u64::from(hash) << 32;
-                second |= 3 << 12;
-            }
-            if let Some(errors) = say.checked {
-                second |= 8 | u64::from(errors) << 19;
-            }
-        }
+        let say = last.then_some(say);
+        let [first, second] = if self.flex {
+            flexible(chunk.len(), say)
+        } else {
+            legacy(chunk.len(), say)
+        };
         memory.store(at, first);
         memory.store(at + 16, 0);
         memory.store(at + 8, second);
         self.head = (self.head + 1) % self.size;
     }
+}
+
+/// What is written for `len` bytes, which are the last of a frame of which something is said.
+fn legacy(len: usize, say: Option<Say>) -> [u64; 2] {
+    let (mut first, mut second) = (0, 1 | (len as u64) << 38);
+    if let Some(say) = say {
+        second |= 2 | u64::from(say.ptype) << 30;
+        if let Some(vlan) = say.vlan {
+            first |= u64::from(vlan) << 16;
+            second |= 4;
+        }
+        if let Some(hash) = say.hash {
+            first |= u64::from(hash) << 32;
+            second |= 3 << 12;
+        }
+        if let Some(errors) = say.checked {
+            second |= 8 | u64::from(errors) << 19;
+        }
+    }
+    [first, second]
+}
+
+/// The same in the flexible format. Of errors there are those of checksums only.
+fn flexible(len: usize, say: Option<Say>) -> [u64; 2] {
+    let (mut first, mut second) = (2 | (len as u64) << 32, 1);
+    if let Some(say) = say {
+        first |= u64::from(say.ptype) << 16;
+        second |= 2;
+        if let Some(vlan) = say.vlan {
+            second |= 1 << 13 | u64::from(vlan) << 16;
+        }
+        if let Some(hash) = say.hash {
+            second |= 1 << 12 | u64::from(hash) << 32;
+        }
+        if let Some(errors) = say.checked {
+            assert_eq!(errors & !0x38, 0, "errors of checksums");
+            second |= 8 | u64::from(errors >> 3) << 4;
+        }
+    }
+    [first, second]
 }

@@ -84,6 +84,40 @@ fn what_was_not_granted_is_not_asked() {
 }
 
 #[test]
+fn formats_are_asked_for_where_they_were_granted() {
+    let flexible = AvfVmConfig {
+        flex: true,
+        ..config(InterruptMode::EventFd)
+    };
+    // One that has them and wants the legacy one, as Linux's.
+    let legacy = AvfVmConfig {
+        wanted: cap::FULL | cap::RX_FLEX_DESC,
+        ..config(InterruptMode::EventFd)
+    };
+    for (config, rxdid) in [(&flexible, 2), (&legacy, 1)] {
+        let vm = started(config.clone());
+        let ops = [1, 3, 51, 44, 7, 10, 23, 24, 54, 56, 6, 8];
+        assert_eq!(vm.client.ops(), ops, "{rxdid}");
+        assert_eq!(vm.queue_pairs()[0].rxdid, rxdid);
+    }
+    for (formats, offers, outcome) in [
+        (0b10, u32::MAX, Some(1)),
+        (0b110, !cap::RX_FLEX_DESC, Some(0)),
+        (0b100, u32::MAX, None),
+        (0, u32::MAX, None),
+    ] {
+        let behaviour = Behaviour {
+            formats,
+            offers: Behaviour::default().offers & offers,
+            ..Behaviour::default()
+        };
+        let mut vm = over(behaviour, flexible.clone());
+        let started = vm.start().map(|()| vm.queue_pairs()[0].rxdid);
+        assert_eq!(started.ok(), outcome, "{formats:#b}");
+    }
+}
+
+#[test]
 fn some_refusals_end_it_and_others_do_not() {
     for (op, goes_on) in [
         (op::VERSION, false),

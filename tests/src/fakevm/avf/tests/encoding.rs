@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use crate::fakevm::avf::desc::{
     Lengths, Written, cmd, context_words, data_word, error, ptype, size_bits,
 };
+use crate::fakevm::avf::flex;
 use crate::fakevm::avf::mailbox::Descriptor;
 
 /// Bits `from..=to` of a word.
@@ -61,6 +62,30 @@ proptest! {
         prop_assert_eq!(u64::from(written.errors()), bits(word, 19, 26));
         prop_assert_eq!(u64::from(written.ptype()), bits(word, 30, 37));
         prop_assert_eq!(written.len() as u64, bits(word, 38, 51));
+    }
+
+    #[test]
+    fn flexible_descriptors_are_read_bit_by_bit(first: u64, second: u64) {
+        let first = first & !0xff | 2;
+        let told = flex::written(first, second, 0);
+        if bits(first, 16, 25) > 0xff {
+            prop_assert!(told.is_err());
+            return Ok(());
+        }
+        let told = told.unwrap();
+        prop_assert_eq!(u64::from(told.ptype()), bits(first, 16, 25));
+        prop_assert_eq!(told.len() as u64, bits(first, 32, 45));
+        prop_assert_eq!(told.is_done(), bits(second, 0, 0) == 1);
+        prop_assert_eq!(told.is_last(), bits(second, 1, 1) == 1);
+        prop_assert_eq!(told.is_checked(), bits(second, 3, 3) == 1);
+        prop_assert_eq!(told.has_extensions(), bits(second, 9, 9) == 1);
+        prop_assert_eq!(told.has_hash(), bits(second, 12, 12) == 1);
+        prop_assert_eq!(told.has_tag(), bits(second, 13, 13) == 1);
+        for (bit, error) in [(4, error::IPE), (5, error::L4E), (6, error::EIPE), (10, error::RXE)] {
+            prop_assert_eq!(told.errors() & error != 0, bits(second, bit, bit) == 1);
+        }
+        prop_assert!(flex::written(first, second, 1).is_err());
+        prop_assert!(flex::written(first ^ 3, second, 0).is_err(), "of another format");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::fakevm::avf::model::Say;
 use crate::fakevm::frame;
 use crate::fakevm::limits::BURST;
 use crate::fakevm::net::{NetHeader, gso, header_flag, rx_queue, tx_queue};
+use lab_guest::inspect::{self, Kind};
 
 const LONG: Duration = Duration::from_secs(5);
 
@@ -160,8 +161,64 @@ fn large_frames_are_cut() {
 }
 
 #[test]
+fn large_datagrams_are_cut() {
+    let mut vm = started(config(InterruptMode::Polling));
+    let header = NetHeader {
+        gso_type: gso::UDP_L4,
+        hdr_len: 42,
+        csum_offset: 6,
+        ..large(1000)
+    };
+    for payload in [1000, 5000, 9999] {
+        let bytes: Vec<u8> = (0..payload).map(|at| (at % 251) as u8).collect();
+        let sent = frame::udp4(frame::BROADCAST, [2; 6], &bytes);
+        vm.send_header(0, &header, &sent).unwrap();
+        for part in bytes.chunks(1000) {
+            let (received, back) = vm.recv_on(0, LONG).unwrap().unwrap();
+            assert_eq!(inspect::frame(&back, false, 1500), Ok(Kind::Finished));
+            assert!(back[42..] == *part, "{payload}");
+            assert_eq!(received.ptype, ptype::V4_UDP);
+        }
+    }
+}
+
+#[test]
+fn check_sequences_are_looked_at_and_taken_off() {
+    for flex in [false, true] {
+        let config = AvfVmConfig {
+            keep_crc: true,
+            flex,
+            ..config(InterruptMode::Polling)
+        };
+        let mut vm = started(config);
+        // Also where it is in a buffer of its own, or in two.
+        for (number, len) in (0..).zip([60, 2043, 2044, 2045, 2046, 2047, 2048, 9014]) {
+            let sent = frame::tagged(&numbered(number, len - 4), 5);
+            vm.send(&sent).unwrap();
+            let (received, back) = vm.recv_on(0, LONG).unwrap().unwrap();
+            assert!(back == sent, "{len}");
+            let buffers = (len + 4).div_ceil(2048) as u16;
+            assert_eq!((received.buffers, received.vlan), (buffers, None), "{len}");
+        }
+        assert_eq!(vm.pair(0).rx.wrong_sequences(), 0);
+        let refused = vm.set_vlan_strip(true).unwrap();
+        assert_eq!(refused, Status::ERR_NOT_SUPPORTED);
+    }
+}
+
+#[test]
 fn tags_travel_in_descriptors() {
-    let mut vm = started(config(InterruptMode::EventFd));
+    for flex in [false, true] {
+        tags_travel(flex);
+    }
+}
+
+fn tags_travel(flex: bool) {
+    let config = AvfVmConfig {
+        flex,
+        ..config(InterruptMode::EventFd)
+    };
+    let mut vm = started(config);
     let plain = numbered(1, 100);
     vm.send_on(0, &Offload::tagged(5), &plain).unwrap();
     let (received, back) = vm.recv_on(0, LONG).unwrap().unwrap();
@@ -177,7 +234,16 @@ fn tags_travel_in_descriptors() {
 
 #[test]
 fn what_the_device_says_of_a_frame_is_read() {
-    let mut vm = started(config(InterruptMode::Polling));
+    for flex in [false, true] {
+        let config = AvfVmConfig {
+            flex,
+            ..config(InterruptMode::Polling)
+        };
+        is_read(&mut started(config));
+    }
+}
+
+fn is_read(vm: &mut AvfVm<Model>) {
     let frame = numbered(1, 100);
     let say = |ptype, checked| Say {
         ptype,

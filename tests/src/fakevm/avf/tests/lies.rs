@@ -96,6 +96,27 @@ fn a_receive_ring_that_lies_is_noticed() {
 }
 
 #[test]
+fn a_descriptor_of_another_format_is_noticed() {
+    let flexible = AvfVmConfig {
+        flex: true,
+        ..config(InterruptMode::Polling)
+    };
+    for (first, third) in [
+        (1 | 60 << 32, 0),
+        (2 | 256 << 16 | 60 << 32, 0),
+        (2 | 60 << 32, 7),
+        (2, 0),
+    ] {
+        let mut vm = started(flexible.clone());
+        let rx = &mut vm.pair(0).rx;
+        rx.ring().store64(0, first);
+        rx.ring().store64(16, third);
+        rx.ring().store64(8, 3);
+        is_device(&rx.poll(&mut Vec::new()));
+    }
+}
+
+#[test]
 fn no_descriptor_is_looked_at_that_was_not_posted() {
     let mut vm = started(config(InterruptMode::Polling));
     let rx = &mut vm.pair(0).rx;

@@ -6,17 +6,17 @@ use proptest::prelude::*;
 
 use crate::fakevm::avf::desc::MAX_CHAIN;
 use crate::fakevm::avf::model::{Memory, RxModel, Say, TxModel};
-use crate::fakevm::avf::{AvfRingConfig, AvfRx, AvfTx, Offload};
+use crate::fakevm::avf::{AvfRingConfig, AvfRx, AvfTx, Offload, RxFormat};
 use crate::fakevm::memory::{Backing, GuestMemory, MemoryPlan};
 use crate::fakevm::net::NetHeader;
 
 const BUFFER: usize = 256;
 
-fn rings(config: AvfRingConfig) -> (Memory, AvfTx, AvfRx) {
+fn rings(config: AvfRingConfig, format: RxFormat) -> (Memory, AvfTx, AvfRx) {
     let mut memory = GuestMemory::new(&MemoryPlan::single(4 << 20, Backing::Memfd)).unwrap();
     memory.alloc(4096, 4096).unwrap();
     let tx = AvfTx::new(&mut memory, &config).unwrap();
-    let rx = AvfRx::new(&mut memory, &config).unwrap();
+    let rx = AvfRx::new(&mut memory, &config, format).unwrap();
     (Memory::of(&memory), tx, rx)
 }
 
@@ -74,7 +74,7 @@ proptest! {
         reports in prop::sample::select(vec![1_u16, 7, 16]),
         steps in prop::collection::vec(step(), 1..400),
     ) {
-        let (memory, mut tx, _) = rings(config(size, reports));
+        let (memory, mut tx, _) = rings(config(size, reports), RxFormat::default());
         let mut device = TxModel::new(tx.base(), size);
         let prepared = frame(0, 64);
         let (mut pushed, mut due) = (VecDeque::new(), VecDeque::new());
@@ -149,25 +149,28 @@ proptest! {
         }
     }
 
-    /// Whatever the lengths and whenever the driver looks: every frame comes once, whole and in order.
+    /// Whatever the format, the lengths and whenever the driver looks: every frame comes once, whole and in order.
     #[test]
     fn frames_come_in_order_over_many_turns(
         size in prop::sample::select(vec![64_u16, 96]),
         each in 1_u16..4,
+        (flex, crc) in any::<(bool, bool)>(),
         steps in prop::collection::vec(
-            (prop::collection::vec(17_usize..MAX_CHAIN * BUFFER, 0..12), 0_usize..12, any::<bool>()),
+            (prop::collection::vec(17_usize..MAX_CHAIN * BUFFER - 4, 0..12), 0_usize..12, any::<bool>()),
             1..200,
         ),
     ) {
         let config = AvfRingConfig { buffers_each: each, ..config(size, 1) };
-        let (memory, _, mut rx) = rings(config);
+        let (memory, _, mut rx) = rings(config, RxFormat { flex, crc });
         let mut device = RxModel::new(rx.base(), size, BUFFER);
+        (device.flex, device.crc) = (flex, crc);
+        let room = if crc { BUFFER - 4 } else { BUFFER };
         let mut under_way = VecDeque::new();
         let (mut number, mut shown, mut came) = (0, 0, Vec::new());
         for (lengths, looks, alone) in steps {
             for len in lengths {
                 // Frames of one buffer, for those who look at bursts.
-                let len = if alone { len.min(BUFFER) } else { len };
+                let len = if alone { len.min(room) } else { len };
                 if device.put(&memory, shown, &frame(number, len), Say::default()) {
                     under_way.push_back((number, len));
                     number += 1;
@@ -181,7 +184,7 @@ proptest! {
                 let (number, len) = under_way.pop_front().unwrap();
                 prop_assert!(came == frame(number, len));
             }
-            if under_way.iter().all(|(_, len)| *len <= BUFFER) {
+            if under_way.iter().all(|(_, len)| *len <= room) {
                 let mut lens = Vec::new();
                 let count = rx.poll_burst(5, |frame| lens.push((frame.stamp(0), frame.len)));
                 prop_assert_eq!(count.unwrap(), lens.len());
@@ -199,12 +202,45 @@ proptest! {
         }
         prop_assert!(under_way.is_empty());
         prop_assert_eq!(rx.received(), number);
+        prop_assert_eq!(rx.wrong_sequences(), 0);
+    }
+}
+
+#[test]
+fn check_sequences_that_are_wrong_are_counted() {
+    let format = RxFormat {
+        crc: true,
+        ..RxFormat::default()
+    };
+    let (memory, _, mut rx) = rings(config(64, 1), format);
+    let mut device = RxModel::new(rx.base(), 64, BUFFER);
+    let (good, mut came) = (frame(1, 60), Vec::new());
+    let sequence = lab_guest::crc::of(&good);
+    for (nth, wrong) in [0, 1, 1 << 31].into_iter().enumerate() {
+        let bytes = [&good[..], &(sequence ^ wrong).to_le_bytes()].concat();
+        for _ in 0..2 {
+            assert!(device.put_bytes(&memory, rx.tail(), &bytes, Say::default()));
+        }
+        assert!(rx.poll(&mut came).unwrap().is_some());
+        assert!(came == good, "handed on without it");
+        let count = rx.poll_burst(1, |frame| assert_eq!(frame.len, good.len()));
+        assert_eq!(count.unwrap(), 1);
+        assert_eq!(rx.wrong_sequences(), 2 * nth as u64);
+    }
+    for taken_by_burst in [false, true] {
+        assert!(device.put_bytes(&memory, rx.tail(), &[0; 4], Say::default()));
+        let outcome = if taken_by_burst {
+            rx.poll_burst(1, |_| {}).map(drop)
+        } else {
+            rx.poll(&mut came).map(drop)
+        };
+        assert!(outcome.is_err(), "a check sequence of nothing");
     }
 }
 
 #[test]
 fn descriptors_that_stand_are_not_written_again() {
-    let (memory, mut tx, _) = rings(config(64, 16));
+    let (memory, mut tx, _) = rings(config(64, 16), RxFormat::default());
     let mut device = TxModel::new(tx.base(), 64);
     tx.prepare(&NetHeader::default(), &frame(0, 64)).unwrap();
     let mut turn = |tx: &mut AvfTx| {
@@ -230,7 +266,7 @@ fn descriptors_that_stand_are_not_written_again() {
 
 #[test]
 fn a_full_ring_takes_no_more() {
-    let (_, mut tx, rx) = rings(config(64, 1));
+    let (_, mut tx, rx) = rings(config(64, 1), RxFormat::default());
     for number in 0..63 {
         assert!(tx.push(&Offload::default(), &frame(number, 60)).unwrap());
     }
@@ -247,7 +283,10 @@ fn rings_of_impossible_shape_are_refused() {
             rx_buffer,
             ..config(64, 1)
         };
-        assert!(AvfRx::new(&mut memory, &config).is_err(), "{rx_buffer}");
+        assert!(
+            AvfRx::new(&mut memory, &config, RxFormat::default()).is_err(),
+            "{rx_buffer}"
+        );
     }
     let config = AvfRingConfig {
         tx_buffer: 64,
