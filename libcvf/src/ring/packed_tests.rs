@@ -9,7 +9,7 @@ use self::driver::*;
 use super::*;
 use crate::limits::{BURST, FLOW_COPY};
 use crate::mem::{Event, Position, RingPlace};
-use crate::offload::PackedMeta;
+use crate::offload::{FrameHash, PackedMeta};
 
 /// Cuts `total` into parts at arbitrary places.
 fn cut(total: usize, cuts: &[usize]) -> Vec<usize> {
@@ -144,7 +144,9 @@ proptest! {
                     let mut burst = room.lend();
                     burst.push(PackedMeta::PLAIN, &frame);
                     let one = Frames::one(0);
-                    let lone = Lone::of(&frame);
+                    let hash = FrameHash { value: number as u32 * 77, report: 2 };
+                    burst.set_hash(0, hash);
+                    let lone = Lone::of(&frame).map(|lone| lone.hashed(hash));
                     let other_way = match (number % 3, lone) {
                         (0, _) => false,
                         (1, Some(lone)) => ring.push_lone(&regions, &lone).unwrap(),
@@ -154,7 +156,8 @@ proptest! {
                         Pushed::Done
                     } else {
                         let tail = Payload::from(&frame[head..]);
-                        ring.push(&regions, &FrameMeta::default(), &frame[..head], tail).unwrap()
+                        let meta = FrameMeta { hash, ..FrameMeta::default() };
+                        ring.push(&regions, &meta, &frame[..head], tail).unwrap()
                     }
                 };
                 let need = features.header_len() + frame.len();
@@ -167,12 +170,12 @@ proptest! {
                 }
                 prop_assert_eq!(done == Pushed::Done, room >= need);
                 if done == Pushed::Done {
-                    expected.push((posted.drain(..count).collect::<Vec<_>>(), frame));
+                    expected.push((posted.drain(..count).collect::<Vec<_>>(), frame, number as u32 * 77));
                 }
             }
             prop_assert_eq!(driver.poll(false), None, "not visible before it is published");
             ring.publish(&regions).unwrap();
-            for (buffers, frame) in expected {
+            for (buffers, frame, hash) in expected {
                 let mut got = Vec::new();
                 for (id, buffer) in &buffers {
                     let used = driver.poll(false).expect("as many as were filled");
@@ -183,6 +186,9 @@ proptest! {
                     got.extend(&bytes[..len as usize]);
                 }
                 prop_assert_eq!(u16::from_le_bytes([got[10], got[11]]), buffers.len() as u16);
+                if features.hash_report {
+                    prop_assert_eq!(&got[12..20], &[&hash.to_le_bytes()[..], &[2, 0, 0, 0]].concat()[..]);
+                }
                 prop_assert_eq!(&got[features.header_len()..], &frame[..]);
             }
             prop_assert_eq!(driver.poll(false), None, "and no more");

@@ -169,8 +169,8 @@ pub enum EngineError {
     },
     /// A client is connected.
     #[error(
-        "cannot {attempted} '{name}': {client} is connected to it; stop that VM or unplug the device \
-         first, or repeat with --force to cut it off"
+        "cannot {attempted} '{name}': {client} is connected to it; stop that VM first (or unplug the \
+         device, if it has interrupts=intx: with MSI-X that ends QEMU), or repeat with --force to cut it off"
     )]
     Connected {
         /// What was attempted.

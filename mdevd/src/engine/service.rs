@@ -81,7 +81,7 @@ impl Census {
             kind: ErrorKind::Busy,
             why: format!(
                 "clients are connected to {} of its devices: {named}{others}; their VMs would lose these devices for \
-                 good; stop them or unplug the devices first, or repeat with --force",
+                 good; stop them first (or unplug the devices, if they have interrupts=intx), or repeat with --force",
                 self.connected
             ),
         })

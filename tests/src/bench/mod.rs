@@ -159,7 +159,7 @@ fn list(chosen: &Chosen) -> Value {
         let bar = spec.bar.map_or_else(String::new, |bar| {
             format!("  ({} {})", bar.kind(), bar.value())
         });
-        ui::say(&format!("{}{bar}", spec.name));
+        ui::result(&format!("{}{bar}", spec.name));
     }
     let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
     serde_json::json!({ "ok": true, "rows": names })

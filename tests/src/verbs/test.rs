@@ -67,7 +67,7 @@ pub fn run(args: &TestArgs) -> Result<Value> {
     if args.list {
         for test in e2e::all() {
             let mark = if test.nested { " (--nested)" } else { "" };
-            say(&format!("{:28} {}{mark}", test.name, test.about));
+            ui::result(&format!("{:28} {}{mark}", test.name, test.about));
         }
         return Ok(json!({"ok": true}));
     }

@@ -23,6 +23,8 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 const STAGED: usize = 2 * BURST + MAX_AVF_CHAIN;
 /// Pieces that a frame's buffers may have: each crosses a few pages of a guest behind a virtual IOMMU.
 const PIECES: usize = 8 * MAX_AVF_CHAIN;
+/// Bytes of a frame's check sequence.
+const CRC: usize = 4;
 /// Where a tag stands, and where what is behind it begins.
 const ADDRESSES: usize = 12;
 const TAGGED: usize = 16;
@@ -147,10 +149,10 @@ fn tag(head: &[u8]) -> Option<u16> {
     is_tag.then_some(u16::from_be_bytes(*tci))
 }
 
-/// The frame check sequence of IEEE 802.3 (3.2.9) of a frame, as it would have come from a wire. A sender that changes its
-/// frame at this moment has it delivered damaged, as wires do.
+/// The frame check sequence of IEEE 802.3 (3.2.9) of a frame as it is: none is filled up to the shortest of a wire. A sender that
+/// changes its frame at this moment has it delivered damaged, as wires do.
 #[cold]
-fn check_sequence(head: [&[u8]; 2], tail: Payload<'_>) -> [u8; 4] {
+fn check_sequence(head: [&[u8]; 2], tail: Payload<'_>) -> [u8; CRC] {
     let mut crc = crc32fast::Hasher::new();
     head.into_iter().for_each(|bytes| crc.update(bytes));
     tail.each_chunk(|bytes| crc.update(bytes));
@@ -238,7 +240,8 @@ impl ReceiveRing for AvfReceive {
         let strips = self.strips();
         let view = self.cache.view(regions)?;
         let (size, total) = (view.size(), head.len() + tail.len());
-        if total > self.longest as usize {
+        let more = if self.keep_crc { CRC } else { 0 };
+        if total + more > self.longest as usize {
             return Ok(Pushed::TooSmall);
         }
         let tag = tag(head).filter(|_| strips);
@@ -246,9 +249,7 @@ impl ReceiveRing for AvfReceive {
             Some(_) => (&head[..ADDRESSES], &head[TAGGED..]),
             None => (&[][..], head),
         };
-        let crc = self.keep_crc.then(|| check_sequence([front, behind], tail));
-        let crc = crc.as_ref().map_or(&[][..], |crc| &crc[..]);
-        let need = (front.len() + behind.len() + tail.len() + crc.len()) as u32;
+        let need = (front.len() + behind.len() + tail.len() + more) as u32;
         let count = need.div_ceil(self.buffer).max(1) as usize;
         if count > MAX_AVF_CHAIN {
             return Ok(Pushed::TooSmall);
@@ -276,7 +277,10 @@ impl ReceiveRing for AvfReceive {
         for piece in tail.pieces() {
             scatter.put(piece);
         }
-        scatter.put(ReadSlice::from(crc));
+        if self.keep_crc {
+            let crc = check_sequence([front, behind], tail);
+            scatter.put(ReadSlice::from(&crc[..]));
+        }
         self.done.reserve(view, count);
         for _ in 1..count {
             self.done.words.push(self.format.full(self.buffer));

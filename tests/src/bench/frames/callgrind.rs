@@ -147,7 +147,7 @@ impl Family for Callgrind {
                 step.done();
             }
             ensure!(
-                counts.windows(2).all(|two| two[0] == two[1]),
+                counts.windows(2).all(|two| same(two[0], two[1])),
                 "the same program took {counts:?} instructions per frame"
             );
             let ours = Side::new("mdevd-engine", counts).context("no round at all")?;
@@ -155,6 +155,11 @@ impl Family for Callgrind {
         }
         Ok(outcome)
     }
+}
+
+/// The same, but for what depends on where memory happens to lie: a few instructions in a million.
+fn same(one: f64, other: f64) -> bool {
+    (one - other).abs() <= one * 1e-5
 }
 
 /// Instructions of all bursts.

@@ -23,26 +23,55 @@ pub struct Compared {
     pub peer: Option<Peer>,
 }
 
+/// Of so many rounds in which the machine was ours alone, a figure is made without those in which it never was.
+const ENOUGH: usize = 3;
+
+/// One round's figure.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    figure: f64,
+    disturbed: bool,
+}
+
 /// Figures by contender and name, one for every round.
 #[derive(Clone, Debug, Default)]
-pub struct Figures(BTreeMap<(Peer, String), Vec<f64>>);
+pub struct Figures(BTreeMap<(Peer, String), Vec<Round>>);
 
 impl Figures {
     /// Adds the figure of a round.
     pub fn add(&mut self, who: Peer, key: impl Into<String>, figure: f64) {
-        self.0.entry((who, key.into())).or_default().push(figure);
+        self.add_watched(who, key, figure, false);
     }
 
-    /// All rounds of a figure.
-    pub fn of(&self, who: Peer, key: &str) -> &[f64] {
+    /// The same of a round in which the machine may never have been ours alone (see [`crate::bench::quiet`]).
+    pub fn add_watched(&mut self, who: Peer, key: impl Into<String>, figure: f64, disturbed: bool) {
+        let rounds = self.0.entry((who, key.into())).or_default();
+        rounds.push(Round { figure, disturbed });
+    }
+
+    fn rounds(&self, who: Peer, key: &str) -> &[Round] {
         self.0
             .get(&(who, key.to_owned()))
             .map_or(&[], Vec::as_slice)
     }
 
-    /// All rounds of a figure, summed up.
+    /// All rounds of a figure together.
+    pub fn sum(&self, who: Peer, key: &str) -> f64 {
+        self.rounds(who, key).iter().map(|round| round.figure).sum()
+    }
+
+    /// Rounds that were disturbed.
+    pub fn disturbed(&self, who: Peer, key: &str) -> usize {
+        let rounds = self.rounds(who, key).iter();
+        rounds.filter(|round| round.disturbed).count()
+    }
+
+    /// The rounds of a figure that count, summed up: all, or those that were not disturbed, where they are enough.
     pub fn side(&self, who: Peer, key: &str) -> Option<Side> {
-        Side::new(who.name(), self.of(who, key).to_vec())
+        let rounds = self.rounds(who, key);
+        let quiet = rounds.len() - self.disturbed(who, key) >= ENOUGH;
+        let counts = rounds.iter().filter(|round| !(quiet && round.disturbed));
+        Side::new(who.name(), counts.map(|round| round.figure).collect())
     }
 
     /// A row out of its figures; none if they are missing.
@@ -92,4 +121,26 @@ pub fn run(
         ..Outcome::default()
     };
     Ok((figures, outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disturbed_rounds_count_where_there_are_too_few_others() {
+        let median = |rounds: &[(f64, bool)]| {
+            let mut figures = Figures::default();
+            for (figure, disturbed) in rounds {
+                figures.add_watched(Peer::Ovs, "rate", *figure, *disturbed);
+            }
+            let side = figures.side(Peer::Ovs, "rate").expect("rounds");
+            (side.samples.len(), side.spread.median)
+        };
+        let (bad, good) = ((1.0, true), (9.0, false));
+        assert_eq!(median(&[bad, good, bad, good, good]), (3, 9.0));
+        assert_eq!(median(&[bad, good, bad, bad, good]), (5, 1.0));
+        assert_eq!(median(&[good, good]), (2, 9.0));
+        assert!(Figures::default().side(Peer::Ovs, "rate").is_none());
+    }
 }

@@ -81,11 +81,11 @@ impl Family for Latency {
                     if !rows.iter().any(|row| row.key.starts_with(&key(bytes, ""))) {
                         continue;
                     }
-                    let mut trips =
-                        round_trips(Guests::of(&mut rig, number as u16, run.cores), bytes)?;
+                    let guests = Guests::of(&mut rig, number as u16, run.cores);
+                    let (mut trips, disturbed) = round_trips(guests, bytes)?;
                     let found = percentiles(&mut trips).context("no round trip at all")?;
                     for (name, us) in found {
-                        figures.add(contender.id(), key(bytes, name), us);
+                        figures.add_watched(contender.id(), key(bytes, name), us, disturbed);
                     }
                     if bytes == SIZES[0] {
                         all.entry(contender.id()).or_default().extend(trips);
@@ -124,8 +124,8 @@ pub(super) fn plot(file: &str, title: &str, all: BTreeMap<Peer, Vec<u32>>) -> Pl
     }
 }
 
-/// Sends one frame there and one back, again and again. In nanoseconds.
-fn round_trips(guests: Guests<'_>, bytes: usize) -> Result<Vec<u32>> {
+/// Sends one frame there and one back, again and again: in nanoseconds, and whether all of it was disturbed.
+fn round_trips(guests: Guests<'_>, bytes: usize) -> Result<(Vec<u32>, bool)> {
     let Guests {
         first,
         second,
@@ -174,9 +174,9 @@ fn round_trips(guests: Guests<'_>, bytes: usize) -> Result<Vec<u32>> {
         }
     }
     if trips.is_empty() {
-        trips = disturbed;
+        return Ok((disturbed, true));
     }
-    Ok(trips)
+    Ok((trips, false))
 }
 
 /// One frame from one guest to the other.

@@ -153,9 +153,7 @@ fn turn(
                 traffic::drive(Guests::of(&mut rig, number as u16, run.cores), *workload);
             let measured = measured.with_context(|| what.clone())?;
             figures.add(id, format!("{what}-lost"), measured.lost as f64);
-            let disturbed = f64::from(u8::from(measured.disturbed));
-            figures.add(id, format!("{what}-disturbed"), disturbed);
-            figures.add(id, what, measured.mpps());
+            figures.add_watched(id, what, measured.mpps(), measured.disturbed);
         }
         rig.stop()?;
     }
@@ -164,17 +162,15 @@ fn turn(
 
 fn result(row: &Compared, figures: &Figures) -> Option<Row> {
     let mut result = figures.row(row)?;
-    let sum = |what: &str, who: Peer| -> f64 {
-        let key = format!("{}-{what}", row.key);
-        figures.of(who, &key).iter().sum()
-    };
-    let ours = sum("lost", row.ours);
+    let lost = |who: Peer| figures.sum(who, &format!("{}-lost", row.key));
+    let disturbed = |who: Peer| figures.disturbed(who, &row.key);
+    let ours = lost(row.ours);
     result.details = json!({
         "ns_per_frame": 1e3 / result.ours.spread.median,
         "lost": ours,
-        "peer_lost": row.peer.map(|peer| sum("lost", peer)),
-        "rounds_disturbed": sum("disturbed", row.ours),
-        "peer_rounds_disturbed": row.peer.map(|peer| sum("disturbed", peer)),
+        "peer_lost": row.peer.map(lost),
+        "rounds_disturbed": disturbed(row.ours),
+        "peer_rounds_disturbed": row.peer.map(disturbed),
     });
     if ours > 0.0 {
         result.fault = Some(format!("{ours} frames lost"));

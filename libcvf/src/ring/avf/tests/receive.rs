@@ -468,3 +468,30 @@ fn frames_come_with_their_check_sequence() {
         }
     }
 }
+
+/// What a driver says that it takes is with the check sequence: whoever counts on one buffer a frame gets one.
+#[test]
+fn a_check_sequence_is_a_part_of_the_longest_frame() {
+    let mut driver = Driver::receive(64, 1024);
+    (driver.ring.longest, driver.ring.keep_crc) = (1024, true);
+    let regions = driver.memory.load().clone();
+    let mut ring = AvfReceive::new(&driver.ring, &regions).unwrap();
+    driver.post(4);
+    for (len, pushed) in [
+        (1020, Pushed::Done),
+        (1021, Pushed::TooSmall),
+        (1024, Pushed::TooSmall),
+    ] {
+        let frame = frame(len, 1, None);
+        let tail = Payload::from(&frame[60..]);
+        let found = ring.push(&regions, &FrameMeta::default(), &frame[..60], tail);
+        assert_eq!(found, Ok(pushed), "{len}");
+    }
+    ring.publish(&regions).unwrap();
+    let received = driver.poll_all();
+    assert_eq!(received.len(), 1);
+    assert_eq!(
+        (received[0].descriptors, received[0].bytes.len()),
+        (1, 1024)
+    );
+}
