@@ -1,5 +1,6 @@
 //! Receive-side scaling and hash reports.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use lab::fakevm::control::ctrl;
@@ -98,6 +99,47 @@ fn toeplitz_chooses_the_queue_and_is_reported() {
     assert_eq!(steering["unclassified"], 2);
     assert_eq!(steering["table"].as_array().unwrap().len(), 128);
     assert_eq!(steering["hash_types"].as_array().unwrap().len(), 9);
+}
+
+/// Frames that come alone go another way than those of a burst, and to the same queue.
+#[test]
+fn alone_or_together_a_flow_keeps_its_queue_and_its_order() {
+    const FLOWS: u16 = 9;
+    let host = Host::new();
+    let all = feature::FULL | feature::QUEUES;
+    let mut one = scaling(&host, "one", all);
+    let mut two = scaling(&host, "two", all);
+    let (source, target) = (one.mac().unwrap(), two.mac().unwrap());
+    let table: Vec<u16> = (0..128_u16).map(|at| (at / 5 + at) % PAIRS).collect();
+    assert_eq!(two.set_rss(&rss(table.clone())).unwrap(), Ack::Ok);
+    let (mut number, mut expected) = (0_u32, vec![VecDeque::new(); FLOWS.into()]);
+    for round in 0..120_u16 {
+        let count = [1, 1, 7, 1, 32, 2][usize::from(round) % 6];
+        let frames: Vec<Vec<u8>> = (0..count)
+            .map(|nth| {
+                let flow = (round + nth * nth) % FLOWS;
+                number += 1;
+                let (mut frame, _) = segment(target, source, flow);
+                frame.extend(number.to_be_bytes());
+                expected[usize::from(flow)].push_back(number);
+                frame
+            })
+            .collect();
+        let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+        one.send_burst(&frames).unwrap();
+        for _ in 0..count {
+            let (pair, header, came) = next(&mut two);
+            let flow = u16::from_be_bytes([came[34], came[35]]) - 20_000;
+            let number = came.last_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+            let queue = &mut expected[usize::from(flow)];
+            assert_eq!(queue.pop_front(), number, "flow {flow}, round {round}");
+            let (_, input) = segment(target, source, flow);
+            let hash = toeplitz(&key(), &input);
+            assert_eq!((header.hash_value, header.hash_report), (hash, TCPV4));
+            assert_eq!(pair, table[hash as usize % 128], "flow {flow}");
+        }
+    }
+    assert!(expected.iter().all(VecDeque::is_empty));
 }
 
 /// Large frames carry their hash whether they stay whole or are cut for the receiver.
