@@ -115,7 +115,8 @@ fn ping(rig: &Rig) -> Result<()> {
         let interface = &guest.main.interface;
         // Nobody answers for an address that may be another's, which is found out within a second or two.
         guest.vm.run(&format!(
-            "ip addr replace 2001:db8::{number}/64 dev {interface} nodad"
+            "sysctl -qw net.ipv6.conf.{interface}.accept_dad=0 && \
+             ip addr replace 2001:db8::{number}/64 dev {interface}"
         ))?;
     }
     traffic::ping_all(&rig.a.vm, "2001:db8::2", 5, "-6")
