@@ -5,16 +5,12 @@ use std::ops::Range;
 use super::counters::{Cut, Drop, Tally};
 use super::tap;
 use super::watch::Taps;
-use crate::mem::ReadSlice;
 use crate::offload::{
     Accepts, Checksum, Csum, Deliver, EthView, FrameMeta, Gso, Headers, Network, SEGMENT_SCRATCH,
     Segmenter, VlanEdit,
 };
 use crate::ring::{Payload, Pushed, RingError};
 use crate::switch::{PortId, Snapshot};
-
-/// Most bytes summed in one go.
-const SUM_CHUNK: usize = 2048;
 
 /// Why a frame was not pushed.
 pub(super) enum Failed {
@@ -173,19 +169,6 @@ impl Target<'_> {
     }
 }
 
-/// Sums bytes that may change underneath: each chunk is copied once, then summed.
-fn sum(payload: Payload<'_>, into: &mut Checksum) {
-    let mut chunk = [0; SUM_CHUNK];
-    for piece in payload.pieces() {
-        let mut piece: ReadSlice<'_> = piece;
-        while !piece.is_empty() {
-            let len = piece.read(&mut chunk);
-            into.add(&chunk[..len]);
-            piece = piece.skip(len);
-        }
-    }
-}
-
 /// Fills the partial checksum into the copied head.
 fn finish_checksum(meta: &FrameMeta, head: &mut [u8], tail: Payload<'_>) -> Result<(), Drop> {
     let fix = meta
@@ -194,10 +177,8 @@ fn finish_checksum(meta: &FrameMeta, head: &mut [u8], tail: Payload<'_>) -> Resu
     let Some(fix) = fix else { return Ok(()) };
     let mut total = Checksum::new();
     total.add(head.get(fix.start..).unwrap_or_default());
-    sum(
-        tail.range(fix.start.saturating_sub(head.len())..usize::MAX),
-        &mut total,
-    );
+    let rest = tail.range(fix.start.saturating_sub(head.len())..usize::MAX);
+    rest.each_chunk(|bytes| total.add(bytes));
     let field = head
         .get_mut(fix.at..fix.at + 2)
         .ok_or(Drop::Unsegmentable)?;
@@ -223,7 +204,7 @@ fn segment(
             let mut covered = Checksum::new();
             let range = checksum.covers.clone();
             covered.add(part(head, &range));
-            sum(beyond(head, tail, &range), &mut covered);
+            beyond(head, tail, &range).each_chunk(|bytes| covered.add(bytes));
             let at = checksum.at;
             scratch[at..at + 2].copy_from_slice(&checksum.finish(covered));
         }

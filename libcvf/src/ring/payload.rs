@@ -101,8 +101,8 @@ impl<'a> Payload<'a> {
         })
     }
 
-    /// Copies all of it, a chunk at a time, for `each` to look at.
-    pub(super) fn each_chunk(self, mut each: impl FnMut(&[u8])) {
+    /// Copies all of it, a chunk at a time, for `each` to look at: it may change underneath, so that each is copied once.
+    pub(crate) fn each_chunk(self, mut each: impl FnMut(&[u8])) {
         let mut chunk = [0; CHUNK];
         for mut piece in self.pieces() {
             while !piece.is_empty() {

@@ -28,6 +28,11 @@ fn rss(table: Vec<u16>) -> Rss {
     }
 }
 
+/// A table that is not a plain row, so that a device that takes the hash modulo the pairs is found out.
+fn uneven() -> Vec<u16> {
+    (0..128_u16).map(|at| (at / 5 + at) % PAIRS).collect()
+}
+
 fn config(features: u64) -> FakeVmConfig {
     FakeVmConfig {
         queue_pairs: PAIRS,
@@ -70,8 +75,7 @@ fn toeplitz_chooses_the_queue_and_is_reported() {
     let mut one = scaling(&host, "one", all);
     let mut two = scaling(&host, "two", all);
     let (source, target) = (one.mac().unwrap(), two.mac().unwrap());
-    // Not a plain row, so that a device that takes the hash modulo the pairs is found out.
-    let table: Vec<u16> = (0..128_u16).map(|at| (at / 5 + at) % PAIRS).collect();
+    let table = uneven();
     assert_eq!(two.set_rss(&rss(table.clone())).unwrap(), Ack::Ok);
     let mut used = [0; PAIRS as usize];
     for flow in 0..200 {
@@ -110,7 +114,7 @@ fn alone_or_together_a_flow_keeps_its_queue_and_its_order() {
     let mut one = scaling(&host, "one", all);
     let mut two = scaling(&host, "two", all);
     let (source, target) = (one.mac().unwrap(), two.mac().unwrap());
-    let table: Vec<u16> = (0..128_u16).map(|at| (at / 5 + at) % PAIRS).collect();
+    let table = uneven();
     assert_eq!(two.set_rss(&rss(table.clone())).unwrap(), Ack::Ok);
     let (mut number, mut expected) = (0_u32, vec![VecDeque::new(); FLOWS.into()]);
     for round in 0..120_u16 {

@@ -64,11 +64,17 @@ const fn flag(is: bool, bit: u64) -> u64 {
 }
 
 impl Told {
+    /// Whether there is a hash, that, and the tag: zeroes for what there is not.
+    #[inline]
+    fn numbers(self) -> (bool, u32, u16) {
+        let hashed = self.hash.report != 0;
+        let hash = if hashed { self.hash.value } else { 0 };
+        (hashed, hash, self.tag.unwrap_or_default())
+    }
+
     #[inline]
     fn legacy(self, len: u64) -> [u64; 2] {
-        let hashed = self.hash.report != 0;
-        let tag = self.tag.unwrap_or_default();
-        let hash = if hashed { self.hash.value } else { 0 };
+        let (hashed, hash, tag) = self.numbers();
         let said = flag(self.checked, rx::L3L4P)
             | flag(self.bad_ip, rx::IPE)
             | flag(hashed, rx::FLTSTAT.put(rx::FLTSTAT_RSS_HASH))
@@ -81,9 +87,7 @@ impl Told {
 
     #[inline]
     fn flex(self, len: u64) -> [u64; 2] {
-        let hashed = self.hash.report != 0;
-        let tag = self.tag.unwrap_or_default();
-        let hash = if hashed { self.hash.value } else { 0 };
+        let (hashed, hash, tag) = self.numbers();
         let said = flag(self.checked, flex::L3L4P)
             | flag(self.bad_ip, flex::XSUM_IPE)
             | flag(hashed, flex::RSS_VALID)
