@@ -152,6 +152,10 @@ pub const MAX_COALESCE_USECS: u32 = 100_000;
 pub const MAX_COALESCE_FRAMES: u32 = 256;
 /// Queues whose interrupts one thread holds back at a time; those of others are not held back.
 pub const MAX_HELD_QUEUES: usize = 4096;
+/// A transmit queue whose doorbell was not heard for so long is not worth waking its worker for a frame: who hears the next
+/// one forwards it. Longer than a frame and its answer take on that way, or two guests that wait for each other would go on
+/// by it for ever, a hundred times slower than with a worker that polls.
+pub const SILENCE: Duration = Duration::from_micros(500);
 /// After this long a queue whose held interrupt is due, but which was in use, is looked at again.
 pub const HELD_RETRY: Duration = Duration::from_micros(50);
 /// Most networks that a device's neighbour messages may be of.

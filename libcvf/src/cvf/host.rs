@@ -18,6 +18,8 @@ pub(super) struct DeviceHost<'d> {
     pub started: Option<u64>,
     /// The control queue was rung.
     pub commands: bool,
+    /// The transmit queue of this pair was rung.
+    pub rung: Option<u16>,
     /// The client has left: a reset is nobody's doing.
     pub leaving: bool,
     /// The personality resets itself.
@@ -32,6 +34,7 @@ impl<'d> DeviceHost<'d> {
             device,
             started: None,
             commands: false,
+            rung: None,
             leaving: false,
             own: false,
             heard: false,
@@ -118,7 +121,7 @@ impl Host for DeviceHost<'_> {
                     .counters
                     .kicks
                     .add_shared(1);
-                self.device.fabric().schedule(port, pair);
+                self.rung = Some(pair);
             }
             QueueRole::Receive(pair) => {
                 port.receive[usize::from(pair)].counters.kicks.add_shared(1);
@@ -163,6 +166,7 @@ impl Host for DeviceHost<'_> {
     fn stop(&mut self) {
         self.started = None;
         self.commands = false;
+        self.rung = None;
         self.device.halt();
         if !std::mem::take(&mut self.own) && !self.leaving {
             self.device.gate.was_reset();

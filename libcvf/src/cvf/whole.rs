@@ -86,6 +86,12 @@ impl Cvf {
                 .port
                 .truncated(faults, &self.device.port.memory.load(), || false);
         }
+        let rung = host.rung;
+        drop(personality);
+        if let Some(pair) = rung {
+            // May forward a frame: whoever else calls into the personality does not wait for that.
+            self.device.fabric().ring(&self.device.port, pair);
+        }
         result
     }
 

@@ -15,8 +15,6 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::port::Port;
 use crate::control::Coalescing;
 use crate::limits::{HELD_RETRY, MAX_COALESCE_FRAMES, MAX_HELD_QUEUES, QUIESCE_DEADLINE};
@@ -238,20 +236,41 @@ impl Ord for Timer {
 /// The deadlines of one thread that forwards. Never grows.
 pub struct Held {
     timers: BinaryHeap<Reverse<Timer>>,
+    most: usize,
 }
 
 impl Default for Held {
     fn default() -> Self {
         Self {
             timers: BinaryHeap::with_capacity(MAX_HELD_QUEUES),
+            most: MAX_HELD_QUEUES,
         }
     }
 }
 
 impl Held {
+    /// Of a thread that watches no deadlines: it leaves to others what is held back.
+    pub(super) const fn nothing() -> Self {
+        Self {
+            timers: BinaryHeap::new(),
+            most: 0,
+        }
+    }
+
+    /// False: see [`Self::nothing`].
+    #[inline]
+    pub(super) const fn watches(&self) -> bool {
+        self.most > 0
+    }
+
     /// True while there is room for one more.
     pub(super) fn has_room(&self) -> bool {
-        self.timers.len() < MAX_HELD_QUEUES
+        self.timers.len() < self.most
+    }
+
+    /// True when something is due, so that [`Self::expire`] will pass queues.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.next().is_some_and(|next| next <= now)
     }
 
     /// Does what was decided about a queue of `port`. True: the interrupt goes out now; where it is
@@ -351,12 +370,16 @@ impl Port {
         patience: Patience,
         due: impl FnOnce(&Coalesce) -> bool,
     ) -> bool {
-        let (interrupt, vector, counters) = match side {
+        let interrupt = match side {
             Side::Receive(number) => {
                 let Some(queue) = self.receive.get(usize::from(number)) else {
                     return true;
                 };
-                let Some(mut state) = lock(&queue.state, patience) else {
+                let state = match patience {
+                    Patience::None => queue.state.try_lock(),
+                    Patience::Until(deadline) => queue.state.try_lock_until(deadline),
+                };
+                let Some(mut state) = state else {
                     return false;
                 };
                 let due = due(&queue.coalesce);
@@ -367,13 +390,17 @@ impl Port {
                 if gone {
                     state.ring = None;
                 }
-                (wanted, &queue.vector, &queue.counters)
+                wanted
             }
             Side::Transmit(number) => {
                 let Some(queue) = self.transmit.get(usize::from(number)) else {
                     return true;
                 };
-                let Some(mut state) = lock(&queue.state, patience) else {
+                let state = match patience {
+                    Patience::None => queue.state.try_lock(),
+                    Patience::Until(deadline) => queue.state.try_lock_until(deadline),
+                };
+                let Some(mut state) = state else {
                     return false;
                 };
                 let due = due(&queue.coalesce);
@@ -384,11 +411,11 @@ impl Port {
                 if gone {
                     state.ring = None;
                 }
-                (wanted, &queue.vector, &queue.counters)
+                wanted
             }
         };
         if interrupt {
-            self.interrupt(vector, counters);
+            self.interrupt_side(side);
         }
         true
     }
@@ -401,13 +428,6 @@ impl Port {
         let (wanted, faulted) = ring(&regions);
         let gone = self.truncated(faults, &regions, || faulted);
         (!matches!(wanted, Ok(false)), gone)
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>, patience: Patience) -> Option<MutexGuard<'_, T>> {
-    match patience {
-        Patience::None => mutex.try_lock(),
-        Patience::Until(deadline) => mutex.try_lock_until(deadline),
     }
 }
 

@@ -205,11 +205,9 @@ impl Batch<'_, '_> {
             faults,
         };
         let ahead = self.looks_ahead.then_some(&mut self.ahead);
-        let interrupt = receiver.conclude(slot, filled, &tally, self.desk, ahead);
+        receiver.conclude(slot, filled, &tally, self.desk, ahead);
         drop(guard);
-        if interrupt {
-            port.interrupt(&queue.vector, &queue.counters);
-        }
+        self.desk.due.make_room();
     }
 
     /// Pushes `frames`, of which some are `usual`, into a ring, as many as it takes, takes them out and

@@ -10,7 +10,7 @@ use super::counters::QueueCounters;
 use super::lane::SendLane;
 use super::port::Port;
 use super::scratch::View;
-use super::serve::{Active, Work};
+use super::seat::{Active, Work};
 use super::worker::Worker;
 use crate::kept::Versioned;
 use crate::offload::FrameMeta;

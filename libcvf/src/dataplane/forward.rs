@@ -52,10 +52,16 @@ pub struct Route {
 }
 
 impl Route {
-    /// The port that a frame of `flow` goes to, if this is about it and the snapshot of that version.
+    /// The port that frames of its flow go to, if this is about the snapshot of that version.
     #[inline]
-    pub(super) fn leads(&self, version: u64, flow: Flow) -> Option<PortId> {
-        (version != 0 && self.version == version && self.flow == flow).then_some(self.to)
+    pub(super) fn leads(&self, version: u64) -> Option<PortId> {
+        (version != 0 && self.version == version).then_some(self.to)
+    }
+
+    /// Frames of this flow go there.
+    #[inline]
+    pub(super) fn is_for(&self, flow: Flow) -> bool {
+        self.flow == flow
     }
 
     /// Where the next frame will probably be written.
@@ -124,6 +130,7 @@ impl Fabric {
             ..Origin::default()
         };
         self.forward_all(way, burst, counters, route, scratch);
+        scratch.desk.due.fire();
     }
 
     /// Forwards the frames of a burst that a device sends, as far as it may: as [`Self::forward`].

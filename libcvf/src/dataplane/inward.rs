@@ -194,11 +194,7 @@ fn place(
         regions,
         faults,
     };
-    let interrupt = receiver.conclude(slot, filled, &tally, desk, None);
-    drop(guard);
-    if interrupt {
-        port.interrupt(&queue.vector, &queue.counters);
-    }
+    receiver.conclude(slot, filled, &tally, desk, None);
 }
 
 /// The switch would give the device a frame that begins like this.

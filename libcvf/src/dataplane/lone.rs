@@ -12,7 +12,7 @@ use super::scratch::Scratch;
 use crate::limits::HEADER_COPY;
 use crate::mem::fault_count;
 use crate::offload::FrameHash;
-use crate::ring::Lone;
+use crate::ring::{Lone, Unread};
 
 /// The receive queue and hash of a frame for a port that steers.
 #[inline(never)]
@@ -24,18 +24,25 @@ fn place(port: &Port, lone: &Lone<'_>) -> (u16, FrameHash) {
 impl Fabric {
     /// Sends a frame of `from` to the device that `route` leads to. The sender's counters are `counters`, whose lock
     /// the caller holds. False: nothing has happened, and the frame has to be looked at like any other.
+    ///
+    /// It is expected to go where the one before it went, so that its receiver is ready for it before it is there.
+    #[inline]
     pub(super) fn forward_lone(
         &self,
         from: &Port,
-        lone: &Lone<'_>,
+        unread: &Unread<'_>,
         counters: &QueueCounters,
         route: &mut Route,
         scratch: &mut Scratch,
     ) -> bool {
         let Scratch { desk, view } = scratch;
         let (snapshot, ports, version) = self.view(view);
-        let Some(to) = route.leads(version, Flow::of(lone.start())) else {
+        let Some(to) = route.leads(version) else {
             return false;
+        };
+        let look = |route: &Route| {
+            let lone = unread.look();
+            lone.filter(|lone| route.is_for(Flow::of(lone.start())))
         };
         let Some(Some(Endpoint::Device(port))) = ports.get(to.index()) else {
             return false;
@@ -43,17 +50,21 @@ impl Fabric {
         if snapshot.edits() {
             return false;
         }
-        let hashed;
-        let (number, lone) = if port.steers() {
-            let (number, hash) = place(port, lone);
-            hashed = lone.hashed(hash);
-            (number, &hashed)
-        } else {
-            (0, lone)
-        };
+        let (mut number, mut looked_at) = (0, None);
+        if port.steers() {
+            let Some(lone) = look(route) else {
+                return false;
+            };
+            let (place, hash) = place(port, &lone);
+            number = place;
+            looked_at = Some(lone.hashed(hash));
+        }
         let Some(queue) = port.receive.get(usize::from(number)) else {
             return false;
         };
+        if !desk.held.watches() && queue.coalesce.is_limited() {
+            return false;
+        }
         let faults = fault_count();
         let mut guard = queue.state.lock();
         let ReceiveState { ring: slot, memory } = &mut *guard;
@@ -61,13 +72,16 @@ impl Fabric {
             return false;
         };
         let regions = port.memory.keep(memory);
+        let Some(lone) = looked_at.or_else(|| look(route)) else {
+            return false;
+        };
         if lone.size() > longest_within(port.mtu()) {
             return false;
         }
         let pushed = if Policed::passes(from.policed(), port.policed()) {
-            matches!(ring.push_lone(regions, lone), Ok(true))
+            matches!(ring.push_lone(regions, &lone), Ok(true))
         } else {
-            self.push_policed((from, port), (ring.as_mut(), regions), lone, desk)
+            self.push_policed((from, port), (ring.as_mut(), regions), &lone, desk)
         };
         if !pushed {
             // Whoever looks next would not find the fault anew.
@@ -85,12 +99,10 @@ impl Fabric {
             regions,
             faults,
         };
+        // For a burst. The lines of another lone frame are not asked for ahead of it: who waits for one frame looks at just
+        // those, and taking them away before there is something to be seen costs more than it saves.
         let ahead = Some(route.ahead());
-        let interrupt = receiver.conclude(slot, Ok(false), &tally, desk, ahead);
-        drop(guard);
-        if interrupt {
-            port.interrupt(&queue.vector, &queue.counters);
-        }
+        receiver.conclude(slot, Ok(false), &tally, desk, ahead);
         tally.record(counters);
         true
     }

@@ -51,11 +51,11 @@ impl<T, B: Bell> Mailbox<T, B> {
 
     /// Takes what was posted.
     #[inline]
-    pub(super) fn collect(&self, list: &mut Vec<T>) {
+    pub(super) fn collect<E: From<T>>(&self, list: &mut Vec<E>) {
         if self.mail.load(Ordering::Relaxed) {
             // What comes behind the lock raises the flag again.
             self.mail.store(false, Ordering::Relaxed);
-            list.append(&mut self.inbox.lock());
+            list.extend(self.inbox.lock().drain(..).map(E::from));
         }
     }
 
@@ -78,6 +78,11 @@ impl<T, B: Bell> Mailbox<T, B> {
     #[inline]
     pub(super) fn stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// True while the thread sleeps, as far as one look tells.
+    pub(super) fn sleeps(&self) -> bool {
+        self.asleep.load(Ordering::Relaxed)
     }
 
     /// True while the thread sleeps and nothing waits for it.

@@ -7,13 +7,16 @@
 //! uplink, which is one.
 
 mod alarm;
+mod answer;
 mod balance;
+mod biased;
 mod bucket;
 mod claim;
 mod clock;
 mod coalesce;
 mod counters;
 mod deliver;
+mod due;
 mod fabric;
 mod forward;
 mod group;
@@ -34,6 +37,7 @@ mod rates;
 mod rearm;
 mod receiver;
 mod scratch;
+mod seat;
 mod serve;
 mod sorted;
 mod stats;
@@ -46,6 +50,7 @@ mod wishes;
 mod worker;
 
 pub use alarm::Alarm;
+pub use biased::{Access, Biased};
 pub use coalesce::Held;
 pub use counters::{Counter, Drop, QueueCounters};
 pub use fabric::{Endpoint, Fabric, Uplink};

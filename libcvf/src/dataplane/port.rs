@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::coalesce::Side;
 use super::counters::{Counter, QueueCounters};
 use super::group::{Membership, RateGroup};
 use super::interrupts::Interrupts;
@@ -392,10 +393,23 @@ impl Port {
             .fetch_update(Ordering::Release, Ordering::Relaxed, set);
     }
 
-    /// Interrupts the driver for a queue and counts it there. The queue's lock is not held: it may be a system
-    /// call.
-    #[inline]
-    pub(super) fn interrupt(&self, vector: &VectorCell, counters: &QueueCounters) {
+    /// Interrupts the driver for a queue and counts it there. No queue's lock is held: it may be a system call.
+    pub(super) fn interrupt_side(&self, side: Side) {
+        match side {
+            Side::Receive(number) => {
+                if let Some(queue) = self.receive.get(usize::from(number)) {
+                    self.interrupt(&queue.vector, &queue.counters);
+                }
+            }
+            Side::Transmit(number) => {
+                if let Some(queue) = self.transmit.get(usize::from(number)) {
+                    self.interrupt(&queue.vector, &queue.counters);
+                }
+            }
+        }
+    }
+
+    fn interrupt(&self, vector: &VectorCell, counters: &QueueCounters) {
         if self.interrupts.queue(vector.get()) {
             counters.interrupts.add_shared(1);
         }

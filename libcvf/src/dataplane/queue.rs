@@ -2,6 +2,8 @@
 
 use parking_lot::Mutex;
 
+use super::answer::LastHeard;
+use super::biased::Biased;
 use super::claim::Claim;
 use super::coalesce::Coalesce;
 use super::counters::QueueCounters;
@@ -65,10 +67,12 @@ pub struct ReceiveState {
 /// Guest to device.
 #[derive(Default)]
 pub struct TransmitQueue {
-    /// The ring. Taken once per burst by the worker; by the control side to change it.
-    pub state: Mutex<TransmitState>,
+    /// The ring. Its worker keeps it; the control side takes it to change it.
+    pub state: Biased<TransmitState>,
     /// The worker that serves it. One that finds another's queue in its list hands it over.
     pub(super) home: AtomicU16,
+    /// When its doorbell was rung.
+    pub(super) heard: LastHeard,
     /// Taken while it is in a worker's hands.
     pub(super) claim: Claim,
     /// Where completion interrupts go.

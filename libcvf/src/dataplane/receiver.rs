@@ -24,8 +24,8 @@ pub(super) struct Receiver<'r> {
 impl Receiver<'_> {
     /// Shows the frames of `tally` to the driver and counts them. `filled` says how putting them into the ring
     /// ended: true, the driver has to post buffers for more to follow. A ring that cannot go on leaves its `slot`, and
-    /// its device stops. Where the next frame will be written is noted in `ahead`. True: the driver is to be
-    /// interrupted.
+    /// its device stops. Where the next frame will be written is noted in `ahead`, and that the driver is to be
+    /// interrupted at the desk.
     #[inline]
     pub(super) fn conclude(
         self,
@@ -34,16 +34,15 @@ impl Receiver<'_> {
         tally: &Tally,
         desk: &mut Desk,
         ahead: Option<&mut Ahead>,
-    ) -> bool {
-        let Some(ring) = slot else {
-            return false;
-        };
+    ) {
+        let Some(ring) = slot else { return };
         let published =
             filled.and_then(|starved| self.publish(ring.as_mut(), tally.frames(), starved, desk));
-        let mut interrupt = false;
         match published {
             Ok(wanted) => {
-                interrupt = wanted;
+                if wanted {
+                    desk.due.add(self.port, Side::Receive(self.number));
+                }
                 tally.record(&self.queue.counters);
                 if let Some(ahead) = ahead {
                     *ahead = ring.ahead(self.regions);
@@ -64,7 +63,6 @@ impl Receiver<'_> {
         if self.port.truncated(self.faults, self.regions, under_ring) {
             *slot = None;
         }
-        interrupt
     }
 
     #[inline]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::coalesce::Held;
 use super::counters::Cut;
+use super::due::Due;
 use super::fabric::Ports;
 use super::police::Time;
 use super::watch::Fates;
@@ -22,6 +23,8 @@ pub(super) struct View {
 pub struct Desk {
     /// Interrupts that the thread holds back; it has to ask for the next deadline before it sleeps.
     pub held: Held,
+    /// Interrupts that go out when the thread has let go of its queues.
+    pub(super) due: Due,
     /// Large-send frames of the burst in hand that were cut.
     pub(super) cut: Cut,
     /// The time as the burst in hand sees it.
@@ -34,8 +37,15 @@ pub struct Desk {
 
 impl Default for Desk {
     fn default() -> Self {
+        Self::holding(Held::default())
+    }
+}
+
+impl Desk {
+    fn holding(held: Held) -> Self {
         Self {
-            held: Held::default(),
+            held,
+            due: Due::default(),
             cut: Cut::default(),
             time: Time::default(),
             fates: Fates::default(),
@@ -53,6 +63,14 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// For a thread with these deadlines.
+    pub(super) fn holding(held: Held) -> Self {
+        Self {
+            desk: Desk::holding(held),
+            view: View::default(),
+        }
+    }
+
     /// Lets the time of its thread's bursts stand still, so long after the fabric's start: for whoever drives the
     /// data plane step by step.
     pub fn stand_still(&mut self, at: Duration) {

@@ -1,11 +1,11 @@
-//! A worker's turn at one transmit queue: a burst, or a look at an empty ring, or its end.
+//! What is done with one transmit queue, whose state the caller has: a burst, a look at an empty ring, letting it go.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use super::coalesce::Side;
 use super::fabric::Fabric;
+use super::forward::Route;
 use super::inward;
 use super::lane::SendLane;
 use super::outward::Outward;
@@ -15,39 +15,6 @@ use super::scratch::Scratch;
 use crate::limits::BURST;
 use crate::mem::{Regions, fault_count};
 use crate::ring::{BurstBuffers, Frames, RingError, TransmitRing};
-use crate::sync::atomic::AtomicU16;
-
-/// How long an empty ring is polled before it is armed.
-const SPIN: Duration = Duration::from_micros(20);
-
-/// What of a port a worker serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Work {
-    /// A transmit queue.
-    Transmit(u16),
-    /// What hardware has filled for a lane.
-    Lane(u16),
-}
-
-/// Something in the worker's list.
-pub(super) struct Active {
-    port: Arc<Port>,
-    work: Work,
-    empty_since: Option<Instant>,
-    /// Time that its turns have taken, of those that were measured.
-    cost: Duration,
-}
-
-/// What a turn at a queue came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// Frames were taken.
-    Busy,
-    /// There were none.
-    Idle,
-    /// The queue leaves the list.
-    Over,
-}
 
 /// What serving a queue came to.
 pub(super) enum Served {
@@ -61,118 +28,31 @@ pub(super) enum Served {
     Sending,
     /// There is no ring (any more), or its memory is away.
     Gone,
-}
-
-/// Serves one queue of the list. `clock`: the time, in turns that look.
-pub(super) fn round(
-    entry: &mut Active,
-    clock: Option<Instant>,
-    fabric: &Fabric,
-    buffers: &mut BurstBuffers,
-    scratch: &mut Scratch,
-) -> Turn {
-    let served = match entry.work {
-        Work::Transmit(queue) => serve(&entry.port, queue, fabric, buffers, scratch),
-        Work::Lane(lane) => inward::serve(&entry.port, lane, fabric, buffers, scratch),
-    };
-    let stays = match served {
-        Served::Some => {
-            entry.empty_since = None;
-            return Turn::Busy;
-        }
-        Served::Nothing | Served::Sending | Served::Waiting if entry.port.polled => true,
-        Served::Nothing | Served::Sending | Served::Waiting => {
-            // Between two looks at the clock nothing is known of how long.
-            let Some(now) = clock else {
-                return Turn::Idle;
-            };
-            let since = *entry.empty_since.get_or_insert(now);
-            now.duration_since(since) < SPIN || !entry.release()
-        }
-        Served::Gone => !entry.end(),
-    };
-    if stays { Turn::Idle } else { Turn::Over }
-}
-
-impl Active {
-    pub(super) fn new(port: &Arc<Port>, work: Work) -> Self {
-        Self {
-            port: Arc::clone(port),
-            work,
-            empty_since: None,
-            cost: Duration::ZERO,
-        }
-    }
-
-    /// The number of the worker that serves it, where others may change it. There is one: entries are made for
-    /// what is.
-    #[inline]
-    fn home_cell(&self) -> &AtomicU16 {
-        match self.work {
-            Work::Transmit(queue) => &self.port.transmit[usize::from(queue)].home,
-            Work::Lane(lane) => &self.port.lanes()[usize::from(lane)].home,
-        }
-    }
-
-    /// The worker that should serve it.
-    #[inline]
-    pub(super) fn home(&self, fabric: &Fabric) -> usize {
-        fabric.home(self.home_cell())
-    }
-
-    /// Names the worker that should serve it.
-    pub(super) fn give_to(&self, worker: usize) {
-        self.home_cell().store(worker as u16, Ordering::Relaxed);
-    }
-
-    /// Adds the time of a turn that was measured.
-    pub(super) fn took(&mut self, time: Duration) {
-        self.cost += time;
-    }
-
-    /// The time that it took in measured turns since the last call, in nanoseconds.
-    pub(super) fn cost(&mut self) -> u64 {
-        u64::try_from(std::mem::take(&mut self.cost).as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    /// Asks to be told of more and lets go of it. False when there turned out to be work.
-    fn release(&self) -> bool {
-        match self.work {
-            Work::Transmit(queue) => release(&self.port, queue),
-            Work::Lane(lane) => inward::release(&self.port, lane),
-        }
-    }
-
-    /// Lets go of what cannot be served. False when that has changed meanwhile.
-    fn end(&self) -> bool {
-        match self.work {
-            Work::Transmit(queue) => {
-                let queue = &self.port.transmit[usize::from(queue)];
-                // A ring that was put in place just now found us still here: look once more.
-                let back = || queue.state.lock().ring.is_some() && !self.port.stopped();
-                queue.claim.leave(|| back() && !away(&self.port, queue))
-            }
-            Work::Lane(lane) => inward::release(&self.port, lane),
-        }
-    }
+    /// What is there was left, for there is nothing to take it with.
+    Unusual,
 }
 
 /// True while the ring's memory is not mapped; whoever maps it schedules the queue again.
-fn away(port: &Port, queue: &TransmitQueue) -> bool {
-    let mut guard = queue.state.lock();
-    let state = &mut *guard;
+fn away(port: &Port, state: &mut TransmitState) -> bool {
     state.suppressed = false;
     let regions = port.memory.keep(&mut state.memory);
     let ring = state.ring.as_mut();
     ring.is_some_and(|ring| ring.arm(regions).is_err())
 }
 
+/// Lets go of a queue that cannot be served. False when that has changed meanwhile.
+pub(super) fn end(port: &Port, number: u16, state: &mut TransmitState) -> bool {
+    let queue = &port.transmit[usize::from(number)];
+    // What was mapped just now, by somebody who found us still here, is seen once the claim is gone.
+    queue
+        .claim
+        .leave(|| state.ring.is_some() && !port.stopped() && !away(port, state))
+}
+
 /// Arms a queue and lets it go. False when it turned out to have work.
-fn release(port: &Port, number: u16) -> bool {
+pub(super) fn release(port: &Port, number: u16, state: &mut TransmitState) -> bool {
     let queue = &port.transmit[usize::from(number)];
     let faults = fault_count();
-    let mut guard = queue.state.lock();
-    let state = &mut *guard;
     state.suppressed = false;
     let regions = port.memory.keep(&mut state.memory);
     // What is gone or turns out to be is served as such in the next round.
@@ -207,17 +87,122 @@ fn release(port: &Port, number: u16) -> bool {
     })
 }
 
-/// Serves one burst of one queue.
-fn serve(
-    port: &Arc<Port>,
-    number: u16,
+/// What one turn at a queue is about.
+#[derive(Clone, Copy)]
+struct Job<'j> {
+    port: &'j Arc<Port>,
+    queue: &'j TransmitQueue,
+    regions: &'j Regions,
+    fabric: &'j Fabric,
+}
+
+/// What became of the frames of a turn.
+#[derive(Default)]
+struct Came {
+    /// How many were taken.
+    taken: u64,
+    /// How many are given back now, whenever they were taken.
+    given: u64,
+    /// Hardware has some that it has not sent.
+    under_way: bool,
+    /// There are some that were left.
+    left: bool,
+}
+
+impl Job<'_> {
+    /// Takes what is there, forwards it, and gives back what need not be kept. True: the driver wants an interrupt.
+    #[inline]
+    fn forward(
+        self,
+        ring: &mut dyn TransmitRing,
+        way: Option<&mut Outward<'_>>,
+        route: &mut Route,
+        buffers: Option<&mut BurstBuffers>,
+        scratch: &mut Scratch,
+        came: &mut Came,
+    ) -> Result<bool, RingError> {
+        if let Some(lone) = ring.lone(self.regions)
+            && self
+                .fabric
+                .forward_lone(self.port, &lone, &self.queue.counters, route, scratch)
+        {
+            came.taken = 1;
+            came.given += 1;
+            return ring.give_lone(self.regions, &lone);
+        }
+        let Some(buffers) = buffers else {
+            came.left = true;
+            return Ok(false);
+        };
+        self.forward_burst(ring, way, route, buffers, scratch, came)
+    }
+
+    fn forward_burst(
+        self,
+        ring: &mut dyn TransmitRing,
+        mut way: Option<&mut Outward<'_>>,
+        route: &mut Route,
+        buffers: &mut BurstBuffers,
+        scratch: &mut Scratch,
+        came: &mut Came,
+    ) -> Result<bool, RingError> {
+        route.fetch();
+        let mut burst = buffers.lend();
+        ring.take(self.regions, &mut burst)?;
+        came.taken = burst.len() as u64;
+        let lent = way.as_mut().map(|way| way.reborrow());
+        let counters = &self.queue.counters;
+        self.fabric
+            .forward_from((self.port, lent), &mut burst, counters, route, scratch);
+        let kept = way.map_or(Frames::default(), |way| {
+            way.lane.settle(|index| ring.token(&burst, index))
+        });
+        came.given += came.taken - kept.count() as u64;
+        ring.give_back(self.regions, &burst, kept)
+    }
+
+    /// The same for a queue with a way into hardware, of which that has sent is given back, too. `None`: there is no room
+    /// where frames might have to go.
+    #[inline(never)]
+    fn forward_with_lane(
+        self,
+        ring: &mut dyn TransmitRing,
+        mut outward: Outward<'_>,
+        route: &mut Route,
+        buffers: Option<&mut BurstBuffers>,
+        scratch: &mut Scratch,
+        came: &mut Came,
+    ) -> Option<Result<bool, RingError>> {
+        let (sent, done) = give_sent(ring, self.regions, outward.lane);
+        let full = outward.lane.room() < BURST && !outward.lane.stalled();
+        if full && done == Ok(false) && sent == 0 {
+            // What it has under way goes out by itself, or is given up when the queue is reset.
+            return None;
+        }
+        came.given = sent;
+        let done = match done {
+            Ok(before) if !full && ring.has_work(self.regions) => self
+                .forward(ring, Some(&mut outward), route, buffers, scratch, came)
+                .map(|wanted| wanted || before),
+            done => done,
+        };
+        came.under_way = outward.lane.lends();
+        Some(done)
+    }
+}
+
+/// Serves one burst of one queue, whose state that is; without `buffers` a frame that is alone and goes where the one before it
+/// went, or nothing. Interrupts are left at the desk.
+#[inline]
+pub(super) fn serve(
+    (port, number): (&Arc<Port>, u16),
+    state: &mut TransmitState,
     fabric: &Fabric,
-    buffers: &mut BurstBuffers,
+    buffers: Option<&mut BurstBuffers>,
     scratch: &mut Scratch,
 ) -> Served {
     let queue = &port.transmit[usize::from(number)];
     let faults = fault_count();
-    let mut guard = queue.state.lock();
     let TransmitState {
         ring: slot,
         suppressed,
@@ -225,96 +210,77 @@ fn serve(
         memory,
         lane,
         reach,
-    } = &mut *guard;
+    } = state;
     let Some(ring) = slot.as_mut().filter(|_| !port.stopped()) else {
         return Served::Gone;
     };
     let regions = port.memory.keep(memory);
-    if !*suppressed {
+    let takes_all = buffers.is_some();
+    if takes_all && !*suppressed {
         ring.suppress(regions);
         *suppressed = true;
     }
-    let (mut outward, mut full, mut sent, mut done) = (None, false, 0, Ok(false));
-    if let (Some(send), Some(place)) = (lane.as_deref_mut(), port.lanes().get(usize::from(number)))
+    let job = Job {
+        port,
+        queue,
+        regions,
+        fabric,
+    };
+    let mut came = Came::default();
+    let done = if let Some(lane) = lane.as_deref_mut()
+        && let Some(place) = port.lanes().get(usize::from(number))
     {
-        (sent, done) = give_sent(ring.as_mut(), regions, send);
-        full = send.room() < BURST && !send.stalled();
-        outward = Some(Outward {
-            lane: send,
+        let outward = Outward {
+            lane,
             reach: port.reach().keep(reach),
             copied: &place.copied_out,
-        });
-        if full && done == Ok(false) && sent == 0 {
-            // What it has under way goes out by itself, or is given up when the queue is reset.
-            return Served::Waiting;
-        }
-    }
-    // How many were taken, and how many of them are given back at once.
-    let (mut taken, mut given) = (0, 0);
-    if done.is_ok() && !full && ring.has_work(regions) {
-        route.fetch();
-        let now = if let Some(lone) = ring.lone(regions)
-            && fabric.forward_lone(port, &lone, &queue.counters, route, scratch)
-        {
-            (taken, given) = (1, 1);
-            ring.give_lone(regions, &lone)
-        } else {
-            let mut burst = buffers.lend();
-            ring.take(regions, &mut burst).and_then(|()| {
-                taken = burst.len() as u64;
-                let way = outward.as_mut().map(Outward::reborrow);
-                fabric.forward_from((port, way), &mut burst, &queue.counters, route, scratch);
-                let kept = outward.as_mut().map_or(Frames::default(), |outward| {
-                    outward.lane.settle(|index| ring.token(&burst, index))
-                });
-                given = taken - kept.count() as u64;
-                ring.give_back(regions, &burst, kept)
-            })
         };
-        done = done.and_then(|before| now.map(|wanted| wanted || before));
-    }
-    let under_way = outward.is_some_and(|outward| outward.lane.lends());
-    if taken > 0 {
+        let ring = ring.as_mut();
+        match job.forward_with_lane(ring, outward, route, buffers, scratch, &mut came) {
+            Some(done) => done,
+            None => return Served::Waiting,
+        }
+    } else if ring.has_work(regions) {
+        job.forward(ring.as_mut(), None, route, buffers, scratch, &mut came)
+    } else {
+        Ok(false)
+    };
+    if takes_all && came.taken > 0 {
         ring.suppress(regions);
     }
-    if taken + sent == 0 && done.is_ok() {
-        let truncated = port.truncated(faults, regions, || ring.faulted());
-        return match (truncated, under_way) {
-            (true, _) => Served::Gone,
-            (false, true) => Served::Sending,
-            (false, false) => Served::Nothing,
+    if came.taken + came.given == 0 && done.is_ok() {
+        if port.truncated(faults, regions, || ring.faulted()) {
+            return Served::Gone;
+        }
+        return match came {
+            Came { left: true, .. } => Served::Unusual,
+            Came {
+                under_way: true, ..
+            } => Served::Sending,
+            _ => Served::Nothing,
         };
     }
     if port.truncated(faults, regions, || ring.faulted()) {
         *slot = None;
         return Served::Gone;
     }
-    if let Err(error) = &done
-        && !matches!(error, RingError::Away(_))
-    {
-        *slot = None;
-        port.stop_for_ring(format!("transmit queue {number}: {error}"));
-        return Served::Gone;
-    }
-    let done = done.map(|wanted| {
-        let now = !scratch.desk.held.has_room();
-        let decision = queue.coalesce.decide(wanted, given + sent, now);
-        let side = Side::Transmit(number);
-        scratch
-            .desk
-            .held
-            .settle(decision, port, side, || ring.hold())
-    });
-    drop(guard);
     match done {
-        Ok(interrupt) => {
-            if interrupt {
-                port.interrupt(&queue.vector, &queue.counters);
+        Ok(wanted) => {
+            let now = !scratch.desk.held.has_room();
+            let decision = queue.coalesce.decide(wanted, came.given, now);
+            let (side, held) = (Side::Transmit(number), &mut scratch.desk.held);
+            if held.settle(decision, port, side, || ring.hold()) {
+                scratch.desk.due.add(port, side);
             }
             Served::Some
         }
-        Err(_) => {
+        Err(RingError::Away(_)) => {
             port.set_away();
+            Served::Gone
+        }
+        Err(error) => {
+            *slot = None;
+            port.stop_for_ring(format!("transmit queue {number}: {error}"));
             Served::Gone
         }
     }
@@ -349,8 +315,16 @@ impl Fabric {
         buffers: &mut BurstBuffers,
         scratch: &mut Scratch,
     ) -> bool {
-        usize::from(queue) < port.transmit.len()
-            && matches!(serve(port, queue, self, buffers, scratch), Served::Some)
+        let Some(found) = port.transmit.get(usize::from(queue)) else {
+            return false;
+        };
+        let mut state = found.state.lock();
+        let served = serve((port, queue), &mut state, self, Some(buffers), scratch);
+        drop(state);
+        if !scratch.desk.due.is_empty() {
+            scratch.desk.due.fire();
+        }
+        matches!(served, Served::Some)
     }
 
     /// The same for one of a port's lanes: what hardware has filled goes to the driver, and buffers are posted.
@@ -361,9 +335,8 @@ impl Fabric {
         buffers: &mut BurstBuffers,
         scratch: &mut Scratch,
     ) -> bool {
-        matches!(
-            inward::serve(port, lane, self, buffers, scratch),
-            Served::Some
-        )
+        let served = inward::serve(port, lane, self, buffers, scratch);
+        scratch.desk.due.fire();
+        matches!(served, Served::Some)
     }
 }

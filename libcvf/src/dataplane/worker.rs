@@ -19,7 +19,7 @@ use super::balance::{Account, choose};
 use super::fabric::Fabric;
 use super::mailbox::{Bell, Mailbox};
 use super::scratch::Scratch;
-use super::serve::{Active, Turn, round};
+use super::seat::{Active, Seat, Turn, round};
 use crate::limits::{BALANCE_PERIOD, LONGEST_SLEEP};
 use crate::ring::BurstBuffers;
 
@@ -95,6 +95,11 @@ impl Worker {
         asleep.then(|| self.turns.load(Ordering::Relaxed))
     }
 
+    /// True while it sleeps, as far as one look tells.
+    pub(super) fn sleeps(&self) -> bool {
+        self.mailbox.sleeps()
+    }
+
     /// Takes charge of a queue, whose claim the caller has taken, or had.
     pub(super) fn adopt(&self, entry: Active) {
         self.mailbox.post(entry);
@@ -126,7 +131,9 @@ impl Worker {
 struct Loop {
     worker: Arc<Worker>,
     fabric: Weak<Fabric>,
-    list: Vec<Active>,
+    list: Vec<Seat>,
+    /// No more than that are in the list, so that what is in use is kept from turn to turn.
+    few: bool,
     buffers: BurstBuffers,
     scratch: Scratch,
     account: Account,
@@ -138,6 +145,7 @@ impl Loop {
             worker,
             fabric,
             list: Vec::new(),
+            few: true,
             buffers: BurstBuffers::default(),
             scratch: Scratch::default(),
             account: Account::new(Instant::now()),
@@ -178,31 +186,45 @@ impl Loop {
                 },
             };
             fabric.release(&mut self.scratch.view);
-            let looks = turn % TICK == 0
-                || self.list.len() > FEW
-                || self.scratch.desk.held.next().is_some();
+            let few = self.list.len() <= FEW;
+            if self.few && !few {
+                let_go(&mut self.list);
+            }
+            self.few = few;
+            let looks = turn % TICK == 0 || !few || self.scratch.desk.held.next().is_some();
             let clock = looks.then(Instant::now);
             if let Some(now) = clock {
                 fabric.tick(now);
-                self.scratch.desk.held.expire(now);
+                if self.scratch.desk.held.is_due(now) {
+                    let_go(&mut self.list);
+                    self.scratch.desk.held.expire(now);
+                }
                 if let Some(load) = self.account.end(now) {
                     balance(&self.worker, &mut self.list, load, now, fabric);
                 }
             }
             let (mut index, mut busy) = (0, false);
             while index < self.list.len() {
-                let entry = &mut self.list[index];
-                let home = entry.home(fabric);
+                let seat = &mut self.list[index];
+                let home = seat.active.home(fabric);
                 if home != self.worker.index {
-                    fabric.workers()[home].adopt(self.list.swap_remove(index));
+                    fabric.workers()[home].adopt(self.list.swap_remove(index).active);
                     continue;
                 }
                 let began = (turn % TICK == 0).then(Instant::now);
-                match round(entry, clock, fabric, &mut self.buffers, &mut self.scratch) {
+                let how = (clock, few);
+                let came_to = round(seat, how, fabric, &mut self.buffers, &mut self.scratch);
+                if !self.scratch.desk.due.is_empty() {
+                    if few {
+                        let_go(&mut self.list);
+                    }
+                    self.scratch.desk.due.fire();
+                }
+                match came_to {
                     Turn::Busy => {
                         busy = true;
                         if let Some(began) = began {
-                            entry.took(began.elapsed());
+                            self.list[index].active.took(began.elapsed());
                         }
                     }
                     Turn::Idle => {}
@@ -224,14 +246,19 @@ impl Loop {
     }
 }
 
+/// Lets others have what is in use, until the next turn.
+fn let_go(list: &mut [Seat]) {
+    list.iter_mut().for_each(Seat::let_go);
+}
+
 /// At the end of a period: tells the load, and gives a queue away if there is too much to do. It goes in the
 /// next turn.
-fn balance(worker: &Worker, list: &mut [Active], load: u32, now: Instant, fabric: &Fabric) {
+fn balance(worker: &Worker, list: &mut [Seat], load: u32, now: Instant, fabric: &Fabric) {
     worker.set_load(load, now);
     if fabric.workers().len() < 2 {
         return;
     }
-    let costs: Vec<u64> = list.iter_mut().map(Active::cost).collect();
+    let costs: Vec<u64> = list.iter_mut().map(|seat| seat.active.cost()).collect();
     let others = fabric.workers().iter().enumerate();
     let others = others.filter(|(index, _)| *index != worker.index);
     let chosen = choose(
@@ -240,7 +267,7 @@ fn balance(worker: &Worker, list: &mut [Active], load: u32, now: Instant, fabric
         others.map(|(index, other)| (index, other.load(now))),
     );
     if let Some((queue, to)) = chosen {
-        list[queue].give_to(to);
+        list[queue].active.give_to(to);
         // Until it looks again, it counts as one that has got this already.
         let total: u64 = costs.iter().sum();
         let part = costs[queue].saturating_mul(load.into()) / total.max(1);

@@ -266,7 +266,6 @@ impl RingView<'_> {
         cursor: &mut ReadCursor<'m, '_>,
     ) -> Option<ReadSlice<'m>> {
         let (at, len) = self.plain(id, 0, lens, &mut cursor.0)?;
-        prefetch::two_to_read(at as *const u8);
         Some(ReadSlice::new(at, len as usize))
     }
 

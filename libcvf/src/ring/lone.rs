@@ -8,11 +8,39 @@ use crate::limits::{FLOW_COPY, HEADER_COPY};
 use crate::mem::{ReadSlice, WriteSlice};
 use crate::offload::{FrameHash, FrameMeta};
 
+/// The only frame in its ring, in one piece. It was not looked at: its lines are still on their way from its sender's
+/// processor, and whatever need not wait for them is done first.
+#[derive(Clone, Copy, Debug)]
+pub struct Unread<'m> {
+    /// What its driver calls its buffer.
+    pub(super) id: u16,
+    buffer: ReadSlice<'m>,
+    /// Bytes of the header in front of it.
+    front: usize,
+}
+
+impl<'m> Unread<'m> {
+    /// The frame behind a header of `front` bytes, if that is not 0, in `buffer`, of which the first lines are asked for.
+    #[inline]
+    pub(super) fn new(id: u16, buffer: ReadSlice<'m>, front: usize) -> Self {
+        buffer.prefetch();
+        Self { id, buffer, front }
+    }
+
+    /// Looks at it; `None` if it is not a usual one.
+    #[inline]
+    pub fn look(&self) -> Option<Lone<'m>> {
+        if self.front > 0 && !header::is_plain(self.buffer.get64(0)?) {
+            return None;
+        }
+        let bytes = self.buffer.skip(self.front);
+        Some(Lone::with(bytes, bytes.start()?))
+    }
+}
+
 /// A usual frame that was looked at and not taken: in one piece, with nothing said about it.
 #[derive(Clone, Copy, Debug)]
 pub struct Lone<'m> {
-    /// What its driver calls its buffer.
-    pub(super) id: u16,
     /// The frame, as its sender may still change it.
     bytes: ReadSlice<'m>,
     /// A copy of its first bytes, which counts.
@@ -22,19 +50,9 @@ pub struct Lone<'m> {
 }
 
 impl<'m> Lone<'m> {
-    /// The frame behind a header of `front` bytes in `buffer`; `None` if it is not a usual one.
     #[inline]
-    pub(super) fn look(id: u16, buffer: ReadSlice<'m>, front: usize) -> Option<Self> {
-        let plain = header::is_plain(buffer.get64(0)?);
-        let bytes = buffer.skip(front);
-        let start = bytes.start().filter(|_| plain)?;
-        Some(Self::with(id, bytes, start))
-    }
-
-    #[inline]
-    const fn with(id: u16, bytes: ReadSlice<'m>, start: [u8; FLOW_COPY]) -> Self {
+    const fn with(bytes: ReadSlice<'m>, start: [u8; FLOW_COPY]) -> Self {
         Self {
-            id,
             bytes,
             start,
             hash: FrameHash {
@@ -44,16 +62,10 @@ impl<'m> Lone<'m> {
         }
     }
 
-    /// The frame in `buffer`, without a header in front; `None` if it is shorter than usual ones.
-    #[inline]
-    pub(super) fn bare(id: u16, bytes: ReadSlice<'m>) -> Option<Self> {
-        let start = bytes.start()?;
-        Some(Self::with(id, bytes, start))
-    }
-
     /// A frame in local memory, to try a receive ring with; `None` if it is shorter than usual ones.
     pub fn of(bytes: &'m [u8]) -> Option<Self> {
-        Self::bare(0, bytes.into())
+        let bytes = ReadSlice::from(bytes);
+        Some(Self::with(bytes, bytes.start()?))
     }
 
     /// The same frame, of whose hash its receiver is told.

@@ -31,7 +31,7 @@ pub use chain::ChainError;
 pub use control::{Command, ControlRing};
 pub use frames::Frames;
 pub use lend::{Borrowed, Lender};
-pub use lone::Lone;
+pub use lone::{Lone, Unread};
 pub use mailbox::{Mailbox, MailboxError, MailboxMessage, MailboxPlace, MailboxReply, MailboxSide};
 pub use packed_rx::PackedReceive;
 pub use packed_tx::PackedTransmit;
@@ -171,15 +171,15 @@ pub trait TransmitRing: Send {
     /// [`RingError::Away`].
     fn complete(&mut self, regions: &Regions, tokens: &[Token]) -> Result<bool, RingError>;
 
-    /// The frame at the ring's head, if it is the only one and a usual one. It stays where it is.
-    fn lone<'m>(&mut self, regions: &'m Regions) -> Option<Lone<'m>>;
+    /// The frame at the ring's head, if it is the only one and may be a usual one. It stays where it is.
+    fn lone<'m>(&mut self, regions: &'m Regions) -> Option<Unread<'m>>;
 
     /// Takes the frame that [`Self::lone`] has shown, since when nothing was taken, and gives it back. True: the
     /// driver wants an interrupt.
     ///
     /// # Errors
     /// [`RingError::Away`].
-    fn give_lone(&mut self, regions: &Regions, lone: &Lone<'_>) -> Result<bool, RingError>;
+    fn give_lone(&mut self, regions: &Regions, lone: &Unread<'_>) -> Result<bool, RingError>;
 
     /// Asks the driver for no doorbells.
     fn suppress(&mut self, regions: &Regions);

@@ -7,7 +7,7 @@ use super::packed_chain::{Extent, PackedWalk};
 use super::packed_notify::PackedNotify;
 use super::packed_used::UsedBurst;
 use super::split_tx::{fault, lengths};
-use super::{Frames, Lone, RingError, RingFeatures, Token, TransmitRing};
+use super::{Frames, RingError, RingFeatures, Token, TransmitRing, Unread};
 use crate::limits::BURST;
 use crate::mem::{
     Access, PackedCache, PackedDescriptor, PlaceError, Position, ReadSlice, RegionHint, Regions,
@@ -181,7 +181,7 @@ impl TransmitRing for PackedTransmit {
     }
 
     #[inline]
-    fn lone<'m>(&mut self, regions: &'m Regions) -> Option<Lone<'m>> {
+    fn lone<'m>(&mut self, regions: &'m Regions) -> Option<Unread<'m>> {
         let view = self.cache.view(regions).ok()?;
         let size = view.size();
         let descriptor = view.available(self.next)?;
@@ -194,10 +194,10 @@ impl TransmitRing for PackedTransmit {
         }
         let mut cursor = regions.readable_cursor(&mut self.hint);
         let buffer = cursor.buffer(descriptor.address, descriptor.len)?;
-        Lone::look(descriptor.id, buffer, front)
+        Some(Unread::new(descriptor.id, buffer, front))
     }
 
-    fn give_lone(&mut self, regions: &Regions, lone: &Lone<'_>) -> Result<bool, RingError> {
+    fn give_lone(&mut self, regions: &Regions, lone: &Unread<'_>) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
         self.next = self.next.advanced(1, view.size());
         let extent = Extent {

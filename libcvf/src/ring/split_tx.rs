@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::burst::{Burst, Frame, FrameFault};
 use super::chain::{Stop, Walk};
 use super::notify::Notify;
-use super::{Frames, Lone, RingError, RingFeatures, Token, TransmitRing};
+use super::{Frames, RingError, RingFeatures, Token, TransmitRing, Unread};
 use crate::limits::{BURST, MAX_FRAME};
 use crate::mem::{Access, PlaceError, ReadSlice, RegionHint, Regions, RingCache, RingPlace};
 
@@ -185,7 +185,7 @@ impl TransmitRing for SplitTransmit {
     }
 
     #[inline]
-    fn lone<'m>(&mut self, regions: &'m Regions) -> Option<Lone<'m>> {
+    fn lone<'m>(&mut self, regions: &'m Regions) -> Option<Unread<'m>> {
         let view = self.cache.view(regions).ok()?;
         if view.available_index().wrapping_sub(self.next) != 1 {
             return None;
@@ -195,10 +195,10 @@ impl TransmitRing for SplitTransmit {
         let mut cursor = regions.readable_cursor(&mut self.hint);
         let id = view.available_entry(self.next);
         let buffer = view.plain_read(id, (*lengths.start(), *lengths.end()), &mut cursor)?;
-        Lone::look(id, buffer, front)
+        Some(Unread::new(id, buffer, front))
     }
 
-    fn give_lone(&mut self, regions: &Regions, lone: &Lone<'_>) -> Result<bool, RingError> {
+    fn give_lone(&mut self, regions: &Regions, lone: &Unread<'_>) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
         self.next = self.next.wrapping_add(1);
         self.used = view.set_used(self.used, lone.id, 0);

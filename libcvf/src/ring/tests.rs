@@ -161,15 +161,16 @@ proptest! {
         }
         let regions = driver.memory.load();
         let mut ring = SplitTransmit::new(Driver::place(), features, &regions).unwrap();
-        let lone = ring.lone(&regions);
+        let unread = ring.lone(&regions);
+        let lone = unread.and_then(|unread| unread.look());
         let [(len, cuts, indirect), ..] = &frames[..] else { unreachable!() };
         let usual = *len >= FLOW_COPY && cuts.is_empty() && !indirect;
         prop_assert_eq!(lone.is_some(), usual && made.len() == 1, "a usual frame, and no other");
-        if let Some(lone) = lone {
+        if let (Some(lone), Some(unread)) = (lone, unread) {
             let (head, bytes) = &made[0];
             prop_assert_eq!((lone.size(), &lone.start()[..]), (bytes.len(), &bytes[..FLOW_COPY]));
             prop_assert_eq!(driver.used(), 0, "nothing is given back before its time");
-            ring.give_lone(&regions, &lone).unwrap();
+            ring.give_lone(&regions, &unread).unwrap();
             prop_assert_eq!((driver.used(), driver.used_entry(0)), (1, (u32::from(*head), 0)));
             prop_assert!(!ring.has_work(&regions));
             return Ok(());
@@ -670,7 +671,13 @@ fn only_a_usual_frame_is_alone() {
         let regions = driver.memory.load();
         let mut ring =
             SplitTransmit::new(Driver::place(), RingFeatures::default(), &regions).unwrap();
-        assert_eq!(ring.lone(&regions).is_some(), usual, "{flags} {kind}");
+        assert_eq!(
+            ring.lone(&regions)
+                .and_then(|unread| unread.look())
+                .is_some(),
+            usual,
+            "{flags} {kind}"
+        );
         driver.offer(&[80], 0, false);
         assert!(ring.lone(&regions).is_none(), "there are two");
     }
@@ -719,7 +726,8 @@ fn a_frame_alone_goes_from_ring_to_ring() {
             } else {
                 let bytes: Vec<u8> = (0..60).map(|at| (at + number) as u8).collect();
                 sender.write(DATA + front as u64, &bytes);
-                let lone = tx.lone(&there).expect("a frame");
+                let unread = tx.lone(&there).expect("a frame");
+                let lone = unread.look().expect("a usual one");
                 sender.write(DATA + front as u64, &[0xee; 16]);
                 if rx.push_lone(&here, &lone) == Ok(true) {
                     alone += 1;
@@ -736,8 +744,8 @@ fn a_frame_alone_goes_from_ring_to_ring() {
                     "{number}"
                 );
             }
-            if let Some(lone) = tx.lone(&there) {
-                tx.give_lone(&there, &lone).unwrap();
+            if let Some(unread) = tx.lone(&there) {
+                tx.give_lone(&there, &unread).unwrap();
             }
             rx.publish(&here).unwrap();
             assert_eq!((sender.used(), receiver.used()), (next, next));

@@ -14,8 +14,9 @@ use crate::traffic;
 use crate::ui;
 use crate::vm::{Vm, VmConfig};
 
-/// Echo requests of a turn.
-const ECHOES: u32 = 200;
+/// Echo requests of a turn. An echo is a dozen turns of threads on the machine's cores, and takes twice as long when two of
+/// them meet: only many of them say anything.
+const ECHOES: u32 = 500;
 /// Addresses of the two guests.
 const ADDRESSES: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 /// Hardware addresses where QEMU gives them.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::dataplane::fabric::Endpoint;
 use crate::dataplane::port::Port;
-use crate::dataplane::serve::Work;
+use crate::dataplane::seat::Work;
 use crate::offload::PackedMac;
 use crate::switch::PortConfig;
 
@@ -25,12 +25,15 @@ fn a_worker_without_time_gives_one_queue_to_one_that_has() {
     let worker = &fabric.workers()[0];
     let mut list: Vec<_> = ports
         .iter()
-        .map(|port| Active::new(port, Work::Transmit(0)))
+        .map(|port| Seat::from(Active::new(port, Work::Transmit(0))))
         .collect();
-    let homes = |list: &[Active]| list.iter().map(|e| e.home(&fabric)).collect::<Vec<_>>();
-    let work = |list: &mut [Active]| {
-        for (entry, micros) in list.iter_mut().zip([1000, 600, 400]) {
-            entry.took(Duration::from_micros(micros));
+    let homes = |list: &[Seat]| {
+        let home = |seat: &Seat| seat.active.home(&fabric);
+        list.iter().map(home).collect::<Vec<_>>()
+    };
+    let work = |list: &mut [Seat]| {
+        for (seat, micros) in list.iter_mut().zip([1000, 600, 400]) {
+            seat.active.took(Duration::from_micros(micros));
         }
     };
     let now = Instant::now();
@@ -46,7 +49,7 @@ fn a_worker_without_time_gives_one_queue_to_one_that_has() {
     work(&mut list);
     balance(worker, &mut list, 1000, now, &fabric);
     assert_eq!(homes(&list), [0, 2], "the other has less to do");
-    assert_eq!(first.home(&fabric), 1);
+    assert_eq!(first.active.home(&fabric), 1);
     let later = now + 4 * BALANCE_PERIOD;
     assert_eq!(
         fabric.workers()[1].load(later),

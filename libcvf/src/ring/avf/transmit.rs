@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::{AvfRing, Tail, advanced};
 use crate::limits::{AVF_RING_ALIGN, BURST, MIN_AVF_FRAME};
 use crate::mem::{DescriptorCache, PlaceError, RegionHint, Regions};
-use crate::ring::{Burst, Frames, Lone, RingError, Token, TransmitRing};
+use crate::ring::{Burst, Frames, RingError, Token, TransmitRing, Unread};
 
 /// Device side of a transmit queue.
 #[derive(Debug)]
@@ -176,7 +176,7 @@ impl TransmitRing for AvfTransmit {
     }
 
     #[inline]
-    fn lone<'m>(&mut self, regions: &'m Regions) -> Option<Lone<'m>> {
+    fn lone<'m>(&mut self, regions: &'m Regions) -> Option<Unread<'m>> {
         if self.progress.waiting(&self.tail, false) != Ok(1) {
             return None;
         }
@@ -187,10 +187,10 @@ impl TransmitRing for AvfTransmit {
         let mut cursor = regions.readable_cursor(&mut self.hint);
         let buffer = cursor.buffer(view.load(at, 0), len)?;
         self.lone_reports = reports(word);
-        Lone::bare(at, buffer)
+        Some(Unread::new(at, buffer, 0))
     }
 
-    fn give_lone(&mut self, regions: &Regions, lone: &Lone<'_>) -> Result<bool, RingError> {
+    fn give_lone(&mut self, regions: &Regions, lone: &Unread<'_>) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
         if self.lone_reports {
             self.progress.reports.add(lone.id);

@@ -98,10 +98,12 @@ fn transmit(
     let regions = memory.load();
     ring.looks_untouched(&regions);
     ring.suppress(&regions);
-    if let Some(lone) = ring.lone(&regions) {
+    if let Some(unread) = ring.lone(&regions)
+        && let Some(lone) = unread.look()
+    {
         assert!((FLOW_COPY..=MAX_FRAME).contains(&lone.size()));
         let taken = lone.size() % 2 == 0;
-        if taken && ring.give_lone(&regions, &lone).is_err() {
+        if taken && ring.give_lone(&regions, &unread).is_err() {
             return false;
         }
     }

@@ -1,0 +1,50 @@
+//! Interrupts that are to go out, from the decision under a queue's lock to the thread that has let go of its locks.
+//!
+//! An interrupt is a system call on a descriptor that a client shares with us. Whatever becomes of that call, no queue's lock
+//! waits for it.
+
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+
+use super::coalesce::Side;
+use super::port::Port;
+use crate::limits::BURST;
+
+/// What one thread has decided on. Never grows.
+#[derive(Default)]
+pub(super) struct Due(ArrayVec<(Arc<Port>, Side), { 2 * BURST }>);
+
+impl Due {
+    /// The driver of a queue, whose lock is held, is to be interrupted.
+    #[inline]
+    pub(super) fn add(&mut self, port: &Arc<Port>, side: Side) {
+        self.make_room();
+        self.0.push((Arc::clone(port), side));
+    }
+
+    /// Makes room for one more. A frame may be for more devices than there is room for: some of them are told
+    /// before it has reached all.
+    #[inline]
+    pub(super) fn make_room(&mut self) {
+        if self.0.is_full() {
+            self.fire();
+        }
+    }
+
+    /// True while nobody is to be interrupted.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Interrupts them, in the order in which that was decided.
+    pub(super) fn fire(&mut self) {
+        for (port, side) in self.0.drain(..) {
+            port.interrupt_side(side);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
