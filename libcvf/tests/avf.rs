@@ -7,6 +7,7 @@ mod guest;
 use driver::{Driver, op};
 use guest::eventually;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 
 use libcvf::control::{ControlRequest, MacAddr};
 use libcvf::cvf::{IrqAction, IrqData, IrqRequest};
@@ -222,4 +223,58 @@ fn an_interval_is_judged_as_a_wish_for_held_back_interrupts() {
     driver.write(0x2800, 25);
     driver.write(0x2800, 30);
     assert_eq!(*keeper.held.lock(), 5);
+}
+
+/// Registers may be written by twos (they lie side by side): each of the queues whose tails that moves is served.
+#[test]
+fn one_write_over_two_tails_is_heard_of_both() {
+    const SIZE: u16 = 64;
+    let (mut driver, _) = Driver::new(2);
+    driver.resources();
+    let ring = |number: u64| driver::RINGS + 0x1_0000 * number;
+    let mut queues = vec![1, 0, 2, 0, 0, 0, 0, 0];
+    for pair in 0..2u16 {
+        let words = |words: &[u16]| {
+            words
+                .iter()
+                .flat_map(|w| w.to_le_bytes())
+                .collect::<Vec<_>>()
+        };
+        queues.extend(words(&[1, pair, SIZE, 0]));
+        queues.extend(ring(2 * u64::from(pair)).to_le_bytes());
+        queues.extend([0; 8]);
+        queues.extend(words(&[1, pair, SIZE, 0, 0, 0]));
+        queues.extend(2048u32.to_le_bytes());
+        queues.extend(1518u32.to_le_bytes());
+        queues.extend([0, 1, 0, 0]);
+        queues.extend(ring(2 * u64::from(pair) + 1).to_le_bytes());
+        queues.extend([0; 8]);
+    }
+    assert_eq!(driver.ask(op::CONFIG_VSI_QUEUES, &queues).0, 0);
+    assert_eq!(driver.ask(op::ENABLE_QUEUES, &driver::select(3, 3)).0, 0);
+    let frame = guest::frame(9, 1, 60);
+    let at = driver::BUFFERS;
+    driver.ram.write_all_at(&frame, at).expect("ram");
+    for sent in 0..200u32 {
+        let slot = u64::from(sent) % u64::from(SIZE);
+        // The end of a frame that is to be reported.
+        let what = 3 << 4 | (frame.len() as u64) << 34;
+        for pair in 0..2 {
+            let descriptor = [at.to_le_bytes(), u64::to_le_bytes(what)].concat();
+            let place = ring(2 * pair) + 16 * slot;
+            driver.ram.write_all_at(&descriptor, place).expect("ram");
+        }
+        let tail = (sent + 1) % u32::from(SIZE);
+        let both = [tail.to_le_bytes(); 2].concat();
+        driver.cvf.write(0, 0, &both).expect("two registers");
+        for pair in 0..2 {
+            let mut word = [0; 8];
+            let place = ring(2 * pair) + 16 * slot + 8;
+            let done = eventually(|| {
+                driver.ram.read_exact_at(&mut word, place).expect("ram");
+                (word[0] & 15 == 15).then_some(())
+            });
+            assert!(done.is_some(), "frame {sent} of pair {pair} is given back");
+        }
+    }
 }

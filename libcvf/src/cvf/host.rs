@@ -121,7 +121,11 @@ impl Host for DeviceHost<'_> {
                     .counters
                     .kicks
                     .add_shared(1);
-                self.rung = Some(pair);
+                // One write may be about two tails. Only the last of them is heard by the caller's thread.
+                let before = self.rung.replace(pair).filter(|before| *before != pair);
+                if let Some(before) = before {
+                    self.device.fabric().schedule(port, before);
+                }
             }
             QueueRole::Receive(pair) => {
                 port.receive[usize::from(pair)].counters.kicks.add_shared(1);

@@ -90,7 +90,7 @@ impl Cvf {
         drop(personality);
         if let Some(pair) = rung {
             // May forward a frame: whoever else calls into the personality does not wait for that.
-            self.device.fabric().ring(&self.device.port, pair);
+            self.device.fabric().heard(&self.device.port, pair);
         }
         result
     }

@@ -40,7 +40,7 @@ thread_local! {
 impl Fabric {
     /// The doorbell of a transmit queue was rung. May forward one frame in the caller's thread, which holds no
     /// lock that others wait for; else the queue is put into its worker's hands, if it is not there already.
-    pub fn ring(&self, port: &Arc<Port>, number: u16) {
+    pub fn heard(&self, port: &Arc<Port>, number: u16) {
         let Some(queue) = port.transmit.get(usize::from(number)) else {
             return;
         };
@@ -58,7 +58,7 @@ impl Fabric {
     /// Forwards the one frame of a queue that the caller has claimed, and lets go of the claim. False: it is still
     /// claimed, for there is more to do.
     fn answer(&self, port: &Arc<Port>, (number, queue): (u16, &TransmitQueue)) -> bool {
-        let usual = !port.polled && port.lanes().is_empty() && !queue.coalesce.is_limited();
+        let usual = !port.polled && port.lanes().is_empty() && !queue.coalesce.is_watched();
         if !usual {
             return false;
         }
@@ -72,7 +72,7 @@ impl Fabric {
                 return false;
             };
             let served = serve((port, number), &mut state, self, None, scratch);
-            let over = matches!(served, Served::Some) && release(port, number, &mut state);
+            let over = matches!(served, Served::Lone) && release(port, number, &mut state);
             drop(state);
             scratch.rest();
             scratch.desk.due.fire();

@@ -4,7 +4,7 @@
 //! instructions a look are then most of what a look costs. So a worker keeps the lock from one look to the next in
 //! a [`Grip`], and asks before each whether somebody else wants it: a plain load. Who wants it says so and waits
 //! as for any lock; until it is done the worker passes by. A worker never waits here, and what it has a grip on it lets go
-//! of before it sleeps or makes a system call.
+//! of before it sleeps or sends an interrupt.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;

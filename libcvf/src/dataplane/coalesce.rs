@@ -171,6 +171,12 @@ impl Coalesce {
         self.limits.load(Ordering::Relaxed) != 0
     }
 
+    /// Something is held back or may be, or some thread has said that it will look.
+    #[inline]
+    pub(super) fn is_watched(&self) -> bool {
+        self.is_limited() || self.holds() || self.timer.load(Ordering::Relaxed) != 0
+    }
+
     /// Nothing is held back any more. True if something was.
     pub(super) fn release(&self) -> bool {
         self.frames.store(0, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use super::port::Port;
 use super::queue::ReceiveState;
 use super::receiver::Receiver;
 use super::scratch::Scratch;
-use crate::limits::HEADER_COPY;
+use crate::limits::{HEADER_COPY, MAX_ANSWERED_FRAME};
 use crate::mem::fault_count;
 use crate::offload::FrameHash;
 use crate::ring::{Lone, Unread};
@@ -62,11 +62,18 @@ impl Fabric {
         let Some(queue) = port.receive.get(usize::from(number)) else {
             return false;
         };
-        if !desk.held.watches() && queue.coalesce.is_limited() {
-            return false;
-        }
         let faults = fault_count();
-        let mut guard = queue.state.lock();
+        let guard = if desk.held.watches() {
+            Some(queue.state.lock())
+        } else if queue.coalesce.is_watched() || unread.size() > MAX_ANSWERED_FRAME {
+            // Such a thread holds nothing back, waits for nobody, and keeps its client waiting for a short frame at most.
+            None
+        } else {
+            queue.state.try_lock()
+        };
+        let Some(mut guard) = guard else {
+            return false;
+        };
         let ReceiveState { ring: slot, memory } = &mut *guard;
         let Some(ring) = slot.as_mut().filter(|_| port.running()) else {
             return false;

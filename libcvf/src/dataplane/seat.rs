@@ -59,19 +59,26 @@ impl Seat {
         self.grip.let_go();
     }
 
-    /// Decides whether the queue is kept from turn to turn: where there are `few` in the list, and no other thread may have
+    /// Keeps the queue no more from turn to turn.
+    pub(super) fn give_up(&mut self) {
+        self.keeps = false;
+        self.let_go();
+    }
+
+    /// Decides whether the queue is kept from turn to turn: where all is `calm`, and no other thread may have
     /// promised to look at an interrupt that is held back, which it does only if nobody has the queue.
-    fn settle(&mut self, few: bool) {
-        let limited = match self.active.work {
+    fn settle(&mut self, calm: bool) {
+        let watched = match self.active.work {
             Work::Transmit(number) => {
                 let queue = &self.active.port.transmit[usize::from(number)];
-                queue.coalesce.is_limited()
+                queue.coalesce.is_watched()
             }
             Work::Lane(_) => true,
         };
-        self.keeps = few && !limited;
-        if !self.keeps {
-            self.let_go();
+        if calm && !watched {
+            self.keeps = true;
+        } else {
+            self.give_up();
         }
     }
 }
@@ -81,24 +88,26 @@ impl Seat {
 pub(super) enum Turn {
     /// Frames were taken.
     Busy,
+    /// One was, that was alone.
+    Lone,
     /// There were none.
     Idle,
     /// The queue leaves the list.
     Over,
 }
 
-/// Serves one queue of the list, of which there are `few`. `clock`: the time, in turns that look. Interrupts are left at
+/// Serves one queue of the list. `clock`: the time, in turns that look; `calm`: locks may be kept. Interrupts are left at
 /// the desk.
 #[inline]
 pub(super) fn round(
     seat: &mut Seat,
-    (clock, few): (Option<Instant>, bool),
+    (clock, calm): (Option<Instant>, bool),
     fabric: &Fabric,
     buffers: &mut BurstBuffers,
     scratch: &mut Scratch,
 ) -> Turn {
     if clock.is_some() {
-        seat.settle(few);
+        seat.settle(calm);
     }
     let Seat {
         active,
@@ -130,6 +139,10 @@ pub(super) fn round(
         Served::Some => {
             active.empty_since = None;
             return Turn::Busy;
+        }
+        Served::Lone => {
+            active.empty_since = None;
+            return Turn::Lone;
         }
         Served::Nothing | Served::Sending | Served::Waiting if port.polled => true,
         Served::Nothing | Served::Sending | Served::Waiting => {

@@ -20,6 +20,8 @@ use crate::ring::{BurstBuffers, Frames, RingError, TransmitRing};
 pub(super) enum Served {
     /// Frames were taken.
     Some,
+    /// One was, that was alone.
+    Lone,
     /// None were there.
     Nothing,
     /// There is no room where they might have to go, until hardware has sent some.
@@ -272,7 +274,10 @@ pub(super) fn serve(
             if held.settle(decision, port, side, || ring.hold()) {
                 scratch.desk.due.add(port, side);
             }
-            Served::Some
+            match came.taken {
+                1 => Served::Lone,
+                _ => Served::Some,
+            }
         }
         Err(RingError::Away(_)) => {
             port.set_away();
@@ -324,7 +329,7 @@ impl Fabric {
         if !scratch.desk.due.is_empty() {
             scratch.desk.due.fire();
         }
-        matches!(served, Served::Some)
+        matches!(served, Served::Some | Served::Lone)
     }
 
     /// The same for one of a port's lanes: what hardware has filled goes to the driver, and buffers are posted.
@@ -337,6 +342,6 @@ impl Fabric {
     ) -> bool {
         let served = inward::serve(port, lane, self, buffers, scratch);
         scratch.desk.due.fire();
-        matches!(served, Served::Some)
+        matches!(served, Served::Some | Served::Lone)
     }
 }

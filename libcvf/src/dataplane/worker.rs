@@ -132,8 +132,10 @@ struct Loop {
     worker: Arc<Worker>,
     fabric: Weak<Fabric>,
     list: Vec<Seat>,
-    /// No more than that are in the list, so that what is in use is kept from turn to turn.
-    few: bool,
+    /// There are few in the list, and of late no bursts: what is in use is kept from turn to turn.
+    calm: bool,
+    /// There was a burst since the last look at the clock.
+    bursts: bool,
     buffers: BurstBuffers,
     scratch: Scratch,
     account: Account,
@@ -145,7 +147,8 @@ impl Loop {
             worker,
             fabric,
             list: Vec::new(),
-            few: true,
+            calm: false,
+            bursts: false,
             buffers: BurstBuffers::default(),
             scratch: Scratch::default(),
             account: Account::new(Instant::now()),
@@ -176,6 +179,9 @@ impl Loop {
             }
             // The fabric is only borrowed while there is work, so that dropping it ends us.
             if turn % BORROW == 0 {
+                if self.calm {
+                    let_go(&mut self.list);
+                }
                 borrowed = None;
             }
             let fabric = match &borrowed {
@@ -187,16 +193,21 @@ impl Loop {
             };
             fabric.release(&mut self.scratch.view);
             let few = self.list.len() <= FEW;
-            if self.few && !few {
-                let_go(&mut self.list);
-            }
-            self.few = few;
             let looks = turn % TICK == 0 || !few || self.scratch.desk.held.next().is_some();
             let clock = looks.then(Instant::now);
+            if looks {
+                let calm = few && !std::mem::take(&mut self.bursts);
+                if self.calm && !calm {
+                    give_up(&mut self.list);
+                }
+                self.calm = calm;
+            }
             if let Some(now) = clock {
                 fabric.tick(now);
                 if self.scratch.desk.held.is_due(now) {
-                    let_go(&mut self.list);
+                    if self.calm {
+                        let_go(&mut self.list);
+                    }
                     self.scratch.desk.held.expire(now);
                 }
                 if let Some(load) = self.account.end(now) {
@@ -208,20 +219,28 @@ impl Loop {
                 let seat = &mut self.list[index];
                 let home = seat.active.home(fabric);
                 if home != self.worker.index {
-                    fabric.workers()[home].adopt(self.list.swap_remove(index).active);
+                    let mut leaves = self.list.swap_remove(index);
+                    leaves.let_go();
+                    fabric.workers()[home].adopt(leaves.active);
                     continue;
                 }
                 let began = (turn % TICK == 0).then(Instant::now);
-                let how = (clock, few);
+                let how = (clock, self.calm);
                 let came_to = round(seat, how, fabric, &mut self.buffers, &mut self.scratch);
+                if came_to == Turn::Busy && !self.bursts {
+                    self.bursts = true;
+                    if std::mem::take(&mut self.calm) {
+                        give_up(&mut self.list);
+                    }
+                }
                 if !self.scratch.desk.due.is_empty() {
-                    if few {
+                    if self.calm {
                         let_go(&mut self.list);
                     }
                     self.scratch.desk.due.fire();
                 }
                 match came_to {
-                    Turn::Busy => {
+                    Turn::Busy | Turn::Lone => {
                         busy = true;
                         if let Some(began) = began {
                             self.list[index].active.took(began.elapsed());
@@ -246,9 +265,14 @@ impl Loop {
     }
 }
 
-/// Lets others have what is in use, until the next turn.
+/// Lets others have what is kept, until the next turn.
 fn let_go(list: &mut [Seat]) {
     list.iter_mut().for_each(Seat::let_go);
+}
+
+/// Nothing is kept from here on, until a look at the clock finds that all is calm.
+fn give_up(list: &mut [Seat]) {
+    list.iter_mut().for_each(Seat::give_up);
 }
 
 /// At the end of a period: tells the load, and gives a queue away if there is too much to do. It goes in the

@@ -27,6 +27,12 @@ impl<'m> Unread<'m> {
         Self { id, buffer, front }
     }
 
+    /// How many bytes it has; 0 if it is none.
+    #[inline]
+    pub const fn size(&self) -> usize {
+        self.buffer.len().saturating_sub(self.front)
+    }
+
     /// Looks at it; `None` if it is not a usual one.
     #[inline]
     pub fn look(&self) -> Option<Lone<'m>> {

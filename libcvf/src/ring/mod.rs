@@ -179,7 +179,7 @@ pub trait TransmitRing: Send {
     ///
     /// # Errors
     /// [`RingError::Away`].
-    fn give_lone(&mut self, regions: &Regions, lone: &Unread<'_>) -> Result<bool, RingError>;
+    fn give_lone(&mut self, regions: &Regions, unread: &Unread<'_>) -> Result<bool, RingError>;
 
     /// Asks the driver for no doorbells.
     fn suppress(&mut self, regions: &Regions);

@@ -197,11 +197,11 @@ impl TransmitRing for PackedTransmit {
         Some(Unread::new(descriptor.id, buffer, front))
     }
 
-    fn give_lone(&mut self, regions: &Regions, lone: &Unread<'_>) -> Result<bool, RingError> {
+    fn give_lone(&mut self, regions: &Regions, unread: &Unread<'_>) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
         self.next = self.next.advanced(1, view.size());
         let extent = Extent {
-            id: lone.id,
+            id: unread.id,
             slots: 1,
         };
         self.used.add(view, [(extent, 0)]);

@@ -198,10 +198,10 @@ impl TransmitRing for SplitTransmit {
         Some(Unread::new(id, buffer, front))
     }
 
-    fn give_lone(&mut self, regions: &Regions, lone: &Unread<'_>) -> Result<bool, RingError> {
+    fn give_lone(&mut self, regions: &Regions, unread: &Unread<'_>) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
         self.next = self.next.wrapping_add(1);
-        self.used = view.set_used(self.used, lone.id, 0);
+        self.used = view.set_used(self.used, unread.id, 0);
         view.publish_used(self.used);
         Ok(self.notify.wants_interrupt(view, self.used))
     }

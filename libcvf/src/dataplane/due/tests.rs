@@ -7,6 +7,7 @@ fn who_is_interrupted_is_told_in_order_and_once() {
     assert!(due.is_empty());
     due.add(&port, Side::Receive(1));
     due.add(&port, Side::Transmit(0));
+    due.add(&port, Side::Receive(1));
     assert!(!due.is_empty());
     assert_eq!(
         due.0.iter().map(|(_, side)| *side).collect::<Vec<_>>(),
@@ -21,8 +22,8 @@ fn who_is_interrupted_is_told_in_order_and_once() {
 fn it_never_grows() {
     let port = Arc::new(Port::new(1, 0, false));
     let mut due = Due::default();
-    for _ in 0..=2 * BURST {
-        due.add(&port, Side::Receive(0));
+    for number in 0..=2 * BURST as u16 {
+        due.add(&port, Side::Receive(number));
     }
     assert_eq!(due.0.len(), 1, "the others went out to make room");
 }

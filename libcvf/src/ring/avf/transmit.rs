@@ -190,10 +190,10 @@ impl TransmitRing for AvfTransmit {
         Some(Unread::new(at, buffer, 0))
     }
 
-    fn give_lone(&mut self, regions: &Regions, lone: &Unread<'_>) -> Result<bool, RingError> {
+    fn give_lone(&mut self, regions: &Regions, unread: &Unread<'_>) -> Result<bool, RingError> {
         let view = self.cache.view(regions)?;
         if self.lone_reports {
-            self.progress.reports.add(lone.id);
+            self.progress.reports.add(unread.id);
         }
         let next = advanced(self.progress.next(), 1, view.size());
         self.progress.take(next);
