@@ -152,7 +152,7 @@ pub const MAX_COALESCE_USECS: u32 = 100_000;
 pub const MAX_COALESCE_FRAMES: u32 = 256;
 /// Queues whose interrupts one thread holds back at a time; those of others are not held back.
 pub const MAX_HELD_QUEUES: usize = 4096;
-/// Bytes of the longest frame that whoever hears a doorbell forwards, instead of leaving it to a worker.
+/// Bytes of the longest frame, without a header in front, that whoever hears a doorbell forwards instead of leaving it to a worker.
 pub const MAX_ANSWERED_FRAME: usize = 1536;
 /// A transmit queue whose doorbell was not heard for so long is not worth waking its worker for a frame: who hears the next
 /// one forwards it. Longer than a frame and its answer take on that way, or two guests that wait for each other would go on

@@ -38,8 +38,9 @@ thread_local! {
 }
 
 impl Fabric {
-    /// The doorbell of a transmit queue was rung. May forward one frame in the caller's thread, which holds no
-    /// lock that others wait for; else the queue is put into its worker's hands, if it is not there already.
+    /// The doorbell was rung of a port's transmit queue `number`, counted from 0; of one that is not there nothing is done. May forward one
+    /// frame in the caller's thread, any one that holds no lock that others wait for, and write an eventfd of either client; else the queue is
+    /// put into its worker's hands, if it is not there already. Counts no doorbell.
     pub fn heard(&self, port: &Arc<Port>, number: u16) {
         let Some(queue) = port.transmit.get(usize::from(number)) else {
             return;

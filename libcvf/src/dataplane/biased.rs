@@ -1,7 +1,7 @@
 //! A lock in favour of the one thread that uses its state all the time.
 //!
 //! A worker looks at its queues millions of times a second, and nobody else does for seconds. Two locked
-//! instructions a look are then most of what a look costs. So a worker keeps the lock from one look to the next in
+//! instructions a look are then half of what a look costs. So a worker keeps the lock from one look to the next in
 //! a [`Grip`], and asks before each whether somebody else wants it: a plain load. Who wants it says so and waits
 //! as for any lock; until it is done the worker passes by. A worker never waits here, and what it has a grip on it lets go
 //! of before it sleeps or sends an interrupt.
@@ -48,7 +48,8 @@ pub struct Biased<T> {
 }
 
 impl<T> Biased<T> {
-    /// Waits for the state. Not for a thread that has a grip on it.
+    /// Waits for the state, at most for a turn of the worker that keeps it, and keeps that worker away until it is given back. Not
+    /// for a thread that has a grip on it.
     pub fn lock(&self) -> Access<'_, T> {
         let wish = self.wanted.ask();
         Access {
@@ -57,7 +58,7 @@ impl<T> Biased<T> {
         }
     }
 
-    /// Waits for it at most until then.
+    /// As [`Self::lock`], but waits at most until then; `None`: it was not to be had.
     pub fn try_lock_until(&self, until: Instant) -> Option<Access<'_, T>> {
         let wish = self.wanted.ask();
         Some(Access {
@@ -66,7 +67,7 @@ impl<T> Biased<T> {
         })
     }
 
-    /// The state if nobody has it.
+    /// The state if nobody has it. Asks nobody to give way: a worker that keeps it goes on keeping it.
     pub fn try_lock(&self) -> Option<Access<'_, T>> {
         let state = self.state.try_lock()?;
         Some(Access {
@@ -97,7 +98,7 @@ impl<T> Biased<T> {
     }
 }
 
-/// The state of a [`Biased`], for a moment.
+/// The state of a [`Biased`], for a moment: its worker passes it by meanwhile.
 pub struct Access<'a, T> {
     // Given back before the wish ends: who passes by meanwhile would find it locked.
     state: MutexGuard<'a, T>,

@@ -1,7 +1,7 @@
 //! In whose hands a transmit queue is.
 //!
-//! A queue is claimed while an entry for it is in a worker's inbox or list; there is one entry at most.
-//! Whoever finds it free claims it and makes the entry. Whoever holds the entry lets go of the claim, then
+//! A queue is claimed while an entry for it is in a worker's inbox or list, or a thread that heard its doorbell serves it; there is one
+//! of these at most. Whoever finds it free claims it, and makes the entry or serves it. Whoever holds the claim lets go of the claim, then
 //! looks once more: what came while the queue was claimed found nobody else to tell.
 
 use crate::sync::atomic::{AtomicBool, Ordering};

@@ -393,7 +393,8 @@ impl Port {
             .fetch_update(Ordering::Release, Ordering::Relaxed, set);
     }
 
-    /// Interrupts the driver for a queue and counts it there. No queue's lock is held: it may be a system call.
+    /// Interrupts the driver for a queue and counts it there. It may be a system call: [`Due`](super::due::Due) has it done where no
+    /// queue's lock is held.
     pub(super) fn interrupt_side(&self, side: Side) {
         match side {
             Side::Receive(number) => {

@@ -73,7 +73,7 @@ pub struct TransmitQueue {
     pub(super) home: AtomicU16,
     /// When its doorbell was rung.
     pub(super) heard: LastHeard,
-    /// Taken while it is in a worker's hands.
+    /// Taken while it is in somebody's hands, a worker's as a rule.
     pub(super) claim: Claim,
     /// Where completion interrupts go.
     pub vector: VectorCell,

@@ -33,7 +33,7 @@ impl<'m> Unread<'m> {
         self.buffer.len().saturating_sub(self.front)
     }
 
-    /// Looks at it; `None` if it is not a usual one.
+    /// Looks at it; `None` if it is not a usual one. Every look is a new copy of what its sender may change.
     #[inline]
     pub fn look(&self) -> Option<Lone<'m>> {
         if self.front > 0 && !header::is_plain(self.buffer.get64(0)?) {
