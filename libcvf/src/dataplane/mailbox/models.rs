@@ -99,7 +99,7 @@ fn the_model_sees_a_sleeper_that_looks_too_early() {
         let mailbox = Arc::new(Mailbox::new(Event::default()));
         let by = Arc::clone(&mailbox);
         let poster = thread::spawn(move || by.post(0));
-        let mut list = Vec::new();
+        let mut list: Vec<i32> = Vec::new();
         while list.is_empty() {
             mailbox.collect(&mut list);
             if list.is_empty() {
