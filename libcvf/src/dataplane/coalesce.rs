@@ -211,6 +211,20 @@ pub(super) enum Patience {
     Until(Instant),
 }
 
+impl Patience {
+    /// What is to be had in the one way or the other.
+    fn take<T>(
+        self,
+        now: impl FnOnce() -> Option<T>,
+        until: impl FnOnce(Instant) -> Option<T>,
+    ) -> Option<T> {
+        match self {
+            Patience::None => now(),
+            Patience::Until(deadline) => until(deadline),
+        }
+    }
+}
+
 struct Timer {
     at: Instant,
     /// What the queue knows it by.
@@ -381,10 +395,8 @@ impl Port {
                 let Some(queue) = self.receive.get(usize::from(number)) else {
                     return true;
                 };
-                let state = match patience {
-                    Patience::None => queue.state.try_lock(),
-                    Patience::Until(deadline) => queue.state.try_lock_until(deadline),
-                };
+                let lock = &queue.state;
+                let state = patience.take(|| lock.try_lock(), |until| lock.try_lock_until(until));
                 let Some(mut state) = state else {
                     return false;
                 };
@@ -402,10 +414,8 @@ impl Port {
                 let Some(queue) = self.transmit.get(usize::from(number)) else {
                     return true;
                 };
-                let state = match patience {
-                    Patience::None => queue.state.try_lock(),
-                    Patience::Until(deadline) => queue.state.try_lock_until(deadline),
-                };
+                let lock = &queue.state;
+                let state = patience.take(|| lock.try_lock(), |until| lock.try_lock_until(until));
                 let Some(mut state) = state else {
                     return false;
                 };
@@ -421,7 +431,7 @@ impl Port {
             }
         };
         if interrupt {
-            self.interrupt_side(side);
+            self.interrupt(side);
         }
         true
     }

@@ -43,9 +43,16 @@ impl Due {
     }
 
     /// Interrupts them, in the order in which that was decided.
+    #[inline]
     pub(super) fn fire(&mut self) {
+        if !self.is_empty() {
+            self.fire_all();
+        }
+    }
+
+    fn fire_all(&mut self) {
         for (port, side) in self.0.drain(..) {
-            port.interrupt_side(side);
+            port.interrupt(side);
         }
     }
 }

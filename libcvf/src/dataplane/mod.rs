@@ -2,9 +2,9 @@
 //!
 //! A transmit ring belongs to one worker. It takes a burst, decides where each frame goes,
 //! copies it from guest to guest (the only copy of its payload), publishes once per burst and
-//! destination, and sleeps when there is nothing to do; a frame that is alone after a silence is forwarded by whoever hears of it. Nothing here is async; nothing on the way
-//! of a frame allocates, logs, locks globally or makes a system call, except the write into an
-//! uplink, which is one.
+//! destination, and sleeps when there is nothing to do; a frame that is alone after a silence is
+//! forwarded by whoever hears of it. Nothing here is async; nothing on the way of a frame allocates,
+//! logs, locks globally or makes a system call, except the write into an uplink, which is one.
 
 mod alarm;
 mod answer;

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::coalesce::Side;
-use super::counters::{Counter, QueueCounters};
+use super::counters::Counter;
 use super::group::{Membership, RateGroup};
 use super::interrupts::Interrupts;
 use super::lane::{Lane, LaneParts, Reach, Reaching};
@@ -395,23 +395,16 @@ impl Port {
 
     /// Interrupts the driver for a queue and counts it there. It may be a system call: [`Due`](super::due::Due) has it done where no
     /// queue's lock is held.
-    pub(super) fn interrupt_side(&self, side: Side) {
-        match side {
-            Side::Receive(number) => {
-                if let Some(queue) = self.receive.get(usize::from(number)) {
-                    self.interrupt(&queue.vector, &queue.counters);
-                }
-            }
-            Side::Transmit(number) => {
-                if let Some(queue) = self.transmit.get(usize::from(number)) {
-                    self.interrupt(&queue.vector, &queue.counters);
-                }
-            }
-        }
-    }
-
-    fn interrupt(&self, vector: &VectorCell, counters: &QueueCounters) {
-        if self.interrupts.queue(vector.get()) {
+    pub(super) fn interrupt(&self, side: Side) {
+        let receive = |number| self.receive.get(usize::from(number));
+        let transmit = |number| self.transmit.get(usize::from(number));
+        let found = match side {
+            Side::Receive(number) => receive(number).map(|q| (&q.vector, &q.counters)),
+            Side::Transmit(number) => transmit(number).map(|q| (&q.vector, &q.counters)),
+        };
+        if let Some((vector, counters)) = found
+            && self.interrupts.queue(vector.get())
+        {
             counters.interrupts.add_shared(1);
         }
     }

@@ -326,9 +326,7 @@ impl Fabric {
         let mut state = found.state.lock();
         let served = serve((port, queue), &mut state, self, Some(buffers), scratch);
         drop(state);
-        if !scratch.desk.due.is_empty() {
-            scratch.desk.due.fire();
-        }
+        scratch.desk.due.fire();
         matches!(served, Served::Some | Served::Lone)
     }
 

@@ -179,6 +179,7 @@ impl Loop {
             }
             // The fabric is only borrowed while there is work, so that dropping it ends us.
             if turn % BORROW == 0 {
+                // Who ends it waits for its other workers, which may wait for what is kept here.
                 if self.calm {
                     let_go(&mut self.list);
                 }
@@ -195,14 +196,12 @@ impl Loop {
             let few = self.list.len() <= FEW;
             let looks = turn % TICK == 0 || !few || self.scratch.desk.held.next().is_some();
             let clock = looks.then(Instant::now);
-            if looks {
+            if let Some(now) = clock {
                 let calm = few && !std::mem::take(&mut self.bursts);
                 if self.calm && !calm {
                     give_up(&mut self.list);
                 }
                 self.calm = calm;
-            }
-            if let Some(now) = clock {
                 fabric.tick(now);
                 if self.scratch.desk.held.is_due(now) {
                     if self.calm {
