@@ -19,8 +19,8 @@ pub(super) const VSI: u16 = 1;
 pub(super) enum Outcome {
     /// This answer.
     Answer(Vec<u8>),
-    /// This answer, then the state of the link: the driver has come far enough to want it.
-    AnswerAndLink(Vec<u8>),
+    /// Done, then the state of the link: the driver has come far enough to use it.
+    DoneAndLink,
     /// Nothing more to say.
     Silence,
 }
@@ -65,8 +65,8 @@ impl State {
                 Ok(Outcome::Answer(bytes)) => {
                     self.tell(host, opcode, VirtchnlStatus::Success, bytes);
                 }
-                Ok(Outcome::AnswerAndLink(bytes)) => {
-                    self.tell(host, opcode, VirtchnlStatus::Success, bytes);
+                Ok(Outcome::DoneAndLink) => {
+                    self.tell(host, opcode, VirtchnlStatus::Success, Vec::new());
                     self.tell_link(host);
                 }
                 Ok(Outcome::Silence) => {}
@@ -100,6 +100,10 @@ impl State {
     }
 
     /// Says how the link is.
+    ///
+    /// A driver that hears of a link sends, and one that comes back from a reset believes it has queues before they are configured, so
+    /// that what it sent would wait for the next doorbell of its queue, or for ever. PFs have that gap: they tell of the link
+    /// with the resources. Here a link is told to who has queues.
     pub(super) fn tell_link(&mut self, host: &mut dyn Host) {
         let speed = self.config.speed_mbps.filter(|_| self.link_up);
         let event = event::link_change(
@@ -115,7 +119,12 @@ impl State {
         let changed = self.link_up != up;
         if changed {
             self.link_up = up;
-            if self.granted != 0 {
+            let wants = if up {
+                self.has_queues()
+            } else {
+                self.granted != 0
+            };
+            if wants {
                 self.tell_link(host);
             }
         }

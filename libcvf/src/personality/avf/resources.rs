@@ -49,7 +49,7 @@ impl State {
             vsi: VSI,
             mac: self.mac,
         };
-        Ok(Outcome::AnswerAndLink(resources.encode()))
+        Ok(Outcome::Answer(resources.encode()))
     }
 
     /// What a driver finds that has just been granted its capabilities.

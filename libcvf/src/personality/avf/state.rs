@@ -194,6 +194,10 @@ impl State {
         found.is_some_and(|queue| queue.enabled)
     }
 
+    pub(super) fn has_queues(&self) -> bool {
+        self.queues.iter().any(|queue| queue.enabled)
+    }
+
     pub(super) fn strips_tags(&self) -> bool {
         self.strip.load(Ordering::Relaxed)
     }

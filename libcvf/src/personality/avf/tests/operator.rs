@@ -73,22 +73,37 @@ fn an_mtu_beyond_what_the_function_can_do_is_what_it_can_do() {
 }
 
 #[test]
-fn the_link_is_told_to_a_driver_that_has_its_resources() {
+fn a_link_that_goes_is_told_to_any_driver_and_one_that_comes_to_who_has_queues() {
+    let up = [1, 0, 0, 0, 0xa8, 0x61, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+    let down = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let mut d = Driver::mailbox(1);
     assert!(d.device.set_link(&mut d.host, false));
-    assert_eq!(d.next(), None);
+    assert_eq!(d.next(), None, "nobody is there");
     d.send(op::GET_VF_RESOURCES, LINUX.to_le_bytes());
     d.next().expect("the answer");
-    let down = d.next().expect("the link");
-    assert_eq!(down.bytes, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    assert!(!d.device.set_link(&mut d.host, false));
     assert_eq!(d.next(), None);
     assert!(d.device.set_link(&mut d.host, true));
-    let up = d.next().expect("the link");
-    assert_eq!(
-        up.bytes,
-        [1, 0, 0, 0, 0xa8, 0x61, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
-    );
+    assert_eq!(d.next(), None, "a driver that sends would do so in vain");
+    assert!(d.device.set_link(&mut d.host, false));
+    assert_eq!(d.next().expect("the link").bytes, down);
+    assert!(d.device.set_link(&mut d.host, true));
+
+    d.good(op::CONFIG_IRQ_MAP, irq_map(1));
+    d.good(op::CONFIG_VSI_QUEUES, queue_config(1));
+    d.send(op::ENABLE_QUEUES, select(1, 1));
+    d.next().expect("the answer");
+    assert_eq!(d.next().expect("the link").bytes, up);
+    assert!(!d.device.set_link(&mut d.host, true), "it is");
+    assert!(d.device.set_link(&mut d.host, false));
+    assert_eq!(d.next().expect("the link").bytes, down);
+    assert!(d.device.set_link(&mut d.host, true));
+    assert_eq!(d.next().expect("the link").bytes, up);
+
+    d.good(op::DISABLE_QUEUES, select(1, 1));
+    assert!(d.device.set_link(&mut d.host, false));
+    assert_eq!(d.next().expect("the link").bytes, down);
+    assert!(d.device.set_link(&mut d.host, true));
+    assert_eq!(d.next(), None, "its queues are disabled");
     d.send(op::RESET_VF, []);
     assert!(d.device.set_link(&mut d.host, false));
     assert_eq!(d.next(), None);
