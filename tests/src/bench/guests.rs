@@ -1,7 +1,9 @@
 //! `guests-*`: two stock guests over mdevd, beside the same two over QEMU's own virtio-net and a socket
-//! between the two QEMUs. Guests are booted anew for every turn, so that nobody's are warmer.
+//! between the two QEMUs. Both guests have both, so that whatever a boot or a moment does to one wire it does to the other: it makes
+//! more of a difference than who connects them. Guests are booted anew for every round.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -14,11 +16,11 @@ use crate::traffic;
 use crate::ui;
 use crate::vm::{Vm, VmConfig};
 
+/// Turns of a wire at echo requests in a round.
+const TURNS: u32 = 10;
 /// Echo requests of a turn. An echo is a dozen turns of threads on the machine's cores, and takes twice as long when two of
 /// them meet: only many of them say anything.
-const ECHOES: u32 = 500;
-/// Addresses of the two guests.
-const ADDRESSES: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
+const ECHOES: u32 = 50;
 /// Hardware addresses where QEMU gives them.
 const MACS: [&str; 2] = ["52:54:00:00:00:01", "52:54:00:00:00:02"];
 
@@ -33,6 +35,8 @@ enum Wire {
     Qemu,
 }
 
+const WIRES: [Wire; 2] = [Wire::Mdevd, Wire::Qemu];
+
 impl Wire {
     const fn name(self) -> &'static str {
         match self {
@@ -40,9 +44,17 @@ impl Wire {
             Wire::Qemu => "qemu-virtio-net",
         }
     }
+
+    /// The guests' addresses there.
+    const fn addresses(self) -> [&'static str; 2] {
+        match self {
+            Wire::Mdevd => ["192.0.2.1", "192.0.2.2"],
+            Wire::Qemu => ["198.51.100.1", "198.51.100.2"],
+        }
+    }
 }
 
-/// What a turn measures.
+/// What is measured.
 const TCP: &str = "guests-tcp";
 const ECHO: &str = "guests-echo";
 
@@ -62,23 +74,33 @@ impl Family for Guests {
         let lab = Lab::prepare()?;
         let programs = artifacts::programs()?;
         let mut figures: BTreeMap<(Wire, &str), Vec<f64>> = BTreeMap::new();
-        run.turns(&[Wire::Mdevd, Wire::Qemu], |wire, round| {
-            let (name, of) = (wire.name(), run.repetitions);
-            let step = ui::Step::begin(format!("guests, {} of {of}: {name}", round + 1));
-            let (mbits, echo) = turn(&lab, &programs, *wire).with_context(|| name.to_owned())?;
-            figures.entry((*wire, TCP)).or_default().push(mbits);
-            figures.entry((*wire, ECHO)).or_default().push(echo);
+        for round in 0..run.repetitions {
+            let of = run.repetitions;
+            let step = ui::Step::begin(format!("guests, {} of {of}", round + 1));
+            let pair = Pair::boot(&lab, &programs)?;
+            for wire in turns(2, round) {
+                let mbits = pair.throughput(wire).context(wire.name())?;
+                figures.entry((wire, TCP)).or_default().push(mbits);
+            }
+            let mut sums = BTreeMap::new();
+            for wire in turns(2 * TURNS, round) {
+                *sums.entry(wire).or_insert(0.0) += pair.echo(wire).context(wire.name())?;
+            }
+            for (wire, sum) in sums {
+                let figures = figures.entry((wire, ECHO)).or_default();
+                figures.push(sum / f64::from(TURNS));
+            }
+            pair.end()?;
             step.done();
-            Ok(())
-        })?;
+        }
         let side = |wire: Wire, what: &'static str| {
             let figures = figures.get(&(wire, what)).cloned().unwrap_or_default();
             Side::new(wire.name(), figures)
         };
         let row = |spec: &Spec| {
             let what = if spec.name == TCP { TCP } else { ECHO };
-            let ours = side(Wire::Mdevd, what)?;
-            Some(Row::new(spec.clone(), ours, side(Wire::Qemu, what)))
+            let (ours, peer) = (side(Wire::Mdevd, what)?, side(Wire::Qemu, what)?);
+            Some(Row::by_rounds(spec.clone(), ours, peer))
         };
         let part = |wire: Wire, text: &str| (wire.name().to_owned(), text.to_owned());
         Ok(Outcome {
@@ -92,63 +114,86 @@ impl Family for Guests {
     }
 }
 
-/// Boots two guests; megabits a second over TCP, and microseconds of an echo.
-fn turn(lab: &Lab, programs: &Programs, wire: Wire) -> Result<(f64, f64)> {
-    let daemon = match wire {
-        Wire::Mdevd => {
-            let pf = "soft:lab,queue-pairs=8";
-            Some(Daemon::start(programs, lab.dir(), &[pf], None)?)
-        }
-        Wire::Qemu => None,
-    };
-    let socket = lab.dir().join("wire");
-    let (mut starting, mut macs) = (Vec::new(), Vec::new());
-    for (name, mac) in ["g1", "g2"].into_iter().zip(MACS) {
-        let config = VmConfig::new(name);
-        let (config, mac) = match &daemon {
-            Some(daemon) => {
-                let device = daemon.create(name, &[])?;
-                (config.device(&device.qemu), device.mac)
-            }
-            None => {
-                let listens = mac == MACS[0];
-                (config.own_nic(&socket, listens, mac), mac.to_owned())
-            }
+/// Wires in turn, so many in all; each comes first once in a while.
+fn turns(all: u32, round: u32) -> impl Iterator<Item = Wire> {
+    let from = round as usize % WIRES.len();
+    WIRES.into_iter().cycle().skip(from).take(all as usize)
+}
+
+/// Two guests that both wires connect.
+struct Pair {
+    vms: [Vm; 2],
+    daemon: Daemon,
+    socket: PathBuf,
+}
+
+impl Pair {
+    fn boot(lab: &Lab, programs: &Programs) -> Result<Self> {
+        let daemon = Daemon::start(programs, lab.dir(), &["soft:lab,queue-pairs=8"], None)?;
+        let socket = lab.dir().join("wire");
+        let start = |number: usize| -> Result<(Vm, String)> {
+            let name = ["g1", "g2"][number];
+            let device = daemon.create(name, &[])?;
+            let config = VmConfig::new(name).device(&device.qemu).own_nic(
+                &socket,
+                number == 0,
+                MACS[number],
+            );
+            Ok((Vm::start(lab, config)?, device.mac))
         };
-        starting.push(Vm::start(lab, config)?);
-        macs.push(mac);
+        let started = [start(0)?, start(1)?];
+        for (number, (vm, mac)) in started.iter().enumerate() {
+            vm.ready()?;
+            for (wire, mac) in [(Wire::Mdevd, mac.as_str()), (Wire::Qemu, MACS[number])] {
+                let address = wire.addresses()[number];
+                vm.run(&format!(
+                    "i=$(grep -lix '{mac}' /sys/class/net/*/address) && i=$(basename $(dirname $i)) && \
+                     ip link set $i up && ip addr add {address}/24 dev $i"
+                ))?;
+            }
+        }
+        let pair = Pair {
+            vms: started.map(|(vm, _)| vm),
+            daemon,
+            socket,
+        };
+        for wire in WIRES {
+            traffic::ping_all(&pair.vms[0], wire.addresses()[1], 5, "").context(wire.name())?;
+        }
+        Ok(pair)
     }
-    for ((vm, mac), address) in starting.iter().zip(&macs).zip(ADDRESSES) {
-        vm.ready()?;
-        vm.run(&format!(
-            "i=$(grep -lix '{mac}' /sys/class/net/*/address) && i=$(basename $(dirname $i)) && \
-             ip link set $i up && ip addr add {address}/24 dev $i"
-        ))?;
+
+    /// Megabits a second over TCP.
+    fn throughput(&self, wire: Wire) -> Result<f64> {
+        let [a, b] = &self.vms;
+        Ok(traffic::iperf(a, b, wire.addresses()[1], "-t 4 -O 1")? / 1e6)
     }
-    let [a, b] = starting.as_slice() else {
-        anyhow::bail!("two guests");
-    };
-    traffic::ping_all(a, ADDRESSES[1], 5, "")?;
-    let bits = traffic::iperf(a, b, ADDRESSES[1], "-t 4 -O 1")?;
-    let text = a.run(&format!(
-        "ping -q -c {ECHOES} -i 0.01 -W 5 {}",
-        ADDRESSES[1]
-    ))?;
-    let echo = echo_time(&text).with_context(|| format!("ping said {text:?}"))?;
-    for vm in starting {
-        vm.quit()?;
+
+    /// Microseconds of an echo, of a few on average.
+    fn echo(&self, wire: Wire) -> Result<f64> {
+        let to = wire.addresses()[1];
+        let text = self.vms[0].run(&format!("ping -q -c {ECHOES} -i 0.01 -W 5 {to}"))?;
+        let millis = echo_time(&text).with_context(|| format!("ping said {text:?}"))?;
+        Ok(millis * 1e3)
     }
-    if daemon.is_none()
-        && let Err(error) = std::fs::remove_file(&socket)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        // QEMU takes it away itself where it has the time.
-        return Err(error).context("remove the wire's socket");
+
+    fn end(self) -> Result<()> {
+        for vm in self.vms {
+            vm.quit()?;
+        }
+        self.daemon.stop()?;
+        take_away(&self.socket)
     }
-    if let Some(daemon) = daemon {
-        daemon.stop()?;
+}
+
+/// QEMU takes its socket away itself where it has the time.
+fn take_away(socket: &Path) -> Result<()> {
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context("remove the wire's socket")
+        }
+        _ => Ok(()),
     }
-    Ok((bits / 1e6, echo * 1e3))
 }
 
 /// The average of ping's last line, in milliseconds.
@@ -160,7 +205,7 @@ fn echo_time(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::echo_time;
+    use super::*;
 
     #[test]
     fn the_average_is_read() {
@@ -169,5 +214,13 @@ mod tests {
         let busybox = "round-trip min/avg/max = 0.3/0.4/0.5 ms";
         assert_eq!(echo_time(busybox), Some(0.4));
         assert_eq!(echo_time("100% packet loss"), None);
+    }
+
+    #[test]
+    fn wires_take_turns_and_each_begins_once_in_a_while() {
+        use Wire::{Mdevd, Qemu};
+        let of = |all, round| turns(all, round).collect::<Vec<_>>();
+        assert_eq!(of(2, 0), [Mdevd, Qemu]);
+        assert_eq!(of(4, 1), [Qemu, Mdevd, Qemu, Mdevd]);
     }
 }

@@ -105,7 +105,7 @@ pub struct Row {
     pub ours: Side,
     /// Whom that is compared with; none where a bar is about the figure itself.
     pub peer: Option<Side>,
-    /// Ours by the peer's, of medians; without a peer, our median.
+    /// Ours by the peer's, of medians, or the median of that by round; without a peer, our median.
     pub ratio: f64,
     /// What spoils the row whatever its ratio, such as lost frames.
     pub fault: Option<String>,
@@ -120,6 +120,24 @@ impl Row {
             Some(peer) => ours.spread.median / peer.spread.median,
             None => ours.spread.median,
         };
+        Self::with_ratio(spec, ours, peer, ratio)
+    }
+
+    /// The same for sides that took part in each round beside each other, where rounds differ more than sides do.
+    ///
+    /// # Panics
+    /// If one side took part in more rounds than the other.
+    pub fn by_rounds(spec: Spec, ours: Side, peer: Side) -> Self {
+        assert_eq!(ours.samples.len(), peer.samples.len(), "figures by round");
+        let both = ours.samples.iter().zip(&peer.samples);
+        let ratios: Vec<f64> = both.map(|(ours, peer)| ours / peer).collect();
+        let ratio = Spread::of(&ratios).map_or(f64::NAN, |spread| spread.median);
+        let mut row = Self::with_ratio(spec, ours, Some(peer), ratio);
+        row.details = json!({ "ratios": ratios });
+        row
+    }
+
+    fn with_ratio(spec: Spec, ours: Side, peer: Option<Side>, ratio: f64) -> Self {
         Row {
             spec,
             ours,
@@ -175,6 +193,16 @@ mod tests {
         assert!(!row(at_least, &[3.9], Some(&[2.0])).ok());
         assert!(row(Some(Bar::AtMost(2.0)), &[4.0], Some(&[2.0])).ok());
         assert!(!row(Some(Bar::AtMost(2.0)), &[4.1], Some(&[2.0])).ok());
+    }
+
+    #[test]
+    fn by_rounds_it_is_the_median_of_ratios() {
+        let spec = Spec::with_bar("a-row", "s", Bar::AtMost(1.0));
+        let row = Row::by_rounds(spec, side(&[1.0, 8.0, 30.0]), side(&[2.0, 10.0, 20.0]));
+        assert_eq!(row.ratio, 0.8);
+        assert!(row.ok());
+        assert_eq!(row.json()["details"]["ratios"], json!([0.5, 0.8, 1.5]));
+        assert_eq!(row.ours.spread.median, 8.0);
     }
 
     #[test]
