@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+/// Turn at a processor that threads ask for; the kernel gives no shorter one.
+pub const TIME_SLICE: Duration = Duration::from_micros(100);
 /// Longest name of a device or PF, in bytes.
 pub const MAX_NAME: usize = 63;
 /// Most devices one daemon defines, ready or failed.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mdevd::config::{Args, Config};
 use mdevd::profiles::Profiles;
-use mdevd::{daemon, limits, logs};
+use mdevd::{daemon, limits, logs, service};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -26,6 +26,10 @@ fn start(args: &Args) -> anyhow::Result<()> {
         return Ok(write!(io::stdout(), "{config}")?);
     }
     let logs = logs::start(config.log_format, &config.log)?;
+    // Before there is any other thread: all of them have what this one has.
+    if let Err(why) = service::shorten(limits::TIME_SLICE) {
+        tracing::info!("threads keep the time slices of the system: {why}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("mdevd")

@@ -5,6 +5,7 @@ mod around;
 mod notify;
 mod parts;
 mod reload;
+mod slice;
 mod sys;
 mod watchdog;
 
@@ -13,6 +14,7 @@ pub use around::Around;
 pub use notify::{alive, faring, ready, reloaded, reloading, stopping};
 pub use parts::{CalloutSettings, LogLevel, ProfileFiles, SocketDefaults};
 pub use reload::{Part, Prepared, Reloader};
+pub use slice::shorten;
 pub use watchdog::{Watchdog, interval};
 
 #[cfg(test)]

@@ -195,6 +195,7 @@ fn models() -> Result<Counts> {
     let env = [
         ("RUSTFLAGS", "--cfg loom"),
         ("CARGO_TARGET_DIR", "target/loom"),
+        ("CARGO_PROFILE_RELEASE_LTO", "off"),
     ];
     cargo_step("models", &args, &env)
 }
