@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Turn at a processor that threads ask for; the kernel gives no shorter one.
-pub const TIME_SLICE: Duration = Duration::from_micros(100);
+/// Time slice that threads ask the scheduler for; there is no shorter one.
+pub const TIMESLICE: Duration = Duration::from_micros(100);
 /// Longest name of a device or PF, in bytes.
 pub const MAX_NAME: usize = 63;
 /// Most devices one daemon defines, ready or failed.

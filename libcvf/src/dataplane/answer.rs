@@ -73,11 +73,15 @@ impl Fabric {
                 return false;
             };
             let served = serve((port, number), &mut state, self, None, scratch);
-            let over = matches!(served, Served::Lone) && release(port, number, &mut state);
             drop(state);
-            scratch.rest();
+            // Somebody waits for the frame, and nobody for what is left to do.
             scratch.desk.due.fire();
-            over
+            scratch.rest();
+            matches!(served, Served::Lone)
+                && queue
+                    .state
+                    .try_lock()
+                    .is_some_and(|mut state| release(port, number, &mut state))
         })
     }
 }

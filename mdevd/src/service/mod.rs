@@ -5,8 +5,8 @@ mod around;
 mod notify;
 mod parts;
 mod reload;
-mod slice;
 mod sys;
+mod timeslice;
 mod watchdog;
 
 pub use activation::{ActivationError, CONTROL, control_socket};
@@ -14,7 +14,7 @@ pub use around::Around;
 pub use notify::{alive, faring, ready, reloaded, reloading, stopping};
 pub use parts::{CalloutSettings, LogLevel, ProfileFiles, SocketDefaults};
 pub use reload::{Part, Prepared, Reloader};
-pub use slice::shorten;
+pub use timeslice::shorten as shorten_timeslice;
 pub use watchdog::{Watchdog, interval};
 
 #[cfg(test)]

@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use nix::libc;
 
-/// Has this thread, and threads that it starts from here on, ask for turns of `slice`. False: it is not of those that share by
+/// Has this thread, and threads that it starts from here on, ask for turns of `timeslice`. False: it is not of those that share by
 /// turns (an operator gave it another policy), or asks for no more already. What else it has (policy, `nice`) stays.
 /// Earlier kernels take that without a word and go on as before.
 ///
 /// # Errors
 /// The kernel's, or a system call filter's.
-pub fn shorten(slice: Duration) -> nix::Result<bool> {
+pub fn shorten(timeslice: Duration) -> nix::Result<bool> {
     let mut attr = sys::get()?;
     let shares = [libc::SCHED_OTHER, libc::SCHED_BATCH].map(|policy| policy as u32);
-    let nanos = slice.as_nanos() as u64;
+    let nanos = timeslice.as_nanos() as u64;
     let is_short = (1..=nanos).contains(&attr.sched_runtime);
     if !shares.contains(&attr.sched_policy) || is_short {
         return Ok(false);
