@@ -73,15 +73,11 @@ impl Fabric {
                 return false;
             };
             let served = serve((port, number), &mut state, self, None, scratch);
+            let over = matches!(served, Served::Lone) && release(port, number, &mut state);
             drop(state);
-            // Somebody waits for the frame, and nobody for what is left to do.
-            scratch.desk.due.fire();
             scratch.rest();
-            matches!(served, Served::Lone)
-                && queue
-                    .state
-                    .try_lock()
-                    .is_some_and(|mut state| release(port, number, &mut state))
+            scratch.desk.due.fire();
+            over
         })
     }
 }

@@ -27,10 +27,12 @@ fn start(args: &Args) -> anyhow::Result<()> {
     }
     let logs = logs::start(config.log_format, &config.log)?;
     // Before there is any other thread: all of them have what this one has.
-    if let Err(why) = service::shorten_timeslice(limits::TIMESLICE) {
-        tracing::info!(
-            "threads keep the time slices of the system, so that guests wait longer on a busy machine: sched_setattr: {why}"
-        );
+    match service::shorten_timeslice(limits::TIMESLICE) {
+        Ok(shorter) => tracing::debug!(shorter, "time slices of threads"),
+        Err(why) => tracing::info!(
+            "threads keep the time slices of the system, so that guests wait longer on a busy machine: \
+             sched_getattr(2) or sched_setattr(2): {why}"
+        ),
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

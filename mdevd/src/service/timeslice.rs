@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::libc;
 
 /// Has this thread, and threads that it starts from here on, ask for turns of `timeslice`. False: it is not of those that share by
-/// turns (an operator gave it another policy), or asks for no more already. What else it has (policy, `nice`) stays.
+/// turns (an operator gave it another policy), its threads would not have it (`SCHED_FLAG_RESET_ON_FORK`), or it asks for no more already. What else it has (policy, `nice`) stays.
 /// Earlier kernels take that without a word and go on as before.
 ///
 /// # Errors
@@ -22,7 +22,8 @@ pub fn shorten(timeslice: Duration) -> nix::Result<bool> {
     let shares = [libc::SCHED_OTHER, libc::SCHED_BATCH].map(|policy| policy as u32);
     let nanos = timeslice.as_nanos() as u64;
     let is_short = (1..=nanos).contains(&attr.sched_runtime);
-    if !shares.contains(&attr.sched_policy) || is_short {
+    let is_kept = attr.sched_flags & libc::SCHED_FLAG_RESET_ON_FORK as u64 == 0;
+    if !shares.contains(&attr.sched_policy) || is_short || !is_kept {
         return Ok(false);
     }
     attr.sched_runtime = nanos;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::family::{Family, Outcome, Run};
 use super::row::{Bar, Row, Side, Spec};
@@ -24,6 +24,8 @@ const ECHOES: u32 = 50;
 /// Which of a guest's CPUs has all interrupts of its network devices, and ping. A kernel spreads them as it finds devices, so that one wire
 /// would always have what it does on the CPU that ping runs on, and the other would not.
 const CPU: u32 = 0;
+/// A device's: one for its configuration, one for each queue of its pair.
+const VECTORS: u32 = 3;
 /// Hardware addresses where QEMU gives them.
 const MACS: [&str; 2] = ["52:54:00:00:00:01", "52:54:00:00:00:02"];
 
@@ -152,8 +154,10 @@ impl Pair {
                 vm.run(&format!(
                     "i=$(grep -lix '{mac}' /sys/class/net/*/address) && i=$(basename $(dirname $i)) && \
                      ip link set $i up && ip addr add {address}/24 dev $i && \
-                     for n in $(ls /sys/class/net/$i/device/../msi_irqs); do echo {CPU} > /proc/irq/$n/smp_affinity_list; done"
-                ))?;
+                     irqs=$(ls /sys/class/net/$i/device/../msi_irqs) && [ $(echo $irqs | wc -w) = {VECTORS} ] && \
+                     for n in $irqs; do echo {CPU} > /proc/irq/$n/smp_affinity_list || exit 1; done"
+                ))
+                .with_context(|| format!("{}'s device", wire.name()))?;
             }
         }
         let pair = Pair {
@@ -179,6 +183,12 @@ impl Pair {
         let text = self.vms[0].run(&format!(
             "taskset -c {CPU} ping -q -c {ECHOES} -i 0.01 -W 5 {to}"
         ))?;
+        // An average is of those that came back.
+        let answers = traffic::answers(&text).with_context(|| format!("ping said {text:?}"))?;
+        ensure!(
+            answers == ECHOES,
+            "{answers} of {ECHOES} echo requests were answered"
+        );
         let millis = echo_time(&text).with_context(|| format!("ping said {text:?}"))?;
         Ok(millis * 1e3)
     }
