@@ -12,8 +12,8 @@ use std::time::Duration;
 use nix::libc;
 
 /// Has this thread, and threads that it starts from here on, ask for turns of `timeslice`. False: it is not of those that share by
-/// turns (an operator gave it another policy), its threads would not have it (`SCHED_FLAG_RESET_ON_FORK`), or it asks for no more already. What else it has (policy, `nice`) stays.
-/// Earlier kernels take that without a word and go on as before.
+/// turns (an operator gave it another policy), its threads would not have it (`SCHED_FLAG_RESET_ON_FORK`), or it asks for no
+/// more already. What else it has (policy, `nice`) stays. Earlier kernels take that without a word and go on as before.
 ///
 /// # Errors
 /// The kernel's, or a system call filter's.
